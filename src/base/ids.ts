@@ -1,0 +1,20 @@
+/** Identifiers. Every id is a UUID; the brand keeps a machine's id from being passed where an image's is meant. */
+import { randomUUID } from 'node:crypto';
+
+declare const brand: unique symbol;
+type Branded<Name extends string> = string & { readonly [brand]: Name };
+
+export type MachineId = Branded<'machine'>;
+export type ImageId = Branded<'image'>;
+export type JobId = Branded<'job'>;
+export type AccountId = Branded<'account'>;
+
+const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
+export const isUuid = (text: string): boolean => uuidPattern.test(text);
+export const newMachineId = (): MachineId => randomUUID() as MachineId;
+export const newImageId = (): ImageId => randomUUID() as ImageId;
+export const newJobId = (): JobId => randomUUID() as JobId;
+
+/** The first eight digits, as listings show them. */
+export const shortId = (id: string): string => id.slice(0, 8);

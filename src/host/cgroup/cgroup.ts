@@ -1,0 +1,31 @@
+/** Machines' control groups: one interface over cgroup v2, v1 and hybrid hosts. */
+import type { Resources } from '../../model/resources.ts';
+
+export interface CgroupUsage {
+  cpuSeconds: number;
+  throttledSeconds: number;
+  memoryMib: number;
+  workingSetMib: number;
+  processes: number;
+  outOfMemoryKills: number;
+}
+
+export interface Cgroups {
+  readonly layout: 'v2' | 'v1' | 'hybrid';
+  /** For the OCI specification's `linux.cgroupsPath`. */
+  path(machine: string): string;
+  /** Writes the whole of `resources`, in the order that is safe from what is there now; on failure puts the former values back and throws `not_enough` with the measured floor. */
+  apply(machine: string, resources: Resources): Promise<void>;
+  usage(machine: string): Promise<CgroupUsage>;
+  /** Pids inside, in the host's numbering. */
+  processes(machine: string): Promise<number[]>;
+  freeze(machine: string): Promise<void>;
+  thaw(machine: string): Promise<void>;
+  kill(machine: string): Promise<void>;
+  /** Waits until it is empty, bounded, then removes it everywhere. */
+  remove(machine: string): Promise<void>;
+  list(): Promise<string[]>;
+  /** Moves a monitor process out of the agent's own group. */
+  adoptMonitor(pid: number): Promise<void>;
+  close(options: { remove: boolean }): Promise<void>;
+}

@@ -1,0 +1,60 @@
+/**
+ * The pool's disk. A volume is a machine's own changes: a directory with `upper/` and `work/` for its overlay, under a
+ * quota. A tree is a read-only directory (an image or a platform), shared by all. Both are named by ids the caller chose.
+ *
+ * Every method is idempotent where its name allows: creating what exists and deleting what is gone succeed, so that a
+ * step interrupted by a crash can simply be taken again. Errors are CenoteError with the numbers (`not_enough`, `in_use`).
+ */
+import type { StorageFeatures } from '../../model/agent-api.ts';
+
+export interface VolumeUsage {
+  /** Charged to the machine now, MiB, with one decimal or more. May lag by one commit (seconds) on btrfs. */
+  usedMib: number;
+  quotaMib: number | null;
+}
+
+export interface VolumeSnapshot {
+  name: string;
+  /** ISO time of creation. */
+  createdAt: string;
+  /** Data only the snapshot holds. */
+  sizeMib: number;
+}
+
+export type TreeKind = 'image' | 'platform';
+
+export interface Storage {
+  readonly features: StorageFeatures;
+
+  /** An empty volume, or a writable copy of a snapshot (whose overlay work directory is made empty). */
+  volumeCreate(id: string, options: { quotaMib: number; from?: { volume: string; snapshot: string } | undefined }): Promise<void>;
+  /** Where `upper/` and `work/` are, as an absolute path. */
+  volumePath(id: string): string;
+  /** With all its snapshots. */
+  volumeDelete(id: string): Promise<void>;
+  /** Live, both directions; below what is used (plus what the file system needs to go on) is `not_enough` with the number. */
+  volumeResize(id: string, quotaMib: number): Promise<void>;
+  volumeUsage(id: string): Promise<VolumeUsage>;
+  /** Ids of all volumes on disk, also half-made ones: what recovery compares with the journal. */
+  volumeList(): Promise<string[]>;
+
+  /** The caller has synced and frozen the machine; this only takes the snapshot. Durable after `commit`. */
+  snapshotCreate(volume: string, name: string): Promise<void>;
+  snapshotList(volume: string): Promise<VolumeSnapshot[]>;
+  snapshotDelete(volume: string, name: string): Promise<void>;
+  /** The volume's content becomes the snapshot's; the machine is stopped. The volume is never absent: a crash leaves the old or the new. */
+  snapshotRollback(volume: string, name: string): Promise<void>;
+
+  /** A writable staging directory for a tree; discarded by `treeDelete` or made permanent and read-only by `treeSeal`. */
+  treeStage(kind: TreeKind, id: string): Promise<string>;
+  treeSeal(kind: TreeKind, id: string): Promise<void>;
+  treePath(kind: TreeKind, id: string): string;
+  treeDelete(kind: TreeKind, id: string): Promise<void>;
+  /** Sealed trees only; staging left by a crash is removed by `open`. */
+  treeList(kind: TreeKind): Promise<string[]>;
+
+  /** Waits until what was done is on disk (group commit: callers at the same time share one). */
+  commit(): Promise<void>;
+  capacity(): Promise<{ totalMib: number; usedMib: number }>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,146 @@
+/**
+ * The control plane's API: HTTP over `ROOT/run/control.sock` (local callers known by peer credentials). Later work puts CloudAPI at
+ * its edge; these are the resources it translates to. One account, `default`, until accounts come.
+ *
+ *   GET    /v1/info                                  ControlInfo
+ *   GET    /v1/machines?name=&state=&tag.K=V&limit=&offset=   Machine[]  (header x-resource-count: count in this page)
+ *   POST   /v1/machines                              CreateMachine -> 201 Accepted<Machine>
+ *   GET    /v1/machines/:id                          Machine (410 gone is not used; 404 when deleted)
+ *   POST   /v1/machines/:id/start|stop|reboot        ActionOptions -> 202 Accepted
+ *   POST   /v1/machines/:id/rename                   {name} -> 202
+ *   POST   /v1/machines/:id/resize                   ResizeMachine -> 202
+ *   POST   /v1/machines/:id/update                   UpdateMachine -> 202
+ *   DELETE /v1/machines/:id                          202
+ *   GET    /v1/machines/:id/{usage,processes}        as the agent
+ *   GET    /v1/machines/:id/logs|files|exec          streamed through from the agent; PUT files too
+ *   GET|POST /v1/machines/:id/snapshots, DELETE .../snapshots/:name, POST .../snapshots/:name/rollback
+ *   GET    /v1/machines/:id/jobs                     Job[] newest first (the audit)
+ *   GET    /v1/jobs/:id?wait=SECONDS                 Job; with wait, answers when it ended or the time is over
+ *   GET    /v1/images, POST /v1/images?request=JSON, GET|DELETE /v1/images/:idOrName
+ *   GET    /v1/platforms, POST /v1/platforms (NDJSON progress), DELETE /v1/platforms/:name/:version
+ *   GET|POST /v1/packages, GET|DELETE /v1/packages/:name
+ *   GET    /v1/events?after=N&follow=                NDJSON of Event
+ *
+ * `:id` of a machine is its id or its exact name; the command line resolves short ids and globs.
+ * Every 2xx of an asynchronous action is Accepted: {job, machine}. `?wait=SECONDS` on the action itself answers when the
+ * job has ended (or the time is over), in the same shape.
+ */
+import { Type } from 'typebox';
+import type { Static } from 'typebox';
+import { Job } from './event.ts';
+import { ImageConfig, PlatformRef } from './image.ts';
+import { Command, Environment, Health, MachineExit, MachineName, MachineState, PublishedPort, RestartPolicy, Tags } from './machine.ts';
+import { resourceNamePattern, snapshotNamePattern } from './names.ts';
+import { Resources } from './resources.ts';
+import { AgentInfo } from './agent-api.ts';
+
+const closed = { additionalProperties: false } as const;
+const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()]);
+
+export const Machine = Type.Object(
+  {
+    id: Type.String(),
+    name: Type.String(),
+    account: Type.String(),
+    state: MachineState,
+    desired: Type.Union([Type.Literal('running'), Type.Literal('stopped')]),
+    image: Type.Object({ id: Type.String(), name: Type.String() }, closed),
+    platform: nullable(PlatformRef),
+    package: nullable(Type.String()),
+    resources: Resources,
+    address: Type.String(),
+    publish: Type.Array(PublishedPort),
+    command: nullable(Command),
+    env: Environment,
+    tags: Tags,
+    restart: RestartPolicy,
+    stopGraceSeconds: Type.Integer(),
+    createdAt: Type.String(),
+    startedAt: nullable(Type.String()),
+    exit: nullable(MachineExit),
+    error: nullable(Type.String()),
+    restarts: Type.Integer(),
+    health: Health,
+    generation: Type.Integer(),
+  },
+  closed,
+);
+export type Machine = Static<typeof Machine>;
+
+/** Single numbers; what is left out comes from the package or the defaults. */
+const ResourcePatch = Type.Partial(Resources, closed);
+
+export const CreateMachine = Type.Object(
+  {
+    name: Type.Optional(MachineName),
+    /** Name or id; default `base`. */
+    image: Type.Optional(Type.String({ maxLength: 128 })),
+    /** `NAME` (newest version) or `NAME@VERSION`; default `host`. Not with an image that has its own userland. */
+    platform: Type.Optional(Type.String({ maxLength: 128 })),
+    package: Type.Optional(Type.String({ pattern: resourceNamePattern })),
+    resources: Type.Optional(ResourcePatch),
+    command: Type.Optional(Command),
+    env: Type.Optional(Environment),
+    tags: Type.Optional(Tags),
+    publish: Type.Optional(Type.Array(PublishedPort, { maxItems: 256 })),
+    restart: Type.Optional(RestartPolicy),
+    stopGraceSeconds: Type.Optional(Type.Integer({ minimum: 0, maximum: 3600 })),
+    fromSnapshot: Type.Optional(Type.Object({ machine: Type.String(), name: Type.String({ pattern: snapshotNamePattern }) }, closed)),
+    /** False leaves it stopped, so that code can be copied in before the first start. Default true. */
+    start: Type.Optional(Type.Boolean()),
+  },
+  closed,
+);
+export type CreateMachine = Static<typeof CreateMachine>;
+
+export const ActionOptions = Type.Object({ graceSeconds: Type.Optional(Type.Integer({ minimum: 0, maximum: 3600 })) }, closed);
+export type ActionOptions = Static<typeof ActionOptions>;
+
+export const RenameMachine = Type.Object({ name: MachineName }, closed);
+export type RenameMachine = Static<typeof RenameMachine>;
+
+export const ResizeMachine = Type.Object(
+  { package: Type.Optional(Type.String({ pattern: resourceNamePattern })), resources: Type.Optional(ResourcePatch) },
+  closed,
+);
+export type ResizeMachine = Static<typeof ResizeMachine>;
+
+/** What is left out stays as it is; `env` and `tags` are whole new sets. */
+export const UpdateMachine = Type.Object(
+  {
+    image: Type.Optional(Type.String({ maxLength: 128 })),
+    platform: Type.Optional(Type.String({ maxLength: 128 })),
+    command: Type.Optional(nullable(Command)),
+    env: Type.Optional(Environment),
+    tags: Type.Optional(Tags),
+    publish: Type.Optional(Type.Array(PublishedPort, { maxItems: 256 })),
+    restart: Type.Optional(RestartPolicy),
+    stopGraceSeconds: Type.Optional(Type.Integer({ minimum: 0, maximum: 3600 })),
+  },
+  closed,
+);
+export type UpdateMachine = Static<typeof UpdateMachine>;
+
+export const CreateImage = Type.Object(
+  {
+    name: Type.String({ pattern: resourceNamePattern }),
+    kind: Type.Optional(Type.Union([Type.Literal('app'), Type.Literal('system')])),
+    config: Type.Optional(ImageConfig),
+    /** Id or name; no body then. */
+    fromMachine: Type.Optional(Type.String({ maxLength: 128 })),
+  },
+  closed,
+);
+export type CreateImage = Static<typeof CreateImage>;
+
+export const CreatePackage = Type.Object({ name: Type.String({ pattern: resourceNamePattern }), resources: Resources }, closed);
+export type CreatePackage = Static<typeof CreatePackage>;
+
+export const Accepted = Type.Object({ job: Job, machine: nullable(Machine) }, closed);
+export type Accepted = Static<typeof Accepted>;
+
+export const ControlInfo = Type.Object(
+  { version: Type.String(), startedAt: Type.String(), store: Type.String(), agent: nullable(AgentInfo), caller: Type.String() },
+  closed,
+);
+export type ControlInfo = Static<typeof ControlInfo>;

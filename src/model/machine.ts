@@ -1,0 +1,142 @@
+/** The machine: what is asked for (MachineSpec, control to agent) and what is true of it (MachineStatus, agent to control). */
+import { Type } from 'typebox';
+import type { Static } from 'typebox';
+import { ImageConfig, PlatformRef } from './image.ts';
+import { environmentNamePattern, machineNamePattern, tagNamePattern } from './names.ts';
+import { Resources } from './resources.ts';
+
+const closed = { additionalProperties: false } as const;
+const port = Type.Integer({ minimum: 1, maximum: 65535 });
+const noNul = (maxLength: number) => Type.String({ maxLength, pattern: '^[^\\u0000]*$' });
+
+export const PublishedPort = Type.Object(
+  { hostPort: port, machinePort: port, protocol: Type.Union([Type.Literal('tcp'), Type.Literal('udp')]) },
+  closed,
+);
+export type PublishedPort = Static<typeof PublishedPort>;
+
+export const RestartPolicy = Type.Object(
+  {
+    /** `always`: whenever it ends by itself. `on-failure`: when it ends with another code than 0. `never`. */
+    policy: Type.Union([Type.Literal('always'), Type.Literal('on-failure'), Type.Literal('never')]),
+    /** Failures in a row before it is left `failed`; null is no end. */
+    maxRetries: Type.Union([Type.Integer({ minimum: 0, maximum: 1_000_000 }), Type.Null()]),
+  },
+  closed,
+);
+export type RestartPolicy = Static<typeof RestartPolicy>;
+
+export const Environment = Type.Record(Type.String({ pattern: environmentNamePattern }), noNul(131_072));
+export const Tags = Type.Record(Type.String({ pattern: tagNamePattern }), noNul(1024));
+export const Command = Type.Array(noNul(131_072), { minItems: 1, maxItems: 1024 });
+export const MachineName = Type.String({ pattern: machineNamePattern });
+
+export const MachineSpec = Type.Object(
+  {
+    id: Type.String({ format: 'uuid' }),
+    account: Type.String({ maxLength: 64 }),
+    name: MachineName,
+    image: Type.Object({ id: Type.String({ format: 'uuid' }), name: Type.String() }, closed),
+    /** Null for an image with a userland of its own. */
+    platform: Type.Union([PlatformRef, Type.Null()]),
+    /** The image's configuration as it was when the machine was made; image deletion or change never alters a machine. */
+    config: ImageConfig,
+    /** Replaces the image's Entrypoint and Cmd. */
+    command: Type.Union([Command, Type.Null()]),
+    env: Environment,
+    resources: Resources,
+    address: Type.String({ format: 'ipv4' }),
+    publish: Type.Array(PublishedPort, { maxItems: 256 }),
+    restart: RestartPolicy,
+    tags: Tags,
+    /** Seconds between the stop signal and the kill. */
+    stopGraceSeconds: Type.Integer({ minimum: 0, maximum: 3600 }),
+  },
+  closed,
+);
+export type MachineSpec = Static<typeof MachineSpec>;
+
+/** `provisioning` and `deleting` pass by; `failed` is at rest, with `error` saying why. */
+export const machineStates = ['provisioning', 'running', 'stopping', 'stopped', 'failed', 'deleting'] as const;
+export const MachineState = Type.Union(machineStates.map((state) => Type.Literal(state)));
+export type MachineState = (typeof machineStates)[number];
+
+export const DesiredState = Type.Union([Type.Literal('running'), Type.Literal('stopped')]);
+export type DesiredState = Static<typeof DesiredState>;
+
+/** How the machine's first process last ended. */
+export const MachineExit = Type.Object(
+  {
+    /** 128 + signal when a signal ended it. */
+    code: Type.Integer(),
+    signal: Type.Union([Type.String(), Type.Null()]),
+    outOfMemory: Type.Boolean(),
+    at: Type.String(),
+    /** In words: `exited with code 3`, `killed by SIGKILL: out of memory at 256M`. */
+    reason: Type.String(),
+  },
+  closed,
+);
+export type MachineExit = Static<typeof MachineExit>;
+
+export const Health = Type.Union([Type.Literal('none'), Type.Literal('starting'), Type.Literal('healthy'), Type.Literal('unhealthy')]);
+
+export const MachineStatus = Type.Object(
+  {
+    id: Type.String(),
+    spec: MachineSpec,
+    /** Highest generation the agent has accepted for this machine. */
+    generation: Type.Integer({ minimum: 0 }),
+    desired: DesiredState,
+    state: MachineState,
+    /** First process, as the host numbers it. */
+    pid: Type.Union([Type.Integer(), Type.Null()]),
+    createdAt: Type.String(),
+    startedAt: Type.Union([Type.String(), Type.Null()]),
+    exit: Type.Union([MachineExit, Type.Null()]),
+    /** Why it is `failed`, or why the last start did not succeed. */
+    error: Type.Union([Type.String(), Type.Null()]),
+    /** Restarts by policy since the last requested start. */
+    restarts: Type.Integer(),
+    health: Health,
+  },
+  closed,
+);
+export type MachineStatus = Static<typeof MachineStatus>;
+
+export const Snapshot = Type.Object(
+  {
+    name: Type.String(),
+    createdAt: Type.String(),
+    /** Data only this snapshot holds. */
+    sizeMib: Type.Number(),
+    /** How long the machine stood still for it. */
+    freezeMs: Type.Number(),
+  },
+  closed,
+);
+export type Snapshot = Static<typeof Snapshot>;
+
+export const MachineUsage = Type.Object(
+  {
+    id: Type.String(),
+    cpuSeconds: Type.Number(),
+    throttledSeconds: Type.Number(),
+    memoryMib: Type.Number(),
+    /** Without page cache that can be dropped at once. */
+    workingSetMib: Type.Number(),
+    diskMib: Type.Number(),
+    processes: Type.Integer(),
+    receivedBytes: Type.Number(),
+    sentBytes: Type.Number(),
+    outOfMemoryKills: Type.Integer(),
+  },
+  closed,
+);
+export type MachineUsage = Static<typeof MachineUsage>;
+
+export const MachineProcess = Type.Object(
+  { pid: Type.Integer(), user: Type.String(), command: Type.String(), memoryMib: Type.Number(), cpuSeconds: Type.Number() },
+  closed,
+);
+export type MachineProcess = Static<typeof MachineProcess>;

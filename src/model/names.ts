@@ -1,0 +1,25 @@
+/** Name rules, in one place for the API, the agent and the command line. */
+import { invalid } from '../base/errors.ts';
+import { isUuid } from '../base/ids.ts';
+
+/** A DNS label in length; letters, digits, `_ . -`, starting and ending with a letter or digit. */
+export const machineNamePattern = '^[a-zA-Z0-9]([a-zA-Z0-9_.-]{0,61}[a-zA-Z0-9])?$';
+/** Images, packages, platforms: as machines, but lower case, so that they read the same everywhere. */
+export const resourceNamePattern = '^[a-z0-9]([a-z0-9_.-]{0,61}[a-z0-9])?$';
+/** CloudAPI's rule for snapshot names. */
+export const snapshotNamePattern = '^[a-zA-Z0-9_.:%-]{1,64}$';
+export const environmentNamePattern = '^[a-zA-Z_][a-zA-Z0-9_]{0,255}$';
+export const tagNamePattern = '^[a-zA-Z0-9_.-]{1,128}$';
+
+const checked = (pattern: string, what: string) => {
+  const expression = new RegExp(pattern);
+  return (field: string, text: string): string => {
+    if (!expression.test(text) || /^\.+$/.test(text)) throw invalid(field, `${JSON.stringify(text.slice(0, 80))} is not a valid ${what}`);
+    if (isUuid(text)) throw invalid(field, `a ${what} must not look like an id`);
+    return text;
+  };
+};
+
+export const checkMachineName = checked(machineNamePattern, 'machine name');
+export const checkResourceName = checked(resourceNamePattern, 'name');
+export const checkSnapshotName = checked(snapshotNamePattern, 'snapshot name');
