@@ -4,7 +4,7 @@
  * on libuv's thread pool, for calls that may sleep.
  */
 import koffi from 'koffi';
-import type { KoffiFunction } from 'koffi';
+import type { KoffiFunc } from 'koffi';
 
 const libc = koffi.load('libc.so.6');
 
@@ -34,10 +34,10 @@ export const checked = (what: string, result: number): number => {
 };
 
 /** Declares a libc function by its C prototype. */
-export const declare = (prototype: string): KoffiFunction => libc.func(prototype);
+export const declare = (prototype: string): KoffiFunc => libc.func(prototype);
 
 /** Runs a declared function on the thread pool; the errno is read there, before another call can change it. */
-export const callAsync = (what: string, declared: KoffiFunction, ...args: unknown[]): Promise<number> =>
+export const callAsync = (what: string, declared: KoffiFunc, ...args: unknown[]): Promise<number> =>
   new Promise((resolve, reject) => {
     declared.async(...args, (error: Error | null, result: number) => {
       if (error !== null) reject(error);
