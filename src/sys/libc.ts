@@ -33,11 +33,14 @@ export const checked = (what: string, result: number): number => {
   return result;
 };
 
+/** A declared C function: called as it is, or by `callAsync`. */
+export type NativeFunction = KoffiFunc<(...args: any[]) => any>;
+
 /** Declares a libc function by its C prototype. */
-export const declare = (prototype: string): KoffiFunc => libc.func(prototype);
+export const declare = (prototype: string): NativeFunction => libc.func(prototype);
 
 /** Runs a declared function on the thread pool; the errno is read there, before another call can change it. */
-export const callAsync = (what: string, declared: KoffiFunc, ...args: unknown[]): Promise<number> =>
+export const callAsync = (what: string, declared: NativeFunction, ...args: unknown[]): Promise<number> =>
   new Promise((resolve, reject) => {
     declared.async(...args, (error: Error | null, result: number) => {
       if (error !== null) reject(error);
