@@ -1,0 +1,20 @@
+/** How guarantees and ceilings read in the kernel's own numbers. */
+import type { Resources } from '../../model/resources.ts';
+
+/** One period of a CPU ceiling; short periods make throttling worse (linux.md 4.1). */
+export const quotaPeriodUs = 100_000;
+
+export const quotaUs = (resources: Resources): number | null =>
+  resources.cpuCeilingMillis === null ? null : Math.max(1000, Math.round((resources.cpuCeilingMillis * quotaPeriodUs) / 1000));
+
+/** v1 `cpu.shares`: 1024 a core, the kernel's own default for one group. */
+export const cpuShares = (resources: Resources): number => Math.min(262_144, Math.max(2, Math.round((resources.cpuMillis * 1024) / 1000)));
+
+/** v2 `cpu.weight`: 100 a core, linear, so that the ratio of two guarantees is the ratio of their weights; 0.01 core is 1. */
+export const cpuWeight = (resources: Resources): number => Math.min(10_000, Math.max(1, Math.round(resources.cpuMillis / 10)));
+
+export const memoryBytes = (mib: number): number => mib * 1024 * 1024;
+
+/** The ceiling in bytes; without one, all the pool has. */
+export const memoryLimit = (resources: Resources, poolMib: number): number =>
+  memoryBytes(Math.min(resources.memoryCeilingMib ?? poolMib, poolMib));

@@ -1,0 +1,177 @@
+/** cgroup v1 and hybrid hosts: one directory a machine in every controller's own tree. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { join } from 'node:path';
+import { CenoteError } from '../../base/errors.ts';
+import { isErrno } from '../../sys/libc.ts';
+import type { Resources } from '../../model/resources.ts';
+import type { CgroupLayout } from './layout.ts';
+import type { CgroupUsage, Cgroups } from './cgroup.ts';
+import type { CgroupOptions } from './open.ts';
+import { childGroups, ifPresent, makeGroup, readNumber, readPids, readTable, readText, removeGroup, write } from './files.ts';
+import { cpuShares, memoryBytes, memoryLimit, quotaPeriodUs, quotaUs } from './settings.ts';
+import { waitUntilEmpty } from './wait.ts';
+
+export class CgroupsV1 implements Cgroups {
+  readonly layout: 'v1' | 'hybrid';
+  readonly #parent: string;
+  readonly #poolMib: number;
+  /** Every tree a machine has a directory in: the v1 controllers, and v2 where it is mounted beside them. */
+  readonly #trees: string[];
+  readonly #controller: (name: string) => string;
+
+  constructor(layout: CgroupLayout, options: CgroupOptions) {
+    this.layout = layout.unified === null ? 'v1' : 'hybrid';
+    this.#parent = options.parent;
+    this.#poolMib = options.poolMib;
+    this.#trees = [...new Set([...layout.v1.values(), ...(layout.unified === null ? [] : [layout.unified])])];
+    this.#controller = (name) => {
+      const tree = layout.v1.get(name);
+      if (tree === undefined) throw new CenoteError('unsupported', `this host has no ${name} cgroup controller`);
+      return tree;
+    };
+    for (const tree of this.#trees) makeGroup(join(tree, this.#parent));
+    const cpuset = layout.v1.get('cpuset');
+    if (cpuset !== undefined) fillCpuset(cpuset, this.#parent);
+    write(join(this.#controller('memory'), this.#parent), 'memory.limit_in_bytes', memoryBytes(options.poolMib));
+    write(join(this.#controller('cpu'), this.#parent), 'cpu.shares', Math.max(2, Math.round((options.poolCpuMillis * 1024) / 1000)));
+  }
+
+  path(machine: string): string {
+    return `${this.#parent}/${machine}`;
+  }
+
+  #group(controller: string, machine: string): string {
+    return join(this.#controller(controller), this.#parent, machine);
+  }
+
+  async apply(machine: string, resources: Resources): Promise<void> {
+    const memory = this.#group('memory', machine);
+    const cpu = this.#group('cpu', machine);
+    const pids = this.#group('pids', machine);
+    const before = {
+      limit: readNumber(memory, 'memory.limit_in_bytes'),
+      soft: readNumber(memory, 'memory.soft_limit_in_bytes'),
+      shares: readNumber(cpu, 'cpu.shares'),
+      quota: readNumber(cpu, 'cpu.cfs_quota_us'),
+      processes: readNumber(pids, 'pids.max'),
+    };
+    await using undo = new AsyncDisposableStack();
+    const put = (directory: string, file: string, value: number, former: number) => {
+      undo.defer(() => write(directory, file, former === Infinity ? (file === 'pids.max' ? 'max' : -1) : former));
+      write(directory, file, value === Infinity ? (file === 'pids.max' ? 'max' : -1) : value);
+    };
+    // Memory first: it is the only one the kernel may refuse.
+    undo.defer(() => write(memory, 'memory.limit_in_bytes', before.limit === Infinity ? -1 : before.limit));
+    await setMemoryLimit(memory, memoryLimit(resources, this.#poolMib));
+    put(memory, 'memory.soft_limit_in_bytes', memoryBytes(resources.memoryMib), before.soft);
+    put(cpu, 'cpu.shares', cpuShares(resources), before.shares);
+    write(cpu, 'cpu.cfs_period_us', quotaPeriodUs);
+    put(cpu, 'cpu.cfs_quota_us', quotaUs(resources) ?? -1, before.quota);
+    put(pids, 'pids.max', resources.processes, before.processes);
+    undo.move();
+  }
+
+  async usage(machine: string): Promise<CgroupUsage> {
+    const memory = this.#group('memory', machine);
+    const used = ifPresent(() => readNumber(memory, 'memory.usage_in_bytes'));
+    if (used === null) return { cpuSeconds: 0, throttledSeconds: 0, memoryMib: 0, workingSetMib: 0, processes: 0, outOfMemoryKills: 0 };
+    const cpu = readTable(this.#group('cpu', machine), 'cpu.stat');
+    const inactive = readTable(memory, 'memory.stat')['total_inactive_file'] ?? 0;
+    return {
+      cpuSeconds: readNumber(this.#group('cpuacct', machine), 'cpuacct.usage') / 1e9,
+      throttledSeconds: (cpu['throttled_time'] ?? 0) / 1e9,
+      memoryMib: used / 2 ** 20,
+      workingSetMib: Math.max(0, used - inactive) / 2 ** 20,
+      processes: readNumber(this.#group('pids', machine), 'pids.current'),
+      outOfMemoryKills: readTable(memory, 'memory.oom_control')['oom_kill'] ?? 0,
+    };
+  }
+
+  async processes(machine: string): Promise<number[]> {
+    return ifPresent(() => readPids(this.#group('pids', machine))) ?? [];
+  }
+
+  async freeze(machine: string): Promise<void> {
+    const freezer = this.#group('freezer', machine);
+    const deadline = performance.now() + 5000;
+    // FREEZING may stay when a process forked meanwhile; writing again takes the newcomer along.
+    for (;;) {
+      write(freezer, 'freezer.state', 'FROZEN');
+      if (readText(freezer, 'freezer.state') === 'FROZEN') return;
+      if (performance.now() > deadline) {
+        await this.thaw(machine);
+        throw new CenoteError('timeout', 'the machine could not be frozen within 5 s');
+      }
+      await sleep(1);
+    }
+  }
+
+  async thaw(machine: string): Promise<void> {
+    ifPresent(() => write(this.#group('freezer', machine), 'freezer.state', 'THAWED'));
+  }
+
+  async kill(machine: string): Promise<void> {
+    // No cgroup.kill here: freeze, so that nothing forks away, signal all, thaw.
+    const freezer = this.#group('freezer', machine);
+    ifPresent(() => write(freezer, 'freezer.state', 'FROZEN'));
+    for (const pid of await this.processes(machine)) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch (error) {
+        if (!isErrno(error, 'ESRCH')) throw error;
+      }
+    }
+    await this.thaw(machine);
+  }
+
+  async remove(machine: string): Promise<void> {
+    await waitUntilEmpty(machine, () => this.#trees.every((tree) => removeGroup(join(tree, this.#parent, machine))), () => this.kill(machine));
+  }
+
+  async list(): Promise<string[]> {
+    return [...new Set(this.#trees.flatMap((tree) => childGroups(join(tree, this.#parent))))];
+  }
+
+  async adoptMonitor(pid: number): Promise<void> {
+    // Only the memory tree: the monitors' memory is then the pool's and not the agent's. One write instead of ten.
+    const group = join(this.#controller('memory'), `${this.#parent}.monitors`);
+    makeGroup(group);
+    write(group, 'cgroup.procs', pid);
+  }
+
+  async close(options: { remove: boolean }): Promise<void> {
+    if (!options.remove) return;
+    for (const tree of this.#trees) removeGroup(join(tree, this.#parent));
+    removeGroup(join(this.#controller('memory'), `${this.#parent}.monitors`));
+  }
+}
+
+/** A v1 cpuset takes no process until both are set, from the top down. */
+const fillCpuset = (tree: string, parent: string) => {
+  let at = tree;
+  for (const part of parent.split('/').filter(Boolean)) {
+    const from = at;
+    at = join(at, part);
+    for (const file of ['cpuset.cpus', 'cpuset.mems']) if (readText(at, file) === '') write(at, file, readText(from, file));
+  }
+};
+
+/** The kernel reclaims by itself on this write and says EBUSY when it cannot get below; then the old limit still stands and nobody is killed. */
+const setMemoryLimit = async (memory: string, bytes: number) => {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      write(memory, 'memory.limit_in_bytes', bytes);
+      return;
+    } catch (error) {
+      if (!isErrno(error, 'EBUSY')) throw error;
+      if (attempt < 5) {
+        await sleep(attempt);
+        continue;
+      }
+      const floorMib = Math.ceil(readNumber(memory, 'memory.usage_in_bytes') / 2 ** 20);
+      throw new CenoteError('not_enough', `memory cannot be brought below ${floorMib}M, which the machine uses now; ${Math.floor(bytes / 2 ** 20)}M was asked for`, {
+        fields: [{ field: 'resources.memoryCeilingMib', message: `at least ${floorMib}M is in use` }],
+      });
+    }
+  }
+};
