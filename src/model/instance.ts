@@ -1,0 +1,102 @@
+/**
+ * An instance: one agent, one control plane and their machines under one root directory. Its configuration is `ROOT/config.json`,
+ * written by `cenote up` and only read by the agent, the control plane and the command line.
+ */
+import { Type } from 'typebox';
+import type { Static } from 'typebox';
+import { Value } from 'typebox/value';
+import { CenoteError, invalid } from '../base/errors.ts';
+
+const closed = { additionalProperties: false } as const;
+
+export const defaultRoot = '/var/lib/cenote';
+export const instanceNamePattern = '^[a-z0-9]{1,12}$';
+
+/** User ranges a machine may be given: blocks of 1,024 ranges of 65,536 ids each. */
+export const uidRangeSize = 65_536;
+export const uidRangesPerBlock = 1024;
+export const uidBlockSize = uidRangeSize * uidRangesPerBlock;
+
+export const InstanceConfig = Type.Object(
+  {
+    /** Of this file's format. */
+    version: Type.Literal(1),
+    /** Names links, tables, cgroups and units of this instance on the host. */
+    instance: Type.String({ pattern: instanceNamePattern }),
+    number: Type.Integer({ minimum: 0, maximum: 63 }),
+    /** The /16 that machines' addresses come from. */
+    subnet: Type.String({ pattern: '^\\d{1,3}\\.\\d{1,3}\\.0\\.0/16$' }),
+    /** First host id of each block; more may be claimed later (see host/allotment), which then has the whole list. */
+    uidBlocks: Type.Array(Type.Integer({ minimum: uidBlockSize }), { minItems: 1 }),
+    storage: Type.Object(
+      {
+        driver: Type.Union([Type.Literal('btrfs'), Type.Literal('directory')]),
+        /** A block device of its own; null is a preallocated file in the root directory. */
+        device: Type.Union([Type.String({ pattern: '^/dev/[A-Za-z0-9_./-]{1,80}$' }), Type.Null()]),
+        poolSizeMib: Type.Integer({ minimum: 256 }),
+      },
+      closed,
+    ),
+    /** User and group the control plane runs as. */
+    user: Type.Object({ name: Type.String(), uid: Type.Integer(), gid: Type.Integer() }, closed),
+    /** The Node that runs the services, and the directory with `src/` and `node_modules/` that they run from. */
+    nodePath: Type.String({ pattern: '^/' }),
+    codePath: Type.String({ pattern: '^/' }),
+    /** The checkout that `up` was called from. */
+    checkoutPath: Type.String({ pattern: '^/' }),
+  },
+  closed,
+);
+export type InstanceConfig = Static<typeof InstanceConfig>;
+
+/** Where things are beneath a root directory, for all who must agree on it. */
+export interface InstancePaths {
+  root: string;
+  config: string;
+  /** Owned by root, writable by nobody else. */
+  run: string;
+  agentSocket: string;
+  /** What clients connect to: a link, made by `up`, to `controlListen`. */
+  controlSocket: string;
+  /** What the control plane listens on: in its own directory, so that an unprivileged process needs no right to write in `run`. */
+  controlListen: string;
+  /** The agent's own state. */
+  agent: string;
+  /** The control plane's own state; belongs to its user. */
+  control: string;
+  log: string;
+  lxcfs: string;
+}
+
+export const instancePaths = (root: string): InstancePaths => ({
+  root,
+  config: `${root}/config.json`,
+  run: `${root}/run`,
+  agentSocket: `${root}/run/agent.sock`,
+  controlSocket: `${root}/run/control.sock`,
+  controlListen: `${root}/control/control.sock`,
+  agent: `${root}/agent`,
+  control: `${root}/control`,
+  log: `${root}/log`,
+  lxcfs: `${root}/lxcfs`,
+});
+
+/** A root directory's path ends up in units, mounts and socket addresses (107 bytes at most), so only plain ones will do. */
+export const checkRoot = (root: string): string => {
+  const plain = root.replace(/\/+$/, '');
+  if (!/^(\/[A-Za-z0-9_][A-Za-z0-9_.-]*)+$/.test(plain) || plain.length > 80)
+    throw invalid('root', `${JSON.stringify(root.slice(0, 100))} will not do: an absolute path of at most 80 letters, digits, "_", ".", "-", whose parts start with a letter or digit`);
+  return plain;
+};
+
+export const parseInstanceConfig = (path: string, text: string): InstanceConfig => {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new CenoteError('failed', `${path} is not JSON`, { cause, advice: 'run `cenote up` to write it anew' });
+  }
+  if (Value.Check(InstanceConfig, value)) return value;
+  const [first] = Value.Errors(InstanceConfig, value);
+  throw new CenoteError('failed', `${path}${first?.instancePath ?? ''}: ${first?.message ?? 'is not valid'}`, { advice: 'run `cenote up` to write it anew' });
+};
