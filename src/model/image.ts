@@ -16,7 +16,7 @@ export const ImageConfig = Type.Object(
     User: Type.Optional(Type.String({ pattern: '^([a-zA-Z0-9_][a-zA-Z0-9_.-]{0,63}(:[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,63})?)?$' })),
     WorkingDir: Type.Optional(Type.String({ pattern: '^(/[^\\u0000]*)?$', maxLength: 4096 })),
     /** Keys `80/tcp`, `53/udp`. */
-    ExposedPorts: Type.Optional(Type.Record(Type.String({ pattern: '^[0-9]{1,5}(/(tcp|udp))?$' }), Type.Object({}))),
+    ExposedPorts: Type.Optional(Type.Record(Type.String({ pattern: '^[0-9]{1,5}(/(tcp|udp))?$' }), Type.Object({}), closed)),
     StopSignal: Type.Optional(Type.String({ pattern: '^(SIG[A-Z0-9+-]{2,12}|[0-9]{1,2})?$' })),
     /** Docker's extension, kept by most builders; times are nanoseconds. */
     Healthcheck: Type.Optional(

@@ -26,8 +26,8 @@ export const RestartPolicy = Type.Object(
 );
 export type RestartPolicy = Static<typeof RestartPolicy>;
 
-export const Environment = Type.Record(Type.String({ pattern: environmentNamePattern }), noNul(131_072));
-export const Tags = Type.Record(Type.String({ pattern: tagNamePattern }), noNul(1024));
+export const Environment = Type.Record(Type.String({ pattern: environmentNamePattern }), noNul(131_072), closed);
+export const Tags = Type.Record(Type.String({ pattern: tagNamePattern }), noNul(1024), closed);
 export const Command = Type.Array(noNul(131_072), { minItems: 1, maxItems: 1024 });
 export const MachineName = Type.String({ pattern: machineNamePattern });
 

@@ -1,0 +1,162 @@
+/**
+ * The typed client of the agent's API (model/agent-api.ts). Every mutating call carries a generation, so it may be repeated safely after a
+ * lost answer. Calls that end by themselves have a time limit well beyond what the work may take.
+ */
+import type { IncomingMessage } from 'node:http';
+import type { Readable } from 'node:stream';
+import type {
+  AgentInfo,
+  ImageCreate,
+  MachineAction,
+  MachineCreate,
+  MachineRename,
+  MachineResize,
+  MachineUpdate,
+  PlatformBuild,
+  Progress,
+  SnapshotCreate,
+} from '../model/agent-api.ts';
+import type { Event } from '../model/event.ts';
+import type { Image, Platform } from '../model/image.ts';
+import type { MachineProcess, MachineStatus, MachineUsage, Snapshot } from '../model/machine.ts';
+import { HttpClient } from './http.ts';
+
+export interface CallOptions {
+  signal?: AbortSignal | undefined;
+}
+
+const readMs = 30_000;
+const workMs = 300_000;
+const graceMs = (graceSeconds: number | undefined): number => workMs + (graceSeconds ?? 3600) * 1000;
+const part = encodeURIComponent;
+
+export class AgentClient implements Disposable {
+  readonly http: HttpClient;
+
+  constructor(socketPath: string) {
+    this.http = new HttpClient({ socketPath, peer: "the host's agent", advice: 'see whether it runs: cenote doctor' });
+  }
+
+  info(options: CallOptions = {}): Promise<AgentInfo> {
+    return this.#get('/v1/info', options);
+  }
+
+  machineList(options: CallOptions = {}): Promise<MachineStatus[]> {
+    return this.#get('/v1/machines', options);
+  }
+
+  machineGet(id: string, options: CallOptions = {}): Promise<MachineStatus> {
+    return this.#get(`/v1/machines/${part(id)}`, options);
+  }
+
+  machineCreate(id: string, json: MachineCreate, options: CallOptions = {}): Promise<MachineStatus> {
+    return this.http.json('PUT', `/v1/machines/${part(id)}`, { json, timeoutMs: workMs, ...options });
+  }
+
+  machineStart(id: string, json: MachineAction, options: CallOptions = {}): Promise<MachineStatus> {
+    return this.#post(`/v1/machines/${part(id)}/start`, json, workMs, options);
+  }
+
+  machineStop(id: string, json: MachineAction, options: CallOptions = {}): Promise<MachineStatus> {
+    return this.#post(`/v1/machines/${part(id)}/stop`, json, graceMs(json.graceSeconds), options);
+  }
+
+  machineRestart(id: string, json: MachineAction, options: CallOptions = {}): Promise<MachineStatus> {
+    return this.#post(`/v1/machines/${part(id)}/restart`, json, graceMs(json.graceSeconds), options);
+  }
+
+  machineResize(id: string, json: MachineResize, options: CallOptions = {}): Promise<MachineStatus> {
+    return this.#post(`/v1/machines/${part(id)}/resize`, json, workMs, options);
+  }
+
+  machineUpdate(id: string, json: MachineUpdate, options: CallOptions = {}): Promise<MachineStatus> {
+    return this.#post(`/v1/machines/${part(id)}/update`, json, graceMs(undefined), options);
+  }
+
+  machineRename(id: string, json: MachineRename, options: CallOptions = {}): Promise<MachineStatus> {
+    return this.#post(`/v1/machines/${part(id)}/rename`, json, workMs, options);
+  }
+
+  machineDelete(id: string, generation: number, options: CallOptions = {}): Promise<void> {
+    return this.http.json('DELETE', `/v1/machines/${part(id)}`, { json: { generation }, timeoutMs: graceMs(undefined), ...options });
+  }
+
+  machineUsage(id: string, options: CallOptions = {}): Promise<MachineUsage> {
+    return this.#get(`/v1/machines/${part(id)}/usage`, options);
+  }
+
+  machineProcesses(id: string, options: CallOptions = {}): Promise<MachineProcess[]> {
+    return this.#get(`/v1/machines/${part(id)}/processes`, options);
+  }
+
+  snapshotList(id: string, options: CallOptions = {}): Promise<Snapshot[]> {
+    return this.#get(`/v1/machines/${part(id)}/snapshots`, options);
+  }
+
+  snapshotCreate(id: string, json: SnapshotCreate, options: CallOptions = {}): Promise<Snapshot> {
+    return this.#post(`/v1/machines/${part(id)}/snapshots`, json, workMs, options);
+  }
+
+  snapshotDelete(id: string, name: string, options: CallOptions = {}): Promise<void> {
+    return this.http.json('DELETE', `/v1/machines/${part(id)}/snapshots/${part(name)}`, { timeoutMs: workMs, ...options });
+  }
+
+  snapshotRollback(id: string, name: string, generation: number, options: CallOptions = {}): Promise<MachineStatus> {
+    return this.#post(`/v1/machines/${part(id)}/snapshots/${part(name)}/rollback`, { generation }, graceMs(undefined), options);
+  }
+
+  imageList(options: CallOptions = {}): Promise<Image[]> {
+    return this.#get('/v1/images', options);
+  }
+
+  /** `content` is a tar stream; none when the content comes from a machine. */
+  imageCreate(request: ImageCreate, content: Readable | undefined, options: CallOptions = {}): Promise<Image> {
+    const headers = content === undefined ? {} : { 'content-type': 'application/x-tar' };
+    return this.http.json('POST', '/v1/images', { query: { request: JSON.stringify(request) }, stream: content, headers, ...options });
+  }
+
+  imageDelete(id: string, options: CallOptions = {}): Promise<void> {
+    return this.http.json('DELETE', `/v1/images/${part(id)}`, { timeoutMs: workMs, ...options });
+  }
+
+  platformList(options: CallOptions = {}): Promise<Platform[]> {
+    return this.#get('/v1/platforms', options);
+  }
+
+  platformBuild(json: PlatformBuild, options: CallOptions = {}): AsyncGenerator<Progress[]> {
+    return this.http.ndjson('POST', '/v1/platforms', { json, ...options });
+  }
+
+  platformDelete(name: string, version: string, options: CallOptions = {}): Promise<void> {
+    return this.http.json('DELETE', `/v1/platforms/${part(name)}/${part(version)}`, { timeoutMs: workMs, ...options });
+  }
+
+  /** Events numbered above `after`, as they come; as many at a time as arrived together. */
+  events(after: number, options: CallOptions = {}): AsyncGenerator<Event[]> {
+    return this.http.ndjson('GET', '/v1/events', { query: { after }, ...options });
+  }
+
+  logs(id: string, query: { follow?: boolean; tail?: number }, options: CallOptions = {}): Promise<IncomingMessage> {
+    return this.http.stream('GET', `/v1/machines/${part(id)}/logs`, { query, ...options });
+  }
+
+  filesGet(id: string, path: string, options: CallOptions = {}): Promise<IncomingMessage> {
+    return this.http.stream('GET', `/v1/machines/${part(id)}/files`, { query: { path }, ...options });
+  }
+
+  filesPut(id: string, path: string, content: Readable, options: CallOptions = {}): Promise<void> {
+    return this.http.json('PUT', `/v1/machines/${part(id)}/files`, { query: { path }, stream: content, headers: { 'content-type': 'application/x-tar' }, ...options });
+  }
+
+  #get<T>(path: string, options: CallOptions): Promise<T> {
+    return this.http.json('GET', path, { timeoutMs: readMs, ...options });
+  }
+
+  #post<T>(path: string, json: unknown, timeoutMs: number, options: CallOptions): Promise<T> {
+    return this.http.json('POST', path, { json, timeoutMs, ...options });
+  }
+
+  [Symbol.dispose](): void {
+    this.http[Symbol.dispose]();
+  }
+}

@@ -1,0 +1,201 @@
+/** The typed client of the control plane's API (model/control-api.ts), for the command line, the console's server side and tests. */
+import type { IncomingMessage } from 'node:http';
+import type { Readable } from 'node:stream';
+import type { PlatformBuild, Progress, SnapshotCreate } from '../model/agent-api.ts';
+import type {
+  Accepted,
+  ActionOptions,
+  ControlInfo,
+  CreateImage,
+  CreateMachine,
+  CreatePackage,
+  Machine,
+  ResizeMachine,
+  UpdateMachine,
+} from '../model/control-api.ts';
+import type { Event, Job } from '../model/event.ts';
+import type { Image, Platform } from '../model/image.ts';
+import type { MachineProcess, MachineState, MachineUsage, Snapshot } from '../model/machine.ts';
+import type { Package } from '../model/resources.ts';
+import { HttpClient } from './http.ts';
+
+export interface ControlCall {
+  signal?: AbortSignal | undefined;
+}
+
+export interface ActionCall extends ControlCall {
+  /** Answer when the job has ended, or after this many seconds. */
+  wait?: number | undefined;
+}
+
+export interface MachineFilter {
+  name?: string | undefined;
+  state?: MachineState | undefined;
+  tags?: Record<string, string> | undefined;
+  limit?: number | undefined;
+  offset?: number | undefined;
+}
+
+const part = encodeURIComponent;
+const machine = (id: string): string => `/v1/machines/${part(id)}`;
+
+export class ControlClient implements Disposable {
+  readonly http: HttpClient;
+
+  constructor(socketPath: string) {
+    this.http = new HttpClient({ socketPath, peer: 'the control plane', advice: 'start it with: cenote up' });
+  }
+
+  info(call: ControlCall = {}): Promise<ControlInfo> {
+    return this.http.json('GET', '/v1/info', call);
+  }
+
+  machineList(filter: MachineFilter = {}, call: ControlCall = {}): Promise<Machine[]> {
+    const { tags, ...plain } = filter;
+    const query = { ...plain, ...Object.fromEntries(Object.entries(tags ?? {}).map(([name, value]) => [`tag.${name}`, value])) };
+    return this.http.json('GET', '/v1/machines', { query, ...call });
+  }
+
+  machineGet(id: string, call: ControlCall = {}): Promise<Machine> {
+    return this.http.json('GET', machine(id), call);
+  }
+
+  machineCreate(json: CreateMachine, call: ActionCall = {}): Promise<Accepted> {
+    return this.#action('POST', '/v1/machines', json, call);
+  }
+
+  machineStart(id: string, call: ActionCall = {}): Promise<Accepted> {
+    return this.#action('POST', `${machine(id)}/start`, {}, call);
+  }
+
+  machineStop(id: string, options: ActionOptions = {}, call: ActionCall = {}): Promise<Accepted> {
+    return this.#action('POST', `${machine(id)}/stop`, options, call);
+  }
+
+  machineReboot(id: string, options: ActionOptions = {}, call: ActionCall = {}): Promise<Accepted> {
+    return this.#action('POST', `${machine(id)}/reboot`, options, call);
+  }
+
+  machineRename(id: string, name: string, call: ActionCall = {}): Promise<Accepted> {
+    return this.#action('POST', `${machine(id)}/rename`, { name }, call);
+  }
+
+  machineResize(id: string, json: ResizeMachine, call: ActionCall = {}): Promise<Accepted> {
+    return this.#action('POST', `${machine(id)}/resize`, json, call);
+  }
+
+  machineUpdate(id: string, json: UpdateMachine, call: ActionCall = {}): Promise<Accepted> {
+    return this.#action('POST', `${machine(id)}/update`, json, call);
+  }
+
+  machineDelete(id: string, call: ActionCall = {}): Promise<Accepted> {
+    return this.#action('DELETE', machine(id), undefined, call);
+  }
+
+  machineUsage(id: string, call: ControlCall = {}): Promise<MachineUsage> {
+    return this.http.json('GET', `${machine(id)}/usage`, call);
+  }
+
+  machineProcesses(id: string, call: ControlCall = {}): Promise<MachineProcess[]> {
+    return this.http.json('GET', `${machine(id)}/processes`, call);
+  }
+
+  /** Newest first. */
+  machineJobs(id: string, call: ControlCall = {}): Promise<Job[]> {
+    return this.http.json('GET', `${machine(id)}/jobs`, call);
+  }
+
+  /** Each line is a LogLine as JSON. */
+  logs(id: string, query: { follow?: boolean; tail?: number } = {}, call: ControlCall = {}): Promise<IncomingMessage> {
+    return this.http.stream('GET', `${machine(id)}/logs`, { query, ...call });
+  }
+
+  /** A tar stream of what is at `path`. */
+  filesGet(id: string, path: string, call: ControlCall = {}): Promise<IncomingMessage> {
+    return this.http.stream('GET', `${machine(id)}/files`, { query: { path }, ...call });
+  }
+
+  /** Unpacks a tar stream at `path`. */
+  filesPut(id: string, path: string, content: Readable, call: ControlCall = {}): Promise<void> {
+    return this.http.json('PUT', `${machine(id)}/files`, { query: { path }, stream: content, headers: { 'content-type': 'application/x-tar' }, ...call });
+  }
+
+  snapshotList(id: string, call: ControlCall = {}): Promise<Snapshot[]> {
+    return this.http.json('GET', `${machine(id)}/snapshots`, call);
+  }
+
+  snapshotCreate(id: string, json: SnapshotCreate, call: ActionCall = {}): Promise<Accepted> {
+    return this.#action('POST', `${machine(id)}/snapshots`, json, call);
+  }
+
+  snapshotDelete(id: string, name: string, call: ActionCall = {}): Promise<Accepted> {
+    return this.#action('DELETE', `${machine(id)}/snapshots/${part(name)}`, undefined, call);
+  }
+
+  snapshotRollback(id: string, name: string, call: ActionCall = {}): Promise<Accepted> {
+    return this.#action('POST', `${machine(id)}/snapshots/${part(name)}/rollback`, {}, call);
+  }
+
+  jobGet(id: string, call: ActionCall = {}): Promise<Job> {
+    return this.http.json('GET', `/v1/jobs/${part(id)}`, { query: { wait: call.wait }, signal: call.signal });
+  }
+
+  imageList(call: ControlCall = {}): Promise<Image[]> {
+    return this.http.json('GET', '/v1/images', call);
+  }
+
+  imageGet(idOrName: string, call: ControlCall = {}): Promise<Image> {
+    return this.http.json('GET', `/v1/images/${part(idOrName)}`, call);
+  }
+
+  /** `content` is a tar stream; none with `fromMachine`. */
+  imageCreate(request: CreateImage, content: Readable | undefined, call: ControlCall = {}): Promise<Image> {
+    const headers = content === undefined ? {} : { 'content-type': 'application/x-tar' };
+    return this.http.json('POST', '/v1/images', { query: { request: JSON.stringify(request) }, stream: content, headers, ...call });
+  }
+
+  imageDelete(idOrName: string, call: ControlCall = {}): Promise<void> {
+    return this.http.json('DELETE', `/v1/images/${part(idOrName)}`, call);
+  }
+
+  platformList(call: ControlCall = {}): Promise<Platform[]> {
+    return this.http.json('GET', '/v1/platforms', call);
+  }
+
+  platformBuild(json: PlatformBuild, call: ControlCall = {}): AsyncGenerator<Progress[]> {
+    return this.http.ndjson('POST', '/v1/platforms', { json, ...call });
+  }
+
+  platformDelete(name: string, version: string, call: ControlCall = {}): Promise<void> {
+    return this.http.json('DELETE', `/v1/platforms/${part(name)}/${part(version)}`, call);
+  }
+
+  packageList(call: ControlCall = {}): Promise<Package[]> {
+    return this.http.json('GET', '/v1/packages', call);
+  }
+
+  packageGet(name: string, call: ControlCall = {}): Promise<Package> {
+    return this.http.json('GET', `/v1/packages/${part(name)}`, call);
+  }
+
+  packageCreate(json: CreatePackage, call: ControlCall = {}): Promise<Package> {
+    return this.http.json('POST', '/v1/packages', { json, ...call });
+  }
+
+  packageDelete(name: string, call: ControlCall = {}): Promise<void> {
+    return this.http.json('DELETE', `/v1/packages/${part(name)}`, call);
+  }
+
+  /** With `follow` it goes on; and without `after` it then begins with what happens next. */
+  events(query: { after?: number; follow?: boolean } = {}, call: ControlCall = {}): AsyncGenerator<Event[]> {
+    return this.http.ndjson('GET', '/v1/events', { query, ...call });
+  }
+
+  #action(method: string, path: string, json: unknown, call: ActionCall): Promise<Accepted> {
+    return this.http.json(method, path, { json, query: { wait: call.wait }, signal: call.signal });
+  }
+
+  [Symbol.dispose](): void {
+    this.http[Symbol.dispose]();
+  }
+}

@@ -1,0 +1,194 @@
+/**
+ * HTTP over a unix socket, for both APIs: JSON, streamed bodies both ways, NDJSON. An error answer becomes the CenoteError it was on the
+ * other side; a peer that cannot be reached becomes `unavailable`, which callers may retry.
+ */
+import { Agent, request as httpRequest } from 'node:http';
+import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders } from 'node:http';
+import type { Readable } from 'node:stream';
+import { CenoteError, errorCodes } from '../base/errors.ts';
+import type { ErrorBody } from '../base/errors.ts';
+
+export interface HttpClientOptions {
+  socketPath: string;
+  /** Who is at the other end, for messages: `the agent`. */
+  peer: string;
+  advice?: string | undefined;
+}
+
+export type Query = Record<string, string | number | boolean | undefined>;
+
+export interface HttpRequest {
+  query?: Query | undefined;
+  /** Sent as JSON. */
+  json?: unknown;
+  /** Sent as it comes, with back-pressure; not together with `json`. */
+  stream?: Readable | undefined;
+  headers?: OutgoingHttpHeaders | undefined;
+  signal?: AbortSignal | undefined;
+  /** How long the answer may take to begin; without it there is no end. */
+  timeoutMs?: number | undefined;
+}
+
+const unreachable = new Set(['ECONNREFUSED', 'ENOENT', 'ECONNRESET', 'EPIPE', 'ENOTSOCK', 'EAGAIN']);
+const largestErrorBody = 64 * 1024;
+
+export const pathOf = (path: string, query: Query = {}): string => {
+  const parameters = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    if (value !== undefined) parameters.append(name, String(value));
+  }
+  return parameters.size === 0 ? path : `${path}?${parameters}`;
+};
+
+export class HttpClient implements Disposable {
+  readonly #options: HttpClientOptions;
+  readonly #agent = new Agent({ keepAlive: true, maxFreeSockets: 64, scheduling: 'lifo' });
+
+  constructor(options: HttpClientOptions) {
+    this.#options = options;
+  }
+
+  get socketPath(): string {
+    return this.#options.socketPath;
+  }
+
+  /** The parsed body of a 2xx answer; undefined for 204. */
+  async json<T>(method: string, path: string, options: HttpRequest = {}): Promise<T> {
+    const response = await this.stream(method, path, options);
+    const text = await readAll(response, Number.POSITIVE_INFINITY);
+    if (text === '') return undefined as T;
+    try {
+      return JSON.parse(text) as T;
+    } catch (error) {
+      throw new CenoteError('internal', `${this.#options.peer} answered with something that is not JSON`, { cause: error, context: { method, path } });
+    }
+  }
+
+  /** A 2xx answer as a stream, not yet read; the caller reads it to its end or destroys it. */
+  async stream(method: string, path: string, options: HttpRequest = {}): Promise<IncomingMessage> {
+    let response: IncomingMessage;
+    try {
+      response = await this.send(method, path, options);
+    } catch (error) {
+      if (!staleSocket(error) || method !== 'GET') throw error;
+      response = await this.send(method, path, options);
+    }
+    if (response.statusCode! >= 200 && response.statusCode! < 300) return response;
+    throw await this.#errorOf(response);
+  }
+
+  /** One line of JSON at a time; ends with the stream, and leaving the loop closes it. */
+  async *ndjson<T>(method: string, path: string, options: HttpRequest = {}): AsyncGenerator<T[]> {
+    const response = await this.stream(method, path, options);
+    try {
+      yield* jsonLines<T>(response);
+    } catch (error) {
+      throw this.failure(error, options.signal);
+    } finally {
+      response.destroy();
+    }
+  }
+
+  /** Any answer, whatever its status. */
+  send(method: string, path: string, options: HttpRequest = {}): Promise<IncomingMessage> {
+    const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+    const body = options.json === undefined ? undefined : JSON.stringify(options.json);
+    const outgoing = httpRequest({
+      socketPath: this.#options.socketPath,
+      agent: this.#agent,
+      method,
+      path: pathOf(path, options.query),
+      signal: options.signal,
+      headers: { ...(body === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }), ...options.headers },
+    });
+    const timer = options.timeoutMs === undefined ? undefined : setTimeout(() => outgoing.destroy(this.#late(method, path)), options.timeoutMs);
+    outgoing.on('response', (response) => {
+      clearTimeout(timer);
+      resolve(response);
+    });
+    outgoing.on('error', (error) => {
+      clearTimeout(timer);
+      reject(this.failure(error, options.signal, outgoing));
+    });
+    if (options.stream === undefined) outgoing.end(body);
+    else feed(options.stream, outgoing);
+    return promise;
+  }
+
+  /** What went wrong below HTTP, in the project's words. */
+  failure(error: unknown, signal?: AbortSignal, outgoing?: ClientRequest): Error {
+    if (error instanceof CenoteError) return error;
+    if (signal?.aborted) return new CenoteError('timeout', 'given up by the caller', { cause: error });
+    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+    const { peer, advice, socketPath } = this.#options;
+    if (code === 'EACCES') return new CenoteError('forbidden', `no permission to use ${socketPath}`, { cause: error, advice });
+    if (!unreachable.has(code)) return error instanceof Error ? error : new Error(String(error));
+    return new CenoteError('unavailable', `${peer} does not answer (${socketPath}: ${code})`, {
+      cause: error,
+      advice,
+      context: { reused: outgoing?.reusedSocket === true },
+    });
+  }
+
+  async #errorOf(response: IncomingMessage): Promise<CenoteError> {
+    const text = await readAll(response, largestErrorBody).catch(() => '');
+    const body = parseErrorBody(text);
+    if (body !== undefined) return CenoteError.fromBody(body);
+    return new CenoteError('internal', `${this.#options.peer} answered ${response.statusCode} without saying why`);
+  }
+
+  #late(method: string, path: string): CenoteError {
+    return new CenoteError('timeout', `${this.#options.peer} took too long`, { retryable: true, context: { method, path } });
+  }
+
+  [Symbol.dispose](): void {
+    this.#agent.destroy();
+  }
+}
+
+/** A kept connection may be closed by the peer just as it is used again; that request was never seen. */
+const staleSocket = (error: unknown): boolean => error instanceof CenoteError && error.code === 'unavailable' && error.context['reused'] === true;
+
+/** Pipes a body; when the source breaks, the request does, with the source's error. */
+const feed = (source: Readable, outgoing: ClientRequest): void => {
+  source.on('error', (error) => outgoing.destroy(error));
+  source.on('close', () => {
+    if (!source.readableEnded) outgoing.destroy();
+  });
+  outgoing.on('close', () => source.unpipe(outgoing));
+  source.pipe(outgoing);
+};
+
+const readAll = async (response: IncomingMessage, limit: number): Promise<string> => {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > limit) break;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+};
+
+export const parseErrorBody = (text: string): ErrorBody | undefined => {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value !== 'object' || value === null || !('code' in value) || !('message' in value)) return undefined;
+    return typeof value.code === 'string' && value.code in errorCodes && typeof value.message === 'string' ? (value as ErrorBody) : undefined;
+  } catch {
+    return undefined;
+  }
+};
+
+/** The values of a stream of JSON lines, as many at a time as arrived together. */
+export async function* jsonLines<T>(stream: AsyncIterable<Buffer>): AsyncGenerator<T[]> {
+  const decoder = new TextDecoder();
+  let rest = '';
+  for await (const chunk of stream) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
+    rest = lines.pop()!;
+    const values = lines.filter((line) => line !== '').map((line) => JSON.parse(line) as T);
+    if (values.length > 0) yield values;
+  }
+  if (rest.trim() !== '') yield [JSON.parse(rest) as T];
+}
