@@ -31,7 +31,7 @@ export const Job = Type.Object(
     machine: Type.Union([Type.String(), Type.Null()]),
     /** `uid:0 (root)`, later also accounts and keys. */
     actor: Type.String(),
-    state: Type.Union(jobStates.map((state) => Type.Literal(state))),
+    state: Type.Enum(jobStates),
     createdAt: Type.String(),
     finishedAt: Type.Union([Type.String(), Type.Null()]),
     /** Why it failed. */

@@ -58,7 +58,7 @@ export type MachineSpec = Static<typeof MachineSpec>;
 
 /** `provisioning` and `deleting` pass by; `failed` is at rest, with `error` saying why. */
 export const machineStates = ['provisioning', 'running', 'stopping', 'stopped', 'failed', 'deleting'] as const;
-export const MachineState = Type.Union(machineStates.map((state) => Type.Literal(state)));
+export const MachineState = Type.Enum(machineStates);
 export type MachineState = (typeof machineStates)[number];
 
 export const DesiredState = Type.Union([Type.Literal('running'), Type.Literal('stopped')]);

@@ -1,0 +1,43 @@
+/** Events in the order the control plane recorded them. A bounded number is kept. */
+import { sql } from 'kysely';
+import type { Event } from '../model/event.ts';
+import { authorize } from './context.ts';
+import type { RequestContext } from './context.ts';
+import type { Db } from './store.ts';
+
+export type NewEvent = Omit<Event, 'sequence'> & { account: string | null };
+
+export const eventAppend = async (context: RequestContext, db: Db, events: readonly NewEvent[]): Promise<void> => {
+  authorize(context, 'keep');
+  for (const event of events) {
+    await db
+      .insertInto('event')
+      .values({ ...event, detail: JSON.stringify(event.detail) })
+      .execute();
+  }
+};
+
+/** Those of the caller's account and those of none (images, platforms, the host), numbered above `after`. */
+export const eventList = async (context: RequestContext, db: Db, after: number, limit: number): Promise<Event[]> => {
+  authorize(context, 'read');
+  const rows = await db
+    .selectFrom('event')
+    .selectAll()
+    .where('sequence', '>', after)
+    .where(({ or, eb }) => or([eb('account', '=', context.account), eb('account', 'is', null)]))
+    .orderBy('sequence')
+    .limit(limit)
+    .execute();
+  return rows.map(({ account: _, detail, ...event }) => ({ ...event, detail: JSON.parse(detail) as Record<string, unknown> }));
+};
+
+export const eventLast = async (context: RequestContext, db: Db): Promise<number> => {
+  authorize(context, 'read');
+  const row = await db.selectFrom('event').select(sql<number | null>`max(sequence)`.as('last')).executeTakeFirstOrThrow();
+  return row.last ?? 0;
+};
+
+export const eventTrim = async (context: RequestContext, db: Db, upTo: number): Promise<void> => {
+  authorize(context, 'keep');
+  await db.deleteFrom('event').where('sequence', '<=', upTo).execute();
+};

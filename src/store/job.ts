@@ -1,0 +1,109 @@
+/** Jobs: every asynchronous action, from being accepted to its end; afterwards they are the audit. */
+import type { Selectable } from 'kysely';
+import { CenoteError } from '../base/errors.ts';
+import type { Job } from '../model/event.ts';
+import { authorize } from './context.ts';
+import type { RequestContext } from './context.ts';
+import type { JobTable } from './schema.ts';
+import type { Db } from './store.ts';
+
+export interface StoredJob {
+  job: Job;
+  /** The machine's generation this action makes. */
+  generation: number;
+  /** The action's own parameters, as its executor reads them. */
+  request: unknown;
+}
+
+const wireOf = (row: Selectable<JobTable>): Job => ({
+  id: row.id,
+  account: row.account,
+  action: row.action,
+  machine: row.machine,
+  actor: row.actor,
+  state: row.state,
+  createdAt: row.created_at,
+  finishedAt: row.finished_at,
+  reason: row.reason,
+  result: JSON.parse(row.result) as Record<string, unknown>,
+});
+
+const storedOf = (row: Selectable<JobTable>): StoredJob => ({ job: wireOf(row), generation: row.generation, request: JSON.parse(row.request) });
+
+export const jobInsert = async (context: RequestContext, db: Db, { job, generation, request }: StoredJob): Promise<void> => {
+  authorize(context, 'write');
+  await db
+    .insertInto('job')
+    .values({
+      id: job.id,
+      account: job.account,
+      action: job.action,
+      machine: job.machine,
+      actor: job.actor,
+      state: job.state,
+      generation,
+      request: JSON.stringify(request),
+      result: JSON.stringify(job.result),
+      reason: job.reason,
+      created_at: job.createdAt,
+      finished_at: job.finishedAt,
+      lease_owner: null,
+      lease_until: null,
+    })
+    .execute();
+};
+
+export const jobGet = async (context: RequestContext, db: Db, id: string): Promise<Job> => {
+  authorize(context, 'read');
+  let query = db.selectFrom('job').selectAll().where('id', '=', id);
+  if (context.role !== 'system') query = query.where('account', '=', context.account);
+  const row = await query.executeTakeFirst();
+  if (row === undefined) throw new CenoteError('not_found', `there is no job ${JSON.stringify(id.slice(0, 80))}`);
+  return wireOf(row);
+};
+
+/** The newest first; also of a machine that is gone. */
+export const jobListByMachine = async (context: RequestContext, db: Db, machine: string, limit: number): Promise<Job[]> => {
+  authorize(context, 'read');
+  const rows = await db
+    .selectFrom('job')
+    .selectAll()
+    .where('machine', '=', machine)
+    .where('account', '=', context.account)
+    .orderBy('sequence', 'desc')
+    .limit(limit)
+    .execute();
+  return rows.map(wireOf);
+};
+
+/** In the order they were accepted. */
+export const jobListUnfinished = async (context: RequestContext, db: Db): Promise<StoredJob[]> => {
+  authorize(context, 'keep');
+  return (await db.selectFrom('job').selectAll().where('finished_at', 'is', null).orderBy('sequence').execute()).map(storedOf);
+};
+
+export const jobListUnfinishedByMachine = async (context: RequestContext, db: Db, machine: string): Promise<StoredJob[]> => {
+  authorize(context, 'read');
+  const rows = await db.selectFrom('job').selectAll().where('machine', '=', machine).where('finished_at', 'is', null).orderBy('sequence').execute();
+  return rows.map(storedOf);
+};
+
+export const jobMarkRunning = async (context: RequestContext, db: Db, id: string, leaseOwner: string): Promise<void> => {
+  authorize(context, 'keep');
+  await db.updateTable('job').set({ state: 'running', lease_owner: leaseOwner }).where('id', '=', id).execute();
+};
+
+/** Why it is not done yet; null when that is over. */
+export const jobNote = async (context: RequestContext, db: Db, id: string, reason: string | null): Promise<void> => {
+  authorize(context, 'keep');
+  await db.updateTable('job').set({ reason }).where('id', '=', id).execute();
+};
+
+export const jobFinish = async (context: RequestContext, db: Db, job: Job): Promise<void> => {
+  authorize(context, 'keep');
+  await db
+    .updateTable('job')
+    .set({ state: job.state, finished_at: job.finishedAt, reason: job.reason, result: JSON.stringify(job.result), lease_owner: null })
+    .where('id', '=', job.id)
+    .execute();
+};

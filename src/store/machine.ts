@@ -1,0 +1,218 @@
+/**
+ * Machines as the control plane knows them: the row, and the claims that make a name or a published port impossible to have twice. A claim
+ * is added when an action that needs it is accepted, and what is no longer needed is dropped when the machine's last action has ended.
+ */
+import { sql } from 'kysely';
+import type { Selectable } from 'kysely';
+import { CenoteError } from '../base/errors.ts';
+import { isUuid } from '../base/ids.ts';
+import { platformKey } from '../model/agent-api.ts';
+import type { Machine } from '../model/control-api.ts';
+import type { MachineSpec, MachineState, PublishedPort } from '../model/machine.ts';
+import type { Resources } from '../model/resources.ts';
+import { authorize } from './context.ts';
+import type { RequestContext } from './context.ts';
+import type { MachineTable } from './schema.ts';
+import type { Db } from './store.ts';
+
+export type Guarantees = Pick<Resources, 'cpuMillis' | 'memoryMib' | 'diskMib'>;
+
+export interface StoredMachine {
+  machine: Machine;
+  spec: MachineSpec;
+  reserved: Guarantees;
+  /** Place in the subnet, null when the address is no longer its own. */
+  address: number | null;
+}
+
+export interface MachineListFilter {
+  name?: string | undefined;
+  state?: MachineState | undefined;
+  tags: [name: string, value: string][];
+  limit: number;
+  offset: number;
+}
+
+const columnsOf = ({ machine, spec, reserved, address }: StoredMachine): MachineTable => ({
+  id: machine.id,
+  account: machine.account,
+  name: machine.name,
+  state: machine.state,
+  desired: machine.desired,
+  generation: machine.generation,
+  address,
+  package: machine.package,
+  image: machine.image.id,
+  platform: machine.platform === null ? null : platformKey(machine.platform),
+  cpu_millis: reserved.cpuMillis,
+  memory_mib: reserved.memoryMib,
+  disk_mib: reserved.diskMib,
+  spec: JSON.stringify(spec),
+  body: JSON.stringify(machine),
+  created_at: machine.createdAt,
+});
+
+type StoredColumns = Pick<Selectable<MachineTable>, 'spec' | 'body' | 'address' | 'cpu_millis' | 'memory_mib' | 'disk_mib'>;
+const storedColumns = ['machine.spec', 'machine.body', 'machine.address', 'machine.cpu_millis', 'machine.memory_mib', 'machine.disk_mib'] as const;
+
+const storedOf = (row: StoredColumns): StoredMachine => ({
+  machine: JSON.parse(row.body) as Machine,
+  spec: JSON.parse(row.spec) as MachineSpec,
+  reserved: { cpuMillis: row.cpu_millis, memoryMib: row.memory_mib, diskMib: row.disk_mib },
+  address: row.address,
+});
+
+/** The row with its claims on name and ports. */
+export const machineInsert = async (context: RequestContext, db: Db, stored: StoredMachine): Promise<void> => {
+  authorize(context, 'write');
+  await db.insertInto('machine').values(columnsOf(stored)).execute();
+  await machineClaimName(context, db, stored.machine, stored.machine.name);
+  await machineClaimPorts(context, db, stored.machine, stored.machine.publish);
+  await tagsInsert(db, stored.machine);
+};
+
+export const machineSave = async (context: RequestContext, db: Db, stored: StoredMachine): Promise<void> => {
+  authorize(context, 'write');
+  const { id, ...columns } = columnsOf(stored);
+  await db.updateTable('machine').set(columns).where('id', '=', id).execute();
+};
+
+/** Rewrites the tags that lists are filtered by; only needed when they changed. */
+export const machineSaveTags = async (context: RequestContext, db: Db, machine: Machine): Promise<void> => {
+  authorize(context, 'write');
+  await db.deleteFrom('machine_tag').where('machine', '=', machine.id).execute();
+  await tagsInsert(db, machine);
+};
+
+const tagsInsert = async (db: Db, machine: Machine): Promise<void> => {
+  const rows = Object.entries(machine.tags).map(([name, value]) => ({ machine: machine.id, name, value }));
+  for (let at = 0; at < rows.length; at += 500) await db.insertInto('machine_tag').values(rows.slice(at, at + 500)).execute();
+};
+
+export const machineFind = async (context: RequestContext, db: Db, idOrName: string): Promise<StoredMachine | undefined> => {
+  authorize(context, 'read');
+  let query = db.selectFrom('machine').select(storedColumns);
+  if (context.role !== 'system') query = query.where('account', '=', context.account);
+  query = isUuid(idOrName) ? query.where('id', '=', idOrName) : query.where('name', '=', idOrName).where('account', '=', context.account);
+  const row = await query.executeTakeFirst();
+  return row === undefined ? undefined : storedOf(row);
+};
+
+export const machineGet = async (context: RequestContext, db: Db, idOrName: string): Promise<StoredMachine> => {
+  const stored = await machineFind(context, db, idOrName);
+  if (stored === undefined) throw new CenoteError('not_found', `there is no machine ${JSON.stringify(idOrName.slice(0, 80))}`);
+  return stored;
+};
+
+/** One page of machines by name, as the JSON text of an array: the rows' own texts joined. */
+export const machineListText = async (context: RequestContext, db: Db, filter: MachineListFilter): Promise<{ text: string; count: number }> => {
+  authorize(context, 'read');
+  let query = db.selectFrom('machine').select('body').where('account', '=', context.account);
+  if (filter.name !== undefined) query = query.where('name', '=', filter.name);
+  if (filter.state !== undefined) query = query.where('state', '=', filter.state);
+  for (const [name, value] of filter.tags) {
+    query = query.where('id', 'in', (tags) => tags.selectFrom('machine_tag').select('machine').where('name', '=', name).where('value', '=', value));
+  }
+  const rows = await query.orderBy('name').orderBy('id').limit(filter.limit).offset(filter.offset).execute();
+  return { text: `[${rows.map((row) => row.body).join(',')}]`, count: rows.length };
+};
+
+/** Every machine of every account, for comparing with what a host reports. */
+export const machineListAll = async (context: RequestContext, db: Db): Promise<StoredMachine[]> => {
+  authorize(context, 'keep');
+  return (await db.selectFrom('machine').select(storedColumns).execute()).map(storedOf);
+};
+
+/** The row, its claims and its address, all at once. */
+export const machineRemove = async (context: RequestContext, db: Db, id: string): Promise<void> => {
+  authorize(context, 'keep');
+  await db.deleteFrom('machine').where('id', '=', id).execute();
+};
+
+/** What all machines, but one, have set aside. */
+export const machineGuarantees = async (context: RequestContext, db: Db, except: string): Promise<Guarantees> => {
+  authorize(context, 'read');
+  const row = await db
+    .selectFrom('machine')
+    .select(({ fn }) => [fn.sum<number>('cpu_millis').as('cpu'), fn.sum<number>('memory_mib').as('memory'), fn.sum<number>('disk_mib').as('disk')])
+    .where('id', '!=', except)
+    .executeTakeFirstOrThrow();
+  return { cpuMillis: Number(row.cpu ?? 0), memoryMib: Number(row.memory ?? 0), diskMib: Number(row.disk ?? 0) };
+};
+
+/** The lowest place at or after `from` that no machine has. */
+export const machineFreeAddress = async (context: RequestContext, db: Db, from: number): Promise<number> => {
+  authorize(context, 'read');
+  const taken = await db.selectFrom('machine').select('id').where('address', '=', from).executeTakeFirst();
+  if (taken === undefined) return from;
+  const gap = await db
+    .selectFrom('machine as one')
+    .select(sql<number>`one.address + 1`.as('next'))
+    .where('one.address', '>=', from)
+    .where(({ not, exists, selectFrom }) => not(exists(selectFrom('machine as two').select('two.id').whereRef('two.address', '=', sql`one.address + 1`))))
+    .orderBy('one.address')
+    .limit(1)
+    .executeTakeFirstOrThrow();
+  return gap.next;
+};
+
+/** A machine may claim a second name while it is being renamed. */
+export const machineClaimName = async (context: RequestContext, db: Db, machine: Pick<Machine, 'id' | 'account'>, name: string): Promise<void> => {
+  authorize(context, 'write');
+  const holder = await db.selectFrom('machine_name').select('machine').where('account', '=', machine.account).where('name', '=', name).executeTakeFirst();
+  if (holder?.machine === machine.id) return;
+  if (holder !== undefined) {
+    const message = `there is already a machine named ${JSON.stringify(name)}`;
+    throw new CenoteError('already_exists', message, { fields: [{ field: 'name', message }] });
+  }
+  await db.insertInto('machine_name').values({ account: machine.account, name, machine: machine.id }).execute();
+};
+
+export const machineClaimPorts = async (context: RequestContext, db: Db, machine: Pick<Machine, 'id'>, ports: readonly PublishedPort[]): Promise<void> => {
+  authorize(context, 'write');
+  for (const { protocol, hostPort } of ports) {
+    const holder = await db
+      .selectFrom('published_port')
+      .innerJoin('machine', 'machine.id', 'published_port.machine')
+      .select(['machine.id', 'machine.name'])
+      .where('protocol', '=', protocol)
+      .where('host_port', '=', hostPort)
+      .executeTakeFirst();
+    if (holder?.id === machine.id) continue;
+    if (holder !== undefined) {
+      const message = `host port ${hostPort}/${protocol} is published by machine ${JSON.stringify(holder.name)}`;
+      throw new CenoteError('in_use', message, { fields: [{ field: 'publish', message }] });
+    }
+    await db.insertInto('published_port').values({ protocol, host_port: hostPort, machine: machine.id }).execute();
+  }
+};
+
+/** Drops every claim but those of the machine as it is. */
+export const machineSettleClaims = async (context: RequestContext, db: Db, machine: Machine): Promise<void> => {
+  authorize(context, 'keep');
+  await db.deleteFrom('machine_name').where('machine', '=', machine.id).where('name', '!=', machine.name).execute();
+  await machineClaimName(context, db, machine, machine.name);
+  const held = await db.selectFrom('published_port').select(['protocol', 'host_port']).where('machine', '=', machine.id).execute();
+  const wanted = new Set(machine.publish.map((port) => `${port.protocol}/${port.hostPort}`));
+  for (const { protocol, host_port: hostPort } of held) {
+    if (wanted.has(`${protocol}/${hostPort}`)) continue;
+    await db.deleteFrom('published_port').where('protocol', '=', protocol).where('host_port', '=', hostPort).execute();
+  }
+  await machineClaimPorts(context, db, machine, machine.publish);
+};
+
+/** All claims of some machines, so that those of many can be exchanged between them within one transaction. */
+export const machineDropClaims = async (context: RequestContext, db: Db, ids: readonly string[]): Promise<void> => {
+  authorize(context, 'keep');
+  for (const id of ids) {
+    await db.deleteFrom('machine_name').where('machine', '=', id).execute();
+    await db.deleteFrom('published_port').where('machine', '=', id).execute();
+    await db.updateTable('machine').set({ address: null }).where('id', '=', id).execute();
+  }
+};
+
+/** Names of machines that use an image or a platform, a few of them. */
+export const machineNamesUsing = async (context: RequestContext, db: Db, what: 'image' | 'platform', value: string): Promise<string[]> => {
+  authorize(context, 'read');
+  return (await db.selectFrom('machine').select('name').where(what, '=', value).orderBy('name').limit(4).execute()).map((row) => row.name);
+};

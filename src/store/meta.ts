@@ -1,0 +1,36 @@
+/** Single values of the control plane's own, and the networks it was told of. */
+import { authorize } from './context.ts';
+import type { RequestContext } from './context.ts';
+import type { NetworkTable } from './schema.ts';
+import type { Db } from './store.ts';
+
+/** `agent.sequence`: number of the last agent event taken over. */
+export type MetaKey = 'agent.sequence';
+
+export const metaGet = async (context: RequestContext, db: Db, key: MetaKey): Promise<string | undefined> => {
+  authorize(context, 'read');
+  return (await db.selectFrom('meta').select('value').where('key', '=', key).executeTakeFirst())?.value;
+};
+
+export const metaSet = async (context: RequestContext, db: Db, key: MetaKey, value: string): Promise<void> => {
+  authorize(context, 'keep');
+  await db
+    .insertInto('meta')
+    .values({ key, value })
+    .onConflict((conflict) => conflict.column('key').doUpdateSet({ value }))
+    .execute();
+};
+
+export const networkGet = async (context: RequestContext, db: Db): Promise<NetworkTable | undefined> => {
+  authorize(context, 'read');
+  return db.selectFrom('network').selectAll().where('name', '=', 'default').executeTakeFirst();
+};
+
+export const networkSet = async (context: RequestContext, db: Db, network: Omit<NetworkTable, 'name'>): Promise<void> => {
+  authorize(context, 'keep');
+  await db
+    .insertInto('network')
+    .values({ name: 'default', ...network })
+    .onConflict((conflict) => conflict.column('name').doUpdateSet(network))
+    .execute();
+};

@@ -1,0 +1,116 @@
+/**
+ * The tables as TypeScript sees them. Only text and integer columns, JSON and times as text, so that SQLite and PostgreSQL hold the same.
+ * `machine.body` is the machine as the API shows it, kept as JSON text so that a list is read and joined, never parsed; the columns beside
+ * it are what queries need. `machine_name`, `published_port` and the unique address are claims: they make a double impossible.
+ */
+import type { Generated } from 'kysely';
+import type { jobStates } from '../model/event.ts';
+import type { DesiredState, MachineState } from '../model/machine.ts';
+
+export type JobState = (typeof jobStates)[number];
+
+export interface MetaTable {
+  key: string;
+  value: string;
+}
+
+export interface AccountTable {
+  id: string;
+  name: string;
+  created_at: string;
+}
+
+export interface MachineTable {
+  id: string;
+  account: string;
+  name: string;
+  state: MachineState;
+  desired: DesiredState;
+  generation: number;
+  /** Place in the network's subnet; null once the address belongs to another. */
+  address: number | null;
+  package: string | null;
+  image: string;
+  /** `name@version`. */
+  platform: string | null;
+  /** What is set aside for it: its guarantees, or what a resize under way may make of them if that is more. */
+  cpu_millis: number;
+  memory_mib: number;
+  disk_mib: number;
+  /** MachineSpec as the host last had it. */
+  spec: string;
+  body: string;
+  created_at: string;
+}
+
+export interface MachineNameTable {
+  account: string;
+  name: string;
+  machine: string;
+}
+
+export interface MachineTagTable {
+  machine: string;
+  name: string;
+  value: string;
+}
+
+export interface PublishedPortTable {
+  protocol: 'tcp' | 'udp';
+  host_port: number;
+  machine: string;
+}
+
+export interface JobTable {
+  sequence: Generated<number>;
+  id: string;
+  account: string;
+  action: string;
+  machine: string | null;
+  actor: string;
+  state: JobState;
+  generation: number;
+  request: string;
+  result: string;
+  reason: string | null;
+  created_at: string;
+  finished_at: string | null;
+  /** Who works on it and until when; one process does today, several will on a shared store. */
+  lease_owner: string | null;
+  lease_until: string | null;
+}
+
+export interface PackageTable {
+  name: string;
+  resources: string;
+  created_at: string;
+}
+
+export interface EventTable {
+  sequence: Generated<number>;
+  account: string | null;
+  at: string;
+  type: string;
+  subject: string;
+  message: string;
+  detail: string;
+}
+
+export interface NetworkTable {
+  name: string;
+  subnet: string;
+  gateway: string;
+}
+
+export interface Schema {
+  meta: MetaTable;
+  account: AccountTable;
+  machine: MachineTable;
+  machine_name: MachineNameTable;
+  machine_tag: MachineTagTable;
+  published_port: PublishedPortTable;
+  job: JobTable;
+  package: PackageTable;
+  event: EventTable;
+  network: NetworkTable;
+}
