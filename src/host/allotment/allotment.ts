@@ -152,6 +152,13 @@ export class Allotment {
     });
   }
 
+  /** Changes that were not made after all, or that a reboot undid. */
+  forgetChanges(keys: readonly string[]): Promise<void> {
+    return this.#change((record) => {
+      for (const key of keys) delete record.changes[key];
+    });
+  }
+
   changes(): Record<string, { former: string; owners: string[] }> {
     return this.#read().changes;
   }

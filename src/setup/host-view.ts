@@ -1,0 +1,37 @@
+/** What this host is, read from /proc: parsers are pure, so that hosts unlike this one can be tested. */
+import { readFileSync } from 'node:fs';
+
+export interface Mount {
+  path: string;
+  type: string;
+  options: string[];
+}
+
+export const parseMounts = (text: string): Mount[] =>
+  text.split('\n').flatMap((line) => {
+    const [, path, type, options] = line.split(' ');
+    return options === undefined ? [] : [{ path: path!.replaceAll(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8))), type: type!, options: options.split(',') }];
+  });
+
+export const readMounts = (): Mount[] => parseMounts(readFileSync('/proc/self/mounts', 'utf8'));
+
+/** Bit numbers of linux/capability.h. */
+export const capabilities = { netAdmin: 12, sysAdmin: 21, sysResource: 24 } as const;
+
+export const effectiveCapabilities = (status: string = readFileSync('/proc/self/status', 'utf8')): bigint => BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
+
+export const hasCapability = (bit: number, set: bigint = effectiveCapabilities()): boolean => ((set >> BigInt(bit)) & 1n) === 1n;
+
+/** File systems the running kernel can mount now. */
+export const fileSystems = (text: string = readFileSync('/proc/filesystems', 'utf8')): string[] => text.split('\n').flatMap((line) => line.split('\t')[1] ?? []);
+
+export const runsSystemd = (init: string = readFileSync('/proc/1/comm', 'utf8')): boolean => init.trim() === 'systemd';
+
+/** A file of /proc or /sys that may not be there. */
+export const readText = (path: string): string | null => {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return null;
+  }
+};

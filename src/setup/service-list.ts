@@ -1,0 +1,42 @@
+/** The programs of an instance that run all the time, whoever keeps them running. */
+import type { InstanceConfig, InstancePaths } from '../model/instance.ts';
+import { plainEnvironment } from '../exec/run.ts';
+
+export const serviceNames = ['lxcfs', 'agent', 'control'] as const;
+export type ServiceName = (typeof serviceNames)[number];
+
+export interface Service {
+  name: ServiceName;
+  description: string;
+  /** Program and arguments, run as root. */
+  argv: [string, ...string[]];
+  env: Record<string, string>;
+  /** Null is root. */
+  user: string | null;
+  /** Machines use what it serves, so it goes only after them. */
+  neededByMachines: boolean;
+}
+
+export const servicesOf = (config: InstanceConfig, paths: InstancePaths): Service[] => {
+  const node = (entry: string): [string, ...string[]] => [config.nodePath, `${config.codePath}/src/${entry}`, '--root', paths.root];
+  const env = { ...plainEnvironment, NODE_ENV: 'production' };
+  return [
+    {
+      name: 'lxcfs',
+      description: "Machines' own view of /proc",
+      // A machine's load, memory and number of CPUs are its own; in the foreground, so that whoever keeps it sees it end.
+      argv: ['/usr/bin/lxcfs', '--foreground', '--enable-loadavg', '--enable-cfs', '--pidfile', `${paths.run}/lxcfs-own.pid`, paths.lxcfs],
+      env: plainEnvironment,
+      user: null,
+      neededByMachines: true,
+    },
+    { name: 'agent', description: 'Agent', argv: node('agent/main.ts'), env, user: null, neededByMachines: false },
+    { name: 'control', description: 'Control plane', argv: node('control/main.ts'), env, user: config.user.name, neededByMachines: false },
+  ];
+};
+
+/** The same as an ordinary user, for a keeper that is root itself. */
+export const asUser = (service: Service): [string, ...string[]] =>
+  service.user === null
+    ? service.argv
+    : ['/usr/bin/setpriv', `--reuid=${service.user}`, `--regid=${service.user}`, '--init-groups', '--no-new-privs', '--inh-caps=-all', '--', ...service.argv];

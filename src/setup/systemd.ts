@@ -1,0 +1,71 @@
+/** Services as systemd units, for hosts where systemd is in charge. */
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { CenoteError } from '../base/errors.ts';
+import { run, runAny } from '../exec/run.ts';
+import type { InstanceConfig, InstancePaths } from '../model/instance.ts';
+import { serviceNames } from './service-list.ts';
+import type { ServiceName } from './service-list.ts';
+import type { ServiceManager } from './services.ts';
+import { unitName, unitsOf } from './units.ts';
+
+const unitDirectory = '/etc/systemd/system';
+
+export class SystemdServices implements ServiceManager {
+  readonly kind = 'systemd';
+  readonly #instance: string;
+  readonly #config: InstanceConfig | null;
+  readonly #paths: InstancePaths;
+
+  constructor(instance: string, config: InstanceConfig | null, paths: InstancePaths) {
+    this.#instance = instance;
+    this.#config = config;
+    this.#paths = paths;
+  }
+
+  async start(options: { restart: boolean }): Promise<void> {
+    if (this.#config === null) throw new CenoteError('failed', 'services cannot be started without a configuration');
+    const changed = Object.entries(unitsOf(this.#config, this.#paths)).filter(([name, text]) => writeUnit(name, text));
+    if (changed.length > 0) await run('systemctl', ['daemon-reload']);
+    await run('systemctl', ['enable', '--quiet', ...this.#units(serviceNames)]);
+    await run('systemctl', ['start', '--no-block', this.#unit('lxcfs')]);
+    const verb = options.restart || changed.length > 0 ? 'restart' : 'start';
+    await run('systemctl', [verb, '--no-block', this.#unit('agent'), this.#unit('control')]);
+  }
+
+  async stop(): Promise<void> {
+    await runAny('systemctl', ['stop', this.#unit('control'), this.#unit('agent')]);
+  }
+
+  async remove(): Promise<void> {
+    await runAny('systemctl', ['disable', '--now', '--quiet', ...this.#units([...serviceNames].reverse())]);
+    for (const name of this.#units(serviceNames)) rmSync(`${unitDirectory}/${name}`, { force: true });
+    await run('systemctl', ['daemon-reload']);
+    await runAny('systemctl', ['reset-failed', ...this.#units(serviceNames)]);
+  }
+
+  async running(): Promise<Record<ServiceName, boolean>> {
+    const states = await Promise.all(serviceNames.map(async (name) => [name, (await runAny('systemctl', ['is-active', '--quiet', this.#unit(name)])).code === 0]));
+    return Object.fromEntries(states) as Record<ServiceName, boolean>;
+  }
+
+  async lastLines(name: ServiceName, count: number): Promise<string[]> {
+    const { stdout } = await runAny('journalctl', ['--unit', this.#unit(name), '--lines', String(count), '--output', 'cat', '--no-pager']);
+    return stdout.trimEnd().split('\n');
+  }
+
+  #unit(name: ServiceName): string {
+    return unitName(this.#instance, name);
+  }
+
+  #units(names: readonly ServiceName[]): string[] {
+    return names.map((name) => this.#unit(name));
+  }
+}
+
+/** True when it was not there in this form. */
+const writeUnit = (name: string, text: string): boolean => {
+  const path = `${unitDirectory}/${name}`;
+  if (existsSync(path) && readFileSync(path, 'utf8') === text) return false;
+  writeFileSync(path, text, { mode: 0o644 });
+  return true;
+};
