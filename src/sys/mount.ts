@@ -15,7 +15,6 @@ const openTreeClone = 1;
 const openTreeCloexec = 0o2000000;
 const moveMountFromEmptyPath = 4;
 const attrReadOnly = 1n;
-const attrNoSuid = 2n;
 const attrNoDev = 4n;
 const attrIdmap = 0x00100000n;
 
@@ -63,7 +62,7 @@ export interface CloneOptions {
 export const cloneMount = (path: string, options: CloneOptions = {}): number => {
   const recursive = options.recursive === true ? atRecursive : 0;
   const fd = checked(`open_tree ${path}`, Number(openTreeCall(systemCalls.openTree, atFdCwd, path, openTreeClone | openTreeCloexec | recursive)));
-  const set = attrNoDev | (options.readOnly === true ? attrReadOnly | attrNoSuid : 0n) | (options.idmapFd === undefined ? 0n : attrIdmap);
+  const set = attrNoDev | (options.readOnly === true ? attrReadOnly : 0n) | (options.idmapFd === undefined ? 0n : attrIdmap);
   // struct mount_attr: attr_set, attr_clr, propagation, userns_fd, 64 bits each
   const attributes = new BigUint64Array([set, 0n, BigInt(mountFlags.private), BigInt(options.idmapFd ?? 0)]);
   checked(`mount_setattr ${path}`, Number(setattrCall(systemCalls.mountSetattr, fd, '', atEmptyPath | recursive, attributes, attributes.byteLength)));

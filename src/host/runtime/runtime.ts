@@ -1,6 +1,7 @@
 /** Starting and watching a machine's processes: crun runs, conmon watches and holds the output. */
-import type { Duplex, Readable, Writable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import type { ExecExit, ExecStart, LogLine } from '../../model/agent-api.ts';
+import type { ProcessUser } from './specification.ts';
 
 export interface RuntimeExit {
   machine: string;
@@ -16,9 +17,24 @@ export interface RuntimeCreate {
   logLimitMib: number;
 }
 
+/** What a process inside runs as, once names are resolved. */
+export interface ExecProcess {
+  env: string[];
+  cwd: string;
+  user: ProcessUser;
+  noNewPrivileges: boolean;
+}
+
+export interface RuntimeProcess {
+  /** The machine's first process. */
+  pid: number;
+  /** The process that holds its output and waits for its end. */
+  monitorPid: number;
+}
+
 export interface ExecSession {
-  /** Null with a terminal: then all output is on `stdout`. */
   stdin: Writable;
+  /** With a terminal, all output. */
   stdout: Readable;
   stderr: Readable | null;
   resize(columns: number, rows: number): void;
@@ -28,20 +44,18 @@ export interface ExecSession {
 }
 
 export interface Runtime {
-  /** conmon and `crun create`: the first process exists, waiting. The result is its pid. Failure says what the runtime said. */
-  create(request: RuntimeCreate): Promise<number>;
+  /** conmon and `crun create`: the first process exists, waiting. Failure says what the runtime said. */
+  create(request: RuntimeCreate): Promise<RuntimeProcess>;
   start(machine: string): Promise<void>;
   signal(machine: string, signal: number): Promise<void>;
   /** What the runtime keeps of an ended machine; idempotent. Output logs stay until `forget`. */
   remove(machine: string): Promise<void>;
   forget(machine: string): Promise<void>;
-  exec(machine: string, start: ExecStart, defaults: { env: string[]; cwd: string; user: { uid: number; gid: number; additionalGids: number[] } }): Promise<ExecSession>;
+  exec(machine: string, start: ExecStart, process: ExecProcess): Promise<ExecSession>;
   logs(machine: string, options: { follow: boolean; tail: number | null; signal: AbortSignal }): AsyncIterable<LogLine>;
   /** Exits are delivered once each, also those that happened while no agent ran (from `restore`). */
   onExit(listener: (exit: RuntimeExit) => void): void;
-  /** Pid of each known machine that still runs. */
-  restore(): Promise<Map<string, number>>;
+  /** Processes of each machine that still runs; from here on `onExit` hears of all ends, also of those before. */
+  restore(machines: readonly string[]): Promise<Map<string, RuntimeProcess>>;
   close(): Promise<void>;
 }
-
-export type Terminal = Duplex;

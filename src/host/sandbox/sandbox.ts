@@ -9,6 +9,7 @@ export interface Sandbox {
   /** Paths to the namespaces that the runtime joins; valid until `release`. */
   userNamespace: string;
   networkNamespace: string;
+  userNamespaceFd: number;
   networkNamespaceFd: number;
   /** An open user namespace that also maps host 0, for idmapped mounts only (see linux.md: overlay's work directory). */
   idmapFd: number;

@@ -1,0 +1,61 @@
+/**
+ * A machine's root: shared read-only trees below, the machine's own volume on top, /usr bound from the platform.
+ *
+ * Every layer is an idmapped detached mount, so ids on disk are 0-65535 whatever range the machine has (linux.md). The layers are
+ * given to overlay as /proc/self/fd/N: nothing of them enters the host's mount table. What is mounted at `target` is needed only
+ * until the runtime has made the machine's own mount namespace; `unmountRoot` then leaves the host's table as short as before.
+ */
+import { mkdirSync, rmdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { closeFd, isErrno } from '../../sys/libc.ts';
+import { attachMount, cloneMount, mountFlags, mountFs, unmount, unmountFlags } from '../../sys/mount.ts';
+
+export interface RootRequest {
+  target: string;
+  /** Read-only trees, topmost first. */
+  lowers: string[];
+  /** Directory with `upper` and `work`. */
+  volume: string;
+  usr: string | null;
+  /** User namespace whose mapping the layers take; see Sandbox.idmapFd. */
+  idmapFd: number;
+}
+
+export const mountRoot = (request: RootRequest): void => {
+  const { idmapFd, target } = request;
+  using undo = new DisposableStack();
+  const layer = (path: string, readOnly: boolean): string => {
+    const fd = cloneMount(path, { idmapFd, readOnly });
+    descriptors.defer(() => closeFd(fd));
+    return `/proc/self/fd/${fd}`;
+  };
+  using descriptors = new DisposableStack();
+  const lowers = request.lowers.map((path) => layer(path, true)).join(':');
+  const volume = layer(request.volume, false);
+  mkdirSync(target, { recursive: true, mode: 0o700 });
+  undo.defer(() => unmountRoot(target));
+  // index and metacopy would tie the upper layer to this very lower one; a platform update puts another beneath it.
+  const options = `lowerdir=${lowers},upperdir=${volume}/upper,workdir=${volume}/work,index=off,metacopy=off,redirect_dir=off,xino=off`;
+  mountFs('cenote', target, 'overlay', mountFlags.noDev, options);
+  if (request.usr !== null) {
+    const usr = cloneMount(request.usr, { idmapFd, readOnly: true });
+    descriptors.defer(() => closeFd(usr));
+    attachMount(usr, join(target, 'usr'));
+  }
+  undo.move();
+};
+
+/** Idempotent; the machine's own mount namespace keeps what it has. */
+export const unmountRoot = (target: string): void => {
+  try {
+    // Lazily and as a whole: the machine may be running on it.
+    for (;;) unmount(target, unmountFlags.detach | unmountFlags.noFollow);
+  } catch (error) {
+    if (!isErrno(error, 'EINVAL', 'ENOENT')) throw error;
+  }
+  try {
+    rmdirSync(target);
+  } catch (error) {
+    if (!isErrno(error, 'ENOENT')) throw error;
+  }
+};

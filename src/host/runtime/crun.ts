@@ -1,0 +1,199 @@
+/**
+ * Machines run by crun and watched by conmon. What crun offers as a program but is a single call to the kernel in truth is done
+ * directly, since starting a program costs 4-20 ms: `start` is a byte into the waiting process's FIFO, `delete` of an ended
+ * machine is the removal of crun's state directory (its cgroups are ours to remove). Where the FIFO is not as expected, crun itself is asked.
+ */
+import { closeSync, constants, openSync, writeSync, mkdirSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs';
+import type { FSWatcher } from 'node:fs';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { CenoteError } from '../../base/errors.ts';
+import type { Logger } from '../../base/logger.ts';
+import type { ExecStart, LogLine } from '../../model/agent-api.ts';
+import { plainEnvironment, run, start } from '../../exec/run.ts';
+import { isErrno } from '../../sys/libc.ts';
+import { execInMachine } from './exec.ts';
+import { ExitWatch, alive } from './exit-watch.ts';
+import { currentName, readLog } from './log-file.ts';
+import type { LogOptions } from './log-file.ts';
+import { keepRotated, makeLogDirectory, removeLogs } from './log-rotation.ts';
+import type { ExecProcess, ExecSession, Runtime, RuntimeCreate, RuntimeExit, RuntimeProcess } from './runtime.ts';
+
+export interface CrunOptions {
+  /** On a file system that a reboot empties: bundles, crun's state, exit files. */
+  runDirectory: string;
+  logDirectory: string;
+  logger: Logger;
+}
+
+const createTimeoutMs = 30_000;
+
+export const openRuntime = (options: CrunOptions): Runtime => new CrunRuntime(options);
+
+class CrunRuntime implements Runtime {
+  readonly #options: CrunOptions;
+  readonly #exits: ExitWatch;
+  readonly #logWatches = new Map<string, FSWatcher>();
+  #listener: (exit: RuntimeExit) => void = () => {};
+
+  constructor(options: CrunOptions) {
+    this.#options = options;
+    for (const name of ['bundles', 'exits', 'crun']) mkdirSync(join(options.runDirectory, name), { recursive: true, mode: 0o700 });
+    mkdirSync(options.logDirectory, { recursive: true, mode: 0o700 });
+    this.#exits = new ExitWatch(join(options.runDirectory, 'exits'), (exit) => this.#ended(exit));
+  }
+
+  onExit(listener: (exit: RuntimeExit) => void): void {
+    this.#listener = listener;
+  }
+
+  async create(request: RuntimeCreate): Promise<RuntimeProcess> {
+    const { machine } = request;
+    const bundle = this.#bundle(machine);
+    rmSync(bundle, { recursive: true, force: true });
+    mkdirSync(bundle, { mode: 0o700 });
+    writeFileSync(join(bundle, 'config.json'), JSON.stringify(request.specification));
+    this.#exits.clear(machine);
+    const log = this.#log(machine);
+    makeLogDirectory(log);
+    const half = Math.max(64 * 1024, Math.floor((request.logLimitMib * 2 ** 20) / 2));
+    const args = ['--api-version', '1', '--cid', machine, '--cuuid', machine, '--runtime', 'crun', '--runtime-arg', `--root=${this.#state()}`];
+    args.push('--bundle', bundle, '--container-pidfile', join(bundle, 'pid'), '--conmon-pidfile', join(bundle, 'monitor'));
+    args.push('--exit-dir', join(this.#options.runDirectory, 'exits'), '--full-attach', '--no-sync-log', '--no-new-keyring');
+    args.push('--log-path', `k8s-file:${join(log, currentName)}`, '--log-size-max', String(half));
+    const monitor = start('conmon', args, { stdio: ['ignore', 'ignore', 'ignore', 'pipe'], env: { ...plainEnvironment, _OCI_SYNCPIPE: '3' } });
+    const failed = new Promise<never>((_resolve, reject) =>
+      monitor.on('error', (cause) => reject(new CenoteError('failed', 'conmon could not be started', { cause, advice: 'run `cenote up` again: it installs what is missing' }))),
+    );
+    try {
+      const answer = await Promise.race([readSync(monitor.stdio[3] as Readable), failed]);
+      const pid = answer.pid ?? -1;
+      if (pid <= 0) throw new CenoteError('failed', `the runtime refused: ${answer.message ?? 'it gave no reason'}`);
+      const monitorPid = Number(readFileSync(join(bundle, 'monitor'), 'utf8'));
+      const process = { pid, monitorPid };
+      keepRotated(log);
+      this.#watchLog(machine);
+      this.#exits.add(machine, process);
+      return process;
+    } catch (error) {
+      await this.remove(machine);
+      throw error;
+    }
+  }
+
+  async start(machine: string): Promise<void> {
+    try {
+      const fifo = openSync(join(this.#state(), machine, 'exec.fifo'), constants.O_WRONLY | constants.O_NONBLOCK);
+      try {
+        writeSync(fifo, '0');
+      } finally {
+        closeSync(fifo);
+      }
+    } catch (error) {
+      if (!isErrno(error, 'ENOENT', 'ENXIO')) throw error;
+      await run('crun', ['--root', this.#state(), 'start', machine], { timeoutMs: createTimeoutMs });
+    }
+  }
+
+  async signal(machine: string, signal: number): Promise<void> {
+    const running = this.#exits.get(machine);
+    if (running === undefined) return;
+    try {
+      process.kill(running.pid, signal);
+    } catch (error) {
+      if (!isErrno(error, 'ESRCH')) throw error;
+    }
+  }
+
+  async remove(machine: string): Promise<void> {
+    this.#exits.clear(machine);
+    this.#logWatches.get(machine)?.close();
+    this.#logWatches.delete(machine);
+    rmSync(join(this.#state(), machine), { recursive: true, force: true });
+    rmSync(this.#bundle(machine), { recursive: true, force: true });
+  }
+
+  async forget(machine: string): Promise<void> {
+    removeLogs(this.#log(machine));
+  }
+
+  exec(machine: string, request: ExecStart, process: ExecProcess): Promise<ExecSession> {
+    return execInMachine({ state: this.#state(), directory: this.#bundle(machine), machine, request, process });
+  }
+
+  logs(machine: string, options: LogOptions): AsyncIterable<LogLine> {
+    makeLogDirectory(this.#log(machine));
+    return readLog(this.#log(machine), options);
+  }
+
+  async restore(machines: readonly string[]): Promise<Map<string, RuntimeProcess>> {
+    const running = new Map<string, RuntimeProcess>();
+    for (const machine of machines) {
+      const process = this.#known(machine);
+      if (process === null) continue;
+      if (alive(process.pid)) {
+        running.set(machine, process);
+        keepRotated(this.#log(machine));
+        this.#watchLog(machine);
+      }
+      this.#exits.add(machine, process);
+    }
+    return running;
+  }
+
+  async close(): Promise<void> {
+    this.#exits.close();
+    for (const watcher of this.#logWatches.values()) watcher.close();
+  }
+
+  #known(machine: string): RuntimeProcess | null {
+    try {
+      const [pid, monitorPid] = ['pid', 'monitor'].map((file) => Number(readFileSync(join(this.#bundle(machine), file), 'utf8')));
+      return pid !== undefined && monitorPid !== undefined && pid > 0 ? { pid, monitorPid } : null;
+    } catch (error) {
+      if (isErrno(error, 'ENOENT')) return null;
+      throw error;
+    }
+  }
+
+  #ended(exit: RuntimeExit): void {
+    // conmon writes the last output before the exit file, so the log is whole by now.
+    this.#listener(exit);
+  }
+
+  #watchLog(machine: string): void {
+    const directory = this.#log(machine);
+    const watcher = watch(directory, { persistent: false }, (event) => {
+      if (event === 'rename') keepRotated(directory);
+    });
+    watcher.on('error', (error) => this.#options.logger.warn({ machine, error: error.message }, 'log rotation stopped'));
+    this.#logWatches.set(machine, watcher);
+  }
+
+  #state = (): string => join(this.#options.runDirectory, 'crun');
+  #bundle = (machine: string): string => join(this.#options.runDirectory, 'bundles', machine);
+  #log = (machine: string): string => join(this.#options.logDirectory, machine);
+}
+
+/** conmon's answer on its sync pipe: one JSON object, `data` the pid or a negative number with `message` why. */
+const readSync = async (pipe: Readable): Promise<{ pid?: number; message?: string }> => {
+  const timeout = sleep(createTimeoutMs, 'timeout' as const, { ref: false });
+  const answer = (async () => {
+    let text = '';
+    for await (const chunk of pipe) {
+      text += String(chunk);
+      if (text.endsWith('\n')) break;
+    }
+    return text;
+  })();
+  const text = await Promise.race([answer, timeout]);
+  pipe.destroy();
+  if (text === 'timeout') throw new CenoteError('timeout', `the runtime did not answer within ${createTimeoutMs / 1000} s`);
+  try {
+    const parsed = JSON.parse(text) as { data?: number; pid?: number; message?: string };
+    return { pid: parsed.data ?? parsed.pid ?? -1, ...(parsed.message === undefined ? {} : { message: parsed.message.trim() }) };
+  } catch (cause) {
+    throw new CenoteError('failed', 'the runtime ended without an answer', { cause, context: { text } });
+  }
+};

@@ -1,0 +1,114 @@
+/** The OCI runtime specification of a machine: pure, so that what confines a machine can be read and tested in one place. */
+
+/** The set Podman gives by default; no raw sockets, no mknod, no audit. */
+export const capabilities = [
+  'CAP_CHOWN',
+  'CAP_DAC_OVERRIDE',
+  'CAP_FOWNER',
+  'CAP_FSETID',
+  'CAP_KILL',
+  'CAP_NET_BIND_SERVICE',
+  'CAP_SETFCAP',
+  'CAP_SETGID',
+  'CAP_SETPCAP',
+  'CAP_SETUID',
+  'CAP_SYS_CHROOT',
+] as const;
+
+const maskedPaths = [
+  '/proc/acpi',
+  '/proc/asound',
+  '/proc/interrupts',
+  '/proc/kcore',
+  '/proc/keys',
+  '/proc/latency_stats',
+  '/proc/sched_debug',
+  '/proc/scsi',
+  '/proc/timer_list',
+  '/proc/timer_stats',
+  '/sys/dev/block',
+  '/sys/devices/virtual/powercap',
+  '/sys/firmware',
+];
+const readonlyPaths = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
+
+export interface ProcessUser {
+  uid: number;
+  gid: number;
+  additionalGids: number[];
+}
+
+export interface SpecificationRequest {
+  hostname: string;
+  root: string;
+  args: string[];
+  env: string[];
+  cwd: string;
+  user: ProcessUser;
+  userNamespace: string;
+  networkNamespace: string;
+  cgroupsPath: string;
+  /** Host files bound read-only inside, by their path inside. */
+  files: Record<string, string>;
+  /** Where lxcfs is mounted, or null. */
+  lxcfs: string | null;
+  noNewPrivileges: boolean;
+  seccomp: object;
+}
+
+const bind = (source: string, destination: string) => ({ destination, type: 'bind', source, options: ['bind', 'ro', 'nosuid', 'nodev', 'noexec'] });
+
+const lxcfsFiles = ['cpuinfo', 'diskstats', 'loadavg', 'meminfo', 'stat', 'swaps', 'uptime'];
+
+const lxcfsMounts = (lxcfs: string | null) =>
+  lxcfs === null
+    ? []
+    : [
+        ...lxcfsFiles.map((file) => bind(`${lxcfs}/proc/${file}`, `/proc/${file}`)),
+        bind(`${lxcfs}/sys/devices/system/cpu`, '/sys/devices/system/cpu'),
+      ];
+
+export const machineSpecification = (request: SpecificationRequest): object => ({
+  ociVersion: '1.0.0',
+  process: {
+    terminal: false,
+    user: request.user,
+    args: request.args,
+    env: request.env,
+    cwd: request.cwd,
+    capabilities: { bounding: capabilities, effective: capabilities, permitted: capabilities, inheritable: [] },
+    noNewPrivileges: request.noNewPrivileges,
+  },
+  root: { path: request.root, readonly: false },
+  hostname: request.hostname,
+  mounts: [
+    { destination: '/proc', type: 'proc', source: 'proc', options: ['nosuid', 'noexec', 'nodev'] },
+    { destination: '/dev', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'strictatime', 'mode=755', 'size=1m'] },
+    { destination: '/dev/pts', type: 'devpts', source: 'devpts', options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'] },
+    { destination: '/dev/shm', type: 'tmpfs', source: 'shm', options: ['nosuid', 'noexec', 'nodev', 'mode=1777'] },
+    { destination: '/run', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'nodev', 'mode=755'] },
+    { destination: '/sys', type: 'sysfs', source: 'sysfs', options: ['nosuid', 'noexec', 'nodev', 'ro'] },
+    { destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: ['nosuid', 'noexec', 'nodev', 'relatime', 'ro'] },
+    ...Object.entries(request.files).map(([inside, source]) => bind(source, inside)),
+    ...lxcfsMounts(request.lxcfs),
+  ],
+  linux: {
+    namespaces: [
+      { type: 'user', path: request.userNamespace },
+      { type: 'network', path: request.networkNamespace },
+      { type: 'pid' },
+      { type: 'ipc' },
+      { type: 'uts' },
+      { type: 'mount' },
+      { type: 'cgroup' },
+    ],
+    cgroupsPath: request.cgroupsPath,
+    // Anyone inside may ping and bind low ports: both are the machine's own network.
+    sysctl: { 'net.ipv4.ping_group_range': '0 65535', 'net.ipv4.ip_unprivileged_port_start': '0' },
+    resources: { devices: [{ allow: false, access: 'rwm' }] },
+    maskedPaths,
+    readonlyPaths,
+    rootfsPropagation: 'private',
+    seccomp: request.seccomp,
+  },
+});
