@@ -85,7 +85,10 @@ export const instancePaths = (root: string): InstancePaths => ({
 export const checkRoot = (root: string): string => {
   const plain = root.replace(/\/+$/, '');
   if (!/^(\/[A-Za-z0-9_][A-Za-z0-9_.-]*)+$/.test(plain) || plain.length > 80)
-    throw invalid('root', `${JSON.stringify(root.slice(0, 100))} will not do: an absolute path of at most 80 letters, digits, "_", ".", "-", whose parts start with a letter or digit`);
+    throw invalid(
+      'root',
+      `${JSON.stringify(root.slice(0, 100))} will not do: an absolute path of at most 80 letters, digits, "_", ".", "-", whose parts start with a letter or digit`,
+    );
   return plain;
 };
 

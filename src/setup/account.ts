@@ -22,7 +22,19 @@ export const ensureAccount = async (): Promise<{ account: Account; made: boolean
   if (existing !== null) return { account: existing, made: false };
   if (field(readFileSync('/etc/group', 'utf8'), 2) === null) await run('groupadd', ['--system', accountName]);
   if (field(readFileSync('/etc/passwd', 'utf8'), 2) === null)
-    await run('useradd', ['--system', '--gid', accountName, '--home-dir', '/nonexistent', '--no-create-home', '--shell', '/usr/sbin/nologin', '--comment', 'Cenote control plane', accountName]);
+    await run('useradd', [
+      '--system',
+      '--gid',
+      accountName,
+      '--home-dir',
+      '/nonexistent',
+      '--no-create-home',
+      '--shell',
+      '/usr/sbin/nologin',
+      '--comment',
+      'Cenote control plane',
+      accountName,
+    ]);
   const account = findAccount();
   if (account === null) throw new CenoteError('failed', 'user and group "cenote" were made but are not found in /etc/passwd and /etc/group');
   return { account, made: true };

@@ -10,7 +10,15 @@ export interface Mount {
 export const parseMounts = (text: string): Mount[] =>
   text.split('\n').flatMap((line) => {
     const [, path, type, options] = line.split(' ');
-    return options === undefined ? [] : [{ path: path!.replaceAll(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8))), type: type!, options: options.split(',') }];
+    return options === undefined
+      ? []
+      : [
+          {
+            path: path!.replaceAll(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8))),
+            type: type!,
+            options: options.split(','),
+          },
+        ];
   });
 
 export const readMounts = (): Mount[] => parseMounts(readFileSync('/proc/self/mounts', 'utf8'));
@@ -18,12 +26,14 @@ export const readMounts = (): Mount[] => parseMounts(readFileSync('/proc/self/mo
 /** Bit numbers of linux/capability.h. */
 export const capabilities = { netAdmin: 12, sysAdmin: 21, sysResource: 24 } as const;
 
-export const effectiveCapabilities = (status: string = readFileSync('/proc/self/status', 'utf8')): bigint => BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
+export const effectiveCapabilities = (status: string = readFileSync('/proc/self/status', 'utf8')): bigint =>
+  BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
 
 export const hasCapability = (bit: number, set: bigint = effectiveCapabilities()): boolean => ((set >> BigInt(bit)) & 1n) === 1n;
 
 /** File systems the running kernel can mount now. */
-export const fileSystems = (text: string = readFileSync('/proc/filesystems', 'utf8')): string[] => text.split('\n').flatMap((line) => line.split('\t')[1] ?? []);
+export const fileSystems = (text: string = readFileSync('/proc/filesystems', 'utf8')): string[] =>
+  text.split('\n').flatMap((line) => line.split('\t')[1] ?? []);
 
 export const runsSystemd = (init: string = readFileSync('/proc/1/comm', 'utf8')): boolean => init.trim() === 'systemd';
 
@@ -35,3 +45,7 @@ export const readText = (path: string): string | null => {
     return null;
   }
 };
+
+/** Names of a running kernel's modules that can be loaded; none where it has none or they are not installed. */
+export const loadableModules = (release: string): string[] =>
+  (readText(`/lib/modules/${release}/modules.dep`) ?? '').split('\n').flatMap((line) => /([^/]+)\.ko[^:]*:/.exec(line)?.[1]?.replaceAll('-', '_') ?? []);

@@ -29,7 +29,12 @@ export const missingPackages = async (): Promise<string[]> => {
   }
   const names = Object.keys(neededPackages);
   const { stdout } = await runAny('dpkg-query', ['-W', '-f', '${Package} ${db:Status-Status}\n', ...names]);
-  const present = new Set(stdout.split('\n').filter((line) => line.endsWith(' installed')).map((line) => line.split(' ')[0]!));
+  const present = new Set(
+    stdout
+      .split('\n')
+      .filter((line) => line.endsWith(' installed'))
+      .map((line) => line.split(' ')[0]!),
+  );
   return names.filter((name) => !present.has(name));
 };
 
@@ -38,7 +43,9 @@ export const ensurePackages = async (at: (text: string) => void, signal?: AbortS
   const missing = await missingPackages();
   if (missing.length === 0) return [];
   if (!(await installed('apt-get')))
-    throw new CenoteError('unsupported', `this host has no apt-get, and lacks ${missing.join(', ')}`, { advice: 'install them by the means of this system, then run `cenote up` again' });
+    throw new CenoteError('unsupported', `this host has no apt-get, and lacks ${missing.join(', ')}`, {
+      advice: 'install them by the means of this system, then run `cenote up` again',
+    });
   using _policy = forbidServiceStarts();
   const apt = (...args: string[]) =>
     runAny('apt-get', ['-y', '-q', '-o', 'DPkg::Lock::Timeout=300', '-o', 'Dpkg::Use-Pty=0', ...args], {
@@ -58,7 +65,10 @@ export const ensurePackages = async (at: (text: string) => void, signal?: AbortS
   if (result.code !== 0) {
     signal?.throwIfAborted();
     const said = `${result.stderr}\n${result.stdout}`.split('\n').find((line) => line.startsWith('E:')) ?? 'no reason given';
-    throw new CenoteError('failed', `apt-get could not install ${missing.join(', ')}: ${said}`, { advice: 'run `apt-get update`, look at its errors, then run `cenote up` again', context: { stderr: result.stderr } });
+    throw new CenoteError('failed', `apt-get could not install ${missing.join(', ')}: ${said}`, {
+      advice: 'run `apt-get update`, look at its errors, then run `cenote up` again',
+      context: { stderr: result.stderr },
+    });
   }
   return missing;
 };

@@ -68,7 +68,8 @@ const forgetLostZram = async (allotment: Allotment): Promise<void> => {
   if (lost.length > 0) await allotment.forgetChanges(lost);
 };
 
-const notedSettings = (allotment: Allotment): string[] => Object.keys(allotment.changes()).flatMap((key) => (key.startsWith('sysctl:') ? [key.slice('sysctl:'.length)] : []));
+const notedSettings = (allotment: Allotment): string[] =>
+  Object.keys(allotment.changes()).flatMap((key) => (key.startsWith('sysctl:') ? [key.slice('sysctl:'.length)] : []));
 
 /** A module that is built in, or that there is none of, is no error here: `doctor` says what is missing. */
 const loadModules = async (): Promise<void> => {

@@ -43,7 +43,8 @@ export class SupervisedServices implements ServiceManager {
     const failed = new Promise<never>((_resolve, reject) => {
       child.on('error', reject);
       child.on('exit', (code) => {
-        if (code !== 0) reject(new CenoteError('failed', `the supervisor ended with code ${code}: ${lastLines(serviceLogPath(this.#paths, 'supervisor'), 1).join('')}`));
+        if (code !== 0)
+          reject(new CenoteError('failed', `the supervisor ended with code ${code}: ${lastLines(serviceLogPath(this.#paths, 'supervisor'), 1).join('')}`));
       });
     });
     failed.catch(() => {});
@@ -86,6 +87,7 @@ export class SupervisedServices implements ServiceManager {
 
   async #appears(): Promise<void> {
     for (const deadline = Date.now() + startTimeoutMs; recallProcess(supervisorPidPath(this.#paths)) === null; await sleep(20))
-      if (Date.now() > deadline) throw new CenoteError('timeout', 'the supervisor did not start', { context: { lines: lastLines(serviceLogPath(this.#paths, 'supervisor'), 5) } });
+      if (Date.now() > deadline)
+        throw new CenoteError('timeout', 'the supervisor did not start', { context: { lines: lastLines(serviceLogPath(this.#paths, 'supervisor'), 5) } });
   }
 }

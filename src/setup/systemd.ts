@@ -29,7 +29,7 @@ export class SystemdServices implements ServiceManager {
     await run('systemctl', ['enable', '--quiet', ...this.#units(serviceNames)]);
     await run('systemctl', ['start', '--no-block', this.#unit('lxcfs')]);
     const verb = options.restart || changed.length > 0 ? 'restart' : 'start';
-    await run('systemctl', [verb, '--no-block', this.#unit('agent'), this.#unit('control')]);
+    await run('systemctl', [verb, this.#unit('agent'), this.#unit('control')]);
   }
 
   async stop(): Promise<void> {
@@ -44,7 +44,9 @@ export class SystemdServices implements ServiceManager {
   }
 
   async running(): Promise<Record<ServiceName, boolean>> {
-    const states = await Promise.all(serviceNames.map(async (name) => [name, (await runAny('systemctl', ['is-active', '--quiet', this.#unit(name)])).code === 0]));
+    const states = await Promise.all(
+      serviceNames.map(async (name) => [name, (await runAny('systemctl', ['is-active', '--quiet', this.#unit(name)])).code === 0]),
+    );
     return Object.fromEntries(states) as Record<ServiceName, boolean>;
   }
 

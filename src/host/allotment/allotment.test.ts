@@ -10,7 +10,12 @@ import type { Allotment, HostFacts } from './allotment.ts';
 import { addressToNumber, chooseSubnet } from './choose.ts';
 import { parseRoutes, parseSubordinateIds } from './host-facts.ts';
 
-const facts = (over: Partial<HostFacts> = {}): HostFacts => ({ totals: () => ({ cpuMillis: 4000, memoryMib: 8192 }), usedAddresses: () => [], usedIds: () => [], ...over });
+const facts = (over: Partial<HostFacts> = {}): HostFacts => ({
+  totals: () => ({ cpuMillis: 4000, memoryMib: 8192 }),
+  usedAddresses: () => [],
+  usedIds: () => [],
+  ...over,
+});
 
 const setUp = (context: TestContext, over: Partial<HostFacts> = {}) => {
   const base = mkdtempSync(`${tmpdir()}/allotment-`);
@@ -62,7 +67,10 @@ describe('the allotment of a host', () => {
     const { allotment, root } = setUp(context);
     const a = await allotment.register({ root: root('a'), cpuMillis: 3000, memoryMib: 4096 });
     assert.deepEqual(allotment.share(a.instance), { cpuMillis: 3000, memoryMib: 4096 });
-    await assert.rejects(allotment.register({ root: root('b'), cpuMillis: 2000 }), (error) => codeIs('not_enough')(error) && /2 cores CPU asked for, 0\.8 cores free/.test((error as Error).message));
+    await assert.rejects(
+      allotment.register({ root: root('b'), cpuMillis: 2000 }),
+      (error) => codeIs('not_enough')(error) && /2 cores CPU asked for, 0\.8 cores free/.test((error as Error).message),
+    );
     const b = await allotment.register({ root: root('b') });
     assert.deepEqual(b.share, { cpuMillis: 200, memoryMib: 921 });
     await allotment.register({ root: a.root, cpuMillis: 1000 });
@@ -89,13 +97,19 @@ describe('the allotment of a host', () => {
     const a = await allotment.register({ root: root('a') });
     const b = await allotment.register({ root: root('b') });
     await allotment.noteChange(a.instance, [{ key: 'sysctl:x', former: '1' }]);
-    await allotment.noteChange(b.instance, [{ key: 'sysctl:x', former: '2' }, { key: 'sysctl:y', former: '3' }]);
+    await allotment.noteChange(b.instance, [
+      { key: 'sysctl:x', former: '2' },
+      { key: 'sysctl:y', former: '3' },
+    ]);
     const undone: unknown[] = [];
     const undo = async (changes: unknown[]): Promise<void> => void undone.push(...changes);
     await allotment.unregister(a.root, undo);
     assert.deepEqual(undone, []);
     await allotment.unregister(b.root, undo);
-    assert.deepEqual(undone, [{ key: 'sysctl:x', former: '1' }, { key: 'sysctl:y', former: '3' }]);
+    assert.deepEqual(undone, [
+      { key: 'sysctl:x', former: '1' },
+      { key: 'sysctl:y', former: '3' },
+    ]);
     assert.equal(existsSync(`${base}/host`), false);
     await allotment.unregister(b.root, undo);
   });
@@ -123,7 +137,8 @@ describe('the allotment of a host', () => {
 
 describe('facts of a host', () => {
   it('reads routes and subordinate ids', () => {
-    const routes = 'Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\neth0\t00000000\t010200C0\t3\t0\t0\t0\t00000000\t0\neth0\t000200C0\t00000000\t1\t0\t0\t0\t00FFFFFF\t0\n';
+    const routes =
+      'Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\neth0\t00000000\t010200C0\t3\t0\t0\t0\t00000000\t0\neth0\t000200C0\t00000000\t1\t0\t0\t0\t00FFFFFF\t0\n';
     assert.deepEqual(parseRoutes(routes), [{ first: addressToNumber('192.0.2.0'), mask: addressToNumber('255.255.255.0') }]);
     assert.deepEqual(parseSubordinateIds('# x\nann:100000:65536\nbad line\n'), [{ first: 100_000, count: 65_536 }]);
   });

@@ -111,7 +111,9 @@ export class Allotment {
         const holder = held[portKey(port)];
         if (holder === undefined || (holder.instance === instance && holder.machine === machine)) continue;
         const whose = holder.instance === instance ? `machine ${holder.machine}` : `a machine of instance "${holder.instance}"`;
-        throw new CenoteError('in_use', `port ${port.hostPort}/${port.protocol} of the host is published by ${whose}`, { fields: [{ field: `publish[${index}].hostPort`, message: 'in use' }] });
+        throw new CenoteError('in_use', `port ${port.hostPort}/${port.protocol} of the host is published by ${whose}`, {
+          fields: [{ field: `publish[${index}].hostPort`, message: 'in use' }],
+        });
       }
       releaseAll(held, instance, machine);
       for (const port of ports) held[portKey(port)] = { instance, machine };
@@ -125,7 +127,10 @@ export class Allotment {
   }
 
   /** For an agent that starts: these machines hold these ports, and no other machine of this instance holds any. The result is what another instance has taken meanwhile. */
-  restorePorts(instance: string, machines: readonly { machine: string; ports: readonly PublishedPort[] }[]): Promise<{ machine: string; port: PublishedPort }[]> {
+  restorePorts(
+    instance: string,
+    machines: readonly { machine: string; ports: readonly PublishedPort[] }[],
+  ): Promise<{ machine: string; port: PublishedPort }[]> {
     return this.#changePorts((held) => {
       releaseAll(held, instance, null);
       const lost: { machine: string; port: PublishedPort }[] = [];

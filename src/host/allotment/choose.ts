@@ -27,7 +27,10 @@ const leastShare: Share = { cpuMillis: 10, memoryMib: 64 };
 /** The default root's instance is `default`; others are named after their directory, and after a digest of it where that is taken. */
 export const chooseName = (root: string, taken: ReadonlySet<string>): string => {
   if (root === defaultRoot && !taken.has('default')) return 'default';
-  const plain = basename(root).toLowerCase().replaceAll(/[^a-z0-9]/g, '').slice(0, 12);
+  const plain = basename(root)
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]/g, '')
+    .slice(0, 12);
   if (plain !== '' && !taken.has(plain)) return plain;
   for (let round = 0; ; round += 1) {
     const name = createHash('sha256').update(`${root}\n${round}`).digest('hex').slice(0, 12);
@@ -37,7 +40,9 @@ export const chooseName = (root: string, taken: ReadonlySet<string>): string => 
 
 export const chooseNumber = (taken: ReadonlySet<number>): number => {
   for (let number = 0; number < mostInstances; number += 1) if (!taken.has(number)) return number;
-  throw new CenoteError('not_enough', `this host has ${mostInstances} instances of Cenote already`, { advice: 'destroy one: `cenote --root DIR destroy --yes`' });
+  throw new CenoteError('not_enough', `this host has ${mostInstances} instances of Cenote already`, {
+    advice: 'destroy one: `cenote --root DIR destroy --yes`',
+  });
 };
 
 export const chooseUidBlock = (taken: ReadonlySet<number>, used: readonly IdRange[]): number => {
@@ -46,7 +51,10 @@ export const chooseUidBlock = (taken: ReadonlySet<number>, used: readonly IdRang
     if (!taken.has(first) && !overlaps) return first;
   }
   const blocks = (endOfUidBlocks - firstUidBlock) / uidBlockSize;
-  throw new CenoteError('not_enough', `no uid range is left: all ${blocks} blocks of 1,024 machines are given away or overlap /etc/subuid or /etc/subgid (${taken.size} are Cenote's)`);
+  throw new CenoteError(
+    'not_enough',
+    `no uid range is left: all ${blocks} blocks of 1,024 machines are given away or overlap /etc/subuid or /etc/subgid (${taken.size} are Cenote's)`,
+  );
 };
 
 /** Candidates in order of preference; a host that has one of the first in use gets the next. */
@@ -55,7 +63,9 @@ export const chooseSubnet = (number: number, taken: ReadonlySet<string>, used: r
     const range = { first: addressToNumber(subnet.split('/')[0]!), mask: 0xffff_0000 };
     if (!taken.has(subnet) && !used.some((other) => overlaps(range, other))) return subnet;
   }
-  throw new CenoteError('not_enough', 'every private network of 65,536 addresses is in use on this host', { advice: 'take away a route that covers 10.0.0.0/8 or 172.16.0.0/12' });
+  throw new CenoteError('not_enough', 'every private network of 65,536 addresses is in use on this host', {
+    advice: 'take away a route that covers 10.0.0.0/8 or 172.16.0.0/12',
+  });
 };
 
 function* subnetCandidates(number: number): Generator<string> {
@@ -102,9 +112,14 @@ export const chooseShare = (request: ShareRequest, totals: Totals, others: reado
     const free = unshared[key] - (request.promised?.[key] ?? 0);
     const wanted = request[key] ?? Math.max(leastShare[key], Math.floor(free * shareOfFree));
     if (wanted <= free && wanted >= leastShare[key]) return wanted;
-    if (wanted < leastShare[key]) throw new CenoteError('invalid_argument', `${what} for an instance must be at least ${format(leastShare[key])}`, { fields: [{ field: key, message: 'too small' }] });
+    if (wanted < leastShare[key])
+      throw new CenoteError('invalid_argument', `${what} for an instance must be at least ${format(leastShare[key])}`, {
+        fields: [{ field: key, message: 'too small' }],
+      });
     const parts = `the host has ${format(totals[key])}, keeps ${format(reserveOf(totals)[key])}, other instances have ${format(totals[key] - reserveOf(totals)[key] - Math.max(free, 0))}`;
-    throw new CenoteError('not_enough', `${format(wanted)} ${what} asked for, ${format(Math.max(free, 0))} free: ${parts}`, { fields: [{ field: key, message: `at most ${format(Math.max(free, 0))}` }] });
+    throw new CenoteError('not_enough', `${format(wanted)} ${what} asked for, ${format(Math.max(free, 0))} free: ${parts}`, {
+      fields: [{ field: key, message: `at most ${format(Math.max(free, 0))}` }],
+    });
   };
   return { cpuMillis: choose('cpuMillis', (value) => `${formatCpu(value)} cores`, 'CPU'), memoryMib: choose('memoryMib', formatMib, 'memory') };
 };

@@ -39,7 +39,9 @@ export const parseSubordinateIds = (text: string): IdRange[] =>
 
 const ownAddresses = (): AddressRange[] =>
   Object.values(networkInterfaces()).flatMap((addresses) =>
-    (addresses ?? []).filter(({ family }) => family === 'IPv4').map(({ address, netmask }) => ({ first: addressToNumber(address), mask: addressToNumber(netmask) })),
+    (addresses ?? [])
+      .filter(({ family }) => family === 'IPv4')
+      .map(({ address, netmask }) => ({ first: addressToNumber(address), mask: addressToNumber(netmask) })),
   );
 
 const swapBytes = (hex: string): number => Buffer.from(hex.padStart(8, '0'), 'hex').readUInt32LE();

@@ -39,7 +39,10 @@ export const AllotmentRecord = Type.Object(
 );
 export type AllotmentRecord = Static<typeof AllotmentRecord>;
 
-export const PortRecord = Type.Record(Type.String({ pattern: '^(tcp|udp)/[0-9]{1,5}$' }), Type.Object({ instance: Type.String(), machine: Type.String() }, closed));
+export const PortRecord = Type.Record(
+  Type.String({ pattern: '^(tcp|udp)/[0-9]{1,5}$' }),
+  Type.Object({ instance: Type.String(), machine: Type.String() }, closed),
+);
 export type PortRecord = Static<typeof PortRecord>;
 
 /** Null when there is none. A damaged record is an error: guessing would give one range to two. */

@@ -1,0 +1,112 @@
+/** `cenote destroy`: every trace of an instance goes, but the packages. It works also on one that is half gone already. */
+import { existsSync, lstatSync, readdirSync, rmSync } from 'node:fs';
+import { pino } from 'pino';
+import { CenoteError, messageOf } from '../base/errors.ts';
+import { createLogger } from '../base/logger.ts';
+import { AgentClient } from '../client/agent.ts';
+import { openAllotment } from '../host/allotment/allotment.ts';
+import type { Allotment, AllottedInstance } from '../host/allotment/allotment.ts';
+import { instancePaths } from '../model/instance.ts';
+import type { InstancePaths } from '../model/instance.ts';
+import { removeAccount } from './account.ts';
+import type { DestroyOptions } from './config.ts';
+import { eachAtMost } from './each-at-most.ts';
+import { removeLeftovers } from './leftovers.ts';
+import { serviceManager } from './manager.ts';
+import { undoHostChanges } from './prepare-host.ts';
+import type { Progress } from './progress.ts';
+
+const deletesAtOnce = 8;
+const deleteTimeoutMs = 300_000;
+
+/** What would go, in words; nothing is changed. */
+export const whatWouldGo = async (root: string): Promise<string[]> => {
+  const paths = instancePaths(root);
+  const allotment = openAllotment();
+  const entry = allotment.find(root);
+  if (entry === null && !existsSync(root)) throw new CenoteError('not_found', `there is no Cenote instance at ${root}`);
+  const machines = await machinesOf(paths);
+  const others = allotment.list().filter((one) => one.root !== root).length;
+  return [
+    machines === null
+      ? 'all its machines and their data (the agent does not answer, so they cannot be counted)'
+      : `${machines.length} machines and their data${machines.length === 0 ? '' : `: ${machines.slice(0, 10).join(', ')}${machines.length > 10 ? ', …' : ''}`}`,
+    'its images, platforms and snapshots',
+    `its services, links, firewall table, control groups and the directory ${root}`,
+    others === 0
+      ? 'kernel limits, zram swap and the user "cenote", put back or removed: it is the last instance here'
+      : `nothing that the ${others} other instances on this host need`,
+  ];
+};
+
+export const destroyAll = async (options: DestroyOptions, progress: Progress): Promise<void> => {
+  const { root } = options;
+  const paths = instancePaths(root);
+  const allotment = openAllotment();
+  const entry = allotment.find(root);
+  if (entry === null && !existsSync(root)) throw new CenoteError('not_found', `there is no Cenote instance at ${root}`);
+  checkIsOurs(paths, entry);
+  const problems: string[] = [];
+  await progress.step('machines', () => deleteMachines(paths));
+  await progress.step('services', async () => {
+    await serviceManager(entry?.instance ?? 'default', null, paths).remove();
+    return { said: 'stopped and removed' };
+  });
+  if (entry !== null) await progress.step('host', () => clean(entry, problems));
+  rmSync(root, { recursive: true, force: true });
+  const last = await progress.step('record', () => forget(allotment, root, problems));
+  if (last.isLast) await removeAccount().catch((error: unknown) => problems.push(`user "cenote": ${messageOf(error)}`));
+  if (problems.length > 0)
+    throw new CenoteError('failed', `removed, but for: ${problems.join('; ')}`, {
+      advice: 'run `cenote destroy --yes` again, or `cenote doctor` to see what is left',
+    });
+};
+
+/** A mistyped root must not cost someone a directory. */
+const checkIsOurs = (paths: InstancePaths, entry: AllottedInstance | null): void => {
+  if (entry !== null || !existsSync(paths.root)) return;
+  const known = lstatSync(paths.root).isDirectory() && (existsSync(paths.config) || readdirSync(paths.root).length === 0);
+  if (!known)
+    throw new CenoteError('wrong_state', `${paths.root} is not a Cenote instance: it has no config.json and this host's record does not know it`, {
+      fields: [{ field: 'root', message: 'not an instance' }],
+    });
+};
+
+const machinesOf = async (paths: InstancePaths): Promise<string[] | null> => {
+  using agent = new AgentClient(paths.agentSocket);
+  try {
+    return (await agent.machineList()).map(({ spec }) => spec.name);
+  } catch {
+    return null;
+  }
+};
+
+const deleteMachines = async (paths: InstancePaths): Promise<{ said: string }> => {
+  using agent = new AgentClient(paths.agentSocket);
+  try {
+    const machines = await agent.machineList();
+    await eachAtMost(deletesAtOnce, machines, ({ id, generation }) =>
+      agent.machineDelete(id, generation + 1, { signal: AbortSignal.timeout(deleteTimeoutMs) }),
+    );
+    return { said: `${machines.length} deleted` };
+  } catch (error) {
+    // What the agent could not take away is found below, on the host itself.
+    return { said: `left to the next steps (${messageOf(error)})` };
+  }
+};
+
+const clean = async (entry: AllottedInstance, problems: string[]): Promise<{ said: string }> => {
+  const logger = createLogger({ name: 'setup', level: 'error', destination: pino.destination({ dest: 2, sync: true }) });
+  const found = await removeLeftovers(entry, logger);
+  problems.push(...found);
+  return { said: found.length === 0 ? `nothing of "${entry.instance}" is left on the host` : `${found.length} things are left` };
+};
+
+const forget = async (allotment: Allotment, root: string, problems: string[]): Promise<{ said: string; isLast: boolean }> => {
+  await allotment.unregister(
+    root,
+    undoHostChanges((message) => problems.push(message)),
+  );
+  const isLast = allotment.list().length === 0;
+  return { isLast, said: isLast ? 'kernel limits and swap are as they were' : 'the host-wide record has forgotten it' };
+};

@@ -1,0 +1,26 @@
+/** Looks at the whole host; changes nothing. */
+import { existsSync } from 'node:fs';
+import { release } from 'node:os';
+import { detectLayout } from '../../host/cgroup/layout.ts';
+import { instancePaths } from '../../model/instance.ts';
+import { effectiveCapabilities, fileSystems, loadableModules, readText } from '../host-view.ts';
+import { readSetting } from '../kernel-settings.ts';
+import type { Finding } from './finding.ts';
+import { examineForwarding } from './forwarding.ts';
+import { examineKernel } from './kernel.ts';
+import { examineInstance, examinePrograms } from './programs.ts';
+import { examineRoom } from './room.ts';
+
+export const examineHost = async (root: string): Promise<Finding[]> => {
+  const layout = detectLayout();
+  const kernel = examineKernel({
+    release: release(),
+    layout,
+    unifiedControllers: layout.unified === null ? [] : (readText(`${layout.unified}/cgroup.controllers`) ?? '').trim().split(' ').filter(Boolean),
+    fileSystems: [...fileSystems(), ...loadableModules(release())],
+    capabilities: effectiveCapabilities(),
+    hasPressure: existsSync('/proc/pressure/cpu'),
+    maxUserNamespaces: readSetting('user.max_user_namespaces'),
+  });
+  return [...kernel, ...(await examinePrograms()), await examineForwarding(), ...examineRoom(root), ...(await examineInstance(instancePaths(root)))];
+};

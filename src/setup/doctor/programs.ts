@@ -1,0 +1,58 @@
+/** The programs and services around: packages with their versions, systemd or not, the instance's own services. */
+import { messageOf } from '../../base/errors.ts';
+import { AgentClient } from '../../client/agent.ts';
+import { ControlClient } from '../../client/control.ts';
+import type { InstancePaths } from '../../model/instance.ts';
+import { findInstanceConfig } from '../config.ts';
+import { runsSystemd } from '../host-view.ts';
+import { missingPackages, versionOf } from '../packages.ts';
+import { fail, ok, warn } from './finding.ts';
+import type { Finding } from './finding.ts';
+
+const essential = new Set(['crun', 'conmon', 'nftables', 'perl']);
+
+export const examinePrograms = async (): Promise<Finding[]> => {
+  const missing = await missingPackages();
+  const [crun, conmon] = await Promise.all([versionOf('crun'), versionOf('conmon')]);
+  const advice = '`cenote up` installs them';
+  const findings = [
+    missing.length === 0
+      ? ok('packages', 'all installed')
+      : missing.some((name) => essential.has(name))
+        ? fail('packages', `missing: ${missing.join(', ')}; ${advice}`)
+        : warn('packages', `missing: ${missing.join(', ')}; ${advice}`),
+    ...(crun === null ? [] : [ok('crun', crun)]),
+    ...(conmon === null ? [] : [ok('conmon', conmon)]),
+  ];
+  return [
+    ...findings,
+    runsSystemd()
+      ? ok('systemd', 'services are units, started at boot')
+      : warn('systemd', 'not in charge here: a supervisor of our own keeps services running; after a reboot run `cenote up`'),
+  ];
+};
+
+export const examineInstance = async (paths: InstancePaths): Promise<Finding[]> => {
+  try {
+    const config = findInstanceConfig(paths.root);
+    if (config === null) return [ok('instance', `none at ${paths.root} yet: \`cenote up\` makes it`)];
+  } catch (error) {
+    return [fail('instance', messageOf(error))];
+  }
+  using agent = new AgentClient(paths.agentSocket);
+  using control = new ControlClient(paths.controlSocket);
+  const answer = async (name: string, ask: () => Promise<string>): Promise<Finding> => {
+    try {
+      return ok(name, await ask());
+    } catch (error) {
+      return warn(name, `${messageOf(error)}; machines that run go on; \`cenote up\` starts it`);
+    }
+  };
+  return await Promise.all([
+    answer('agent', async () => {
+      const { machines, storage } = await agent.info();
+      return `answers; ${machines.running} of ${machines.total} machines running; storage ${storage.driver}, quota ${storage.quota}${storage.lacks.length === 0 ? '' : `, lacks ${storage.lacks.join('; ')}`}`;
+    }),
+    answer('control plane', async () => `answers; store ${(await control.info()).store}`),
+  ]);
+};

@@ -1,0 +1,143 @@
+/** `cenote up`: from a bare host to a machine that answers. Every step finds what is done already, so it may be repeated at any time. */
+import { readFileSync, realpathSync, writeFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { CenoteError, messageOf } from '../base/errors.ts';
+import { formatCpu, formatMib } from '../base/units.ts';
+import { AgentClient } from '../client/agent.ts';
+import { ControlClient } from '../client/control.ts';
+import { openAllotment } from '../host/allotment/allotment.ts';
+import type { Allotment, Share } from '../host/allotment/allotment.ts';
+import { checkRoot, defaultRoot, instancePaths } from '../model/instance.ts';
+import type { InstanceConfig, InstancePaths } from '../model/instance.ts';
+import { lockFile } from '../sys/flock.ts';
+import { ensureAccount } from './account.ts';
+import { codeFingerprint, placeCode } from './code.ts';
+import { checkoutPath, findInstanceConfig, saveInstanceConfig } from './config.ts';
+import type { UpOptions } from './config.ts';
+import { makeDirectories } from './directories.ts';
+import { serviceManager } from './manager.ts';
+import { ensurePackages } from './packages.ts';
+import { checkDevice, choosePool, freeMibAt, hasBtrfs } from './pool-size.ts';
+import { prepareHost } from './prepare-host.ts';
+import type { Progress } from './progress.ts';
+import type { ServiceName } from './service-list.ts';
+import type { ServiceManager } from './services.ts';
+
+const readyTimeoutMs = 120_000;
+const pollMs = 50;
+
+export interface UpOutcome {
+  config: InstanceConfig;
+  paths: InstancePaths;
+}
+
+export const bringUp = async (options: UpOptions, progress: Progress): Promise<UpOutcome> => {
+  const root = checkRoot(options.root);
+  const paths = instancePaths(root);
+  if (process.getuid?.() !== 0) throw new CenoteError('forbidden', '`cenote up` changes the host and must run as root', { advice: 'sudo ./cenote up' });
+  if (options.device !== undefined && findInstanceConfig(root) === null) checkDevice(options.device);
+
+  await progress.step('packages', async ({ at }) => {
+    const added = await ensurePackages(at, options.signal);
+    return { said: added.length === 0 ? 'all installed' : `installed ${added.join(', ')}` };
+  });
+  const { account } = await progress.step('user', async () => {
+    const { account: found, made } = await ensureAccount();
+    return { account: found, said: made ? 'user and group "cenote" made' : 'user and group "cenote" exist' };
+  });
+  const allotment = openAllotment({ onNotice: (message) => progress.note(`  note: ${message}`) });
+  makeDirectories(paths, account);
+  // One `up` of an instance at a time; a second waits, then finds everything done.
+  using _lock = await lockFile(`${paths.run}/up.lock`, { timeoutMs: readyTimeoutMs, ...(options.signal === undefined ? {} : { signal: options.signal }) });
+
+  const { config, changed } = await progress.step('instance', async () => {
+    const entry = await allotment.register({
+      root,
+      cpuMillis: options.cpuMillis,
+      memoryMib: options.memoryMib,
+      promised: await promisedByDefault(allotment, root),
+    });
+    const existing = findInstanceConfig(root);
+    const storage = choosePool(options, existing?.storage ?? null, freeMibAt(root), hasBtrfs());
+    const code = await placeCode(checkoutPath(), root, realpathSync(process.execPath));
+    const made: InstanceConfig = {
+      version: 1,
+      instance: entry.instance,
+      number: entry.number,
+      subnet: entry.subnet,
+      uidBlocks: entry.uidBlocks,
+      storage,
+      user: account,
+      nodePath: code.nodePath,
+      codePath: code.codePath,
+      checkoutPath: checkoutPath(),
+    };
+    if (JSON.stringify(existing) !== JSON.stringify(made)) saveInstanceConfig(root, made);
+    const share = allotment.share(entry.instance);
+    return {
+      config: made,
+      changed: existing !== null && JSON.stringify(existing) !== JSON.stringify(made),
+      said: `"${entry.instance}": ${formatCpu(share.cpuMillis)} cores, ${formatMib(share.memoryMib)} memory, ${formatMib(storage.poolSizeMib)} pool (${storage.driver}), ${entry.subnet}`,
+    };
+  });
+  await progress.step('host', () => prepareHost(allotment, config.instance));
+  await progress.step('services', () => startServices(config, paths, changed, options.signal));
+  return { config, paths };
+};
+
+const startServices = async (config: InstanceConfig, paths: InstancePaths, changed: boolean, signal?: AbortSignal): Promise<{ said: string }> => {
+  const manager = serviceManager(config.instance, config, paths);
+  const stampPath = `${paths.run}/code-fingerprint`;
+  const fingerprint = `${codeFingerprint(config.checkoutPath)} ${config.nodePath}`;
+  const stamp = readStamp(stampPath);
+  const before = await manager.running();
+  const upgrade = stamp !== null && stamp !== fingerprint && (before.agent || before.control);
+  await manager.start({ restart: upgrade || (changed && before.agent) });
+  writeFileSync(stampPath, fingerprint);
+  using agent = new AgentClient(paths.agentSocket);
+  const info = await answers('agent', () => agent.info(), manager, signal);
+  using control = new ControlClient(paths.controlSocket);
+  await answers('control', () => control.info(), manager, signal);
+  const how = upgrade ? 'agent and control plane upgraded' : before.agent && before.control ? 'agent and control plane run' : 'agent and control plane started';
+  return { said: `${how} (${manager.kind}), ${info.machines.running} of ${info.machines.total} machines running` };
+};
+
+/** Asks until it answers; a service that cannot start is told with the last lines it wrote. */
+const answers = async <Result>(name: ServiceName, ask: () => Promise<Result>, manager: ServiceManager, signal?: AbortSignal): Promise<Result> => {
+  for (const deadline = Date.now() + readyTimeoutMs; ; await sleep(pollMs)) {
+    signal?.throwIfAborted();
+    try {
+      return await ask();
+    } catch (error) {
+      if (error instanceof CenoteError && error.code !== 'unavailable') throw error;
+      if (Date.now() < deadline) continue;
+      const lines = await manager.lastLines(name, 5);
+      throw new CenoteError(
+        'failed',
+        `the ${name === 'agent' ? 'agent' : 'control plane'} does not answer after ${readyTimeoutMs / 1000} s: ${messageOf(error)}`,
+        { cause: error, advice: lines.length === 0 ? undefined : `it last said: ${lines.join(' | ')}` },
+      );
+    }
+  }
+};
+
+/** What the default instance has guaranteed to its machines cannot be given to another. */
+const promisedByDefault = async (allotment: Allotment, root: string): Promise<Share | undefined> => {
+  const holder = allotment.list().find((one) => one.share === null && one.root !== root);
+  if (root === defaultRoot || holder === undefined) return undefined;
+  using client = new AgentClient(instancePaths(holder.root).agentSocket);
+  try {
+    const { guaranteed } = await client.info();
+    return { cpuMillis: guaranteed.cpuMillis, memoryMib: guaranteed.memoryMib };
+  } catch {
+    return undefined;
+  }
+};
+
+const readStamp = (path: string): string | null => {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return null;
+  }
+};
