@@ -1,0 +1,115 @@
+/**
+ * Files and directories of this host as a tar stream, made while it is sent. Owners are written as 0:0 and the machine's root gets
+ * them: ids of this host mean nothing inside. What is neither file, directory nor symbolic link is skipped and named.
+ */
+import { constants } from 'node:fs';
+import type { Stats } from 'node:fs';
+import { lstat, open, readdir, readlink, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { Readable } from 'node:stream';
+import { pack as tarPack } from 'tar-stream';
+import type { Header, Pack } from 'tar-stream';
+import { CenoteError, invalid, messageOf } from '../../base/errors.ts';
+
+export interface Source {
+  path: string;
+  /** Its name in the archive; empty for a directory's contents without the directory. */
+  name: string;
+}
+
+export interface PackOptions {
+  signal: AbortSignal;
+  /** Bytes of files sent so far. */
+  onBytes?: ((total: number) => void) | undefined;
+  onSkipped?: ((path: string) => void) | undefined;
+}
+
+type EntryHeader = Partial<Header> & Pick<Header, 'name'>;
+
+const chunkSize = 256 * 1024;
+
+/** A source as a person named it: what a link points at, and the last part of its path as the name. */
+export const sourceOf = async (path: string): Promise<Source & { directory: boolean }> => {
+  const stats = await stat(path).catch((error: unknown) => {
+    throw new CenoteError('not_found', `cannot read ${path}: ${messageOf(error)}`, { cause: error });
+  });
+  if (!stats.isDirectory() && !stats.isFile()) throw invalid('SRC', `${path} is neither a file nor a directory`);
+  // `dir/.` and `.` mean the contents.
+  const name = /(^|\/)\.{1,2}\/?$/.test(path) ? '' : basename(path);
+  return { path, name, directory: stats.isDirectory() };
+};
+
+export const packFiles = (sources: readonly Source[], options: PackOptions): Readable => {
+  const archive = tarPack();
+  const packer = new Packer(archive, options);
+  const write = async (): Promise<void> => {
+    for (const source of sources) await packer.add(source.path, source.name, await stat(source.path));
+    archive.finalize();
+  };
+  // tar-stream's streams are streamx; a Node stream around it is what HTTP wants.
+  const readable = Readable.from(archive as AsyncIterable<Buffer>, { objectMode: false });
+  write().catch((error: unknown) => readable.destroy(error instanceof Error ? error : new Error(String(error))));
+  return readable;
+};
+
+class Packer {
+  readonly #archive: Pack;
+  readonly #options: PackOptions;
+  #bytes = 0;
+
+  constructor(archive: Pack, options: PackOptions) {
+    this.#archive = archive;
+    this.#options = options;
+  }
+
+  async add(path: string, name: string, stats: Stats): Promise<void> {
+    this.#options.signal.throwIfAborted();
+    const common = { name, mode: stats.mode & 0o7777, mtime: stats.mtime, uid: 0, gid: 0, uname: 'root', gname: 'root' };
+    if (stats.isDirectory()) {
+      if (name !== '') await this.#entry({ ...common, type: 'directory' });
+      for (const child of (await readdir(path)).toSorted()) await this.#child(join(path, child), name === '' ? child : `${name}/${child}`);
+    } else if (stats.isSymbolicLink()) await this.#entry({ ...common, type: 'symlink', linkname: await readlink(path) });
+    else if (stats.isFile()) await this.#file(path, { ...common, type: 'file', size: stats.size });
+    else this.#options.onSkipped?.(path);
+  }
+
+  /** What is gone between listing and reading was never there. */
+  async #child(path: string, name: string): Promise<void> {
+    const stats = await lstat(path).catch(() => undefined);
+    if (stats !== undefined) await this.add(path, name, stats);
+  }
+
+  async #file(path: string, header: EntryHeader): Promise<void> {
+    await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch((error: unknown) => {
+      throw new CenoteError('failed', `cannot read ${path}: ${messageOf(error)}`, { cause: error });
+    });
+    const entry = this.#archive.entry(header);
+    const size = header.size!;
+    for (let at = 0; at < size;) {
+      this.#options.signal.throwIfAborted();
+      const wanted = Math.min(chunkSize, size - at);
+      const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(wanted), 0, wanted, at);
+      if (bytesRead === 0) throw new CenoteError('failed', `${path} became shorter while it was copied (${size} to ${at} bytes)`);
+      if (!entry.write(buffer.subarray(0, bytesRead))) await drained(entry);
+      at += bytesRead;
+      this.#options.onBytes?.((this.#bytes += bytesRead));
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    entry.once('close', resolve);
+    entry.once('error', reject);
+    entry.end(null);
+    await promise;
+  }
+
+  #entry(header: EntryHeader): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#archive.entry(header, '', (error) => (error ? reject(error) : resolve()));
+    });
+  }
+}
+
+const drained = (stream: NodeJS.WritableStream): Promise<void> =>
+  new Promise((resolve, reject) => {
+    stream.once('drain', resolve);
+    stream.once('error', reject);
+  });

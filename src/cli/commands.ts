@@ -1,0 +1,125 @@
+/**
+ * Every command: its words, one line about it, and how to load it. Each is loaded only when it is called, so that a listing
+ * does not pay for what a copy needs.
+ */
+import type { AnyCommand } from './command.ts';
+
+export interface Entry {
+  summary: string;
+  load: () => Promise<AnyCommand>;
+}
+
+export interface Section {
+  title: string;
+  commands: Readonly<Record<string, Entry>>;
+}
+
+const entry = (summary: string, load: () => Promise<{ command: unknown }>): Entry => ({
+  summary,
+  load: async () => (await load()).command as AnyCommand,
+});
+
+export const sections: readonly Section[] = [
+  {
+    title: 'Machines',
+    commands: {
+      create: entry('Create a machine and start it', () => import('./machine/create.ts')),
+      run: entry('Create a machine, follow its output and give back its exit code', () => import('./machine/run.ts')),
+      ls: entry('List machines', () => import('./machine/ls.ts')),
+      get: entry('Show all about machines', () => import('./machine/get.ts')),
+      start: entry('Start machines', () => import('./machine/start.ts')),
+      stop: entry('Stop machines', () => import('./machine/stop.ts')),
+      reboot: entry('Stop and start machines', () => import('./machine/reboot.ts')),
+      rename: entry('Give a machine another name', () => import('./machine/rename.ts')),
+      resize: entry('Change guarantees and ceilings, while it runs', () => import('./machine/resize.ts')),
+      update: entry('Change image, code, environment, ports or policy; data stays', () => import('./machine/update.ts')),
+      delete: entry('Delete machines and their data', () => import('./machine/delete.ts')),
+      wait: entry('Wait until machines are in a state', () => import('./machine/wait.ts')),
+      exec: entry('Run a command in a machine', () => import('./machine/exec.ts')),
+      logs: entry("Show a machine's output", () => import('./machine/logs.ts')),
+      cp: entry('Copy files into or out of a machine', () => import('./machine/cp.ts')),
+      top: entry('Show what machines use, live', () => import('./machine/top.ts')),
+      jobs: entry('Show what was done to a machine, by whom, and how it ended', () => import('./machine/jobs.ts')),
+    },
+  },
+  {
+    title: 'Snapshots',
+    commands: {
+      'snapshot create': entry("Snapshot a machine's data", () => import('./snapshot/create.ts')),
+      'snapshot ls': entry("List a machine's snapshots", () => import('./snapshot/ls.ts')),
+      'snapshot rollback': entry('Bring a machine back to a snapshot; restarts it', () => import('./snapshot/rollback.ts')),
+      'snapshot delete': entry('Delete a snapshot', () => import('./snapshot/delete.ts')),
+    },
+  },
+  {
+    title: 'Images',
+    commands: {
+      'image create': entry('Make an image of a directory, an archive or a machine', () => import('./image/create.ts')),
+      'image ls': entry('List images', () => import('./image/ls.ts')),
+      'image get': entry('Show all about an image', () => import('./image/get.ts')),
+      'image delete': entry('Delete images no machine uses', () => import('./image/delete.ts')),
+    },
+  },
+  {
+    title: 'Platforms',
+    commands: {
+      'platform build': entry("Build a version of the machines' operating system", () => import('./platform/build.ts')),
+      'platform ls': entry('List platforms', () => import('./platform/ls.ts')),
+      'platform update': entry('Move machines to another version, or back', () => import('./platform/update.ts')),
+      'platform delete': entry('Delete a version no machine uses', () => import('./platform/delete.ts')),
+    },
+  },
+  {
+    title: 'Packages',
+    commands: {
+      'package create': entry('Name a set of guarantees and ceilings', () => import('./package/create.ts')),
+      'package ls': entry('List packages', () => import('./package/ls.ts')),
+      'package get': entry('Show a package', () => import('./package/get.ts')),
+      'package delete': entry('Delete packages', () => import('./package/delete.ts')),
+    },
+  },
+  {
+    title: 'Host',
+    commands: {
+      up: entry('Prepare this host, start the services and the first machine', () => import('./host/up.ts')),
+      down: entry('Stop the services; machines go on', () => import('./host/down.ts')),
+      destroy: entry('Remove every trace of this instance', () => import('./host/destroy.ts')),
+      doctor: entry('Say what this host offers and lacks', () => import('./host/doctor.ts')),
+      info: entry('Show the host, its pool and the services', () => import('./host/info.ts')),
+      events: entry('Show what happened', () => import('./host/events.ts')),
+      completion: entry('Print the completion script of a shell', () => import('./shell/completion.ts')),
+      version: entry('Print the version', () => import('./host/version.ts')),
+    },
+  },
+];
+
+export const allCommands = (): Record<string, Entry> => Object.assign({}, ...sections.map((section) => section.commands)) as Record<string, Entry>;
+
+/** What people coming from other tools type, and what it is here. Only suggested. */
+export const otherWords: Readonly<Record<string, string>> = {
+  ps: 'ls',
+  list: 'ls',
+  rm: 'delete',
+  remove: 'delete',
+  kill: 'stop',
+  restart: 'reboot',
+  inspect: 'get',
+  show: 'get',
+  shell: 'exec',
+  ssh: 'exec',
+  images: 'image ls',
+  snapshots: 'snapshot ls',
+  platforms: 'platform ls',
+  packages: 'package ls',
+  build: 'image create',
+  stats: 'top',
+  audit: 'jobs',
+  history: 'jobs',
+  status: 'info',
+  log: 'logs',
+  mv: 'rename',
+  copy: 'cp',
+  init: 'up',
+  install: 'up',
+  help: '--help',
+};

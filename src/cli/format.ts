@@ -1,0 +1,43 @@
+/** Values as a person reads them. Sizes and CPU are in base/units.ts. */
+import { invalid } from '../base/errors.ts';
+import { formatCpu, formatMib } from '../base/units.ts';
+
+const steps: readonly (readonly [number, string])[] = [
+  [86_400, 'd'],
+  [3600, 'h'],
+  [60, 'm'],
+];
+
+/** 75 -> `1m`, 90_000 -> `1d`. */
+export const formatDuration = (seconds: number): string => {
+  const [size, unit] = steps.find(([least]) => seconds >= least) ?? [1, 's'];
+  return `${Math.max(0, Math.floor(seconds / size))}${unit}`;
+};
+
+/** How long ago; `-` for never. A clock that runs behind gives `0s`, never a negative age. */
+export const formatAge = (at: string | null, now: number = Date.now()): string => (at === null ? '-' : formatDuration((now - Date.parse(at)) / 1000));
+
+/** `10`, `10s`, `2m`, `1h`: whole seconds. */
+export const parseSeconds = (field: string, text: string): number => {
+  const match = /^(\d{1,7})(s|m|h)?$/.exec(text);
+  if (match === null) throw invalid(field, `${JSON.stringify(text)} is not a time`, 'write seconds, or a number with s, m or h, such as 30s');
+  return Number(match[1]) * { s: 1, m: 60, h: 3600 }[(match[2] ?? 's') as 's' | 'm' | 'h'];
+};
+
+export const parseCount =
+  (least: number, most: number) =>
+  (field: string, text: string): number => {
+    const count = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
+    if (!(count >= least && count <= most)) throw invalid(field, `${JSON.stringify(text)} is not a whole number from ${least} to ${most}`);
+    return count;
+  };
+
+/** `0.5` or, with a ceiling, `0.5..2`. */
+export const formatCpuRange = (guarantee: number, ceiling: number | null): string => (ceiling === null ? formatCpu(guarantee) : `${formatCpu(guarantee)}..${formatCpu(ceiling)}`);
+export const formatSizeRange = (guarantee: number, ceiling: number | null): string => (ceiling === null ? formatMib(guarantee) : `${formatMib(guarantee)}..${formatMib(ceiling)}`);
+
+/** A word as a shell would need it written. */
+export const quoteWord = (word: string): string => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`);
+export const quoteWords = (words: readonly string[]): string => words.map(quoteWord).join(' ');
+
+export const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;

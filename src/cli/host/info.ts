@@ -1,0 +1,38 @@
+import { formatCpu, formatMib } from '../../base/units.ts';
+import { defineCommand } from '../command.ts';
+import { detailLines } from '../details.ts';
+import type { Detail } from '../details.ts';
+import { formatAge, plural } from '../format.ts';
+import type { AgentInfo } from '../../model/agent-api.ts';
+
+const share = (guaranteed: number, pool: number, format: (amount: number) => string): string =>
+  `${format(guaranteed)} of ${format(pool)} guaranteed (${pool === 0 ? 0 : Math.round((guaranteed / pool) * 100)} %)`;
+
+const agentDetails = (agent: AgentInfo): Detail[] => [
+  ['Host', `${agent.host.name}: kernel ${agent.host.kernel}, ${plural(agent.host.cpus, 'CPU')}, ${formatMib(agent.host.memoryMib)}, cgroup ${agent.host.cgroup}`],
+  ['Instance', agent.instance],
+  ['Agent', `${agent.version}, up ${formatAge(agent.startedAt)}`],
+  ['Machines', `${agent.machines.running} running of ${agent.machines.total}`],
+  ['CPU', `${share(agent.guaranteed.cpuMillis, agent.pool.cpuMillis, formatCpu)} cores`],
+  ['Memory', share(agent.guaranteed.memoryMib, agent.pool.memoryMib, formatMib)],
+  ['Disk', `${share(agent.guaranteed.diskMib, agent.pool.diskMib, formatMib)}, ${formatMib(agent.pool.diskUsedMib)} used`],
+  ['Storage', `${agent.storage.driver}, quota ${agent.storage.quota}${agent.storage.snapshots ? '' : ', no snapshots'}`],
+  ['Lacks', agent.storage.lacks],
+  ['Network', `${agent.network.subnet}, gateway ${agent.network.gateway}`],
+];
+
+export const command = defineCommand({
+  args: {},
+  flags: {},
+  examples: ['info', 'info --json'],
+  run: async ({ flags }, context) => {
+    const info = await (await context.control()).info({ signal: context.signal });
+    if (flags.json) return context.output.json(info);
+    const lines = detailLines([
+      ['Control plane', `${info.version}, up ${formatAge(info.startedAt)}, store ${info.store}`],
+      ['You are', info.caller],
+      ...(info.agent === null ? [['Agent', 'does not answer'] as const] : agentDetails(info.agent)),
+    ]);
+    for (const line of lines) context.output.line(line);
+  },
+});

@@ -1,0 +1,22 @@
+import { parseCpuMillis, parseSizeMib } from '../../base/units.ts';
+import { defineCommand, parsed, toggle, value } from '../command.ts';
+import { setupOptions } from './setup-options.ts';
+
+export const command = defineCommand({
+  detail: 'Safe to repeat: it does what is missing, upgrades what is old and brings everything back after a reboot. Wants root.',
+  args: {},
+  flags: {
+    poolSize: parsed('SIZE', parseSizeMib, "size of the machines' storage, on the first time"),
+    device: value('PATH', 'a block device for the storage, on the first time; all on it is lost', { complete: 'file' }),
+    cpu: parsed('CORES', parseCpuMillis, 'the most this instance may guarantee'),
+    memory: parsed('SIZE', parseSizeMib, 'the most this instance may guarantee'),
+    noHello: toggle('without the first machine'),
+    yes: toggle('nothing is asked anyway; for scripts', { short: 'y' }),
+  },
+  examples: ['up', 'up --pool-size 50G', '--root /srv/second up --cpu 1 --memory 2G'],
+  run: async ({ flags }, context) => {
+    const { runUp } = await import('../../setup/commands.ts');
+    const { poolSize, device, cpu, memory, noHello } = flags;
+    return runUp({ ...setupOptions(context, flags.json), poolSizeMib: poolSize, device, cpuMillis: cpu, memoryMib: memory, noHello });
+  },
+});

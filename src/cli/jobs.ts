@@ -1,0 +1,55 @@
+/** Waiting for an action's job: its failure is the command's failure, and Ctrl-C leaves it running and says so. */
+import { CenoteError } from '../base/errors.ts';
+import type { ErrorBody } from '../base/errors.ts';
+import type { Accepted } from '../model/control-api.ts';
+import type { Job } from '../model/event.ts';
+import type { Context } from './context.ts';
+import { Interrupted } from './context.ts';
+
+export const waitSeconds = 20;
+
+const ended = (job: Job): boolean => job.state === 'succeeded' || job.state === 'failed';
+
+export interface Waiting {
+  /** For a person: `stopping web`. */
+  doing: string;
+  /** Whose job it is, as the person named it. */
+  machine: string;
+}
+
+/** Asks for an action and waits until its job has ended; the answer is as the API gives it then. */
+export const finishJob = async (context: Context, waiting: Waiting, ask: (options: { wait: number; signal: AbortSignal }) => Promise<Accepted>): Promise<Accepted> => {
+  const { signal } = context;
+  const control = await context.control();
+  try {
+    let accepted = await ask({ wait: waitSeconds, signal });
+    while (!ended(accepted.job)) {
+      const job = await control.jobGet(accepted.job.id, { wait: waitSeconds, signal });
+      // The machine that came with the acceptance is older than the job's end.
+      accepted = { job, machine: ended(job) && accepted.machine !== null && job.action !== 'delete' ? await control.machineGet(accepted.machine.id, { signal }) : accepted.machine };
+    }
+    if (accepted.job.state === 'failed') throw jobError(accepted.job, waiting.machine);
+    return accepted;
+  } catch (error) {
+    if (signal.aborted) throw new Interrupted(`no longer waiting; ${waiting.doing} goes on`, `see how it ends: cenote jobs ${waiting.machine}`);
+    throw error;
+  }
+};
+
+/** The error as it was on the other side, where the job kept it whole. */
+const jobError = (job: Job, machine: string): CenoteError => {
+  const kept = job.result['error'];
+  const body = typeof kept === 'object' && kept !== null && 'code' in kept ? CenoteError.fromBody(kept as ErrorBody) : undefined;
+  const seeMore = job.action === 'delete' || machine === '' ? undefined : `more: cenote get ${machine}, cenote logs ${machine}`;
+  return new CenoteError(body?.code ?? 'failed', `${job.action} of ${machine || 'the machine'} failed: ${job.reason ?? 'no reason was given'}`, {
+    fields: body?.fields,
+    advice: body?.advice ?? seeMore,
+  });
+};
+
+/** How long a job took, as the control plane saw it. */
+export const jobMilliseconds = (job: Job): number => {
+  const measured = job.result['milliseconds'];
+  if (typeof measured === 'number') return Math.round(measured);
+  return job.finishedAt === null ? 0 : Date.parse(job.finishedAt) - Date.parse(job.createdAt);
+};

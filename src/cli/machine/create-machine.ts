@@ -1,0 +1,100 @@
+/** From flags to a machine, for create and run. Everything that can be refused is refused before a machine is made. */
+import { readFile } from 'node:fs/promises';
+import { CenoteError, invalid, messageOf } from '../../base/errors.ts';
+import type { Accepted, CreateMachine } from '../../model/control-api.ts';
+import type { RestartPolicy } from '../../model/machine.ts';
+import { checkMachineName } from '../../model/names.ts';
+import { many, parsed, toggle, value } from '../command.ts';
+import type { Flags, FlagValue } from '../command.ts';
+import type { Context } from '../context.ts';
+import { parseSeconds } from '../format.ts';
+import { finishJob } from '../jobs.ts';
+import { selectMachine } from '../select.ts';
+import { pairsToRecord, parseEnv, parseEnvFile, parsePublish, parseRestart, parseSnapshotRef, parseTag } from '../values.ts';
+import { checkCode, copyCode } from './code.ts';
+import { givenResources, resourceFlags } from './resource-flags.ts';
+
+export const createFlags = {
+  image: value('IMAGE', 'name or id of the image (default base)', { complete: 'image' }),
+  platform: value('NAME[@VERSION]', 'the operating system to run on (default host)', { complete: 'platform' }),
+  package: value('PACKAGE', 'take guarantees and ceilings from a package', { complete: 'package' }),
+  ...resourceFlags,
+  code: value('DIR', 'copy this directory into /app before the first start', { complete: 'directory' }),
+  env: many('K=V', parseEnv, 'environment variable', { short: 'e' }),
+  envFile: value('FILE', 'environment variables, one K=V a line', { complete: 'file' }),
+  publish: many('HOST:PORT[/udp]', parsePublish, "publish the machine's PORT at the host's port", { short: 'p' }),
+  tag: many('K=V', parseTag, 'tag', { short: 't' }),
+  restart: parsed('POLICY', parseRestart, 'always, on-failure[:N] or never', { complete: ['always', 'on-failure', 'never'] }),
+  fromSnapshot: parsed('MACHINE@SNAPSHOT', parseSnapshotRef, "begin with a snapshot's data", { complete: 'snapshot' }),
+  stopGrace: parsed('TIME', parseSeconds, 'time between the stop signal and the kill, such as 10s'),
+} as const satisfies Flags;
+export const startFlags = { noStart: toggle('leave it stopped') } as const;
+
+export type CreateFlags = { [K in keyof typeof createFlags]: FlagValue<(typeof createFlags)[K]> };
+
+export const environmentOf = async (flags: Pick<CreateFlags, 'env' | 'envFile'>): Promise<Record<string, string> | undefined> => {
+  const fromFile = flags.envFile === undefined ? [] : parseEnvFile('--env-file', await readText('--env-file', flags.envFile));
+  const pairs = [...fromFile, ...flags.env];
+  return pairs.length === 0 ? undefined : pairsToRecord(pairs);
+};
+
+export const readText = (field: string, path: string): Promise<string> =>
+  readFile(path, 'utf8').catch((error: unknown) => {
+    throw invalid(field, `cannot read ${path}: ${messageOf(error)}`);
+  });
+
+const request = async (context: Context, name: string | undefined, flags: CreateFlags, command: readonly string[]): Promise<CreateMachine> => {
+  const resources = givenResources(flags);
+  const env = await environmentOf(flags);
+  const { fromSnapshot } = flags;
+  return {
+    ...(name === undefined ? {} : { name: checkMachineName('NAME', name) }),
+    ...(flags.image === undefined ? {} : { image: flags.image }),
+    ...(flags.platform === undefined ? {} : { platform: flags.platform }),
+    ...(flags.package === undefined ? {} : { package: flags.package }),
+    ...(resources === undefined ? {} : { resources }),
+    ...(command.length === 0 ? {} : { command: [...command] }),
+    ...(env === undefined ? {} : { env }),
+    ...(flags.tag.length === 0 ? {} : { tags: pairsToRecord(flags.tag) }),
+    ...(flags.publish.length === 0 ? {} : { publish: flags.publish }),
+    ...(flags.restart === undefined ? {} : { restart: flags.restart }),
+    ...(flags.stopGrace === undefined ? {} : { stopGraceSeconds: flags.stopGrace }),
+    ...(fromSnapshot === undefined ? {} : { fromSnapshot: { machine: (await selectMachine(context, fromSnapshot.machine)).id, name: fromSnapshot.name } }),
+  };
+};
+
+export interface NewMachine {
+  name: string | undefined;
+  flags: CreateFlags;
+  command: readonly string[];
+  start: boolean;
+  restart?: RestartPolicy;
+}
+
+/** Makes it, with its code when asked for, and starts it; what was made for a start that could not come is deleted again. */
+export const createMachine = async (context: Context, wanted: NewMachine): Promise<Accepted> => {
+  const { flags } = wanted;
+  if (flags.code !== undefined) await checkCode(flags.code);
+  const body = await request(context, wanted.name, flags, wanted.command);
+  if (wanted.restart !== undefined) body.restart ??= wanted.restart;
+  const control = await context.control();
+  const named = wanted.name ?? 'a machine';
+  using progress = context.output.progress(`creating ${named}`);
+  const created = await finishJob(context, { doing: `creating ${named}`, machine: wanted.name ?? '' }, (options) =>
+    control.machineCreate({ ...body, start: wanted.start && flags.code === undefined }, options),
+  );
+  const { code } = flags;
+  if (code === undefined) return created;
+  const machine = created.machine!;
+  try {
+    await copyCode(context, machine.id, code);
+  } catch (error) {
+    // Not the command's signal: it may be what ended the copy.
+    await control.machineDelete(machine.id, { wait: 20 }).catch((undone: unknown) => context.output.note(`${machine.name} could not be deleted again: ${messageOf(undone)}`));
+    if (context.signal.aborted) throw new CenoteError('failed', `interrupted while copying ${code}; ${machine.name} was deleted again`);
+    throw error;
+  }
+  if (!wanted.start) return { ...created, machine: await control.machineGet(machine.id, { signal: context.signal }) };
+  progress.update(`starting ${machine.name}`);
+  return finishJob(context, { doing: `starting ${machine.name}`, machine: machine.name }, (options) => control.machineStart(machine.id, options));
+};

@@ -1,0 +1,69 @@
+import type { Machine } from '../../model/control-api.ts';
+import type { MachineStatus } from '../../model/machine.ts';
+import { defineCommand, some } from '../command.ts';
+import type { Context } from '../context.ts';
+import { detailLines } from '../details.ts';
+import type { Detail } from '../details.ts';
+import { formatAge, formatCpuRange, formatSizeRange, quoteWords } from '../format.ts';
+import { formatMib } from '../../base/units.ts';
+import { isGlob, pickMany, selectMachines } from '../select.ts';
+import { formatPublish, formatRestart } from '../values.ts';
+
+type Shown = Omit<Machine, 'package'> & { package?: string | null };
+
+const at = (time: string | null): string | null => (time === null ? null : `${time} (${formatAge(time)} ago)`);
+const pairs = (record: Record<string, string>): string[] => Object.entries(record).map(([name, value]) => `${name}=${value}`);
+
+const details = (machine: Shown): Detail[] => [
+  ['Name', machine.name],
+  ['Id', machine.id],
+  ['State', machine.state],
+  ['Wanted', machine.desired],
+  ['Error', machine.error],
+  ['Last exit', machine.exit === null ? null : `${machine.exit.reason}, ${at(machine.exit.at)}`],
+  ['Restarts', machine.restarts === 0 ? null : machine.restarts],
+  ['Health', machine.health === 'none' ? null : machine.health],
+  ['Account', machine.account],
+  ['Image', `${machine.image.name} (${machine.image.id})`],
+  ['Platform', machine.platform === null ? 'none: the image has a userland of its own' : `${machine.platform.name}@${machine.platform.version}`],
+  ['Package', machine.package],
+  ['CPU', `${formatCpuRange(machine.resources.cpuMillis, machine.resources.cpuCeilingMillis)} cores`],
+  ['Memory', formatSizeRange(machine.resources.memoryMib, machine.resources.memoryCeilingMib)],
+  ['Disk', formatMib(machine.resources.diskMib)],
+  ['Processes', machine.resources.processes],
+  ['Address', machine.address],
+  ['Published', machine.publish.map(formatPublish)],
+  ['Command', machine.command === null ? null : quoteWords(machine.command)],
+  ['Environment', pairs(machine.env)],
+  ['Tags', pairs(machine.tags)],
+  ['Restart policy', formatRestart(machine.restart)],
+  ['Stop grace', `${machine.stopGraceSeconds}s`],
+  ['Created', at(machine.createdAt)],
+  ['Started', at(machine.startedAt)],
+  ['Generation', machine.generation],
+];
+
+export const command = defineCommand({
+  detail: 'NAMEs may be short ids and patterns.',
+  args: { names: some('NAME', 'machine') },
+  flags: {},
+  examples: ['get web', 'get web --json', "get 'web-*' --json", '--agent get web'],
+  run: async ({ args, flags }, context) => {
+    const { output } = context;
+    const machines = context.config.agent ? await fromAgent(context, args.names) : await selectMachines(context, args.names);
+    if (flags.json) {
+      output.json(args.names.length === 1 && !isGlob(args.names[0]!) ? machines[0] : machines);
+      return;
+    }
+    for (const [index, machine] of machines.entries()) {
+      if (index > 0) output.line('');
+      for (const line of detailLines(details('spec' in machine ? { ...machine.spec, ...machine } : machine))) output.line(line);
+    }
+  },
+});
+
+const fromAgent = async (context: Context, names: readonly string[]): Promise<MachineStatus[]> => {
+  const machines = await (await context.agent()).machineList({ signal: context.signal });
+  const named = machines.map((machine) => ({ id: machine.id, name: machine.spec.name, machine }));
+  return pickMany(named, names).map(({ machine }) => machine);
+};

@@ -1,0 +1,35 @@
+import { CenoteError } from '../../base/errors.ts';
+import { formatMib } from '../../base/units.ts';
+import type { Resources } from '../../model/resources.ts';
+import { defineCommand, one, value } from '../command.ts';
+import { formatCpuRange, formatSizeRange } from '../format.ts';
+import { finishJob, jobMilliseconds } from '../jobs.ts';
+import { selectMachine } from '../select.ts';
+import { givenResources, resourceFlags } from './resource-flags.ts';
+
+const describe = (resources: Resources): string =>
+  [
+    `${formatCpuRange(resources.cpuMillis, resources.cpuCeilingMillis)} CPU`,
+    `${formatSizeRange(resources.memoryMib, resources.memoryCeilingMib)} memory`,
+    `${formatMib(resources.diskMib)} disk`,
+    `${resources.processes} processes`,
+  ].join(', ');
+
+export const command = defineCommand({
+  detail: 'What is left out stays as it is. Nothing is restarted.',
+  args: { name: one('NAME', 'machine') },
+  flags: { package: value('PACKAGE', 'take all from a package', { complete: 'package' }), ...resourceFlags },
+  examples: ['resize web --memory 512M', 'resize web --cpu 2 --cpu-ceiling none', 'resize web --package large'],
+  run: async ({ args, flags }, context) => {
+    const resources = givenResources(flags);
+    if (resources === undefined && flags.package === undefined) {
+      throw new CenoteError('invalid_argument', 'nothing to change', { advice: 'give a package, or one of --cpu, --memory, --disk, --processes, --cpu-ceiling, --memory-ceiling' });
+    }
+    const machine = await selectMachine(context, args.name);
+    const control = await context.control();
+    const body = { ...(flags.package === undefined ? {} : { package: flags.package }), ...(resources === undefined ? {} : { resources }) };
+    const accepted = await finishJob(context, { doing: `resizing ${machine.name}`, machine: machine.name }, (options) => control.machineResize(machine.id, body, options));
+    if (flags.json) return context.output.json(accepted);
+    context.output.line(`resized ${machine.name} in ${jobMilliseconds(accepted.job)} ms: ${describe(accepted.machine!.resources)}`);
+  },
+});

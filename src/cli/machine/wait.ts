@@ -1,0 +1,54 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { CenoteError } from '../../base/errors.ts';
+import type { Machine } from '../../model/control-api.ts';
+import type { MachineState } from '../../model/machine.ts';
+import { defineCommand, parsed, some } from '../command.ts';
+import type { Context } from '../context.ts';
+import { Interrupted } from '../context.ts';
+import { parseSeconds } from '../format.ts';
+import { isGlob, selectMachines } from '../select.ts';
+import { machineStateNames, parseStates } from '../values.ts';
+
+const pollMs = 100;
+const atRest: MachineState[] = ['running', 'stopped', 'failed'];
+
+export const command = defineCommand({
+  detail: 'Without --state, until they are at rest: running, stopped or failed. The exit status is 75 when the time is over first.',
+  args: { names: some('NAME', 'machine') },
+  flags: {
+    state: parsed('STATE[,STATE]', parseStates, 'the states to wait for', { complete: machineStateNames }),
+    timeout: parsed('TIME', parseSeconds, 'give up after this long, such as 60s'),
+  },
+  examples: ['wait web', "wait 'job-*' --state stopped,failed --timeout 10m"],
+  run: async ({ args, flags }, context) => {
+    const machines = await selectMachines(context, args.names);
+    const states = flags.state ?? atRest;
+    const until = flags.timeout === undefined ? Number.POSITIVE_INFINITY : Date.now() + flags.timeout * 1000;
+    using progress = context.output.progress('');
+    const reached: Machine[] = [];
+    for (const machine of machines) {
+      progress.update(`waiting until ${machine.name} is ${states.join(' or ')}`);
+      const now = await waitFor(context, machine, states, until);
+      reached.push(now);
+      if (!flags.json) context.output.line(`${now.name} is ${now.state}${now.state !== 'running' && now.exit !== null ? `: ${now.exit.reason}` : ''}`);
+    }
+    if (flags.json) context.output.json(args.names.length === 1 && !isGlob(args.names[0]!) ? reached[0] : reached);
+  },
+});
+
+const waitFor = async (context: Context, machine: Machine, states: readonly MachineState[], until: number): Promise<Machine> => {
+  const control = await context.control();
+  const { signal } = context;
+  let now = machine;
+  try {
+    while (!states.includes(now.state)) {
+      if (Date.now() >= until) throw new CenoteError('timeout', `${now.name} is still ${now.state}`, { advice: `see why: cenote get ${now.name}` });
+      await sleep(pollMs, undefined, { signal });
+      now = await control.machineGet(machine.id, { signal });
+    }
+  } catch (error) {
+    if (signal.aborted) throw new Interrupted(`no longer waiting for ${machine.name}`);
+    throw error;
+  }
+  return now;
+};

@@ -1,0 +1,94 @@
+/** Flag values that several commands read: `K=V`, ports, restart policies, references to snapshots. Each refusal names the flag. */
+import { invalid } from '../base/errors.ts';
+import { parseCpuMillis, parseSizeMib } from '../base/units.ts';
+import type { MachineState, PublishedPort, RestartPolicy } from '../model/machine.ts';
+import { checkSnapshotName, environmentNamePattern, tagNamePattern } from '../model/names.ts';
+import { closest } from './suggest.ts';
+
+const pair = (what: string, pattern: string) => {
+  const expression = new RegExp(pattern);
+  return (field: string, text: string): [string, string] => {
+    const equals = text.indexOf('=');
+    if (equals < 1) throw invalid(field, `${JSON.stringify(text)} is not ${what}=VALUE`);
+    const name = text.slice(0, equals);
+    if (!expression.test(name)) throw invalid(field, `${JSON.stringify(name)} is not a valid name`);
+    return [name, text.slice(equals + 1)];
+  };
+};
+
+export const parseEnv = pair('NAME', environmentNamePattern);
+export const parseTag = pair('TAG', tagNamePattern);
+
+const portNumber = (field: string, text: string): number => {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  if (port < 1 || port > 65_535) throw invalid(field, `${JSON.stringify(text)} is not a port (1 to 65535)`);
+  return port;
+};
+
+/** `8080:80`, `53:53/udp`; `80` is `80:80`. */
+export const parsePublish = (field: string, text: string): PublishedPort => {
+  const [ports, protocol = 'tcp', ...more] = text.split('/');
+  if ((protocol !== 'tcp' && protocol !== 'udp') || more.length > 0) throw invalid(field, `${JSON.stringify(text)} ends in neither /tcp nor /udp`);
+  const parts = ports!.split(':');
+  if (parts.length > 2) throw invalid(field, `${JSON.stringify(text)} is not HOST:PORT`, 'write two ports, such as 8080:80; it is published on all addresses of the host');
+  const hostPort = portNumber(field, parts[0]!);
+  return { hostPort, machinePort: parts[1] === undefined ? hostPort : portNumber(field, parts[1]), protocol };
+};
+
+export const formatPublish = (port: PublishedPort): string => `${port.hostPort}:${port.machinePort}${port.protocol === 'tcp' ? '' : '/udp'}`;
+
+/** `always`, `never`, `on-failure`, `on-failure:5`. */
+export const parseRestart = (field: string, text: string): RestartPolicy => {
+  const match = /^(always|never|on-failure)(?::(\d{1,7}))?$/.exec(text);
+  const policy = match?.[1] as RestartPolicy['policy'] | undefined;
+  if (policy === undefined || (match![2] !== undefined && policy !== 'on-failure')) {
+    throw invalid(field, `${JSON.stringify(text)} is not a restart policy`, 'write always, never, on-failure or on-failure:N');
+  }
+  const maxRetries = match![2] === undefined ? null : Number(match![2]);
+  if (maxRetries !== null && maxRetries > 1_000_000) throw invalid(field, `${maxRetries} retries are too many (1000000 at most)`);
+  return { policy, maxRetries };
+};
+
+export const formatRestart = (restart: RestartPolicy): string => (restart.maxRetries === null ? restart.policy : `${restart.policy}:${restart.maxRetries}`);
+
+/** `machine@snapshot`. */
+export const parseSnapshotRef = (field: string, text: string): { machine: string; name: string } => {
+  const at = text.indexOf('@');
+  if (at < 1) throw invalid(field, `${JSON.stringify(text)} is not MACHINE@SNAPSHOT`);
+  return { machine: text.slice(0, at), name: checkSnapshotName(field, text.slice(at + 1)) };
+};
+
+/** A ceiling, or `none` for the whole host. */
+const orNone =
+  (parse: (field: string, text: string) => number) =>
+  (field: string, text: string): number | 'none' =>
+    text === 'none' ? 'none' : parse(field, text);
+export const parseCpuCeiling = orNone(parseCpuMillis);
+export const parseSizeCeiling = orNone(parseSizeMib);
+
+export const machineStateNames: readonly MachineState[] = ['provisioning', 'running', 'stopping', 'stopped', 'failed', 'deleting'];
+
+/** `running` or `stopped,failed`. */
+export const parseStates = (field: string, text: string): MachineState[] =>
+  text.split(',').map((word) => {
+    const state = machineStateNames.find((each) => each === word);
+    if (state === undefined) {
+      throw invalid(field, `${JSON.stringify(word)} is not a state`, closest(word, machineStateNames) ?? `states are ${machineStateNames.join(', ')}`);
+    }
+    return state;
+  });
+
+/** Of pairs, the last of each name counts. */
+export const pairsToRecord = (pairs: readonly (readonly [string, string])[]): Record<string, string> => {
+  const record: Record<string, string> = Object.create(null) as Record<string, string>;
+  for (const [name, text] of pairs) record[name] = text;
+  return { ...record };
+};
+
+/** The lines of an environment file: `NAME=VALUE`; empty lines and those that begin with `#` are skipped; nothing is unquoted. */
+export const parseEnvFile = (field: string, content: string): [string, string][] =>
+  content
+    .split(/\r?\n/)
+    .map((line, index) => ({ line, number: index + 1 }))
+    .filter(({ line }) => line.trim() !== '' && !line.trimStart().startsWith('#'))
+    .map(({ line, number }) => parseEnv(`${field} line ${number}`, line));
