@@ -1,0 +1,195 @@
+/**
+ * What each slot is: prepared, connected to an address with published ports, or gone. Links, rules and flows change together
+ * here, in the order in which no packet can go where it must not: a link is able before it is allowed, and forbidden before it
+ * is dismantled.
+ */
+import { CenoteError, invalid } from '../../base/errors.ts';
+import type { Logger } from '../../base/logger.ts';
+import type { PublishedPort } from '../../model/machine.ts';
+import { NftablesError } from '../../sys/nftables.ts';
+import type { Nftables } from '../../sys/nftables.ts';
+import type { ConntrackFlows } from './flows.ts';
+import type { Links } from './links.ts';
+import type { Connection, NetworkTraffic } from './network.ts';
+import { change, elementsOf, tableName } from './ruleset.ts';
+import { isMachineAddress } from './subnet.ts';
+import type { Subnet } from './subnet.ts';
+
+export interface ConnectionsOptions {
+  instance: string;
+  instanceNumber: number;
+  subnet: Subnet;
+  links: Links;
+  nftables: Nftables;
+  flows: ConntrackFlows;
+  logger: Logger;
+}
+
+const largestSlot = 999_999;
+/** Elements in one command of a restore: keeps one line of text, and one message to the kernel, of reasonable size. */
+const elementsPerCommand = 500;
+
+export class Connections {
+  readonly #options: ConnectionsOptions;
+  readonly #connected = new Map<number, Connection>();
+
+  constructor(options: ConnectionsOptions) {
+    this.#options = options;
+  }
+
+  async prepare(slot: number, netnsFd: number): Promise<void> {
+    checkSlot(slot);
+    if (this.#connected.has(slot)) throw new CenoteError('wrong_state', `slot ${slot} is connected`);
+    await this.#options.links.create(slot, netnsFd);
+  }
+
+  async connect(connection: Connection, netnsFd: number): Promise<void> {
+    this.#check(connection);
+    const { slot, address } = connection;
+    const { links, flows } = this.#options;
+    if (this.#connected.has(slot)) throw new CenoteError('wrong_state', `slot ${slot} is connected already`);
+    this.#connected.set(slot, connection);
+    try {
+      await flows.settled(address, connection.machine);
+      await links.connect(slot, address, netnsFd);
+      this.#allow(connection);
+    } catch (error) {
+      this.#connected.delete(slot);
+      await links.disconnect(slot, address).catch((undoError: unknown) => this.#options.logger.error({ err: undoError, slot }, 'a half-made connection could not be undone'));
+      throw error;
+    }
+    flows.published(connection.publish);
+  }
+
+  async publish(connection: Connection): Promise<void> {
+    this.#check(connection);
+    const { instance, instanceNumber, flows } = this.#options;
+    const before = this.#connected.get(connection.slot);
+    if (before === undefined) throw new CenoteError('wrong_state', `slot ${connection.slot} is not connected`);
+    if (before.address !== connection.address) throw new CenoteError('wrong_state', `slot ${connection.slot} has the address ${before.address}, not ${connection.address}`);
+    const old = elementsOf(instanceNumber, before);
+    const now = elementsOf(instanceNumber, connection);
+    const removed = difference(old.publishedTo, now.publishedTo);
+    const added = difference(now.publishedTo, old.publishedTo);
+    this.#run(change('delete', instance, 'published', removed.map(keyOf)) + change('create', instance, 'published', added));
+    this.#connected.set(connection.slot, connection);
+    flows.published(connection.publish.filter((port) => !before.publish.some((old) => samePort(old, port))));
+    await flows.unpublished(connection.address, before.publish.filter((port) => !connection.publish.some((kept) => samePort(kept, port))));
+  }
+
+  async disconnect(slot: number): Promise<void> {
+    checkSlot(slot);
+    const { links, flows } = this.#options;
+    const connection = this.#connected.get(slot);
+    if (connection === undefined) return links.discard(slot);
+    this.#forbid(connection);
+    await links.disconnect(slot, connection.address);
+    this.#connected.delete(slot);
+    flows.left(connection.address, connection.machine);
+  }
+
+  async traffic(slot: number): Promise<NetworkTraffic> {
+    checkSlot(slot);
+    const { sent, received } = await this.#options.links.counters(slot);
+    return { receivedBytes: sent, sentBytes: received };
+  }
+
+  async restore(kept: Connection[], prepared: number[]): Promise<void> {
+    for (const connection of kept) this.#check(connection);
+    prepared.forEach(checkSlot);
+    const { links, logger } = this.#options;
+    const existing = await links.list();
+    const real = kept.filter((connection) => {
+      if (existing.has(connection.slot)) return true;
+      logger.error({ slot: connection.slot, machine: connection.machine, address: connection.address }, 'a running machine has lost its link; it has no network until it is started again');
+      return false;
+    });
+    const wanted = new Set([...real.map((connection) => connection.slot), ...prepared]);
+    this.#connected.clear();
+    for (const connection of kept) this.#connected.set(connection.slot, connection);
+    this.#replaceElements(real);
+    await links.adopt(new Map([...existing].filter(([slot]) => wanted.has(slot))), new Map(real.map((connection) => [connection.slot, connection.address])));
+    await links.reconnect(real);
+    for (const slot of existing.keys()) if (!wanted.has(slot)) await links.discard(slot);
+  }
+
+  async removeAll(): Promise<void> {
+    this.#connected.clear();
+    this.#replaceElements([]);
+    const { links } = this.#options;
+    for (const slot of (await links.list()).keys()) await links.discard(slot);
+    await links.flush();
+  }
+
+  #allow(connection: Connection): void {
+    const { instance, instanceNumber } = this.#options;
+    const elements = elementsOf(instanceNumber, connection);
+    this.#run(change('create', instance, 'bound', elements.bound) + change('create', instance, 'hairpin', elements.hairpin) + change('create', instance, 'published', elements.publishedTo));
+  }
+
+  /** What is missing already (someone flushed the table) must not keep the rest from going. */
+  #forbid(connection: Connection): void {
+    const { instance, instanceNumber, nftables, logger } = this.#options;
+    const { bound, hairpin, published } = elementsOf(instanceNumber, connection);
+    try {
+      this.#run(change('delete', instance, 'bound', bound) + change('delete', instance, 'hairpin', hairpin) + change('delete', instance, 'published', published));
+      return;
+    } catch (error) {
+      logger.warn({ err: error, slot: connection.slot }, 'rules of a machine were changed by someone else');
+    }
+    for (const [set, elements] of Object.entries({ bound, hairpin, published })) {
+      for (const element of elements) {
+        try {
+          nftables.run(change('delete', instance, set, [element]));
+        } catch (error) {
+          if (!(error instanceof NftablesError) || error.kind !== 'missing') throw error;
+        }
+      }
+    }
+  }
+
+  /** One transaction: the kernel goes from the old elements to the new ones at once, and one that stays is never absent. */
+  #replaceElements(connections: Connection[]): void {
+    const { instance, instanceNumber } = this.#options;
+    const all = connections.map((connection) => elementsOf(instanceNumber, connection));
+    const contents = { bound: all.flatMap((one) => one.bound), hairpin: all.flatMap((one) => one.hairpin), published: all.flatMap((one) => one.publishedTo) };
+    let commands = '';
+    for (const [set, elements] of Object.entries(contents)) {
+      commands += `flush ${set === 'published' ? 'map' : 'set'} inet ${tableName(instance)} ${set}\n`;
+      for (let at = 0; at < elements.length; at += elementsPerCommand) commands += change('add', instance, set, elements.slice(at, at + elementsPerCommand));
+    }
+    this.#run(commands);
+  }
+
+  #run(commands: string): void {
+    if (commands === '') return;
+    try {
+      this.#options.nftables.run(commands);
+    } catch (error) {
+      if (!(error instanceof NftablesError)) throw error;
+      if (error.kind === 'exists') throw new CenoteError('in_use', 'the address or a published port is in use by another machine', { cause: error, context: { details: error.details } });
+      throw new CenoteError('failed', error.message, { cause: error, context: { details: error.details } });
+    }
+  }
+
+  #check(connection: Connection): void {
+    checkSlot(connection.slot);
+    const { subnet } = this.#options;
+    if (!isMachineAddress(subnet, connection.address)) throw invalid('address', `"${connection.address}" is not an address for machines in ${subnet.cidr}`);
+    const seen = new Set<string>();
+    for (const { protocol, hostPort, machinePort } of connection.publish) {
+      if (protocol !== 'tcp' && protocol !== 'udp') throw invalid('publish', `"${String(protocol)}" is not tcp or udp`);
+      for (const port of [hostPort, machinePort]) if (!Number.isInteger(port) || port < 1 || port > 65535) throw invalid('publish', `${port} is not a port (1 to 65535)`);
+      if (seen.has(`${protocol} ${hostPort}`)) throw invalid('publish', `${protocol} port ${hostPort} is named twice`);
+      seen.add(`${protocol} ${hostPort}`);
+    }
+  }
+}
+
+const checkSlot = (slot: number): void => {
+  if (!Number.isInteger(slot) || slot < 0 || slot > largestSlot) throw invalid('slot', `${slot} is not a slot (0 to ${largestSlot})`);
+};
+
+const samePort = (one: PublishedPort, other: PublishedPort): boolean => one.protocol === other.protocol && one.hostPort === other.hostPort && one.machinePort === other.machinePort;
+const difference = (from: readonly string[], without: readonly string[]): string[] => from.filter((one) => !without.includes(one));
+const keyOf = (element: string): string => element.slice(0, element.indexOf(' : '));

@@ -1,0 +1,89 @@
+/** A network that moves no packets but refuses what the real one refuses: for tests of what stands above it. */
+import { CenoteError, invalid } from '../../base/errors.ts';
+import type { PublishedPort } from '../../model/machine.ts';
+import type { Connection, Network, NetworkTraffic } from './network.ts';
+import { isMachineAddress, parseSubnet } from './subnet.ts';
+
+export interface FakeNetworkOptions {
+  subnet?: string;
+  /** Ports that a program of the host would have. */
+  portsInUse?: PublishedPort[];
+}
+
+export interface FakeNetwork extends Network {
+  readonly prepared: ReadonlySet<number>;
+  readonly connected: ReadonlyMap<number, Connection>;
+  /** What `traffic` says for a slot. */
+  setTraffic(slot: number, traffic: NetworkTraffic): void;
+}
+
+export const createFakeNetwork = (options: FakeNetworkOptions = {}): FakeNetwork => {
+  const subnet = parseSubnet('subnet', options.subnet ?? '10.99.0.0/16');
+  const prepared = new Set<number>();
+  const connected = new Map<number, Connection>();
+  const counters = new Map<number, NetworkTraffic>();
+  const keyOf = (port: PublishedPort): string => `${port.protocol} ${port.hostPort}`;
+
+  const check = (connection: Connection): void => {
+    if (!isMachineAddress(subnet, connection.address)) throw invalid('address', `"${connection.address}" is not an address for machines in ${subnet.cidr}`);
+    const ports = new Set(connection.publish.map(keyOf));
+    for (const other of connected.values()) {
+      if (other.slot === connection.slot) continue;
+      if (other.address === connection.address || other.publish.some((port) => ports.has(keyOf(port)))) {
+        throw new CenoteError('in_use', 'the address or a published port is in use by another machine');
+      }
+    }
+  };
+
+  return {
+    subnet: subnet.cidr,
+    gateway: subnet.gateway,
+    prepared,
+    connected,
+    setTraffic: (slot, traffic) => void counters.set(slot, traffic),
+    prepare: async (slot) => {
+      if (connected.has(slot)) throw new CenoteError('wrong_state', `slot ${slot} is connected`);
+      prepared.add(slot);
+    },
+    connect: async (connection) => {
+      check(connection);
+      if (connected.has(connection.slot)) throw new CenoteError('wrong_state', `slot ${connection.slot} is connected already`);
+      if (!prepared.delete(connection.slot)) throw new CenoteError('wrong_state', `slot ${connection.slot} has no link: it was not prepared`);
+      connected.set(connection.slot, connection);
+    },
+    publish: async (connection) => {
+      if (!connected.has(connection.slot)) throw new CenoteError('wrong_state', `slot ${connection.slot} is not connected`);
+      check(connection);
+      connected.set(connection.slot, connection);
+    },
+    disconnect: async (slot) => {
+      prepared.delete(slot);
+      connected.delete(slot);
+      counters.delete(slot);
+    },
+    traffic: async (slot) => {
+      if (!connected.has(slot) && !prepared.has(slot)) throw new CenoteError('not_found', `slot ${slot} has no link`);
+      return counters.get(slot) ?? { receivedBytes: 0, sentBytes: 0 };
+    },
+    restore: async (connections, slots) => {
+      connected.clear();
+      prepared.clear();
+      for (const connection of connections) connected.set(connection.slot, connection);
+      for (const slot of slots) prepared.add(slot);
+    },
+    checkPublish: async (publish) => {
+      const used = new Set(options.portsInUse?.map(keyOf));
+      for (const [index, port] of publish.entries()) {
+        if (!used.has(keyOf(port))) continue;
+        const message = `${port.protocol} port ${port.hostPort} is in use by a program on this host`;
+        throw new CenoteError('in_use', message, { fields: [{ field: `publish[${index}]`, message }] });
+      }
+    },
+    resolvConf: () => `nameserver ${subnet.gateway}\noptions ndots:1\n`,
+    close: async ({ remove }) => {
+      if (!remove) return;
+      connected.clear();
+      prepared.clear();
+    },
+  };
+};

@@ -1,0 +1,153 @@
+/**
+ * Known flows (conntrack entries). The kernel decides about a flow when it begins; when an address or a port changes hands, what
+ * began before must be forgotten, or the old peer's packets would go on to the new owner.
+ *
+ * Finding flows means walking the kernel's whole table (12 ms on a large host, however few there are), so what is to be
+ * forgotten is gathered, and one walk on a thread serves all of it.
+ */
+import type { Logger } from '../../base/logger.ts';
+import type { PublishedPort } from '../../model/machine.ts';
+import { NetlinkSocket, align4, attribute, demand, nested, netlinkProtocols, parseAttributes } from '../../sys/netlink.ts';
+import type { NetlinkRequest } from '../../sys/netlink.ts';
+import { addressToNumber } from './subnet.ts';
+
+const conntrack = 1 << 8;
+const verbs = { get: conntrack | 1, delete: conntrack | 2 } as const;
+const attributes = { original: 1, status: 3, id: 12 } as const;
+const protocolNumbers = { tcp: 6, udp: 17 } as const;
+const statusTranslated = 0x30;
+const header = Buffer.from([2, 0, 0, 0]);
+const gatherMs = 100;
+const deleteAtOnce = 512;
+
+/** What one walk forgets. */
+class Forgotten {
+  /** Every flow that an address began or received. Each with the machine that had it. */
+  readonly addresses = new Map<number, string>();
+  /** Flows that came to an address by a port that is no longer published. */
+  readonly translated = new Set<string>();
+  /** Flows to a port of the host that began before it was published. */
+  readonly untranslated = new Set<number>();
+
+  get empty(): boolean {
+    return this.addresses.size + this.translated.size + this.untranslated.size === 0;
+  }
+
+  has(flow: Flow): boolean {
+    if (this.addresses.has(flow.source) || this.addresses.has(flow.answerer)) return true;
+    const port = portKey(flow.protocol, flow.port);
+    return this.translated.has(`${flow.answerer} ${port}`) || (this.untranslated.has(port) && !flow.translated());
+  }
+}
+
+export class ConntrackFlows {
+  readonly #socket = new NetlinkSocket(netlinkProtocols.netfilter);
+  readonly #logger: Logger;
+  #gathered = new Forgotten();
+  #walking = new Forgotten();
+  #walk: Promise<void> = Promise.resolve();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(logger: Logger) {
+    this.#logger = logger;
+  }
+
+  /** A machine has left its address. */
+  left(address: string, machine: string): void {
+    this.#gathered.addresses.set(addressToNumber(address), machine);
+    this.#timer ??= setTimeout(() => void this.#flush(), gatherMs).unref();
+  }
+
+  /** Resolves when the address may be had by this machine: nothing of another one's flows is left. */
+  async settled(address: string, machine: string): Promise<void> {
+    const number = addressToNumber(address);
+    // The same machine, started again: its flows are its own, and a walk that came later would cut its new ones.
+    if (this.#gathered.addresses.get(number) === machine) this.#gathered.addresses.delete(number);
+    if (this.#gathered.addresses.has(number)) await this.#flush();
+    else if (this.#walking.addresses.has(number)) await this.#walk;
+  }
+
+  /** A client that keeps sending datagrams to a port would go on reaching the host after it has been published. */
+  published(ports: readonly PublishedPort[]): void {
+    for (const port of ports) if (port.protocol === 'udp') this.#gathered.untranslated.add(portKey(protocolNumbers.udp, port.hostPort));
+    if (this.#gathered.untranslated.size > 0) void this.#flush();
+  }
+
+  async unpublished(address: string, ports: readonly PublishedPort[]): Promise<void> {
+    for (const port of ports) this.#gathered.translated.add(`${addressToNumber(address)} ${portKey(protocolNumbers[port.protocol], port.hostPort)}`);
+    if (ports.length > 0) await this.#flush();
+  }
+
+  async close(): Promise<void> {
+    await this.#flush();
+    this.#socket[Symbol.dispose]();
+  }
+
+  /** Forgets all that is gathered by now. Walks follow each other, so the last one is the one to wait for. */
+  #flush(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#walk = this.#walk.then(async () => {
+      if (this.#gathered.empty) return;
+      const what = this.#gathered;
+      this.#walking = what;
+      this.#gathered = new Forgotten();
+      try {
+        await this.#forget(what);
+      } catch (error) {
+        this.#logger.error({ err: error }, 'old flows could not be forgotten');
+      } finally {
+        this.#walking = new Forgotten();
+      }
+    });
+    return this.#walk;
+  }
+
+  async #forget(what: Forgotten): Promise<void> {
+    const requests: NetlinkRequest[] = [];
+    await this.#socket.scan({ type: verbs.get, flags: 0, body: header }, ({ body }) => {
+      const flow = parseFlow(body);
+      if (flow !== undefined && what.has(flow)) requests.push({ type: verbs.delete, flags: 0, body: flow.name() });
+    });
+    for (let at = 0; at < requests.length; at += deleteAtOnce) demand('forget flows', await this.#socket.send(requests.slice(at, at + deleteAtOnce)), 'ENOENT');
+  }
+}
+
+const portKey = (protocol: number, port: number): number => protocol * 65_536 + port;
+
+interface Flow {
+  /** Who began it. */
+  source: number;
+  /** Who answers, behind any translation. */
+  answerer: number;
+  protocol: number;
+  /** The port it was begun to. */
+  port: number;
+  translated(): boolean;
+  /** What a request to delete it must hold. */
+  name(): Buffer;
+}
+
+/**
+ * One entry of the table. Both tuples come first, always in the same form (address pair, then protocol and ports), and are read
+ * where they stand: the table may hold hundreds of thousands.
+ */
+const parseFlow = (body: Buffer): Flow | undefined => {
+  if (body.length < 48 || body[0] !== header[0]) return undefined;
+  const original = 4;
+  const reply = original + align4(body.readUInt16LE(original));
+  if (reply + 16 > body.length) return undefined;
+  const protocolPart = original + 8 + align4(body.readUInt16LE(original + 4)) - 4;
+  const hasPorts = protocolPart + 28 <= reply;
+  return {
+    source: body.readUInt32BE(original + 12),
+    answerer: body.readUInt32BE(reply + 12),
+    protocol: hasPorts ? body[protocolPart + 8]! : 0,
+    port: hasPorts ? body.readUInt16BE(protocolPart + 24) : 0,
+    translated: () => ((parseAttributes(body.subarray(4)).get(attributes.status)?.readUInt32BE(0) ?? 0) & statusTranslated) !== 0,
+    name: () => {
+      const found = parseAttributes(body.subarray(4));
+      return Buffer.concat([header, nested(attributes.original, found.get(attributes.original)!), attribute(attributes.id, found.get(attributes.id)!)]);
+    },
+  };
+};

@@ -1,0 +1,228 @@
+/**
+ * The links of one instance: a veth pair per slot, routed. Host ends all have the gateway's MAC (each is alone on its wire), so
+ * that a machine's neighbour entry for the gateway is always the same.
+ *
+ * Deleting one link takes the kernel 17-20 ms, a group of them hardly more: a link that is done with joins the instance's
+ * delete group, and the group goes in one request, later. A slot's name is free again when `prepare` has waited for that.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { CenoteError } from '../../base/errors.ts';
+import type { Logger } from '../../base/logger.ts';
+import { NetlinkSocket, demand, netlinkProtocols, parseAttributes } from '../../sys/netlink.ts';
+import type { NetlinkMessage, NetlinkRequest } from '../../sys/netlink.ts';
+import { inNetworkNamespace } from '../../sys/netns.ts';
+import * as message from './route-messages.ts';
+import { linkName, linkPrefix } from './ruleset.ts';
+import { addressFromNumber, macBytes } from './subnet.ts';
+import type { Subnet } from './subnet.ts';
+
+export interface LinksOptions {
+  instanceNumber: number;
+  subnet: Subnet;
+  logger: Logger;
+}
+
+/** Links that wait for their deletion are deleted after this time, or when there are so many. */
+const deleteDelayMs = 250;
+const deleteCount = 64;
+const defaultGroup = 0;
+/** A link whose namespace is just dying keeps its name for a moment; the kernel takes it away without us. */
+const nameRetryMs = 20;
+const nameRetries = 250;
+
+export class Links {
+  readonly #options: LinksOptions;
+  readonly #socket = new NetlinkSocket(netlinkProtocols.route);
+  /** Deletes take long: on a socket of their own nothing waits behind them but other deletes. */
+  readonly #deleteSocket = new NetlinkSocket(netlinkProtocols.route);
+  readonly #indexes = new Map<number, number>();
+  #doomed = new Set<number>();
+  #deleting: Promise<void> = Promise.resolve();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: LinksOptions) {
+    this.#options = options;
+  }
+
+  /** The gateway's address, where the machines expect it and nobody else sees it, and an end for the rest of the subnet. */
+  async openGateway(): Promise<void> {
+    const { subnet } = this.#options;
+    const requests = [message.addAddress(message.loopbackIndex, subnet.gateway, 'host'), message.addUnreachable(addressFromNumber(subnet.first), subnet.prefix), message.setUp({ index: message.loopbackIndex })];
+    demand('set up the gateway address', await this.#socket.send(requests));
+  }
+
+  async closeGateway(): Promise<void> {
+    const { subnet } = this.#options;
+    const requests = [message.deleteUnreachable(addressFromNumber(subnet.first), subnet.prefix), message.deleteAddress(message.loopbackIndex, subnet.gateway)];
+    demand('remove the gateway address', await this.#socket.send(requests), 'ESRCH', 'EADDRNOTAVAIL');
+  }
+
+  async create(slot: number, netnsFd: number): Promise<void> {
+    const name = linkName(this.#options.instanceNumber, slot);
+    if (this.#doomed.has(slot)) await this.flush();
+    for (let attempt = 0; ; attempt++) {
+      const [created] = await this.#socket.send([message.createPair(name, macBytes(this.#options.subnet.gateway), netnsFd)]);
+      if (created!.errno === 0) break;
+      if (created!.code !== 'EEXIST' || attempt === nameRetries) demand(`make link ${name}`, [created!]);
+      if (attempt === 0) await this.discard(slot).then(() => this.flush()); // left over by a crash, when it is not just dying
+      else await sleep(nameRetryMs);
+    }
+    try {
+      const link = { name };
+      const outcomes = await this.#socket.send([
+        message.withoutLinkLocal(link),
+        message.setInet4(link, [[message.inet4Settings.routeLocalnet, 1]]),
+        message.setUpWithoutArp(link),
+        message.getLink(link),
+      ]);
+      demand(`set up link ${name}`, outcomes.slice(0, 1), 'EAFNOSUPPORT', 'EOPNOTSUPP');
+      demand(`set up link ${name}`, outcomes.slice(1));
+      this.#indexes.set(slot, indexOf(outcomes[3]!.messages[0]!));
+      using inner = this.#openInside(netnsFd);
+      const eth0 = { name: 'eth0' };
+      const insideOutcomes = await inner.send([message.setUp({ index: message.loopbackIndex }), message.setUpWithoutArp(eth0), message.withoutLinkLocal(eth0)]);
+      demand('set up eth0 inside', insideOutcomes.slice(0, 2));
+    } catch (error) {
+      await this.discard(slot);
+      throw error;
+    }
+  }
+
+  /** Address, MAC, neighbours and routes of both ends. */
+  async connect(slot: number, address: string, netnsFd: number): Promise<void> {
+    const { subnet } = this.#options;
+    const outer = await this.#indexOf(slot);
+    const mac = macBytes(address);
+    using inner = this.#openInside(netnsFd);
+    const found = await inner.send([message.setMac({ name: 'eth0' }, mac), message.getLink({ name: 'eth0' })]);
+    demand('set up eth0 inside', found);
+    const index = indexOf(found[1]!.messages[0]!);
+    const insideRequests = [
+      message.addAddress(index, address, 'universe'),
+      message.addNeighbour(index, subnet.gateway, macBytes(subnet.gateway)),
+      message.addDefaultRoute(index, subnet.gateway),
+    ];
+    demand(`give eth0 the address ${address}`, await inner.send(insideRequests));
+    demand(`route ${address}`, await this.#socket.send(this.#hostRequests(outer, address)));
+  }
+
+  /** The host's side of a connected link is as it must be; changes nothing where it is. */
+  async reconnect(connected: { slot: number; address: string }[]): Promise<void> {
+    const requests: NetlinkRequest[] = [];
+    for (const { slot, address } of connected) {
+      const index = await this.#indexOf(slot);
+      requests.push(message.setGroup({ index }, defaultGroup), ...this.#hostRequests(index, address));
+    }
+    demand('restore routes', await this.#socket.send(requests));
+  }
+
+  /** No route leads to the link from here on, and the link goes with the next batch. */
+  async disconnect(slot: number, address: string): Promise<void> {
+    const index = this.#indexes.get(slot);
+    const requests = index === undefined ? [] : [message.deleteMachineRoute(index, address)];
+    demand(`remove the route to ${address}`, await this.#socket.send(requests), 'ESRCH', 'ENODEV', 'EINVAL');
+    await this.discard(slot);
+  }
+
+  async discard(slot: number): Promise<void> {
+    const name = linkName(this.#options.instanceNumber, slot);
+    this.#indexes.delete(slot);
+    const outcomes = await this.#socket.send([message.setGroup({ name }, this.#deleteGroup)]);
+    demand(`discard link ${name}`, outcomes, 'ENODEV');
+    if (outcomes[0]!.errno !== 0) return; // it died with its namespace
+    this.#doomed.add(slot);
+    if (this.#doomed.size >= deleteCount) void this.flush();
+    else this.#timer ??= setTimeout(() => void this.flush(), deleteDelayMs).unref();
+  }
+
+  /** Deletes what waits for it; resolves when all links discarded before this call are gone. */
+  flush(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#doomed.size > 0) {
+      const slots = this.#doomed;
+      this.#doomed = new Set();
+      this.#deleting = this.#deleting.then(() => this.#delete(slots));
+    }
+    return this.#deleting;
+  }
+
+  /** Host ends that exist now: slot to link number. */
+  async list(): Promise<Map<number, number>> {
+    const prefix = linkPrefix(this.#options.instanceNumber);
+    const result = new Map<number, number>();
+    for (const found of await this.#socket.dump(message.listVeths())) {
+      const name = nameOf(found);
+      const slot = name.startsWith(prefix) ? name.slice(prefix.length) : '';
+      if (/^\d{1,7}$/.test(slot)) result.set(Number(slot), indexOf(found));
+    }
+    return result;
+  }
+
+  /** Takes these links as the ones that exist, and drops routes of ours that lead into one of them from any other address. */
+  async adopt(links: Map<number, number>, addresses: Map<number, string>): Promise<void> {
+    const slots = new Map([...links].map(([slot, index]) => [index, slot]));
+    for (const [slot, index] of links) this.#indexes.set(slot, index);
+    const stray: NetlinkRequest[] = [];
+    for (const { body } of await this.#socket.dump(message.listOwnRoutes())) {
+      const attributes = parseAttributes(body.subarray(12));
+      const index = attributes.get(message.routeAttributes.oif)?.readUInt32LE(0);
+      const destination = attributes.get(message.routeAttributes.destination)?.join('.');
+      const slot = index === undefined ? undefined : slots.get(index);
+      if (index !== undefined && slot !== undefined && destination !== undefined && addresses.get(slot) !== destination) stray.push(message.deleteMachineRoute(index, destination));
+    }
+    demand('remove stray routes', await this.#socket.send(stray), 'ESRCH');
+  }
+
+  /** Bytes that went out of the host's end, and into it. */
+  async counters(slot: number): Promise<{ sent: number; received: number }> {
+    const [outcome] = await this.#socket.send([message.getLinkWithStatistics({ name: linkName(this.#options.instanceNumber, slot) })]);
+    if (outcome!.code === 'ENODEV') throw new CenoteError('not_found', `slot ${slot} has no link`);
+    demand(`read counters of slot ${slot}`, [outcome!]);
+    const statistics = parseAttributes(outcome!.messages[0]!.body.subarray(16)).get(message.linkAttributes.stats64);
+    if (statistics === undefined) throw new CenoteError('internal', `the kernel gave no counters for slot ${slot}`);
+    return { received: Number(statistics.readBigUInt64LE(16)), sent: Number(statistics.readBigUInt64LE(24)) };
+  }
+
+  async close(): Promise<void> {
+    await this.flush();
+    this.#socket[Symbol.dispose]();
+    this.#deleteSocket[Symbol.dispose]();
+  }
+
+  get #deleteGroup(): number {
+    return 0x6364_0000 + this.#options.instanceNumber;
+  }
+
+  #hostRequests(index: number, address: string): NetlinkRequest[] {
+    return [message.addNeighbour(index, address, macBytes(address)), message.addMachineRoute(index, address, this.#options.subnet.gateway)];
+  }
+
+  /** A socket stays in the namespace in which it was made. */
+  #openInside(netnsFd: number): NetlinkSocket {
+    return inNetworkNamespace(netnsFd, () => new NetlinkSocket(netlinkProtocols.route));
+  }
+
+  async #indexOf(slot: number): Promise<number> {
+    const known = this.#indexes.get(slot);
+    if (known !== undefined) return known;
+    const name = linkName(this.#options.instanceNumber, slot);
+    const [outcome] = await this.#socket.send([message.getLink({ name })]);
+    if (outcome!.code === 'ENODEV') throw new CenoteError('wrong_state', `slot ${slot} has no link: it was not prepared`);
+    demand(`find link ${name}`, [outcome!]);
+    const index = indexOf(outcome!.messages[0]!);
+    this.#indexes.set(slot, index);
+    return index;
+  }
+
+  async #delete(slots: Set<number>): Promise<void> {
+    try {
+      demand('delete links', await this.#deleteSocket.send([message.deleteGroup(this.#deleteGroup)]), 'ENODEV');
+    } catch (error) {
+      this.#options.logger.error({ err: error, slots: [...slots] }, 'links could not be deleted; the next preparation of their slots tries again');
+    }
+  }
+}
+
+const indexOf = (link: NetlinkMessage): number => link.body.readInt32LE(4);
+const nameOf = (link: NetlinkMessage): string => parseAttributes(link.body.subarray(16)).get(message.linkAttributes.name)?.toString('latin1').replace(/\0.*$/s, '') ?? '';

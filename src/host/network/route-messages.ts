@@ -1,0 +1,134 @@
+/** The rtnetlink messages that the network is made of (linux/rtnetlink.h, if_link.h), as values: nothing here sends anything. */
+import { attribute, nested, netlinkFlags, text, u32, u8 } from '../../sys/netlink.ts';
+import type { NetlinkRequest } from '../../sys/netlink.ts';
+import { addressBytes } from './subnet.ts';
+
+export const messageTypes = { newLink: 16, deleteLink: 17, getLink: 18, newAddress: 20, deleteAddress: 21, newRoute: 24, deleteRoute: 25, getRoute: 26, newNeighbour: 28 } as const;
+export const linkAttributes = { address: 1, name: 3, linkInfo: 18, group: 27, stats64: 23 } as const;
+export const routeAttributes = { destination: 1, oif: 4 } as const;
+
+const afInet = 2;
+const afInet6 = 10;
+const iflaAfSpec = 26;
+const linkFlagUp = 1;
+const linkFlagNoArp = 0x80;
+const mainTable = 254;
+const scopes = { universe: 0, link: 253, host: 254 } as const;
+const neighbourPermanent = 0x80;
+/** Marks our routes among those of the host. */
+export const routeProtocol = 206;
+export const loopbackIndex = 1;
+
+/** A link by its number, or by its name. */
+export type LinkRef = { index: number } | { name: string };
+
+const linkHeader = (index: number, flags = 0, changed = 0): Buffer => {
+  const result = Buffer.alloc(16);
+  result.writeInt32LE(index, 4);
+  result.writeUInt32LE(flags, 8);
+  result.writeUInt32LE(changed, 12);
+  return result;
+};
+
+const linkRequest = (type: number, link: LinkRef, attributes: Uint8Array[], flags = 0, changed = 0): NetlinkRequest => ({
+  type,
+  flags: 0,
+  body: Buffer.concat([linkHeader('index' in link ? link.index : 0, flags, changed), ...('name' in link ? [attribute(linkAttributes.name, text(link.name))] : []), ...attributes]),
+});
+
+/** One queue is enough for one machine; the kernel's default of one per processor costs memory in every link. */
+const oneQueue = [attribute(31, u32(1)), attribute(32, u32(1))];
+
+/** A veth pair, one end here, the other (`eth0`) made directly in the machine's network namespace. */
+export const createPair = (name: string, mac: Buffer, netnsFd: number): NetlinkRequest => {
+  const peer = attribute(1, Buffer.concat([linkHeader(0), attribute(linkAttributes.name, text('eth0')), attribute(28, u32(netnsFd)), ...oneQueue]));
+  const info = nested(linkAttributes.linkInfo, attribute(1, text('veth')), nested(2, peer));
+  const body = Buffer.concat([linkHeader(0), attribute(linkAttributes.name, text(name)), attribute(linkAttributes.address, mac), ...oneQueue, info]);
+  return { type: messageTypes.newLink, flags: netlinkFlags.create | netlinkFlags.exclusive, body };
+};
+
+/** No link-local IPv6 address. Fails harmlessly with EAFNOSUPPORT or EOPNOTSUPP where IPv6 is off. */
+export const withoutLinkLocal = (link: LinkRef): NetlinkRequest => linkRequest(messageTypes.newLink, link, [nested(iflaAfSpec, nested(afInet6, attribute(8, u8(1))))]);
+
+/** IPv4 settings of one link by their number (linux/ip.h, IPV4_DEVCONF_*). */
+export const inet4Settings = { rpFilter: 8, routeLocalnet: 26 } as const;
+export const setInet4 = (link: LinkRef, settings: [number, number][]): NetlinkRequest =>
+  linkRequest(messageTypes.newLink, link, [nested(iflaAfSpec, nested(afInet, nested(1, ...settings.map(([id, value]) => attribute(id, u32(value))))))]);
+
+export const setUp = (link: LinkRef): NetlinkRequest => linkRequest(messageTypes.newLink, link, [], linkFlagUp, linkFlagUp);
+/** Up, and without ARP: neighbours on these links are permanent entries, so nobody can claim an address by answering first. */
+export const setUpWithoutArp = (link: LinkRef): NetlinkRequest => linkRequest(messageTypes.newLink, link, [], linkFlagUp | linkFlagNoArp, linkFlagUp | linkFlagNoArp);
+export const setMac = (link: LinkRef, mac: Buffer): NetlinkRequest => linkRequest(messageTypes.newLink, link, [attribute(linkAttributes.address, mac)]);
+export const setGroup = (link: LinkRef, group: number): NetlinkRequest => linkRequest(messageTypes.newLink, link, [attribute(linkAttributes.group, u32(group))]);
+export const deleteGroup = (group: number): NetlinkRequest => linkRequest(messageTypes.deleteLink, { index: 0 }, [attribute(linkAttributes.group, u32(group))]);
+
+const skipStatistics = attribute(29, u32(8));
+export const getLink = (link: LinkRef): NetlinkRequest => linkRequest(messageTypes.getLink, link, [skipStatistics]);
+export const getLinkWithStatistics = (link: LinkRef): NetlinkRequest => linkRequest(messageTypes.getLink, link, []);
+export const listVeths = (): NetlinkRequest => linkRequest(messageTypes.getLink, { index: 0 }, [skipStatistics, nested(linkAttributes.linkInfo, attribute(1, text('veth')))]);
+
+const addressRequest = (type: number, flags: number, index: number, address: string, scope: number): NetlinkRequest => {
+  const header = Buffer.from([afInet, 32, 0, scope, 0, 0, 0, 0]);
+  header.writeUInt32LE(index, 4);
+  const bytes = addressBytes(address);
+  return { type, flags, body: Buffer.concat([header, attribute(1, bytes), attribute(2, bytes)]) };
+};
+
+export const addAddress = (index: number, address: string, scope: keyof typeof scopes): NetlinkRequest =>
+  addressRequest(messageTypes.newAddress, netlinkFlags.create | netlinkFlags.replace, index, address, scopes[scope]);
+export const deleteAddress = (index: number, address: string): NetlinkRequest => addressRequest(messageTypes.deleteAddress, 0, index, address, scopes.host);
+
+export const addNeighbour = (index: number, address: string, mac: Buffer): NetlinkRequest => {
+  const header = Buffer.alloc(12);
+  header[0] = afInet;
+  header.writeInt32LE(index, 4);
+  header.writeUInt16LE(neighbourPermanent, 8);
+  return { type: messageTypes.newNeighbour, flags: netlinkFlags.create | netlinkFlags.replace, body: Buffer.concat([header, attribute(1, addressBytes(address)), attribute(2, mac)]) };
+};
+
+interface Route {
+  destination: string;
+  prefix: number;
+  kind: 'unicast' | 'unreachable';
+  scope: keyof typeof scopes;
+  index?: number;
+  gateway?: string;
+  source?: string;
+}
+
+const routeKinds = { unicast: 1, unreachable: 7 } as const;
+const onLink = 4;
+
+const routeRequest = (type: number, flags: number, route: Route): NetlinkRequest => {
+  const header = Buffer.from([afInet, route.prefix, 0, 0, mainTable, routeProtocol, scopes[route.scope], routeKinds[route.kind], 0, 0, 0, 0]);
+  if (route.gateway !== undefined) header.writeUInt32LE(onLink, 8);
+  return {
+    type,
+    flags,
+    body: Buffer.concat([
+      header,
+      ...(route.prefix > 0 ? [attribute(routeAttributes.destination, addressBytes(route.destination))] : []),
+      ...(route.index === undefined ? [] : [attribute(routeAttributes.oif, u32(route.index))]),
+      ...(route.gateway === undefined ? [] : [attribute(5, addressBytes(route.gateway))]),
+      ...(route.source === undefined ? [] : [attribute(7, addressBytes(route.source))]),
+    ]),
+  };
+};
+
+const create = netlinkFlags.create | netlinkFlags.replace;
+/** The machine's only way out. The gateway is not in the /32 of the machine, hence on-link. */
+export const addDefaultRoute = (index: number, gateway: string): NetlinkRequest =>
+  routeRequest(messageTypes.newRoute, create, { destination: '0.0.0.0', prefix: 0, kind: 'unicast', scope: 'universe', index, gateway });
+
+const machineRoute = (index: number, address: string, source: string): Route => ({ destination: address, prefix: 32, kind: 'unicast', scope: 'link', index, source });
+export const addMachineRoute = (index: number, address: string, source: string): NetlinkRequest => routeRequest(messageTypes.newRoute, create, machineRoute(index, address, source));
+export const deleteMachineRoute = (index: number, address: string): NetlinkRequest =>
+  routeRequest(messageTypes.deleteRoute, 0, { destination: address, prefix: 32, kind: 'unicast', scope: 'link', index });
+
+/** What goes to an address of the subnet that no machine has is answered here, and does not leave by the host's default route. */
+const unreachable = (destination: string, prefix: number): Route => ({ destination, prefix, kind: 'unreachable', scope: 'universe' });
+export const addUnreachable = (destination: string, prefix: number): NetlinkRequest => routeRequest(messageTypes.newRoute, create, unreachable(destination, prefix));
+export const deleteUnreachable = (destination: string, prefix: number): NetlinkRequest => routeRequest(messageTypes.deleteRoute, 0, unreachable(destination, prefix));
+
+/** Our own routes, chosen in the kernel. */
+export const listOwnRoutes = (): NetlinkRequest => ({ type: messageTypes.getRoute, flags: 0, body: Buffer.from([afInet, 0, 0, 0, mainTable, routeProtocol, 0, 0, 0, 0, 0, 0]) });

@@ -1,0 +1,124 @@
+/**
+ * The instance's nftables table. Rules are fixed when the table is loaded; machines come and go as elements of its sets, so
+ * that a change costs the same with ten machines and ten thousand, and is one transaction.
+ *
+ * What it holds to: a packet from a machine's link carries that machine's own address and MAC or goes no further; machines
+ * reach the host's own services only where named here; nobody but neighbours and published ports reaches a machine.
+ */
+import type { Connection } from './network.ts';
+import { macOf } from './subnet.ts';
+import type { Subnet } from './subnet.ts';
+
+export const tableName = (instance: string): string => `cenote-${instance}`;
+export const linkPrefix = (instanceNumber: number): string => `cn${instanceNumber}v`;
+export const linkName = (instanceNumber: number, slot: number): string => `${linkPrefix(instanceNumber)}${slot}`;
+
+/** Loads the rules anew without touching the sets: no packet of a running machine is lost when the agent restarts. */
+export const loadRuleset = (instance: string, instanceNumber: number, subnet: Subnet): string => {
+  const table = tableName(instance);
+  const links = `"${linkPrefix(instanceNumber)}*"`;
+  const { cidr, gateway } = subnet;
+  return `
+add table inet ${table}
+flush table inet ${table}
+table inet ${table} {
+  counter spoofed { }
+  counter refused { }
+  counter strangers { }
+
+  set bound { type ifname . ether_addr . ipv4_addr; }
+  set hairpin { type ipv4_addr . ipv4_addr; }
+  map published { type inet_proto . inet_service : ipv4_addr . inet_service; }
+  set resolving { type ipv4_addr; size 65536; flags dynamic, timeout; timeout 1m; }
+
+  chain early {
+    type filter hook prerouting priority raw; policy accept;
+    iifname ${links} goto from_machine
+    iifname != "lo" ip saddr ${cidr} counter name spoofed drop
+  }
+  # Anything but IPv4 fails the lookup, so it is dropped as well.
+  chain from_machine {
+    iifname . ether saddr . ip saddr @bound goto from_known_machine
+    counter name spoofed drop
+  }
+  # The host's loopback, multicast and broadcast are not for machines; route_localnet on the links makes the first a must.
+  chain from_known_machine {
+    ip daddr { 0.0.0.0/8, 127.0.0.0/8, 224.0.0.0-255.255.255.255 } counter name refused drop
+  }
+
+  chain publish_incoming {
+    type nat hook prerouting priority dstnat; policy accept;
+    fib daddr type local jump publish
+  }
+  chain publish_local {
+    type nat hook output priority -100; policy accept;
+    fib daddr type local jump publish
+  }
+  chain publish {
+    ip daddr ${gateway} meta l4proto { tcp, udp } th dport 53 return
+    dnat ip to meta l4proto . th dport map @published
+  }
+  chain sources {
+    type nat hook postrouting priority srcnat; policy accept;
+    oifname ${links} ip saddr 127.0.0.0/8 snat ip to ${gateway}
+    oifname ${links} ip saddr . ip daddr @hairpin snat ip to ${gateway}
+    oifname != ${links} ip saddr ${cidr} masquerade
+  }
+
+  chain input {
+    type filter hook input priority filter; policy accept;
+    iifname ${links} goto machine_to_host
+    iifname != "lo" ip daddr ${gateway} counter name strangers drop
+  }
+  chain machine_to_host {
+    ct state established,related accept
+    ip daddr ${gateway} udp dport 53 update @resolving { ip saddr limit rate over 500/second burst 1000 packets } counter name refused drop
+    ip daddr ${gateway} meta l4proto { tcp, udp } th dport 53 accept
+    ip daddr ${gateway} icmp type echo-request accept
+    counter name refused
+    limit rate 100/second reject with icmpx type admin-prohibited
+    drop
+  }
+  # A packet that goes back out of the link it came from (a machine calling its own published port) needs no ICMP redirect.
+  chain output {
+    type filter hook output priority filter; policy accept;
+    oifname ${links} icmp type redirect drop
+  }
+
+  chain forward {
+    type filter hook forward priority filter; policy accept;
+    oifname ${links} goto to_machine
+    iifname ${links} goto to_outside
+  }
+  chain to_machine {
+    iifname != ${links} tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
+    ct state vmap { established : accept, related : accept, invalid : drop }
+    ct status dnat accept
+    iifname ${links} goto neighbours
+    counter name strangers drop
+  }
+  # Neighbour to neighbour. One account owns all machines for now; firewall rules find their place here.
+  chain neighbours {
+    accept
+  }
+  # Link-local addresses are where a cloud gives its hosts their credentials. Invalid packets are not translated, so they would show inner addresses.
+  chain to_outside {
+    tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
+    ct state vmap { established : accept, related : accept, invalid : drop }
+    ip daddr 169.254.0.0/16 counter name refused reject with icmpx type admin-prohibited
+  }
+}
+`;
+};
+
+/** What one connected machine is in the table's sets. */
+export const elementsOf = (instanceNumber: number, connection: Connection) => ({
+  bound: [`"${linkName(instanceNumber, connection.slot)}" . ${macOf(connection.address)} . ${connection.address}`],
+  hairpin: [`${connection.address} . ${connection.address}`],
+  published: connection.publish.map((port) => `${port.protocol} . ${port.hostPort}`),
+  publishedTo: connection.publish.map((port) => `${port.protocol} . ${port.hostPort} : ${connection.address} . ${port.machinePort}`),
+});
+
+/** A command on the elements of one set; nothing when there are none. */
+export const change = (verb: 'add' | 'create' | 'delete', instance: string, set: string, elements: readonly string[]): string =>
+  elements.length === 0 ? '' : `${verb} element inet ${tableName(instance)} ${set} { ${elements.join(', ')} }\n`;
