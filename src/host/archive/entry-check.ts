@@ -109,7 +109,7 @@ const attributesOf = (raw: RawHeader, records: ReadonlyMap<string, Buffer>): Map
     if (dialect === undefined || encoded === undefined) continue;
     const name = dialect === 'SCHILY' ? encoded : decoded(raw, encoded);
     // eslint-disable-next-line no-control-regex -- a name with a control character is what this refuses
-    if ((!name.startsWith('user.') && name !== 'security.capability') || /[\0-\x1f=]/.test(name) || name.length > 255) {
+    if (((!name.startsWith('user.') || name.startsWith('user.overlay.')) && name !== 'security.capability') || /[\0-\x1f=]/.test(name) || name.length > 255) {
       throw refuse(raw.name, `has the extended attribute ${shown(name)}; accepted are user.* and security.capability`);
     }
     found.set(name, dialect === 'SCHILY' ? value : Buffer.from(value.toString('latin1'), 'base64'));

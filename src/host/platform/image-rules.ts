@@ -1,0 +1,57 @@
+/** What an image may hold at the top of its tree, and how a machine's root becomes an image. */
+import { chmod, lstat, mkdir, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { invalid } from '../../base/errors.ts';
+import { run } from '../../exec/run.ts';
+import type { NameRule } from '../archive/entry-check.ts';
+import { mergedNames } from './host-template.ts';
+
+const advice = 'put it in /app or /opt, or make the image of kind system, with a userland of its own';
+/** Mounted when a machine starts: what is below would never be seen. */
+const mounted = ['proc', 'sys', 'dev', 'run'];
+/** Directories of every platform, which nothing else may replace. */
+const directories = ['etc', 'var', 'home', 'root', 'opt', 'srv', 'app', 'tmp', 'mnt', 'media', ...mounted];
+
+/** An image of kind app lies over the platform's template, and the platform's /usr lies over both. */
+export const appNameRule: NameRule = (name, flag) => {
+  const slash = name.indexOf('/');
+  const top = slash === -1 ? name : name.slice(0, slash);
+  const shownName = JSON.stringify(name.slice(0, 120));
+  if (top === 'usr') throw invalid('archive', `entry ${shownName} would be hidden: /usr is the platform's`, advice);
+  if (mergedNames.includes(top)) throw invalid('archive', `entry ${shownName} would replace the platform's /${top}`, advice);
+  if (slash !== -1 && mounted.includes(top)) throw invalid('archive', `entry ${shownName} would be hidden: /${top} is made anew when a machine starts`, advice);
+  if (slash === -1 && directories.includes(top) && flag !== '5') throw invalid('archive', `entry ${shownName} would replace the directory /${top}`, advice);
+};
+
+/** Once more on the tree itself: a link in an archive can lead a later entry where its name does not say. */
+export const checkAppTree = async (root: string): Promise<void> => {
+  for (const entry of await readdir(root, { withFileTypes: true })) {
+    appNameRule(entry.name, entry.isDirectory() ? '5' : '0');
+    if (mounted.includes(entry.name) && (await readdir(join(root, entry.name))).length > 0) appNameRule(`${entry.name}/`, '0');
+  }
+};
+
+/** An own userland must at least look like one. */
+export const checkSystemTree = async (root: string): Promise<void> => {
+  const found = await readdir(root);
+  if (!found.includes('usr') && !found.includes('bin')) throw invalid('archive', 'an image of kind system brings a userland of its own, but there is neither /usr nor /bin in it', 'make it of kind app');
+  for (const name of [...mounted, 'tmp', 'etc']) {
+    const stat = await lstat(join(root, name)).catch(() => null);
+    if (stat === null) await mkdir(join(root, name));
+    else if (!stat.isDirectory()) throw invalid('archive', `/${name} of the image is not a directory`);
+    if (stat === null && name === 'tmp') await chmod(join(root, name), 0o1777);
+  }
+};
+
+const neverCopied = ['proc', 'sys', 'dev', 'run', 'tmp'];
+
+/** A machine's merged root, at rest, into an image's tree. */
+export const copyRoot = async (from: string, root: string, kind: 'app' | 'system', signal: AbortSignal): Promise<void> => {
+  const left = new Set(kind === 'app' ? [...neverCopied, 'usr', ...mergedNames] : neverCopied);
+  for (const name of (await readdir(from)).toSorted()) {
+    if (left.has(name)) continue;
+    signal.throwIfAborted();
+    // One file system for each name by itself: /usr is a mount of its own, and mounts below are not the machine's data.
+    await run('cp', ['--archive', '--reflink=auto', '--one-file-system', '--', join(from, name), `${root}/`], { signal, timeoutMs: 3_600_000 });
+  }
+};
