@@ -1,0 +1,165 @@
+/**
+ * One level-1 quota group for each volume: every subvolume that ever was the volume or one of its snapshots is a member, and the limit
+ * is on the group. The kernel bills an extent to the subvolume that wrote it, also after that one is deleted, so only the group's
+ * sum is true (linux.md 4.7). A group's number is never used twice while the kernel knows it.
+ *
+ * What a delete leaves behind (groups of dropped subvolumes, and of volumes whose bytes a clone still holds) cannot be removed at once:
+ * `sweep` takes away what the kernel lets go, and is repeated until nothing is left.
+ */
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { isErrno } from '../../sys/libc.ts';
+import { qgroupId } from '../../sys/btrfs.ts';
+import { qgroupCreate, qgroupLimit, qgroupRemove } from '../../sys/btrfs-quota.ts';
+import { subvolumeIds } from '../../sys/btrfs-search.ts';
+import { bytesOfMib, mibOfBytes } from '../../base/units.ts';
+
+const firstSubvolume = 256n;
+const mostRefusals = 200;
+
+export interface GroupUsage {
+  /** Referenced and on disk, bytes. */
+  settled: number;
+  /** Promised to writes that are on their way. */
+  reserved: number;
+}
+
+export class QuotaGroups {
+  readonly mode: 'squota' | 'qgroup';
+  readonly #poolFd: number;
+  readonly #directory: string;
+  readonly #live = new Set<bigint>();
+  #next: bigint;
+
+  constructor(poolFd: number, uuid: string) {
+    this.#poolFd = poolFd;
+    this.#directory = `/sys/fs/btrfs/${uuid}/qgroups`;
+    this.mode = quotaMode(uuid) === 'squota' ? 'squota' : 'qgroup';
+    this.#next = this.#numbers(1).reduce((largest, number) => (number >= largest ? number + 1n : largest), 1n);
+  }
+
+  /** Makes a group with its limit; it counts as live until `release`. */
+  async create(quotaMib: number): Promise<bigint> {
+    const number = this.#next;
+    this.#next += 1n;
+    this.#live.add(number);
+    try {
+      await qgroupCreate(this.#poolFd, qgroupId(1, number));
+      await this.limit(number, quotaMib);
+    } catch (error) {
+      this.#live.delete(number);
+      throw error;
+    }
+    return number;
+  }
+
+  /** A volume found on disk has this number. */
+  adopt(number: bigint): void {
+    this.#live.add(number);
+    if (number >= this.#next) this.#next = number + 1n;
+  }
+
+  release(number: bigint): void {
+    this.#live.delete(number);
+  }
+
+  async limit(number: bigint, quotaMib: number): Promise<void> {
+    await qgroupLimit(this.#poolFd, qgroupId(1, number), BigInt(bytesOfMib(quotaMib)));
+  }
+
+  exists(number: bigint): boolean {
+    return existsSync(`${this.#directory}/1_${number}`);
+  }
+
+  quotaMib(number: bigint): number | null {
+    const bytes = this.#read(`1_${number}`, 'max_referenced');
+    return bytes === 0 ? null : Math.round(mibOfBytes(bytes));
+  }
+
+  usage(number: bigint): GroupUsage {
+    const group = `1_${number}`;
+    return {
+      settled: this.#read(group, 'referenced'),
+      reserved: this.#read(group, 'rsv_data') + this.#read(group, 'rsv_meta_pertrans') + this.#read(group, 'rsv_meta_prealloc'),
+    };
+  }
+
+  /** Bytes billed to one subvolume alone; what a full quota calls exclusive. */
+  exclusive(subvolume: bigint): number {
+    return this.#read(`0_${subvolume}`, 'exclusive');
+  }
+
+  referenced(subvolume: bigint): number {
+    return this.#read(`0_${subvolume}`, 'referenced');
+  }
+
+  /** Bytes billed to groups of volumes that are deleted, which clones still hold. */
+  stranded(): number {
+    return this.#numbers(1).reduce((sum, number) => sum + (this.#live.has(number) ? 0 : this.#read(`1_${number}`, 'referenced')), 0);
+  }
+
+  /** Removes what belongs to nothing any more. True when the kernel still holds something back. */
+  async sweep(): Promise<boolean> {
+    // First the groups, then the subvolumes: one made in between is in the second list only.
+    const names = await readdir(this.#directory);
+    const subvolumes = await subvolumeIds(this.#poolFd);
+    const dropped = groupNumbers(names, 0).filter((number) => number >= firstSubvolume && !subvolumes.has(number));
+    const retired = groupNumbers(names, 1).filter((number) => !this.#live.has(number));
+    const heldBack = [await this.#removeAll(0, dropped), await this.#removeAll(1, retired)];
+    return heldBack.includes(true);
+  }
+
+  /** After a mass delete thousands are held back until the kernel has dropped their subvolumes: it is not asked about each of them. */
+  async #removeAll(level: number, numbers: bigint[]): Promise<boolean> {
+    let refused = 0;
+    for (const number of fromRandomPlace(numbers)) {
+      if (!(await this.#tryRemove(qgroupId(level, number)))) refused += 1;
+      if (refused >= mostRefusals) break;
+    }
+    return refused > 0;
+  }
+
+  async #tryRemove(group: bigint): Promise<boolean> {
+    try {
+      await qgroupRemove(this.#poolFd, group);
+      return true;
+    } catch (error) {
+      if (isErrno(error, 'ENOENT')) return true;
+      if (isErrno(error, 'EBUSY', 'EAGAIN')) return false;
+      throw error;
+    }
+  }
+
+  #numbers(level: number): bigint[] {
+    return groupNumbers(readdirSync(this.#directory), level);
+  }
+
+  #read(group: string, file: string): number {
+    try {
+      return Number(readFileSync(`${this.#directory}/${group}/${file}`, 'utf8'));
+    } catch (error) {
+      if (isErrno(error, 'ENOENT')) return 0;
+      throw error;
+    }
+  }
+}
+
+/** Of names such as `1_257`. */
+const groupNumbers = (names: string[], level: number): bigint[] => {
+  const prefix = `${level}_`;
+  return names.filter((name) => name.startsWith(prefix)).map((name) => BigInt(name.slice(prefix.length)));
+};
+
+/** So that a few that stay for long do not keep the others from their turn. */
+const fromRandomPlace = <Item>(list: Item[]): Item[] => {
+  const start = Math.floor(Math.random() * list.length);
+  return [...list.slice(start), ...list.slice(0, start)];
+};
+
+/** `squota`, `qgroup`, or null when quotas are off. */
+export const quotaMode = (uuid: string): string | null => {
+  const directory = `/sys/fs/btrfs/${uuid}/qgroups`;
+  if (!existsSync(directory)) return null;
+  if (!existsSync(`${directory}/mode`)) return 'qgroup';
+  return readFileSync(`${directory}/mode`, 'utf8').trim();
+};
