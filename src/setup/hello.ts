@@ -13,7 +13,7 @@ import type { Machine } from '../model/control-api.ts';
 import type { PublishedPort } from '../model/machine.ts';
 
 const name = 'hello';
-const machinePort = 8080;
+const machinePort = 80;
 const firstHostPort = 8080;
 const portsTried = 200;
 const answerTimeoutMs = 30_000;
@@ -50,10 +50,7 @@ export const ensureHello = async (socketPath: string, sample: string, allotment:
 const create = async (client: ControlClient, sample: string, allotment: Allotment, signal?: AbortSignal): Promise<Machine> => {
   const publish: PublishedPort = { hostPort: await freePort(allotment), machinePort, protocol: 'tcp' };
   const made = await retryWhileImageIsMade(() =>
-    client.machineCreate(
-      { name, image: 'node', command: ['node', '/app/server.js'], env: { PORT: String(machinePort) }, publish: [publish], start: false },
-      { wait: jobWaitSeconds, signal },
-    ),
+    client.machineCreate({ name, image: 'node', publish: [publish], start: false }, { wait: jobWaitSeconds, signal }),
   );
   const { id } = machineOf(made);
   await client.filesPut(id, '/app', packDirectory(sample), { signal });

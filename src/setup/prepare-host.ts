@@ -11,6 +11,7 @@ import { mountHierarchy, missingHierarchy, unmountHierarchy } from './control-gr
 import { fileSystems, readText } from './host-view.ts';
 import { ensureZram, removeZram } from './zram.ts';
 
+const forwarding = 'net.ipv4.ip_forward';
 const modules = ['overlay', 'btrfs', 'fuse', 'veth', 'loop', 'nf_tables', 'nft_nat'] as const;
 
 export const prepareHost = async (allotment: Allotment, instance: string): Promise<{ said: string }> => {
@@ -42,6 +43,9 @@ export const prepareHost = async (allotment: Allotment, instance: string): Promi
   return { said: said.join(', ') };
 };
 
+/** Someone else's table of ours (an instance the record does not know, a test) still forwards: cutting it off would be worse than leaving the setting. */
+const forwardingIsUsed = async (): Promise<boolean> => / cenote-/.test((await runAny('nft', ['list', 'tables'])).stdout);
+
 /** For `Allotment.unregister`: puts back what no instance needs any more. */
 export const undoHostChanges =
   (onProblem: (message: string) => void) =>
@@ -51,7 +55,7 @@ export const undoHostChanges =
     for (const { key, former } of [...changes].sort((a, b) => order.indexOf(a.key) - order.indexOf(b.key))) {
       try {
         const [kind, name] = [key.slice(0, key.indexOf(':')), key.slice(key.indexOf(':') + 1)];
-        if (kind === 'sysctl' && former !== '') restoreSetting(name, former);
+        if (kind === 'sysctl' && former !== '' && !(name === forwarding && (await forwardingIsUsed()))) restoreSetting(name, former);
         if (kind === 'mount') unmountHierarchy();
         if (kind === 'zram') await removeZram(name);
       } catch (error) {

@@ -61,12 +61,13 @@ export class SupervisedServices implements ServiceManager {
 
   async remove(): Promise<void> {
     await this.stop();
-    await this.#end('lxcfs');
     try {
       unmount(this.#paths.lxcfs, unmountFlags.detach | unmountFlags.noFollow);
     } catch (error) {
       if (!isErrno(error, 'EINVAL', 'ENOENT')) throw error;
     }
+    // Its load average thread sleeps for seconds before it sees a signal, and there is nothing left to end well.
+    await this.#end('lxcfs', 0);
   }
 
   running(): Promise<Record<ServiceName, boolean>> {
@@ -78,10 +79,10 @@ export class SupervisedServices implements ServiceManager {
     return Promise.resolve(lastLines(serviceLogPath(this.#paths, name), count));
   }
 
-  async #end(name: ServiceName): Promise<void> {
+  async #end(name: ServiceName, graceMs = serviceGraceMs): Promise<void> {
     const path = servicePidPath(this.#paths, name);
     const running = recallProcess(path);
-    if (running !== null) await endProcess(running, serviceGraceMs);
+    if (running !== null) await endProcess(running, graceMs);
     forgetProcess(path);
   }
 

@@ -1,0 +1,222 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { describe, it } from 'node:test';
+import type { TestContext } from 'node:test';
+import fc from 'fast-check';
+import { CenoteError } from '../base/errors.ts';
+import { installed, runAny } from '../exec/run.ts';
+import { parseLayout } from '../host/cgroup/layout.ts';
+import { checkRoot, instancePaths, parseInstanceConfig } from '../model/instance.ts';
+import type { InstanceConfig } from '../model/instance.ts';
+import { findAccount } from './account.ts';
+import { missingHierarchy } from './control-groups.ts';
+import { parseObstacles } from './doctor/forwarding.ts';
+import { examineKernel, kernelVersion } from './doctor/kernel.ts';
+import { freePort } from './hello.ts';
+import { hasCapability, parseMounts } from './host-view.ts';
+import { belongsTo } from './leftovers.ts';
+import { cutLog, lastLines } from './log-file.ts';
+import { choosePool } from './pool-size.ts';
+import { identify, isAlive, recallProcess, rememberProcess } from './process-identity.ts';
+import { unitsOf } from './units.ts';
+
+const codeIs = (code: string) => (error: unknown) => error instanceof CenoteError && error.code === code;
+
+const temporary = (context: TestContext): string => {
+  const path = mkdtempSync(`${tmpdir()}/setup-`);
+  context.after(() => rmSync(path, { recursive: true }));
+  return path;
+};
+
+const config: InstanceConfig = {
+  version: 1,
+  instance: 'test',
+  number: 3,
+  subnet: '10.67.0.0/16',
+  uidBlocks: [0x2000_0000],
+  storage: { driver: 'btrfs', device: null, poolSizeMib: 4096 },
+  user: { name: 'cenote', uid: 990, gid: 990 },
+  nodePath: '/usr/bin/node',
+  codePath: '/srv/cenote',
+  checkoutPath: '/srv/cenote',
+};
+
+describe('the instance’s configuration', () => {
+  it('is read as it was written, and refused with the place of a mistake', () => {
+    assert.deepEqual(parseInstanceConfig('c', JSON.stringify(config)), config);
+    assert.throws(
+      () => parseInstanceConfig('/x/config.json', JSON.stringify({ ...config, number: 64 })),
+      /^CenoteError: \/x\/config\.json\/number: must be <= 63/,
+    );
+    assert.throws(() => parseInstanceConfig('c', '{'), codeIs('failed'));
+    fc.assert(fc.property(fc.json(), (text) => assert.throws(() => parseInstanceConfig('c', text), codeIs('failed'))));
+  });
+
+  it('takes plain root directories only', () => {
+    assert.equal(checkRoot('/var/lib/cenote/'), '/var/lib/cenote');
+    for (const root of ['', '/', 'relative', '/a b', '/a/../b', '/a//b', '/a\nb', '/a;b', '/$x', `/${'x'.repeat(90)}`, '/-x'])
+      assert.throws(() => checkRoot(root), codeIs('invalid_argument'), root);
+  });
+});
+
+describe('units for systemd', () => {
+  const units = unitsOf(config, instancePaths('/var/lib/cenote'));
+
+  it('never give the agent a mount namespace of its own, nor end machines with it', () => {
+    const agent = units['cenote-test-agent.service']!;
+    assert.doesNotMatch(agent, /^(Private|Protect|ReadOnly|ReadWrite|Inaccessible|Bind|TemporaryFileSystem|RootDirectory|MountFlags|DynamicUser)/m);
+    for (const line of [
+      'KillMode=process',
+      'SendSIGKILL=no',
+      'Delegate=yes',
+      'Restart=always',
+      'OOMScoreAdjust=-900',
+      'ExecStart=/usr/bin/node /srv/cenote/src/agent/main.ts --root /var/lib/cenote',
+    ])
+      assert.ok(agent.split('\n').includes(line), line);
+  });
+
+  it('give the control plane no privilege, and one place to write', () => {
+    const control = units['cenote-test-control.service']!;
+    for (const line of ['User=cenote', 'NoNewPrivileges=yes', 'CapabilityBoundingSet=', 'ProtectSystem=strict', 'ReadWritePaths=/var/lib/cenote/control'])
+      assert.ok(control.split('\n').includes(line), line);
+    assert.doesNotMatch(control, /MemoryDenyWriteExecute/); // Node compiles as it runs
+  });
+
+  it('are what systemd itself accepts', async (context) => {
+    if (!(await installed('systemd-analyze'))) return context.skip('needs systemd-analyze');
+    const directory = temporary(context);
+    for (const [name, text] of Object.entries(units))
+      writeFileSync(
+        `${directory}/${name}`,
+        text
+          .replaceAll('/usr/bin/node ', '/bin/true ')
+          .replaceAll('User=cenote', 'User=daemon')
+          .replaceAll('Group=cenote', 'Group=daemon')
+          .replaceAll('/usr/bin/lxcfs', '/bin/true'),
+      );
+    const { code, stderr } = await runAny('systemd-analyze', ['verify', '--man=no', ...Object.keys(units).map((name) => `${directory}/${name}`)]);
+    const about = stderr.split('\n').filter((line) => line.includes('cenote-test'));
+    assert.deepEqual(about, []);
+    assert.equal(code, 0, stderr);
+  });
+});
+
+describe('the pool’s size', () => {
+  it('leaves the host room, and says so with the numbers', () => {
+    assert.deepEqual(choosePool({}, null, 20_000, true), { driver: 'btrfs', device: null, poolSizeMib: 10_000 });
+    assert.equal(choosePool({}, null, 1_000_000, true).poolSizeMib, 65_536);
+    assert.equal(choosePool({}, null, 20_000, false).driver, 'directory');
+    assert.throws(() => choosePool({}, null, 1500, true), /1\.46G of disk are free; a pool needs 512M and leaves 1G/);
+    assert.throws(() => choosePool({ poolSizeMib: 20_000 }, null, 20_000, true), codeIs('not_enough'));
+    assert.throws(() => choosePool({ poolSizeMib: 100 }, null, 20_000, true), codeIs('invalid_argument'));
+  });
+
+  it('only grows, and moves to no other device', () => {
+    const existing = config.storage;
+    assert.deepEqual(choosePool({}, existing, 10, true), existing);
+    assert.equal(choosePool({ poolSizeMib: 5000 }, existing, 3000, true).poolSizeMib, 5000);
+    assert.throws(() => choosePool({ poolSizeMib: 4000 }, existing, 3000, true), /cannot become smaller/);
+    assert.throws(() => choosePool({ device: '/dev/sdz' }, existing, 3000, true), codeIs('wrong_state'));
+  });
+});
+
+describe('what the host is', () => {
+  it('finds the hierarchy a hybrid host lacks, and only there', () => {
+    const v1 = '30 29 0:26 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n';
+    const v2 = '31 29 0:27 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n';
+    const controllers = '#subsys_name\thierarchy\nmemory\t1\nhugetlb\t0\n';
+    assert.equal(missingHierarchy(parseLayout(v1 + v2), controllers), '/sys/fs/cgroup/hugetlb');
+    assert.equal(missingHierarchy(parseLayout(v2), controllers), null);
+    assert.equal(missingHierarchy(parseLayout(v1), controllers), null);
+    assert.equal(missingHierarchy(parseLayout(v1 + v2), 'memory\t1\n'), null);
+    assert.equal(missingHierarchy(parseLayout(`${v1}${v2}32 29 0:28 / /sys/fs/cgroup/hugetlb rw - cgroup cgroup rw,hugetlb\n`), controllers), null);
+  });
+
+  it('reads accounts, mounts and capabilities', () => {
+    assert.deepEqual(findAccount('root:x:0:0::/:\ncenote:x:990:991::/:\n', 'cenote:x:991:\n'), { name: 'cenote', uid: 990, gid: 991 });
+    assert.equal(findAccount('root:x:0:0::/:\n', 'cenote:x:991:\n'), null);
+    assert.deepEqual(parseMounts('a /b\\040c ext4 rw,nodev 0 0\n'), [{ path: '/b c', type: 'ext4', options: ['rw', 'nodev'] }]);
+    assert.equal(hasCapability(24, 0x1ff_feff_ffffn), false);
+    assert.equal(hasCapability(21, 0x1ff_feff_ffffn), true);
+  });
+
+  it('tells machines’ processes from others, and instances from each other', () => {
+    assert.equal(belongsTo('a', '4:memory:/cenote-a/m1\n0::/\n'), true);
+    assert.equal(belongsTo('a', '0::/cenote-a.monitors\n'), true);
+    assert.equal(belongsTo('a', '4:memory:/cenote-ab/m1\n0::/user.slice\n'), false);
+    assert.equal(belongsTo('a', '0::/system.slice/cenote-a-agent.service\n'), false);
+  });
+
+  it('judges what the kernel offers', () => {
+    const facts = {
+      release: '6.1.0-18-amd64',
+      layout: parseLayout('31 29 0:27 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n'),
+      unifiedControllers: ['cpuset', 'cpu', 'io', 'memory', 'pids'],
+      fileSystems: ['overlay', 'btrfs', 'fuse'],
+      capabilities: 0x1ff_ffff_ffffn,
+      hasPressure: true,
+      maxUserNamespaces: 100,
+    };
+    const statuses = (over: Partial<typeof facts>): string =>
+      examineKernel({ ...facts, ...over })
+        .filter(({ name }) => name !== 'fuse')
+        .map(({ name, status }) => `${name}=${status}`)
+        .filter((text) => !text.endsWith('=ok'))
+        .join();
+    assert.equal(statuses({}), '');
+    assert.equal(statuses({ release: '5.10.0' }), 'kernel=fail');
+    assert.equal(statuses({ unifiedControllers: ['cpu'] }), 'cgroups=fail');
+    assert.equal(statuses({ fileSystems: ['overlay'] }), 'quota=warn');
+    assert.equal(statuses({ capabilities: 0x1ff_feff_ffffn, hasPressure: false }), 'pressure=warn,rlimits=warn');
+    assert.match(examineKernel(facts).find(({ name }) => name === 'quota')!.says, /quota groups/);
+    assert.ok(kernelVersion('6.18.44') > kernelVersion('6.7'));
+  });
+
+  it('finds firewalls in the way, and whose they are', () => {
+    const docker = 'table ip filter {\n\tchain DOCKER {\n\t}\n\tchain FORWARD {\n\t\ttype filter hook forward priority filter; policy drop;\n\t}\n}\n';
+    assert.deepEqual(parseObstacles(docker), [{ table: 'ip filter', chain: 'FORWARD', whose: 'Docker' }]);
+    assert.deepEqual(
+      parseObstacles('table inet cenote-default {\n\tchain forward {\n\t\ttype filter hook forward priority filter; policy drop;\n\t}\n}\n'),
+      [],
+    );
+    assert.deepEqual(parseObstacles('table ip filter {\n\tchain FORWARD {\n\t\ttype filter hook forward priority filter; policy accept;\n\t}\n}\n'), []);
+  });
+});
+
+describe('small parts', () => {
+  it('a process is known by its start, not only its number', (context) => {
+    const path = `${temporary(context)}/pid`;
+    const me = identify(process.pid)!;
+    rememberProcess(path, me);
+    assert.deepEqual(recallProcess(path), me);
+    assert.equal(isAlive({ ...me, startTicks: me.startTicks - 1 }), false);
+    for (const text of ['', '{}', 'null', '{"pid":1,"startTicks":1}', '{"pid":"x"}']) {
+      writeFileSync(path, text);
+      assert.equal(recallProcess(path), null);
+    }
+  });
+
+  it('a log is cut when it is too long, and its end can be read', (context) => {
+    const path = `${temporary(context)}/log`;
+    assert.equal(cutLog(path, 10), false);
+    writeFileSync(path, 'one\ntwo\nthree\n');
+    assert.deepEqual(lastLines(path, 2), ['two', 'three']);
+    assert.equal(cutLog(path, 100), false);
+    assert.equal(cutLog(path, 10), true);
+    assert.equal(readFileSync(path, 'utf8'), '');
+    assert.equal(readFileSync(`${path}.1`, 'utf8'), 'one\ntwo\nthree\n');
+    assert.deepEqual(lastLines(path, 2), []);
+  });
+
+  it('a port that a program or a machine has is passed over', async (context) => {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, '0.0.0.0', resolve));
+    context.after(() => server.close());
+    const { port } = server.address() as { port: number };
+    const found = await freePort({ portHolder: ({ hostPort }) => (hostPort === port + 1 ? { instance: 'x', machine: 'm' } : null) }, port);
+    assert.ok(found > port + 1);
+  });
+});

@@ -1,0 +1,136 @@
+/** The supervisor with real processes and a real lxcfs; agent and control plane are stand-ins that only live. Needs root. */
+import assert from 'node:assert/strict';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { describe, it } from 'node:test';
+import type { TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { installed } from '../../src/exec/run.ts';
+import { instancePaths } from '../../src/model/instance.ts';
+import type { InstanceConfig, InstancePaths } from '../../src/model/instance.ts';
+import { saveInstanceConfig } from '../../src/setup/config.ts';
+import { makeDirectories } from '../../src/setup/directories.ts';
+import { readMounts, runsSystemd } from '../../src/setup/host-view.ts';
+import { isAlive, recallProcess, signalProcess } from '../../src/setup/process-identity.ts';
+import type { ProcessIdentity } from '../../src/setup/process-identity.ts';
+import { SupervisedServices } from '../../src/setup/supervised.ts';
+import { servicePidPath, supervisorPidPath } from '../../src/setup/supervisor.ts';
+
+const checkout = resolve(import.meta.dirname, '../..');
+/** An ordinary user that every Debian has. */
+const user = { name: 'daemon', uid: 1, gid: 1 };
+const skip =
+  process.getuid?.() !== 0
+    ? 'needs root'
+    : runsSystemd()
+      ? 'systemd is in charge here'
+      : !(await installed('lxcfs')) || !existsSync('/dev/fuse')
+        ? 'needs lxcfs and FUSE'
+        : false;
+
+interface Place {
+  paths: InstancePaths;
+  services: SupervisedServices;
+}
+
+const setUp = (context: TestContext): Place => {
+  const base = mkdtempSync(`${tmpdir()}/setup-`);
+  chmodSync(base, 0o755);
+  const codePath = `${base}/checkout`;
+  for (const name of ['agent', 'control']) {
+    mkdirSync(`${codePath}/src/${name}`, { recursive: true });
+    // Says who it is, then lives until it is told to end.
+    writeFileSync(`${codePath}/src/${name}/main.ts`, `console.log('${name}', process.getuid?.(), process.umask().toString(8)); setInterval(() => {}, 1000);\n`);
+  }
+  symlinkSync(`${checkout}/src/setup`, `${codePath}/src/setup`);
+  const paths = instancePaths(`${base}/root`);
+  makeDirectories(paths, user);
+  const config: InstanceConfig = {
+    version: 1,
+    instance: 'test',
+    number: 0,
+    subnet: '10.64.0.0/16',
+    uidBlocks: [0x2000_0000],
+    storage: { driver: 'directory', device: null, poolSizeMib: 512 },
+    user,
+    nodePath: realpathSync(process.execPath),
+    codePath,
+    checkoutPath: codePath,
+  };
+  saveInstanceConfig(paths.root, config);
+  const services = new SupervisedServices(config, paths);
+  context.after(async () => {
+    await services.remove();
+    rmSync(base, { recursive: true, force: true });
+  });
+  return { paths, services };
+};
+
+const until = async (what: string, holds: () => boolean): Promise<void> => {
+  for (const deadline = Date.now() + 30_000; !holds(); await sleep(20)) if (Date.now() > deadline) assert.fail(`waited too long until ${what}`);
+};
+
+const isMounted = (paths: InstancePaths): boolean => readMounts().some(({ path, type }) => path === paths.lxcfs && type.startsWith('fuse'));
+const pidOf = (paths: InstancePaths, name: string): ProcessIdentity | null => recallProcess(servicePidPath(paths, name));
+const allRun = (paths: InstancePaths): boolean => ['lxcfs', 'agent', 'control'].every((name) => pidOf(paths, name) !== null) && isMounted(paths);
+
+describe('services without systemd', { skip }, () => {
+  it('run, each as its user, and go when they are to', async (context) => {
+    const { paths, services } = setUp(context);
+    await services.start({ restart: false });
+    await until('all run', () => allRun(paths));
+    assert.match(readFileSync(join(paths.lxcfs, 'proc/meminfo'), 'utf8'), /^MemTotal:/);
+    assert.deepEqual(await services.running(), { lxcfs: true, agent: true, control: true });
+    await until('both have said who they are', () =>
+      ['agent', 'control'].every((name) => existsSync(`${paths.log}/${name}.log`) && readFileSync(`${paths.log}/${name}.log`, 'utf8') !== ''),
+    );
+    assert.equal(readFileSync(`${paths.log}/agent.log`, 'utf8'), 'agent 0 77\n');
+    assert.deepEqual(await services.lastLines('control', 1), ['control 1 77']);
+
+    const { pid } = recallProcess(supervisorPidPath(paths))!;
+    await services.start({ restart: false });
+    assert.equal(recallProcess(supervisorPidPath(paths))!.pid, pid, 'a second start starts no second supervisor');
+
+    const [agent, lxcfs] = [pidOf(paths, 'agent')!, pidOf(paths, 'lxcfs')!];
+    await services.stop();
+    assert.equal(isAlive(agent), false);
+    assert.equal(isAlive(lxcfs), true, 'machines need lxcfs, so it stays');
+    assert.equal(isMounted(paths), true);
+    await services.remove();
+    assert.equal(isAlive(lxcfs), false);
+    assert.equal(isMounted(paths), false);
+  });
+
+  it('come back when they are killed, lxcfs with its mount', async (context) => {
+    const { paths, services } = setUp(context);
+    await services.start({ restart: false });
+    await until('all run', () => allRun(paths));
+    for (const name of ['agent', 'control', 'lxcfs']) {
+      const before = pidOf(paths, name)!;
+      signalProcess(before, 'SIGKILL');
+      await until(`${name} runs again`, () => ![null, before.pid].includes(pidOf(paths, name)?.pid ?? null));
+    }
+    await until('lxcfs serves again', () => statSync(`${paths.lxcfs}/proc/meminfo`, { throwIfNoEntry: false }) !== undefined && isMounted(paths));
+  });
+
+  it('outlive their supervisor, and are adopted by the next', async (context) => {
+    const { paths, services } = setUp(context);
+    await services.start({ restart: false });
+    await until('all run', () => allRun(paths));
+    const before = ['lxcfs', 'agent', 'control'].map((name) => pidOf(paths, name)!);
+    const supervisor = recallProcess(supervisorPidPath(paths))!;
+    signalProcess(supervisor, 'SIGKILL');
+    await until('the supervisor is gone', () => !isAlive(supervisor));
+    await services.start({ restart: false });
+    assert.notEqual(recallProcess(supervisorPidPath(paths))!.pid, supervisor.pid);
+    await until('it has adopted them', () => (readFileSync(`${paths.log}/supervisor.log`, 'utf8').match(/"adopted"/g) ?? []).length === 3);
+    assert.deepEqual(before.map(isAlive), [true, true, true]);
+
+    await services.start({ restart: true });
+    await until('agent and control plane are new', () =>
+      ['agent', 'control'].every((name, index) => ![null, before[index + 1]!.pid].includes(pidOf(paths, name)?.pid ?? null)),
+    );
+    assert.equal(isAlive(before[0]!), true, 'a restart leaves lxcfs alone');
+  });
+});
