@@ -11,7 +11,10 @@ export interface RequestContext {
   role: Role;
 }
 
-export const systemContext: RequestContext = { account: 'default', actor: 'system', role: 'system' };
+/** The one account until accounts come; it stands on every row already. */
+export const defaultAccount = 'default';
+
+export const systemContext: RequestContext = { account: defaultAccount, actor: 'system', role: 'system' };
 
 const allowed = {
   read: ['system', 'administrator'],

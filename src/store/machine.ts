@@ -156,11 +156,27 @@ export const machineFreeAddress = async (context: RequestContext, db: Db, from: 
   return gap.next;
 };
 
+export const machineNameHolder = async (context: RequestContext, db: Db, account: string, name: string): Promise<string | undefined> => {
+  authorize(context, 'read');
+  return (await db.selectFrom('machine_name').select('machine').where('account', '=', account).where('name', '=', name).executeTakeFirst())?.machine;
+};
+
+export const machinePortHolder = async (context: RequestContext, db: Db, port: Pick<PublishedPort, 'hostPort' | 'protocol'>): Promise<string | undefined> => {
+  authorize(context, 'read');
+  const { hostPort, protocol } = port;
+  return (await db.selectFrom('published_port').select('machine').where('protocol', '=', protocol).where('host_port', '=', hostPort).executeTakeFirst())?.machine;
+};
+
+export const machineAddressHolder = async (context: RequestContext, db: Db, address: number): Promise<string | undefined> => {
+  authorize(context, 'read');
+  return (await db.selectFrom('machine').select('id').where('address', '=', address).executeTakeFirst())?.id;
+};
+
 /** A machine may claim a second name while it is being renamed. */
 export const machineClaimName = async (context: RequestContext, db: Db, machine: Pick<Machine, 'id' | 'account'>, name: string): Promise<void> => {
   authorize(context, 'write');
-  const holder = await db.selectFrom('machine_name').select('machine').where('account', '=', machine.account).where('name', '=', name).executeTakeFirst();
-  if (holder?.machine === machine.id) return;
+  const holder = await machineNameHolder(context, db, machine.account, name);
+  if (holder === machine.id) return;
   if (holder !== undefined) {
     const message = `there is already a machine named ${JSON.stringify(name)}`;
     throw new CenoteError('already_exists', message, { fields: [{ field: 'name', message }] });
@@ -171,16 +187,11 @@ export const machineClaimName = async (context: RequestContext, db: Db, machine:
 export const machineClaimPorts = async (context: RequestContext, db: Db, machine: Pick<Machine, 'id'>, ports: readonly PublishedPort[]): Promise<void> => {
   authorize(context, 'write');
   for (const { protocol, hostPort } of ports) {
-    const holder = await db
-      .selectFrom('published_port')
-      .innerJoin('machine', 'machine.id', 'published_port.machine')
-      .select(['machine.id', 'machine.name'])
-      .where('protocol', '=', protocol)
-      .where('host_port', '=', hostPort)
-      .executeTakeFirst();
-    if (holder?.id === machine.id) continue;
+    const holder = await machinePortHolder(context, db, { protocol, hostPort });
+    if (holder === machine.id) continue;
     if (holder !== undefined) {
-      const message = `host port ${hostPort}/${protocol} is published by machine ${JSON.stringify(holder.name)}`;
+      const name = (await machineFind(context, db, holder))?.machine.name ?? holder;
+      const message = `host port ${hostPort}/${protocol} is published by machine ${JSON.stringify(name)}`;
       throw new CenoteError('in_use', message, { fields: [{ field: 'publish', message }] });
     }
     await db.insertInto('published_port').values({ protocol, host_port: hostPort, machine: machine.id }).execute();

@@ -2,6 +2,7 @@
  * node:sqlite behind the interface that kysely's SQLite dialect wants. The class behind it is to be renamed, so it is named only here.
  * One connection; a statement's text is compiled once. Committed means on disk: WAL with a full sync at each commit.
  */
+import { closeSync, openSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import type { SQLInputValue } from 'node:sqlite';
 import type { SqliteDatabase, SqliteStatement } from 'kysely';
@@ -9,6 +10,8 @@ import type { SqliteDatabase, SqliteStatement } from 'kysely';
 const mostStatements = 500;
 
 export const openSqlite = (path: string): SqliteDatabase => {
+  // Machines' environments hold secrets: the file, and what SQLite puts beside it with the same mode, are its owner's only.
+  closeSync(openSync(path, 'a', 0o600));
   const database = new DatabaseSync(path, { enableForeignKeyConstraints: true, timeout: 5000 });
   database.exec('pragma journal_mode = wal; pragma synchronous = full; pragma wal_autocheckpoint = 4000; pragma temp_store = memory; pragma cache_size = -65536');
   const statements = new Map<string, SqliteStatement>();

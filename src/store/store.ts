@@ -6,6 +6,8 @@ import { Kysely, SqliteDialect } from 'kysely';
 import { Migrator } from 'kysely/migration';
 import type { Transaction } from 'kysely';
 import { CenoteError } from '../base/errors.ts';
+import { accountEnsure } from './account.ts';
+import { defaultAccount, systemContext } from './context.ts';
 import { first } from './migrations/0001-first.ts';
 import type { Schema } from './schema.ts';
 import { openSqlite } from './sqlite.ts';
@@ -13,9 +15,6 @@ import { openSqlite } from './sqlite.ts';
 export type Db = Kysely<Schema>;
 
 const migrations = { '0001-first': first };
-
-/** The one account until accounts come; it stands on every row already. */
-export const defaultAccount = 'default';
 
 export class Store implements AsyncDisposable {
   readonly db: Db;
@@ -31,11 +30,7 @@ export class Store implements AsyncDisposable {
       await db.destroy();
       throw new CenoteError('failed', `the store ${path} cannot be opened or brought up to date`, { cause: error });
     }
-    await db
-      .insertInto('account')
-      .values({ id: defaultAccount, name: defaultAccount, created_at: new Date().toISOString() })
-      .onConflict((conflict) => conflict.doNothing())
-      .execute();
+    await accountEnsure(systemContext, db, defaultAccount);
     return new Store(db);
   }
 

@@ -1,0 +1,158 @@
+/**
+ * The tie to the host's agent: follows its events and keeps the store in step. While the tie holds, work follows what happens, never the
+ * number of machines; when it is cut it is made again, and then everything is compared once.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from '../../base/logger.ts';
+import { CenoteError, messageChain } from '../../base/errors.ts';
+import type { AgentClient } from '../../client/agent.ts';
+import type { AgentInfo } from '../../model/agent-api.ts';
+import type { Event } from '../../model/event.ts';
+import { systemContext as system, defaultAccount } from '../../store/context.ts';
+import { eventAppend } from '../../store/event.ts';
+import { metaGet, metaSet, networkGet, networkSet } from '../../store/meta.ts';
+import type { Store } from '../../store/store.ts';
+import { isUuid } from '../../base/ids.ts';
+import { Subnet } from '../app/subnet.ts';
+import type { Wake } from '../wake.ts';
+import type { Catalog } from './catalog.ts';
+import { Refresher } from './refresher.ts';
+import { syncAll } from './sync.ts';
+import type { SyncResult } from './sync.ts';
+import type { Touched } from './touched.ts';
+
+export interface LinkOptions {
+  store: Store;
+  agent: AgentClient;
+  catalog: Catalog;
+  touched: Touched;
+  logger: Logger;
+  /** Notified when the agent can be reached again. */
+  reachable: Wake;
+  /** Told when events have been recorded. */
+  onEvents: () => void;
+  /** Told when addresses may have changed hands. */
+  onSynced: () => void;
+}
+
+const firstDelayMs = 50;
+const longestDelayMs = 2000;
+
+export class AgentLink implements AsyncDisposable {
+  readonly #options: LinkOptions;
+  readonly #stopping = new AbortController();
+  readonly #refresher: Refresher;
+  #following: Promise<void> | undefined;
+  #info: AgentInfo | undefined;
+  #subnet: Subnet | undefined;
+  #lastError = 'the control plane has not reached the agent yet';
+
+  constructor(options: LinkOptions) {
+    this.#options = options;
+    const { store, agent, touched, logger } = options;
+    this.#refresher = new Refresher({ store, agent, touched, logger, signal: this.#stopping.signal, syncAll: () => this.#syncAll() });
+  }
+
+  /** Makes the first attempt, so that a store is compared with its host before anyone is served; goes on by itself. */
+  async start(): Promise<void> {
+    const network = await networkGet(system, this.#options.store.db);
+    if (network !== undefined) this.#subnet = new Subnet(network.subnet, network.gateway);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#following = this.#follow(resolve);
+    await promise;
+  }
+
+  /** What the host last said that it has in all. */
+  get pool(): AgentInfo['pool'] {
+    if (this.#info === undefined) throw this.#away();
+    return this.#info.pool;
+  }
+
+  get subnet(): Subnet {
+    if (this.#subnet === undefined) throw this.#away();
+    return this.#subnet;
+  }
+
+  #away(): CenoteError {
+    return new CenoteError('unavailable', `the host's agent cannot be reached: ${this.#lastError}`, { advice: 'see whether it runs: cenote doctor' });
+  }
+
+  async #follow(firstTried: () => void): Promise<void> {
+    const { signal } = this.#stopping;
+    let delay = firstDelayMs;
+    while (!signal.aborted) {
+      try {
+        await this.#followOnce(() => {
+          delay = firstDelayMs;
+          firstTried();
+        });
+        this.#lastError = 'it has ended the connection';
+      } catch (error) {
+        this.#lastError = messageChain(error);
+      }
+      if (signal.aborted) break;
+      this.#options.logger.warn({ error: this.#lastError }, 'the agent is away');
+      firstTried();
+      await sleep(delay, undefined, { signal }).catch(() => undefined);
+      delay = Math.min(delay * 2, longestDelayMs);
+    }
+    firstTried();
+  }
+
+  /** Events are asked for before the list, so that nothing falls in between. */
+  async #followOnce(connected: () => void): Promise<void> {
+    const { store, agent, catalog, reachable, logger } = this.#options;
+    const stop = new AbortController();
+    const signal = AbortSignal.any([this.#stopping.signal, stop.signal]);
+    try {
+      const after = Number((await metaGet(system, store.db, 'agent.sequence')) ?? 0);
+      this.#info = await agent.info({ signal });
+      const batches = agent.events(after, { signal });
+      const first = batches.next();
+      first.catch(() => undefined);
+      const { subnet, gateway } = this.#info.network;
+      this.#subnet = new Subnet(subnet, gateway);
+      await networkSet(system, store.db, { subnet, gateway });
+      catalog.invalidate();
+      const result = await this.#syncAll();
+      logger.info({ ...result, agent: this.#info.version }, 'in step with the agent');
+      connected();
+      reachable.notify();
+      for (let batch = await first; !batch.done; batch = await batches.next()) await this.#take(batch.value);
+    } finally {
+      stop.abort();
+    }
+  }
+
+  async #syncAll(): Promise<SyncResult> {
+    const { store, agent, touched, onSynced, onEvents } = this.#options;
+    using watch = touched.watch();
+    const statuses = await agent.machineList({ signal: this.#stopping.signal });
+    const result = await syncAll(store, statuses, this.subnet, watch.ids);
+    onSynced();
+    onEvents();
+    return result;
+  }
+
+  async #take(events: readonly Event[]): Promise<void> {
+    const { store, onEvents, catalog } = this.#options;
+    const last = events.at(-1)!.sequence;
+    await store.transaction(async (db) => {
+      const kept = events.map(({ at, type, subject, message, detail }) => ({ at, type, subject, message, detail, account: accountOf(type) }));
+      await eventAppend(system, db, kept);
+      await metaSet(system, db, 'agent.sequence', String(last));
+    });
+    onEvents();
+    if (events.some(({ type }) => type.startsWith('image.') || type.startsWith('platform.'))) catalog.invalidate();
+    this.#refresher.refresh(events.filter(({ type, subject }) => type.startsWith('machine.') && isUuid(subject)).map(({ subject }) => subject));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopping.abort();
+    await this.#following;
+    await this.#refresher.idle();
+  }
+}
+
+/** Events of images, platforms and the host itself are everyone's. */
+const accountOf = (type: string): string | null => (/^(machine|snapshot)\./.test(type) ? defaultAccount : null);

@@ -1,0 +1,103 @@
+/** Actions on a machine that there is. Each checks what can be checked now; the host decides the rest when its turn comes. */
+import { CenoteError, invalid } from '../../base/errors.ts';
+import type { Accepted, ActionOptions, ResizeMachine, UpdateMachine } from '../../model/control-api.ts';
+import { checkMachineName, checkSnapshotName } from '../../model/names.ts';
+import type { RequestContext } from '../../store/context.ts';
+import { machineClaimName, machineClaimPorts, machineGet } from '../../store/machine.ts';
+import type { Guarantees, StoredMachine } from '../../store/machine.ts';
+import type { Db } from '../../store/store.ts';
+import type { Control } from '../control.ts';
+import type { SpecPatch } from '../jobs/request.ts';
+import { mergeResources } from '../jobs/request.ts';
+import { acceptAction } from './accept.ts';
+import { imageFor, platformFor } from './machine-create.ts';
+import { checkPublish } from './publish.ts';
+import { admit, checkResources, resourceChange } from './resources.ts';
+
+export const machineStart = (control: Control, context: RequestContext, id: string): Promise<Accepted> => acceptAction(control, context, id, 'start', () => ({}));
+
+export const machineStop = (control: Control, context: RequestContext, id: string, options: ActionOptions): Promise<Accepted> =>
+  acceptAction(control, context, id, 'stop', () => options);
+
+export const machineReboot = (control: Control, context: RequestContext, id: string, options: ActionOptions): Promise<Accepted> =>
+  acceptAction(control, context, id, 'reboot', () => options);
+
+export const machineDelete = (control: Control, context: RequestContext, id: string): Promise<Accepted> => acceptAction(control, context, id, 'delete', () => ({}));
+
+/** The new name is taken at once and the old one is given back when the host has it too. */
+export const machineRename = (control: Control, context: RequestContext, id: string, name: string): Promise<Accepted> => {
+  checkMachineName('name', name);
+  return acceptAction(control, context, id, 'rename', async (db, { machine }) => {
+    await machineClaimName(context, db, machine, name);
+    return { name };
+  });
+};
+
+/** While it is under way, the larger of before and after is set aside of each resource. */
+export const machineResize = async (control: Control, context: RequestContext, id: string, asked: ResizeMachine): Promise<Accepted> => {
+  if (asked.package === undefined && Object.keys(asked.resources ?? {}).length === 0) throw invalid('resources', 'nothing to change: give a package or single numbers');
+  const change = await resourceChange(context, control.store.db, asked);
+  const { pool } = control.link;
+  return acceptAction(control, context, id, 'resize', async (db, stored) => {
+    const wanted = checkResources(mergeResources(stored.spec.resources, change));
+    await admit(context, db, pool, stored.machine.id, wanted, stored.reserved);
+    stored.reserved = larger(stored.reserved, wanted);
+    return change;
+  });
+};
+
+const larger = (one: Guarantees, other: Guarantees): Guarantees => ({
+  cpuMillis: Math.max(one.cpuMillis, other.cpuMillis),
+  memoryMib: Math.max(one.memoryMib, other.memoryMib),
+  diskMib: Math.max(one.diskMib, other.diskMib),
+});
+
+export const machineUpdate = async (control: Control, context: RequestContext, id: string, asked: UpdateMachine): Promise<Accepted> => {
+  if (Object.keys(asked).length === 0) throw invalid('body', 'nothing to change');
+  const current = await machineGet(context, control.store.db, id);
+  const patch = await specPatch(control, asked, current);
+  return acceptAction(control, context, current.machine.id, 'update', async (db: Db, { machine }) => {
+    await machineClaimPorts(context, db, machine, patch.publish ?? []);
+    return { patch };
+  });
+};
+
+const specPatch = async (control: Control, asked: UpdateMachine, { spec }: StoredMachine): Promise<SpecPatch> => {
+  const { image: imageName, platform: platformName, ...rest } = asked;
+  const patch: SpecPatch = rest;
+  if (asked.publish !== undefined) checkPublish(asked.publish);
+  let kind: 'app' | 'system' = spec.platform === null ? 'system' : 'app';
+  if (imageName !== undefined) {
+    const image = await imageFor(control, 'image', imageName);
+    patch.image = { id: image.id, name: image.name };
+    patch.config = image.config;
+    kind = image.kind;
+    if (kind === 'system') patch.platform = null;
+  }
+  if (platformName !== undefined || (kind === 'app' && spec.platform === null)) patch.platform = await platformFor(control, kind, platformName);
+  return patch;
+};
+
+export const snapshotCreate = (control: Control, context: RequestContext, id: string, name: string): Promise<Accepted> => {
+  checkSnapshotName('name', name);
+  return acceptAction(control, context, id, 'snapshot.create', (_db, stored) => {
+    refuseUnmade(stored);
+    return { name };
+  });
+};
+
+export const snapshotDelete = (control: Control, context: RequestContext, id: string, name: string): Promise<Accepted> => {
+  checkSnapshotName('name', name);
+  return acceptAction(control, context, id, 'snapshot.delete', () => ({ name }));
+};
+
+export const snapshotRollback = (control: Control, context: RequestContext, id: string, name: string): Promise<Accepted> => {
+  checkSnapshotName('name', name);
+  return acceptAction(control, context, id, 'snapshot.rollback', () => ({ name }));
+};
+
+const refuseUnmade = ({ machine }: StoredMachine): void => {
+  if (machine.state === 'failed' && machine.startedAt === null) {
+    throw new CenoteError('wrong_state', `machine ${JSON.stringify(machine.name)} has failed: ${machine.error ?? 'no reason known'}`);
+  }
+};

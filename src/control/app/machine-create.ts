@@ -1,0 +1,131 @@
+/** A new machine: everything it refers to is resolved, then name, ports, address and guarantees are taken and the job made, all at once. */
+import { CenoteError, invalid } from '../../base/errors.ts';
+import { newMachineId, shortId } from '../../base/ids.ts';
+import type { Accepted, CreateMachine, Machine } from '../../model/control-api.ts';
+import type { Image, PlatformRef } from '../../model/image.ts';
+import type { MachineSpec } from '../../model/machine.ts';
+import { checkMachineName } from '../../model/names.ts';
+import { authorize } from '../../store/context.ts';
+import type { RequestContext } from '../../store/context.ts';
+import { jobInsert } from '../../store/job.ts';
+import type { StoredJob } from '../../store/job.ts';
+import { machineGet, machineInsert } from '../../store/machine.ts';
+import type { StoredMachine } from '../../store/machine.ts';
+import type { Control } from '../control.ts';
+import type { JobRequests } from '../jobs/request.ts';
+import { newJob } from './accept.ts';
+import { checkPublish } from './publish.ts';
+import { admit, newResources, resourceChange } from './resources.ts';
+
+const defaultRestart = { policy: 'on-failure', maxRetries: 10 } as const;
+const defaultGraceSeconds = 10;
+
+export const machineCreate = async (control: Control, context: RequestContext, asked: CreateMachine): Promise<Accepted> => {
+  authorize(context, 'write');
+  const { store, link, addresses, jobs, trace } = control;
+  const id = newMachineId();
+  const name = asked.name === undefined ? `machine-${shortId(id)}` : checkMachineName('name', asked.name);
+  const publish = checkPublish(asked.publish ?? []);
+  const source = asked.fromSnapshot === undefined ? undefined : await sourceOf(control, context, asked.fromSnapshot.machine);
+  const content = await contentOf(control, asked, source);
+  const change = await resourceChange(context, store.db, asked);
+  const resources = newResources(change);
+  const { subnet, pool } = link;
+  const desired = asked.start === false ? 'stopped' : 'running';
+  const fromSnapshot = asked.fromSnapshot === undefined || source === undefined ? null : { machine: source.machine.id, name: asked.fromSnapshot.name };
+
+  const { accepted, job, place } = await store.transaction(async (db) => {
+    await admit(context, db, pool, id, resources, undefined);
+    const chosen = await addresses.choose(context, db, subnet);
+    const spec: MachineSpec = {
+      id,
+      account: context.account,
+      name,
+      ...content,
+      command: asked.command ?? null,
+      env: asked.env ?? {},
+      resources,
+      address: subnet.addressAt(chosen),
+      publish,
+      restart: asked.restart ?? defaultRestart,
+      tags: asked.tags ?? {},
+      stopGraceSeconds: asked.stopGraceSeconds ?? defaultGraceSeconds,
+    };
+    const machine = newMachine(spec, desired, change.package?.name ?? null);
+    const { cpuMillis, memoryMib, diskMib } = resources;
+    await machineInsert(context, db, { machine, spec, reserved: { cpuMillis, memoryMib, diskMib }, address: chosen });
+    const request: JobRequests['create'] = { spec, desired, fromSnapshot };
+    const made: StoredJob = { job: newJob(context, 'create', id), generation: 1, request };
+    await jobInsert(context, db, made);
+    return { accepted: { job: made.job, machine }, job: made, place: chosen };
+  });
+  addresses.taken(place);
+  trace('create:accepted');
+  jobs.enqueue({ ...job, job: { ...job.job } });
+  return accepted;
+};
+
+const sourceOf = async (control: Control, context: RequestContext, idOrName: string): Promise<StoredMachine> => {
+  try {
+    return await machineGet(context, control.store.db, idOrName);
+  } catch (error) {
+    if (!(error instanceof CenoteError) || error.code !== 'not_found') throw error;
+    throw invalid('fromSnapshot.machine', error.message);
+  }
+};
+
+type Content = Pick<MachineSpec, 'image' | 'platform' | 'config'>;
+
+/** A snapshot is data on top of an image, so a machine made from one has that image. */
+const contentOf = async (control: Control, asked: CreateMachine, source: StoredMachine | undefined): Promise<Content> => {
+  if (source === undefined) {
+    const image = await imageFor(control, 'image', asked.image ?? 'base');
+    return { image: { id: image.id, name: image.name }, platform: await platformFor(control, image.kind, asked.platform), config: image.config };
+  }
+  const { image, platform, config } = source.spec;
+  if (asked.image !== undefined && asked.image !== image.id && asked.image !== image.name) {
+    throw invalid('image', `a machine made from a snapshot has its image, ${image.name}`);
+  }
+  return { image, platform: asked.platform === undefined ? platform : await platformFor(control, platform === null ? 'system' : 'app', asked.platform), config };
+};
+
+export const imageFor = async (control: Control, field: string, idOrName: string): Promise<Image> => {
+  try {
+    return await control.catalog.image(idOrName);
+  } catch (error) {
+    if (!(error instanceof CenoteError) || error.code !== 'not_found') throw error;
+    throw invalid(field, error.message, 'see what there is: cenote image ls');
+  }
+};
+
+export const platformFor = async (control: Control, kind: Image['kind'], asked: string | undefined): Promise<PlatformRef | null> => {
+  if (kind === 'app') return control.catalog.platform('platform', asked ?? 'host');
+  if (asked !== undefined) throw invalid('platform', 'the image has a userland of its own and runs on no platform');
+  return null;
+};
+
+const newMachine = (spec: MachineSpec, desired: Machine['desired'], packageName: string | null): Machine => ({
+  id: spec.id,
+  name: spec.name,
+  account: spec.account,
+  state: 'provisioning',
+  desired,
+  image: spec.image,
+  platform: spec.platform,
+  package: packageName,
+  resources: spec.resources,
+  address: spec.address,
+  publish: spec.publish,
+  command: spec.command,
+  env: spec.env,
+  tags: spec.tags,
+  restart: spec.restart,
+  stopGraceSeconds: spec.stopGraceSeconds,
+  createdAt: new Date().toISOString(),
+  startedAt: null,
+  exit: null,
+  error: null,
+  restarts: 0,
+  health: 'none',
+  generation: 1,
+});

@@ -1,0 +1,27 @@
+/** What the control plane is told by its arguments and environment; read once. */
+import { parseArgs } from 'node:util';
+import { checkRoot, defaultRoot, instancePaths } from '../model/instance.ts';
+import { UserNames } from '../sys/peer.ts';
+import type { ControlOptions } from './start.ts';
+
+export const adminGroup = 'cenote';
+
+export interface ControlConfig extends Omit<ControlOptions, 'logger' | 'trace'> {
+  logLevel: string;
+}
+
+/** `--root DIR` comes before CENOTE_ROOT. */
+export const readConfig = (args: readonly string[]): ControlConfig => {
+  const { values } = parseArgs({ args: [...args], options: { root: { type: 'string' } }, strict: true });
+  const root = checkRoot(values.root ?? process.env['CENOTE_ROOT'] ?? defaultRoot);
+  const paths = instancePaths(root);
+  const gid = new UserNames().groupId(adminGroup);
+  return {
+    root,
+    socketPath: paths.controlListen,
+    agentSocketPath: paths.agentSocket,
+    storePath: `${paths.control}/store.sqlite`,
+    adminGids: gid === undefined ? [] : [gid],
+    logLevel: process.env['CENOTE_LOG_LEVEL'] ?? 'info',
+  };
+};

@@ -1,0 +1,24 @@
+/** The control plane's parts, as start.ts puts them together and as its actions use them. */
+import type { Logger } from '../base/logger.ts';
+import type { AgentClient } from '../client/agent.ts';
+import type { Store } from '../store/store.ts';
+import type { Catalog } from './agent/catalog.ts';
+import type { AgentLink } from './agent/link.ts';
+import type { EventFeed } from './app/event-feed.ts';
+import type { AddressBook } from './app/subnet.ts';
+import type { JobRunner } from './jobs/runner.ts';
+
+export interface Control {
+  store: Store;
+  agent: AgentClient;
+  link: AgentLink;
+  catalog: Catalog;
+  addresses: AddressBook;
+  jobs: JobRunner;
+  events: EventFeed;
+  logger: Logger;
+  version: string;
+  startedAt: string;
+  storePath: string;
+  trace: (step: string) => void;
+}

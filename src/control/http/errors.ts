@@ -1,0 +1,47 @@
+/** Any error as the ErrorBody and status a client sees; the only place that knows both. */
+import type { FastifyError, FastifySchemaValidationError } from 'fastify';
+import { asCenoteError, CenoteError, errorCodes, invalid } from '../../base/errors.ts';
+import type { FieldError } from '../../base/errors.ts';
+
+const mostFields = 20;
+
+/** What fastify and the store throw, in the project's words. */
+export const publicError = (error: unknown): CenoteError => {
+  if (error instanceof CenoteError) return error;
+  if (!(error instanceof Error)) return asCenoteError(error);
+  if ('validation' in error && Array.isArray(error.validation)) return validationError(error as FastifyError);
+  const code = 'code' in error ? String(error.code) : '';
+  if (code === 'ERR_SQLITE_ERROR') return storeError(error);
+  if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') return invalid('content-type', 'this is not what the request takes', 'send JSON as application/json');
+  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return invalid('body', 'is larger than 1 MiB');
+  const status = 'statusCode' in error ? Number(error.statusCode) : 500;
+  return status >= 400 && status < 500 ? new CenoteError('invalid_argument', error.message, { cause: error }) : asCenoteError(error);
+};
+
+export const statusOf = (error: CenoteError): number => errorCodes[error.code].status;
+
+/** Disk full, file gone, locked by another: the machines are untouched, and the same request may succeed later. */
+const storeError = (cause: Error): CenoteError => new CenoteError('unavailable', 'the store cannot be used', { cause, advice: 'see whether its disk is full: cenote doctor' });
+
+const validationError = (error: FastifyError): CenoteError => {
+  const where = error.validationContext ?? 'body';
+  // A union says what is wrong with each of its members and then that none fits: the last is enough.
+  const fields = (error.validation as FastifySchemaValidationError[])
+    .filter(({ schemaPath }) => !schemaPath.includes('/anyOf/'))
+    .slice(0, mostFields)
+    .map((one) => fieldOf(where, one));
+  const first = fields[0] ?? { field: where, message: error.message };
+  return new CenoteError('invalid_argument', `${first.field}: ${first.message}`, { fields: fields.length === 0 ? [first] : fields });
+};
+
+const fieldOf = (where: string, { instancePath, keyword, params, message }: FastifySchemaValidationError): FieldError => {
+  const parts = instancePath.split('/').slice(1).map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'));
+  if (keyword === 'additionalProperties') {
+    return { field: shown([...parts, String(params['additionalProperty'])]), message: 'unknown field' };
+  }
+  if (keyword === 'required') return { field: shown([...parts, String(params['missingProperty'])]), message: 'is missing' };
+  const allowed = keyword === 'enum' && Array.isArray(params['allowedValues']) ? `: ${params['allowedValues'].join(', ')}` : '';
+  return { field: parts.length === 0 ? where : shown(parts), message: (message ?? 'is not valid') + allowed };
+};
+
+const shown = (parts: string[]): string => parts.join('.').slice(0, 200);

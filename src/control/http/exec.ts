@@ -1,0 +1,57 @@
+/** `exec`: the client's Upgrade request is passed to the agent, and from then on bytes both ways, unread. */
+import { STATUS_CODES } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { CenoteError } from '../../base/errors.ts';
+import { proxyUpgrade } from '../../client/upgrade.ts';
+import { authorize } from '../../store/context.ts';
+import { machineGet } from '../../store/machine.ts';
+import type { Control } from '../control.ts';
+import type { Callers } from './caller.ts';
+import { publicError, statusOf } from './errors.ts';
+
+const execPath = /^\/v1\/machines\/([^/?]{1,512})\/exec(\?|$)/;
+
+export const serveExec = (server: Server, control: Control, callers: Callers): AsyncDisposable => {
+  const open = new Set<Duplex>();
+  const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    open.add(socket);
+    socket.on('close', () => open.delete(socket));
+    socket.on('error', () => socket.destroy());
+    exec(control, callers, request, socket, head).catch((error: unknown) => refuse(socket, publicError(error)));
+  };
+  server.on('upgrade', onUpgrade);
+  return {
+    [Symbol.asyncDispose]: async () => {
+      server.off('upgrade', onUpgrade);
+      for (const socket of open) socket.destroy();
+    },
+  };
+};
+
+const exec = async (control: Control, callers: Callers, request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> => {
+  const context = callers.of(socket as Socket);
+  authorize(context, 'write');
+  const match = execPath.exec(request.url ?? '');
+  if (match === null || request.method !== 'GET') throw new CenoteError('not_found', 'only exec can be upgraded to a WebSocket');
+  const { machine } = await machineGet(context, control.store.db, decoded(match[1]!));
+  await proxyUpgrade(control.agent.http, `/v1/machines/${machine.id}/exec`, request, socket, head);
+};
+
+const decoded = (text: string): string => {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw new CenoteError('invalid_argument', 'the path is not valid');
+  }
+};
+
+const refuse = (socket: Duplex, error: CenoteError): void => {
+  if (!socket.writable) return;
+  const status = statusOf(error);
+  const body = JSON.stringify(error.toBody());
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+  );
+};

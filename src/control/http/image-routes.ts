@@ -1,0 +1,79 @@
+/** Images and platforms of the host. */
+import { Type } from 'typebox';
+import { Value } from 'typebox/value';
+import { invalid } from '../../base/errors.ts';
+import { PlatformBuild } from '../../model/agent-api.ts';
+import { CreateImage } from '../../model/control-api.ts';
+import { Image, Platform } from '../../model/image.ts';
+import { authorize } from '../../store/context.ts';
+import { imageCreate, imageDelete, platformDelete } from '../app/image.ts';
+import type { Control } from '../control.ts';
+import { idParams } from './accepted.ts';
+import { abortOnClose } from './server.ts';
+import type { App } from './server.ts';
+import { acceptStreams } from './stream-routes.ts';
+import { passThrough } from './through.ts';
+
+export const imageRoutes = (app: App, control: Control): void => {
+  const { catalog, agent } = control;
+  app.get('/v1/images', { schema: { response: { 200: Type.Array(Image) } } }, async (request) => {
+    authorize(request.caller, 'read');
+    return catalog.images();
+  });
+
+  app.get('/v1/images/:id', { schema: { params: idParams, response: { 200: Image } } }, async (request) => {
+    authorize(request.caller, 'read');
+    return catalog.image(request.params.id);
+  });
+
+  app.delete('/v1/images/:id', { schema: { params: idParams } }, async (request, reply) => {
+    await imageDelete(control, request.caller, request.params.id);
+    return reply.code(204).send();
+  });
+
+  void app.register(async (scope) => {
+    const uploads = scope as unknown as App;
+    acceptStreams(uploads);
+    uploads.post('/v1/images', { config: { query: ['request'] }, schema: { response: { 201: Image } } }, async (request, reply) => {
+      const asked = imageRequest(request.query as URLSearchParams);
+      const image = await imageCreate(control, request.caller, asked, request.raw, abortOnClose(reply.raw));
+      return reply.code(201).send(image);
+    });
+  });
+
+  app.get('/v1/platforms', { schema: { response: { 200: Type.Array(Platform) } } }, async (request) => {
+    authorize(request.caller, 'read');
+    return catalog.platforms();
+  });
+
+  app.post('/v1/platforms', { schema: { body: PlatformBuild } }, async (request, reply) => {
+    authorize(request.caller, 'write');
+    try {
+      await passThrough(agent, request, reply, { method: 'POST', path: '/v1/platforms', json: request.body });
+    } finally {
+      catalog.invalidate();
+    }
+  });
+
+  const platformParams = Type.Object({ name: Type.String(), version: Type.String() });
+  app.delete('/v1/platforms/:name/:version', { schema: { params: platformParams } }, async (request, reply) => {
+    await platformDelete(control, request.caller, request.params.name, request.params.version);
+    return reply.code(204).send();
+  });
+};
+
+/** The image's description travels in the query, since the body is its content. */
+const imageRequest = (query: URLSearchParams): CreateImage => {
+  const text = query.get('request');
+  if (text === null) throw invalid('request', 'is missing');
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw invalid('request', 'is not JSON');
+  }
+  if (Value.Check(CreateImage, value)) return value;
+  const [first] = Value.Errors(CreateImage, value);
+  const at = first?.instancePath.split('/').slice(1).join('.') ?? '';
+  throw invalid(at === '' ? 'request' : `request.${at}`.slice(0, 200), first?.message ?? 'is not valid');
+};

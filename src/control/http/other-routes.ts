@@ -1,0 +1,60 @@
+/** The control plane itself, packages, jobs, events. */
+import { Type } from 'typebox';
+import { checkResourceName } from '../../model/names.ts';
+import { ControlInfo, CreatePackage } from '../../model/control-api.ts';
+import { Job } from '../../model/event.ts';
+import { Package } from '../../model/resources.ts';
+import { authorize } from '../../store/context.ts';
+import { jobGet } from '../../store/job.ts';
+import { packageCreate, packageDelete, packageGet, packageList } from '../../store/package.ts';
+import { checkResources } from '../app/resources.ts';
+import type { Control } from '../control.ts';
+import { idParams, waiting, waitMs } from './accepted.ts';
+import { booleanOf, integerOf } from './query.ts';
+import { abortOnClose } from './server.ts';
+import type { App } from './server.ts';
+import { linesOf, sendStream } from './through.ts';
+
+const nameParams = Type.Object({ name: Type.String() });
+
+export const otherRoutes = (app: App, control: Control): void => {
+  const { store, agent, events, version, startedAt, storePath } = control;
+
+  app.get('/v1/info', { schema: { response: { 200: ControlInfo } } }, async (request) => {
+    authorize(request.caller, 'read');
+    const info = await agent.info().catch(() => null);
+    return { version, startedAt, store: storePath, agent: info, caller: request.caller.actor };
+  });
+
+  app.get('/v1/packages', { schema: { response: { 200: Type.Array(Package) } } }, (request) => packageList(request.caller, store.db));
+
+  app.post('/v1/packages', { schema: { body: CreatePackage, response: { 201: Package } } }, async (request, reply) => {
+    const { name, resources } = request.body;
+    const made: Package = { name: checkResourceName('name', name), resources: checkResources(resources), createdAt: new Date().toISOString() };
+    await packageCreate(request.caller, store.db, made);
+    return reply.code(201).send(made);
+  });
+
+  app.get('/v1/packages/:name', { schema: { params: nameParams, response: { 200: Package } } }, (request) => packageGet(request.caller, store.db, request.params.name));
+
+  app.delete('/v1/packages/:name', { schema: { params: nameParams } }, async (request, reply) => {
+    await packageDelete(request.caller, store.db, request.params.name);
+    return reply.code(204).send();
+  });
+
+  app.get('/v1/jobs/:id', { ...waiting, schema: { params: idParams, response: { 200: Job } } }, async (request, reply) => {
+    const job = await jobGet(request.caller, store.db, request.params.id);
+    const milliseconds = waitMs(request);
+    if (job.finishedAt !== null || milliseconds === 0) return job;
+    const finished = await control.jobs.waitFor(job.id, milliseconds, abortOnClose(reply.raw));
+    return finished?.job ?? jobGet(request.caller, store.db, job.id);
+  });
+
+  app.get('/v1/events', { config: { query: ['after', 'follow'] } }, async (request, reply) => {
+    authorize(request.caller, 'read');
+    const query = request.query as URLSearchParams;
+    const after = integerOf(query, 'after', { minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
+    const pages = events.read(request.caller, { after, follow: booleanOf(query, 'follow') }, abortOnClose(reply.raw));
+    await sendStream(reply, linesOf(pages), 200, { 'content-type': 'application/x-ndjson' });
+  });
+};

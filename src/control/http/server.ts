@@ -1,0 +1,99 @@
+/**
+ * The HTTP server: who calls is known before anything is read, unknown parameters and fields are refused, every error is an ErrorBody.
+ * Schemas check what comes in and document what goes out; answers are written by JSON.stringify, which is much faster than by schema.
+ */
+import type { ServerResponse } from 'node:http';
+import { fastify, LogController } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerDefault } from 'fastify';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import type { Logger } from '../../base/logger.ts';
+import { CenoteError, messageChain } from '../../base/errors.ts';
+import { authorize } from '../../store/context.ts';
+import type { RequestContext } from '../../store/context.ts';
+import type { Callers } from './caller.ts';
+import { publicError, statusOf } from './errors.ts';
+import { checkQueryNames } from './query.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    caller: RequestContext;
+  }
+  interface FastifyContextConfig {
+    /** Names of query parameters that the route takes. */
+    query?: readonly string[];
+  }
+}
+
+export type App = FastifyInstance<RawServerDefault, RawRequestDefaultExpression, RawReplyDefaultExpression, Logger, TypeBoxTypeProvider>;
+
+export interface Route {
+  method: string;
+  url: string;
+}
+
+const jsonLimit = 1024 * 1024;
+
+export const createServer = (logger: Logger, callers: Callers, routes: Route[]): App => {
+  const app = fastify({
+    loggerInstance: logger,
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: jsonLimit,
+    forceCloseConnections: true,
+    return503OnClosing: false,
+    exposeHeadRoutes: false,
+    ajv: { customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: false, allErrors: true } },
+    routerOptions: { maxParamLength: 512, querystringParser: (text) => new URLSearchParams(text) as never },
+    frameworkErrors: (error, request, reply) => sendError(logger, error, request, reply as never),
+    clientErrorHandler: (_error, socket) => {
+      const body = JSON.stringify(new CenoteError('invalid_argument', 'this is not a valid HTTP request').toBody());
+      if (socket.writable) socket.end(`HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`);
+      else socket.destroy();
+    },
+  }).withTypeProvider<TypeBoxTypeProvider>() as unknown as App;
+  app.setSerializerCompiler(() => JSON.stringify);
+  app.addHook('onRoute', ({ method, url }) => {
+    for (const one of [method].flat()) routes.push({ method: one, url });
+  });
+  app.decorateRequest('caller');
+  app.addHook('onRequest', (request, _reply, done) => {
+    request.caller = callers.of(request.raw.socket);
+    authorize(request.caller, 'read');
+    if (!request.is404) checkQueryNames(request.query as URLSearchParams, request.routeOptions.config.query ?? []);
+    done();
+  });
+  const plain = app.getDefaultJsonParser('error', 'error');
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, text, done) => {
+    if (text === '') done(null, undefined);
+    else void plain(request, text as string, done);
+  });
+  app.setErrorHandler((error, request, reply) => sendError(logger, error, request, reply as never));
+  app.setNotFoundHandler((request, reply) => {
+    sendError(logger, new CenoteError('not_found', `there is no ${request.method} ${request.url.split('?')[0]!.slice(0, 200)}`), request, reply as never);
+  });
+  return app;
+};
+
+/** An action's body may be left out. */
+export const emptyBodyAllowed = (request: FastifyRequest, _reply: FastifyReply, done: () => void): void => {
+  request.body ??= {};
+  done();
+};
+
+const sendError = (logger: Logger, error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
+  const known = publicError(error);
+  const status = statusOf(known);
+  if (status >= 500 && status !== 501) {
+    logger.error({ reqId: request.id, method: request.method, url: request.url.slice(0, 500), error: messageChain(error), stack: error instanceof Error ? error.stack : undefined, ...known.context }, 'request failed');
+  }
+  void reply.code(status).header('content-type', 'application/json; charset=utf-8').send(JSON.stringify(known.toBody()));
+};
+
+/** Aborts when the client goes before it has its answer. */
+export const abortOnClose = (response: ServerResponse): AbortSignal => {
+  const gone = new AbortController();
+  response.on('close', () => {
+    if (!response.writableFinished) gone.abort();
+  });
+  return gone.signal;
+};

@@ -1,0 +1,85 @@
+/**
+ * One call of the agent for each action. Every call may be repeated: an equal generation gets the first one's outcome, and the snapshot
+ * actions, which carry none, recognise their own earlier work.
+ */
+import { CenoteError } from '../../base/errors.ts';
+import type { AgentClient } from '../../client/agent.ts';
+import type { MachineStatus } from '../../model/machine.ts';
+import type { StoredMachine } from '../../store/machine.ts';
+import { mergeResources } from './request.ts';
+import type { Action, JobRequests } from './request.ts';
+
+export interface Execution<A extends Action> {
+  agent: AgentClient;
+  stored: StoredMachine;
+  generation: number;
+  request: JobRequests[A];
+  createdAt: string;
+  /** It may have been done before, and its answer lost. */
+  repeat: boolean;
+  signal: AbortSignal;
+}
+
+/** What the host then says of the machine, or that it is gone; and the action's own answer. */
+export interface Outcome {
+  status?: MachineStatus;
+  deleted?: true;
+  result?: Record<string, unknown>;
+}
+
+type Executors = { [A in Action]: (execution: Execution<A>) => Promise<Outcome> };
+
+const executors: Executors = {
+  create: async ({ agent, stored, generation, request, signal }) => {
+    if (stored.address === null) throw new CenoteError('in_use', `its address ${request.spec.address} belongs to another machine found on the host`);
+    const { spec, desired, fromSnapshot } = request;
+    return { status: await agent.machineCreate(spec.id, { generation, spec, desired, ...(fromSnapshot === null ? {} : { fromSnapshot }) }, { signal }) };
+  },
+  start: async ({ agent, stored, generation, signal }) => ({ status: await agent.machineStart(stored.spec.id, { generation }, { signal }) }),
+  stop: async ({ agent, stored, generation, request, signal }) => ({
+    status: await agent.machineStop(stored.spec.id, { generation, ...request }, { signal }),
+  }),
+  reboot: async ({ agent, stored, generation, request, signal }) => ({
+    status: await agent.machineRestart(stored.spec.id, { generation, ...request }, { signal }),
+  }),
+  resize: async ({ agent, stored, generation, request, signal }) => ({
+    status: await agent.machineResize(stored.spec.id, { generation, resources: mergeResources(stored.spec.resources, request) }, { signal }),
+  }),
+  update: async ({ agent, stored, generation, request, signal }) => ({
+    status: await agent.machineUpdate(stored.spec.id, { generation, spec: { ...stored.spec, ...request.patch } }, { signal }),
+  }),
+  rename: async ({ agent, stored, generation, request, signal }) => ({
+    status: await agent.machineRename(stored.spec.id, { generation, name: request.name }, { signal }),
+  }),
+  delete: async ({ agent, stored, generation, signal }) => {
+    await agent.machineDelete(stored.spec.id, generation, { signal });
+    return { deleted: true };
+  },
+  'snapshot.create': async (execution) => ({ result: { ...(await snapshotCreate(execution)) } }),
+  'snapshot.delete': async ({ agent, stored, request, repeat, signal }) => {
+    try {
+      await agent.snapshotDelete(stored.spec.id, request.name, { signal });
+    } catch (error) {
+      if (!repeat || !(error instanceof CenoteError) || error.code !== 'not_found') throw error;
+    }
+    return { result: { name: request.name } };
+  },
+  'snapshot.rollback': async ({ agent, stored, generation, request, signal }) => ({
+    status: await agent.snapshotRollback(stored.spec.id, request.name, generation, { signal }),
+    result: { name: request.name },
+  }),
+};
+
+const snapshotCreate = async ({ agent, stored, request, repeat, createdAt, signal }: Execution<'snapshot.create'>) => {
+  try {
+    return await agent.snapshotCreate(stored.spec.id, { name: request.name }, { signal });
+  } catch (error) {
+    if (!repeat || !(error instanceof CenoteError) || error.code !== 'already_exists') throw error;
+    const own = (await agent.snapshotList(stored.spec.id, { signal })).find((snapshot) => snapshot.name === request.name);
+    if (own === undefined || Date.parse(own.createdAt) < Date.parse(createdAt)) throw error;
+    return own;
+  }
+};
+
+export const execute = <A extends Action>(action: A, execution: Execution<A>): Promise<Outcome> => executors[action](execution);
+export const isAction = (text: string): text is Action => Object.hasOwn(executors, text);

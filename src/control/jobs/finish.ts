@@ -1,0 +1,93 @@
+/**
+ * The end of a job: the machine as the host now has it, the job's outcome and the event, in one transaction. Claims made for the action are
+ * settled when nothing else is under way for the machine.
+ */
+import type { CenoteError } from '../../base/errors.ts';
+import type { Accepted } from '../../model/control-api.ts';
+import type { Job } from '../../model/event.ts';
+import type { MachineStatus } from '../../model/machine.ts';
+import { systemContext as system } from '../../store/context.ts';
+import { eventAppend } from '../../store/event.ts';
+import { jobFinish, jobListUnfinishedByMachine } from '../../store/job.ts';
+import type { StoredJob } from '../../store/job.ts';
+import { machineFind, machineRemove, machineSave, machineSaveTags, machineSettleClaims } from '../../store/machine.ts';
+import type { StoredMachine } from '../../store/machine.ts';
+import type { Db, Store } from '../../store/store.ts';
+import { applyStatus, applyPending } from '../agent/report.ts';
+import type { Outcome } from './execute.ts';
+import type { Action, JobRequests } from './request.ts';
+
+/** What the host says of the machine after a failed action: null when it has none of that id, undefined when it did not say. */
+export type Found = MachineStatus | null | undefined;
+
+export interface Finished extends Accepted {
+  /** Place in the subnet that is free again. */
+  freed: number | null;
+}
+
+export const finishSucceeded = (store: Store, stored: StoredJob, outcome: Outcome): Promise<Finished> =>
+  store.transaction(async (db) => {
+    const job: Job = { ...stored.job, state: 'succeeded', finishedAt: new Date().toISOString(), reason: null };
+    job.result = { ...outcome.result, milliseconds: Date.parse(job.finishedAt!) - Date.parse(job.createdAt) };
+    await jobFinish(system, db, job);
+    const target = await machineFind(system, db, job.machine!);
+    await eventAppend(system, db, [eventOf(job, target)]);
+    if (target === undefined) return { job, machine: null, freed: null };
+    if (outcome.deleted) {
+      await machineRemove(system, db, target.machine.id);
+      return { job, machine: null, freed: target.address };
+    }
+    if (outcome.status !== undefined) applyStatus(target, outcome.status);
+    else target.machine.error = null;
+    if (job.action === 'resize') target.machine.package = (stored.request as JobRequests['resize']).package?.name ?? target.machine.package;
+    await settle(db, target, job.action as Action, true);
+    return { job, machine: target.machine, freed: null };
+  });
+
+export const finishFailed = (store: Store, stored: StoredJob, error: CenoteError, found: Found): Promise<Finished> =>
+  store.transaction(async (db) => {
+    const job: Job = { ...stored.job, state: 'failed', finishedAt: new Date().toISOString(), reason: error.message, result: { error: error.toBody() } };
+    await jobFinish(system, db, job);
+    const target = await machineFind(system, db, job.machine!);
+    await eventAppend(system, db, [eventOf(job, target)]);
+    if (target === undefined) return { job, machine: null, freed: null };
+    applyFailure(target, job, error, found);
+    await settle(db, target, job.action as Action, false);
+    return { job, machine: target.machine, freed: null };
+  });
+
+const applyFailure = (target: StoredMachine, job: Job, error: CenoteError, found: Found): void => {
+  const { machine } = target;
+  if (found !== null && found !== undefined) {
+    applyStatus(target, found);
+    if (job.action === 'create') machine.state = 'failed';
+    if (machine.state === 'failed') machine.error ??= error.message;
+    return;
+  }
+  machine.error = found === null && job.action !== 'create' ? `the host does not know this machine (${job.action}: ${error.message})` : error.message;
+  // A host that cannot be asked may well have the machine running: then only the error is news.
+  if (found === null || job.action === 'create' || machine.state === 'deleting') machine.state = 'failed';
+  // Nothing was made, so nothing is held but the name and the address, until the person has seen why and deletes it.
+  if (found === null && job.action === 'create') target.reserved = { cpuMillis: 0, memoryMib: 0, diskMib: 0 };
+};
+
+const claiming: ReadonlySet<Action> = new Set(['update', 'rename', 'resize']);
+
+const settle = async (db: Db, target: StoredMachine, action: Action, succeeded: boolean): Promise<void> => {
+  const pending = await jobListUnfinishedByMachine(system, db, target.machine.id);
+  applyPending(target, pending);
+  const { cpuMillis, memoryMib, diskMib } = target.machine.resources;
+  if (pending.length === 0 && action !== 'create') target.reserved = { cpuMillis, memoryMib, diskMib };
+  await machineSave(system, db, target);
+  if (pending.length === 0 && claiming.has(action)) await machineSettleClaims(system, db, target.machine);
+  if (action === 'update' && succeeded) await machineSaveTags(system, db, target.machine);
+};
+
+const eventOf = (job: Job, target: StoredMachine | undefined) => ({
+  account: job.account,
+  at: job.finishedAt!,
+  type: `job.${job.state}`,
+  subject: job.machine!,
+  message: `${job.action} of ${target?.machine.name ?? job.machine} ${job.state}${job.reason === null ? '' : `: ${job.reason}`}`,
+  detail: { job: job.id, action: job.action, actor: job.actor, machine: target?.machine.name ?? null },
+});

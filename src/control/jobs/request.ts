@@ -1,0 +1,35 @@
+/**
+ * What each asynchronous action needs to know, kept with its job. A change is kept as what the person asked for and is merged with the
+ * machine's specification when its turn comes, so that actions accepted one after another never undo each other.
+ */
+import type { ActionOptions } from '../../model/control-api.ts';
+import type { DesiredState, MachineSpec } from '../../model/machine.ts';
+import type { Resources } from '../../model/resources.ts';
+
+export type SpecPatch = Partial<Pick<MachineSpec, 'image' | 'platform' | 'config' | 'command' | 'env' | 'tags' | 'publish' | 'restart' | 'stopGraceSeconds'>>;
+
+export interface ResourceChange {
+  /** The package's resources replace all; single numbers then replace theirs. */
+  package: { name: string; resources: Resources } | null;
+  patch: Partial<Resources>;
+}
+
+type None = Record<string, never>;
+
+export interface JobRequests {
+  create: { spec: MachineSpec; desired: DesiredState; fromSnapshot: { machine: string; name: string } | null };
+  start: None;
+  stop: ActionOptions;
+  reboot: ActionOptions;
+  resize: ResourceChange;
+  update: { patch: SpecPatch };
+  rename: { name: string };
+  delete: None;
+  'snapshot.create': { name: string };
+  'snapshot.delete': { name: string };
+  'snapshot.rollback': { name: string };
+}
+
+export type Action = keyof JobRequests;
+
+export const mergeResources = (current: Resources, change: ResourceChange): Resources => ({ ...(change.package?.resources ?? current), ...change.patch });

@@ -1,0 +1,227 @@
+/**
+ * Runs jobs: those of one machine in the order they were accepted, those of different machines side by side up to a bound. It is woken by
+ * the accepting of a job, the end of another, and the agent coming back; it never polls. What is unfinished when the process ends is taken
+ * up again by the next one. Actions that mostly wait for programs to end have a bound of their own, so that slow stops hold up no create.
+ */
+import type { Logger } from '../../base/logger.ts';
+import { asCenoteError, CenoteError, messageChain } from '../../base/errors.ts';
+import type { AgentClient } from '../../client/agent.ts';
+import { systemContext as system } from '../../store/context.ts';
+import { jobListUnfinished, jobMarkRunning, jobNote } from '../../store/job.ts';
+import type { StoredJob } from '../../store/job.ts';
+import { machineFind, machineSave } from '../../store/machine.ts';
+import type { Store } from '../../store/store.ts';
+import { Wake, wakeOrTimeout } from '../wake.ts';
+import { execute, isAction } from './execute.ts';
+import type { Outcome } from './execute.ts';
+import { finishFailed, finishSucceeded } from './finish.ts';
+import type { Finished, Found } from './finish.ts';
+
+export interface RunnerOptions {
+  store: Store;
+  agent: AgentClient;
+  logger: Logger;
+  /** Told when the agent can be reached again. */
+  reachable: Wake;
+  /** How long an action may wait for an agent that is away. */
+  deadlineMs: number;
+  atOnce: number;
+  /** Of actions that wait for programs to end. */
+  waitingAtOnce: number;
+  /** The machine's row is about to be changed, or was, by a job. */
+  onTouched: (machine: string) => void;
+  onFinished: (finished: Finished) => void;
+  /** Steps by name, for tests that end the process at one. */
+  trace: (step: string) => void;
+}
+
+interface Entry {
+  stored: StoredJob;
+  machine: string;
+  attempts: number;
+  repeat: boolean;
+  noted: boolean;
+}
+
+type Lane = 'working' | 'waiting';
+const laneOf = (action: string): Lane => (['stop', 'reboot', 'update'].includes(action) ? 'waiting' : 'working');
+const firstDelayMs = 100;
+const longestDelayMs = 5000;
+
+export class JobRunner implements AsyncDisposable {
+  readonly #options: RunnerOptions;
+  readonly #queues = new Map<string, Entry[]>();
+  readonly #ready: Record<Lane, Entry[]> = { working: [], waiting: [] };
+  readonly #running: Record<Lane, Set<Promise<void>>> = { working: new Set(), waiting: new Set() };
+  readonly #waiters = new Map<string, Set<(finished: Finished) => void>>();
+  readonly #unfinished = new Set<string>();
+  readonly #stopping = new AbortController();
+  readonly #owner = `control ${process.pid}`;
+
+  constructor(options: RunnerOptions) {
+    this.#options = options;
+  }
+
+  /** Takes up what an earlier process left. */
+  async resume(): Promise<void> {
+    for (const stored of await jobListUnfinished(system, this.#options.store.db)) this.#add(stored, true);
+  }
+
+  /** Only after the transaction that made the job. */
+  enqueue(stored: StoredJob): void {
+    this.#add(stored, false);
+  }
+
+  /** The job's end; undefined when the time is over first, or it had ended before. */
+  async waitFor(jobId: string, milliseconds: number, signal: AbortSignal): Promise<Finished | undefined> {
+    if (!this.#unfinished.has(jobId)) return undefined;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    let finished: Finished | undefined;
+    const waiter = (result: Finished) => {
+      finished = result;
+      resolve();
+    };
+    const waiters = this.#waiters.get(jobId) ?? new Set();
+    this.#waiters.set(jobId, waiters.add(waiter));
+    try {
+      await wakeOrTimeout(promise, milliseconds, AbortSignal.any([signal, this.#stopping.signal]));
+    } finally {
+      waiters.delete(waiter);
+      if (waiters.size === 0 && this.#waiters.get(jobId) === waiters) this.#waiters.delete(jobId);
+    }
+    return finished;
+  }
+
+  #add(stored: StoredJob, repeat: boolean): void {
+    const entry: Entry = { stored, machine: stored.job.machine!, attempts: 0, repeat, noted: stored.job.reason !== null };
+    this.#unfinished.add(stored.job.id);
+    const queue = this.#queues.get(entry.machine);
+    if (queue !== undefined) {
+      queue.push(entry);
+      return;
+    }
+    this.#queues.set(entry.machine, [entry]);
+    this.#makeReady(entry);
+  }
+
+  #makeReady(entry: Entry): void {
+    const lane = laneOf(entry.stored.job.action);
+    this.#ready[lane].push(entry);
+    this.#pump(lane);
+  }
+
+  #pump(lane: Lane): void {
+    const bound = lane === 'working' ? this.#options.atOnce : this.#options.waitingAtOnce;
+    while (this.#running[lane].size < bound && !this.#stopping.signal.aborted) {
+      const entry = this.#ready[lane].shift();
+      if (entry === undefined) return;
+      const run = this.#attempt(entry).catch((error: unknown) => {
+        this.#options.logger.error({ job: entry.stored.job.id, error: messageChain(error) }, 'job could not be recorded; it is tried again');
+        this.#later(entry, longestDelayMs);
+      });
+      this.#running[lane].add(run);
+      void run.finally(() => {
+        this.#running[lane].delete(run);
+        this.#pump(lane);
+      });
+    }
+  }
+
+  async #attempt(entry: Entry): Promise<void> {
+    const { store, trace, onTouched } = this.#options;
+    const { stored } = entry;
+    entry.attempts += 1;
+    let outcome: Outcome;
+    try {
+      trace(`${stored.job.action}:begin`);
+      outcome = await this.#call(entry);
+      trace(`${stored.job.action}:answered`);
+    } catch (thrown) {
+      if (this.#stopping.signal.aborted) return;
+      await this.#afterFailure(entry, asCenoteError(thrown));
+      return;
+    }
+    onTouched(entry.machine);
+    const finished = await finishSucceeded(store, stored, outcome);
+    trace(`${stored.job.action}:recorded`);
+    this.#end(entry, finished);
+  }
+
+  async #call(entry: Entry): Promise<Outcome> {
+    const { agent, store } = this.#options;
+    const { job, generation, request } = entry.stored;
+    const target = await machineFind(system, store.db, entry.machine);
+    if (target === undefined) throw new CenoteError('not_found', 'the machine is gone');
+    if (!isAction(job.action)) throw new CenoteError('internal', `there is no action ${job.action}`);
+    const execution = { agent, stored: target, generation, request: request as never, createdAt: job.createdAt, repeat: entry.repeat, signal: this.#stopping.signal };
+    const answer = execute(job.action, execution);
+    entry.repeat = true;
+    // Recorded while the agent works: a crash in between only means that the job is called queued.
+    const marked = job.state === 'running' ? undefined : jobMarkRunning(system, store.db, job.id, this.#owner);
+    job.state = 'running';
+    const [outcome] = await Promise.allSettled([answer, marked]);
+    if (outcome.status === 'rejected') throw outcome.reason;
+    return outcome.value;
+  }
+
+  async #afterFailure(entry: Entry, error: CenoteError): Promise<void> {
+    const { store, logger, deadlineMs, onTouched, trace } = this.#options;
+    const { job } = entry.stored;
+    const late = Date.now() - Date.parse(job.createdAt) > deadlineMs;
+    if ((error.retryable || error.code === 'timeout') && !late) {
+      if (!entry.noted) await this.#note(entry, error);
+      this.#later(entry, Math.min(firstDelayMs * 2 ** Math.min(entry.attempts - 1, 10), longestDelayMs));
+      return;
+    }
+    logger.warn({ job: job.id, action: job.action, machine: job.machine, error: messageChain(error), ...error.context }, 'job failed');
+    const found = await this.#find(entry.machine);
+    onTouched(entry.machine);
+    const finished = await finishFailed(store, entry.stored, error, found);
+    trace(`${job.action}:recorded`);
+    this.#end(entry, finished);
+  }
+
+  async #find(machine: string): Promise<Found> {
+    try {
+      return await this.#options.agent.machineGet(machine, { signal: this.#stopping.signal });
+    } catch (error) {
+      return error instanceof CenoteError && error.code === 'not_found' ? null : undefined;
+    }
+  }
+
+  /** The machine and the job say what they wait for. */
+  async #note(entry: Entry, error: CenoteError): Promise<void> {
+    entry.noted = true;
+    const reason = `${entry.stored.job.action} waits: ${error.message}`;
+    await this.#options.store.transaction(async (db) => {
+      await jobNote(system, db, entry.stored.job.id, reason);
+      const target = await machineFind(system, db, entry.machine);
+      if (target === undefined) return;
+      target.machine.error = reason;
+      await machineSave(system, db, target);
+    });
+  }
+
+  /** Gives its place to others meanwhile; the agent coming back cuts the wait short. */
+  #later(entry: Entry, milliseconds: number): void {
+    const { signal } = this.#stopping;
+    void wakeOrTimeout(this.#options.reachable.next(), milliseconds, signal).then(() => {
+      if (!signal.aborted) this.#makeReady(entry);
+    });
+  }
+
+  #end(entry: Entry, finished: Finished): void {
+    const queue = this.#queues.get(entry.machine)!;
+    queue.shift();
+    if (queue.length === 0) this.#queues.delete(entry.machine);
+    else this.#makeReady(queue[0]!);
+    this.#unfinished.delete(finished.job.id);
+    this.#options.onFinished(finished);
+    for (const waiter of this.#waiters.get(finished.job.id) ?? []) waiter(finished);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopping.abort();
+    await Promise.allSettled([...this.#running.working, ...this.#running.waiting]);
+  }
+}

@@ -1,0 +1,129 @@
+/** Starts the control plane: puts its parts together in order, and takes them apart in the reverse. */
+import { chmod, rm } from 'node:fs/promises';
+import { connect } from 'node:net';
+import type { Logger } from '../base/logger.ts';
+import { CenoteError } from '../base/errors.ts';
+import { AgentClient } from '../client/agent.ts';
+import { Store } from '../store/store.ts';
+import { UserNames } from '../sys/peer.ts';
+import { Catalog } from './agent/catalog.ts';
+import { AgentLink } from './agent/link.ts';
+import { Touched } from './agent/touched.ts';
+import { EventFeed } from './app/event-feed.ts';
+import { AddressBook } from './app/subnet.ts';
+import type { Control } from './control.ts';
+import { Callers } from './http/caller.ts';
+import { serveExec } from './http/exec.ts';
+import { imageRoutes } from './http/image-routes.ts';
+import { machineRoutes } from './http/machine-routes.ts';
+import { otherRoutes } from './http/other-routes.ts';
+import { createServer } from './http/server.ts';
+import type { Route } from './http/server.ts';
+import { snapshotRoutes } from './http/snapshot-routes.ts';
+import { streamRoutes } from './http/stream-routes.ts';
+import { JobRunner } from './jobs/runner.ts';
+import { Wake } from './wake.ts';
+
+export interface ControlOptions {
+  root: string;
+  socketPath: string;
+  agentSocketPath: string;
+  storePath: string;
+  /** Members of these groups are administrators, as root is. */
+  adminGids: readonly number[];
+  logger: Logger;
+  version?: string;
+  /** How long an action waits for an agent that is away. */
+  agentDeadlineMs?: number;
+  /** Actions at once, on different machines. */
+  atOnce?: number;
+  /** Steps by name; tests end the process at one. */
+  trace?: (step: string) => void;
+}
+
+export interface RunningControl extends AsyncDisposable {
+  routes: readonly Route[];
+}
+
+const defaults = { agentDeadlineMs: 600_000, atOnce: 16, waitingAtOnce: 256 };
+
+export const startControl = async (options: ControlOptions): Promise<RunningControl> => {
+  const { logger, storePath, socketPath } = options;
+  const trace = options.trace ?? (() => undefined);
+  await using stack = new AsyncDisposableStack();
+  const stopping = new AbortController();
+  const store = stack.use(await Store.open(storePath));
+  const agent = stack.use(new AgentClient(options.agentSocketPath));
+  const catalog = new Catalog(agent);
+  const addresses = new AddressBook();
+  const touched = new Touched();
+  const reachable = new Wake();
+  const events = new EventFeed(store, logger, stopping.signal);
+  const jobs = stack.use(
+    new JobRunner({
+      store,
+      agent,
+      logger,
+      reachable,
+      trace,
+      deadlineMs: options.agentDeadlineMs ?? defaults.agentDeadlineMs,
+      atOnce: options.atOnce ?? defaults.atOnce,
+      waitingAtOnce: defaults.waitingAtOnce,
+      onTouched: (machine) => touched.touch(machine),
+      onFinished: ({ freed }) => {
+        if (freed !== null) addresses.freed(freed);
+        events.notify();
+      },
+    }),
+  );
+  const link = stack.use(
+    new AgentLink({ store, agent, catalog, touched, logger, reachable, onEvents: () => events.notify(), onSynced: () => addresses.forget() }),
+  );
+  const control: Control = {
+    store,
+    agent,
+    link,
+    catalog,
+    addresses,
+    jobs,
+    events,
+    logger,
+    trace,
+    storePath,
+    version: options.version ?? '0.1.0',
+    startedAt: new Date().toISOString(),
+  };
+  // Unfinished jobs are known before the store is compared with the host, and nobody is served before both.
+  await link.start();
+  await jobs.resume();
+
+  const routes: Route[] = [];
+  const callers = new Callers(options.adminGids, new UserNames());
+  const app = createServer(logger, callers, routes);
+  for (const add of [machineRoutes, streamRoutes, snapshotRoutes, imageRoutes, otherRoutes]) add(app, control);
+  await app.ready();
+  await refuseSecond(socketPath);
+  await app.listen({ path: socketPath });
+  stack.defer(async () => {
+    stopping.abort();
+    await app.close();
+    await rm(socketPath, { force: true });
+  });
+  stack.use(serveExec(app.server, control, callers));
+  // Anyone may connect, so that who may not is told so; who it is the kernel says.
+  await chmod(socketPath, 0o666);
+  logger.info({ socketPath, storePath }, 'control plane serves');
+  const running = stack.move();
+  return { routes, [Symbol.asyncDispose]: () => running.disposeAsync() };
+};
+
+/** A socket file that nobody listens on is what a killed process left. */
+const refuseSecond = async (socketPath: string): Promise<void> => {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const socket = connect(socketPath, () => resolve(true));
+  socket.on('error', () => resolve(false));
+  const served = await promise;
+  socket.destroy();
+  if (served) throw new CenoteError('in_use', `another control plane serves on ${socketPath}`);
+  await rm(socketPath, { force: true });
+};
