@@ -6,7 +6,7 @@ import { compileConfig } from './config.ts';
 import type { CliConfig } from './config.ts';
 import { Interrupted, interruptedExit } from './context.ts';
 import type { Context } from './context.ts';
-import { Output } from './output.ts';
+import { endWithReader, Output } from './output.ts';
 import { parseWords } from './parse.ts';
 import { closest } from './suggest.ts';
 
@@ -121,14 +121,6 @@ const interrupts = (): AbortSignal => {
   return controller.signal;
 };
 
-/** A reader that has seen enough (`cenote ls | head`) is no error. */
-const endWithReader = (stream: NodeJS.WriteStream): void => {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(0);
-    throw error;
-  });
-};
-
 const main = async (): Promise<number> => {
   let output = new Output(compileConfig([], {}).config);
   const signal = interrupts();
@@ -148,7 +140,6 @@ const main = async (): Promise<number> => {
   }
 };
 
-endWithReader(process.stdout);
-endWithReader(process.stderr);
+endWithReader();
 // Not process.exit: what is still to be written to a pipe is written first.
 process.exitCode = await main();

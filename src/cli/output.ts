@@ -148,3 +148,13 @@ class Spinner {
 
 /** A server's message on one line, without what could move a terminal's cursor. */
 const oneLine = (text: string): string => printable(text.replaceAll(/\s*\n\s*/g, '; '));
+
+/** A reader that has seen enough (`cenote ls | head`) is no error, and nothing more need be done for it. */
+export const endWithReader = (): void => {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EPIPE') process.exit(0);
+      throw error;
+    });
+  }
+};
