@@ -80,8 +80,10 @@ export class Links {
       this.#indexes.set(slot, indexOf(outcomes[3]!.messages[0]!));
       using inner = this.#openInside(netnsFd);
       const eth0 = { name: 'eth0' };
-      const insideOutcomes = await inner.send([message.setUp({ index: message.loopbackIndex }), message.setUpWithoutArp(eth0), message.withoutLinkLocal(eth0)]);
-      demand('set up eth0 inside', insideOutcomes.slice(0, 2));
+      // The loopback keeps its ::1; eth0 must have been told before it comes up, as that is when it would take an address.
+      const insideOutcomes = await inner.send([message.withoutLinkLocal(eth0), message.setUp({ index: message.loopbackIndex }), message.setUpWithoutArp(eth0)]);
+      demand('set up eth0 inside', insideOutcomes.slice(0, 1), 'EAFNOSUPPORT', 'EOPNOTSUPP');
+      demand('set up eth0 inside', insideOutcomes.slice(1));
     } catch (error) {
       await this.discard(slot);
       throw error;
