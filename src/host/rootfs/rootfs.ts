@@ -17,28 +17,28 @@ export interface RootRequest {
   /** Directory with `upper` and `work`. */
   volume: string;
   usr: string | null;
-  /** User namespace whose mapping the layers take; see Sandbox.idmapFd. */
-  idmapFd: number;
+  /** User namespace whose mapping the layers take; see Sandbox.idmapFd. Null: ids as on disk, read-only. */
+  idmapFd: number | null;
 }
 
 export const mountRoot = (request: RootRequest): void => {
   const { idmapFd, target } = request;
   using undo = new DisposableStack();
   const layer = (path: string, readOnly: boolean): string => {
-    const fd = cloneMount(path, { idmapFd, readOnly });
+    const fd = cloneMount(path, { idmapFd: idmapFd ?? undefined, readOnly });
     descriptors.defer(() => closeFd(fd));
     return `/proc/self/fd/${fd}`;
   };
   using descriptors = new DisposableStack();
   const lowers = request.lowers.map((path) => layer(path, true)).join(':');
-  const volume = layer(request.volume, false);
+  const volume = layer(request.volume, idmapFd === null);
   mkdirSync(target, { recursive: true, mode: 0o700 });
   undo.defer(() => unmountRoot(target));
   // index and metacopy would tie the upper layer to this very lower one; a platform update puts another beneath it.
-  const options = `lowerdir=${lowers},upperdir=${volume}/upper,workdir=${volume}/work,index=off,metacopy=off,redirect_dir=off,xino=off`;
-  mountFs('cenote', target, 'overlay', mountFlags.noDev, options);
+  const layers = idmapFd === null ? `lowerdir=${volume}/upper:${lowers}` : `lowerdir=${lowers},upperdir=${volume}/upper,workdir=${volume}/work`;
+  mountFs('cenote', target, 'overlay', mountFlags.noDev, `${layers},index=off,metacopy=off,redirect_dir=off,xino=off`);
   if (request.usr !== null) {
-    const usr = cloneMount(request.usr, { idmapFd, readOnly: true });
+    const usr = cloneMount(request.usr, { idmapFd: idmapFd ?? undefined, readOnly: true });
     descriptors.defer(() => closeFd(usr));
     attachMount(usr, join(target, 'usr'));
   }

@@ -3,7 +3,7 @@
  * directly, since starting a program costs 4-20 ms: `start` is a byte into the waiting process's FIFO, `delete` of an ended
  * machine is the removal of crun's state directory (its cgroups are ours to remove). Where the FIFO is not as expected, crun itself is asked.
  */
-import { closeSync, constants, openSync, writeSync, mkdirSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs';
+import { closeSync, constants, existsSync, openSync, writeSync, mkdirSync, readFileSync, rmSync, unlinkSync, watch, writeFileSync } from 'node:fs';
 import type { FSWatcher } from 'node:fs';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -84,8 +84,10 @@ class CrunRuntime implements Runtime {
 
   async start(machine: string): Promise<void> {
     try {
-      const fifo = openSync(join(this.#state(), machine, 'exec.fifo'), constants.O_WRONLY | constants.O_NONBLOCK);
+      const path = join(this.#state(), machine, 'exec.fifo');
+      const fifo = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
       try {
+        unlinkSync(path);
         writeSync(fifo, '0');
       } finally {
         closeSync(fifo);
@@ -140,6 +142,11 @@ class CrunRuntime implements Runtime {
       this.#exits.add(machine, process);
     }
     return running;
+  }
+
+  started(machine: string): boolean {
+    // The waiting process holds a FIFO of this name, which is removed when it is let go.
+    return !existsSync(join(this.#state(), machine, 'exec.fifo'));
   }
 
   async close(): Promise<void> {

@@ -57,5 +57,7 @@ export interface Runtime {
   onExit(listener: (exit: RuntimeExit) => void): void;
   /** Processes of each machine that still runs; from here on `onExit` hears of all ends, also of those before. */
   restore(machines: readonly string[]): Promise<Map<string, RuntimeProcess>>;
+  /** Whether a created machine was let go, that is: `start` has happened. */
+  started(machine: string): boolean;
   close(): Promise<void>;
 }

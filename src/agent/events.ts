@@ -1,0 +1,54 @@
+/** The agent's event log: numbered, kept in the journal, and told to whoever follows. */
+import type { Logger } from '../base/logger.ts';
+import { messageChain } from '../base/errors.ts';
+import type { Event } from '../model/event.ts';
+import type { Journal } from './journal.ts';
+
+export class Events {
+  readonly #journal: Journal;
+  readonly #logger: Logger;
+  readonly #listeners = new Set<(event: Event) => void>();
+  #sequence: number;
+
+  constructor(journal: Journal, logger: Logger) {
+    this.#journal = journal;
+    this.#logger = logger;
+    this.#sequence = journal.lastSequence();
+  }
+
+  emit(type: string, subject: string, message: string, detail: Record<string, unknown> = {}): void {
+    this.#sequence += 1;
+    const event: Event = { sequence: this.#sequence, at: new Date().toISOString(), type, subject, message, detail };
+    this.#logger.info({ event: type, subject, ...detail }, message);
+    this.#journal.appendEvent(event).catch((error: unknown) => this.#logger.error({ error: messageChain(error) }, 'an event could not be kept'));
+    for (const listener of this.#listeners) listener(event);
+  }
+
+  /** Events after a number, then those to come, until the signal. A reader that falls far behind is ended: it asks again from where it was. */
+  async *follow(after: number, signal: AbortSignal): AsyncGenerator<Event> {
+    const waiting: Event[] = [];
+    let wake: (() => void) | null = null;
+    let last = after;
+    const listener = (event: Event) => {
+      waiting.push(event);
+      wake?.();
+    };
+    const onAbort = () => wake?.();
+    this.#listeners.add(listener);
+    signal.addEventListener('abort', onAbort);
+    try {
+      for (const event of this.#journal.eventsAfter(after)) {
+        last = event.sequence;
+        yield event;
+      }
+      while (!signal.aborted && waiting.length < 10_000) {
+        const event = waiting.shift();
+        if (event === undefined) await new Promise<void>((resolve) => (wake = resolve));
+        else if (event.sequence > last) yield event;
+      }
+    } finally {
+      this.#listeners.delete(listener);
+      signal.removeEventListener('abort', onAbort);
+    }
+  }
+}

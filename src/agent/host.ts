@@ -1,0 +1,39 @@
+/** The host as the agent sees it: one narrow interface for each thing, real or fake. */
+import type { Logger } from '../base/logger.ts';
+import type { Semaphore } from '../base/semaphore.ts';
+import type { Archiver } from '../host/archive/archive.ts';
+import type { Cgroups } from '../host/cgroup/cgroup.ts';
+import type { Network } from '../host/network/network.ts';
+import type { Platforms } from '../host/platform/platform.ts';
+import type { Runtime } from '../host/runtime/runtime.ts';
+import type { Sandboxes } from '../host/sandbox/sandbox.ts';
+import type { Storage } from '../host/storage/storage.ts';
+import type { PublishedPort } from '../model/machine.ts';
+import type { Events } from './events.ts';
+import type { Journal } from './journal.ts';
+
+export interface PortRegister {
+  claim(machine: string, ports: readonly PublishedPort[]): Promise<void>;
+  release(machine: string): Promise<void>;
+}
+
+export interface Host {
+  archiver: Archiver;
+  cgroups: Cgroups;
+  network: Network;
+  platforms: Platforms;
+  runtime: Runtime;
+  sandboxes: Sandboxes;
+  storage: Storage;
+  ports: PortRegister;
+  journal: Journal;
+  events: Events;
+  logger: Logger;
+  /** Starts at once: past a few a core, more at the same time take longer in all (linux.md 4.10). */
+  startPlaces: Semaphore;
+  /** Emptied by a reboot: mount points and the files bound into machines. */
+  runDirectory: string;
+  /** Where lxcfs is mounted; null while it is not. */
+  lxcfs: () => string | null;
+  seccomp: object;
+}

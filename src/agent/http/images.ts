@@ -1,0 +1,73 @@
+/** Images and platforms of this host. */
+import { PassThrough, Readable } from 'node:stream';
+import { Value } from 'typebox/value';
+import { CenoteError, asCenoteError, invalid } from '../../base/errors.ts';
+import { ImageCreate, PlatformBuild } from '../../model/agent-api.ts';
+import type { Progress } from '../../model/agent-api.ts';
+import { withPlainRoot } from '../machine/files.ts';
+import type { AgentRoutes } from './server.ts';
+
+export const imageRoutes: AgentRoutes = (app, { host, machines }) => {
+  app.get('/v1/images', () => host.platforms.imageList());
+
+  app.post<{ Querystring: { request?: string }; Body: unknown }>('/v1/images', { bodyLimit: Number.MAX_SAFE_INTEGER }, async (request) => {
+    const wanted = parseRequest(request.query.request);
+    const closed = new AbortController();
+    request.raw.socket.once('close', () => closed.abort());
+    const create = (content: { tar: Readable } | { directory: string }) => host.platforms.imageCreate(wanted, content, closed.signal);
+    const { fromMachine } = wanted;
+    const image = await (fromMachine === undefined
+      ? create({ tar: request.body instanceof Readable ? request.body : emptyBody() })
+      : withPlainRoot(machines.get(fromMachine), (directory) => create({ directory })));
+    host.events.emit('image.created', image.id, `image ${image.name} was created`);
+    return image;
+  });
+
+  app.delete<{ Params: { id: string } }>('/v1/images/:id', async ({ params: { id } }, reply) => {
+    await host.platforms.imageDelete(id);
+    host.events.emit('image.deleted', id, `image ${id} was deleted`);
+    return reply.status(204).send();
+  });
+
+  app.get('/v1/platforms', () => host.platforms.platformList());
+
+  app.post<{ Body: PlatformBuild }>('/v1/platforms', { schema: { body: PlatformBuild } }, (request, reply) => {
+    const closed = new AbortController();
+    request.raw.socket.once('close', () => closed.abort());
+    const lines = new PassThrough();
+    const tell = (progress: Progress) => void lines.write(`${JSON.stringify(progress)}\n`);
+    host.platforms
+      .platformBuild(request.body, tell, closed.signal)
+      .then((platform) => {
+        host.events.emit('platform.built', platform.name, `platform ${platform.name}@${platform.version} was built`);
+        tell({ message: `built ${platform.name}@${platform.version}`, platform });
+      })
+      .catch((error: unknown) => {
+        const { code, message } = asCenoteError(error).toBody();
+        tell({ message, error: { code, message } });
+      })
+      .finally(() => lines.end());
+    return reply.type('application/x-ndjson').send(lines);
+  });
+
+  app.delete<{ Params: { name: string; version: string } }>('/v1/platforms/:name/:version', async ({ params }, reply) => {
+    await host.platforms.platformDelete(params);
+    return reply.status(204).send();
+  });
+};
+
+const parseRequest = (text: string | undefined): ImageCreate => {
+  let value: unknown;
+  try {
+    value = JSON.parse(text ?? '');
+  } catch (cause) {
+    throw new CenoteError('invalid_argument', 'request: must be JSON in the query', { cause, fields: [{ field: 'request', message: 'must be JSON' }] });
+  }
+  if (Value.Check(ImageCreate, value)) return value;
+  const [first] = Value.Errors(ImageCreate, value);
+  throw invalid(first?.instancePath.slice(1).replaceAll('/', '.') || 'request', first?.message ?? 'is not valid');
+};
+
+const emptyBody = (): never => {
+  throw invalid('body', 'must be a tar archive (content type application/x-tar), or name a machine in fromMachine');
+};

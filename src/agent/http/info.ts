@@ -1,0 +1,39 @@
+/** What the agent is, and what happens. */
+import { readFileSync } from 'node:fs';
+import { availableParallelism, hostname, release, totalmem } from 'node:os';
+import { Readable } from 'node:stream';
+import type { AgentInfo } from '../../model/agent-api.ts';
+import type { AgentRoutes } from './server.ts';
+
+const version = (JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string }).version;
+
+export const infoRoutes: AgentRoutes = (app, { host, machines, instance, startedAt }) => {
+  app.get('/v1/info', async (): Promise<AgentInfo> => {
+    const { usedMib } = await host.storage.capacity();
+    const { pool } = machines;
+    const all = [...machines.all()];
+    return {
+      version,
+      instance,
+      startedAt,
+      host: { name: hostname(), kernel: release(), cpus: availableParallelism(), memoryMib: Math.floor(totalmem() / 2 ** 20), cgroup: host.cgroups.layout },
+      pool: { ...pool, diskUsedMib: usedMib },
+      guaranteed: { ...machines.guaranteed },
+      storage: host.storage.features,
+      network: { subnet: host.network.subnet, gateway: host.network.gateway },
+      machines: { total: all.length, running: all.filter((machine) => machine.run !== null).length },
+    };
+  });
+
+  app.get<{ Querystring: { after?: string } }>('/v1/events', (request, reply) => {
+    const closed = new AbortController();
+    request.raw.socket.once('close', () => closed.abort());
+    const after = /^\d{1,15}$/.test(request.query.after ?? '') ? Number(request.query.after) : 0;
+    const lines = async function* () {
+      // An empty line at once tells the client that it is being followed.
+      yield '\n';
+      for await (const event of host.events.follow(after, closed.signal)) yield `${JSON.stringify(event)}\n`;
+    };
+    return reply.type('application/x-ndjson').send(Readable.from(lines()));
+  });
+};

@@ -1,0 +1,88 @@
+/** What is inside machines: use, processes, output, files, snapshots. */
+import { once } from 'node:events';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { Type } from 'typebox';
+import type { FastifyRequest } from 'fastify';
+import { invalid } from '../../base/errors.ts';
+import { Generation, SnapshotCreate } from '../../model/agent-api.ts';
+import type { MachineUsage } from '../../model/machine.ts';
+import { copyIn, copyOut } from '../machine/files.ts';
+import { machineProcesses } from '../machine/processes.ts';
+import { createSnapshot, deleteSnapshot, listSnapshots, rollbackSnapshot } from '../machine/snapshots.ts';
+import type { AgentRoutes } from './server.ts';
+
+const params = Type.Object({ id: Type.String({ format: 'uuid' }) });
+type ById = { Params: { id: string } };
+type ByName = { Params: { id: string; name: string } };
+type WithPath = ById & { Querystring: { path?: string } };
+
+const closing = (request: FastifyRequest): AbortSignal => {
+  const closed = new AbortController();
+  request.raw.socket.once('close', () => closed.abort());
+  return closed.signal;
+};
+
+const pathOf = (query: { path?: string }): string => {
+  const { path } = query;
+  if (path === undefined || !path.startsWith('/') || path.length > 4096 || path.includes('\0')) throw invalid('path', 'must be an absolute path inside the machine');
+  return path;
+};
+
+export const machineDataRoutes: AgentRoutes = (app, { host, machines }) => {
+  app.get<ById>('/v1/machines/:id/usage', { schema: { params } }, async ({ params: { id } }): Promise<MachineUsage> => {
+    const machine = machines.get(id);
+    const { run } = machine;
+    const none = { receivedBytes: 0, sentBytes: 0 };
+    const [usage, volume, traffic] = await Promise.all([host.cgroups.usage(id), host.storage.volumeUsage(id), run === null ? none : host.network.traffic(run.slot)]);
+    return { id, ...usage, diskMib: volume.usedMib, ...traffic };
+  });
+
+  app.get<ById>('/v1/machines/:id/processes', { schema: { params } }, async ({ params: { id } }) => machineProcesses(machines.get(id)));
+
+  app.get<ById & { Querystring: { follow?: string; tail?: string } }>('/v1/machines/:id/logs', { schema: { params } }, (request, reply) => {
+    const machine = machines.get(request.params.id);
+    const { follow, tail } = request.query;
+    if (tail !== undefined && !/^\d{1,9}$/.test(tail)) throw invalid('tail', 'must be a number of lines');
+    const signal = closing(request);
+    const lines = async function* () {
+      yield '\n';
+      for await (const line of host.runtime.logs(machine.id, { follow: follow === 'true', tail: tail === undefined ? null : Number(tail), signal })) yield `${JSON.stringify(line)}\n`;
+    };
+    return reply.type('application/x-ndjson').send(Readable.from(lines()));
+  });
+
+  app.get<WithPath>('/v1/machines/:id/files', { schema: { params } }, async (request, reply) => {
+    const path = pathOf(request.query);
+    await copyOut(
+      machines.get(request.params.id),
+      path,
+      async (archive) => {
+        reply.hijack();
+        reply.raw.writeHead(200, { 'content-type': 'application/x-tar' });
+        // A failure midway can only be told by breaking the stream off.
+        await pipeline(archive, reply.raw).catch(() => reply.raw.destroy());
+      },
+      closing(request),
+    );
+    return reply;
+  });
+
+  app.put<WithPath & { Body: Readable }>('/v1/machines/:id/files', { schema: { params }, bodyLimit: Number.MAX_SAFE_INTEGER }, async (request, reply) => {
+    const path = pathOf(request.query);
+    if (!(request.body instanceof Readable)) throw invalid('body', 'must be a tar archive (content type application/x-tar)');
+    await copyIn(machines.get(request.params.id), path, request.body, closing(request));
+    if (!request.body.readableEnded && !request.body.destroyed) await once(request.body.resume(), 'close');
+    return reply.status(204).send();
+  });
+
+  app.get<ById>('/v1/machines/:id/snapshots', { schema: { params } }, async ({ params: { id } }) => listSnapshots(machines.get(id)));
+  app.post<ById & { Body: SnapshotCreate }>('/v1/machines/:id/snapshots', { schema: { params, body: SnapshotCreate } }, ({ params: { id }, body }) => createSnapshot(machines.get(id), body.name));
+  app.delete<ByName>('/v1/machines/:id/snapshots/:name', { schema: { params } }, async ({ params: { id, name } }, reply) => {
+    await deleteSnapshot(machines.get(id), name);
+    return reply.status(204).send();
+  });
+  app.post<ByName & { Body: { generation: number } }>('/v1/machines/:id/snapshots/:name/rollback', { schema: { params, body: Generation } }, ({ params: { id, name }, body }) =>
+    rollbackSnapshot(machines.get(id), body.generation, name),
+  );
+};

@@ -1,0 +1,70 @@
+/** The agent's HTTP server on its unix socket. File mode and group keep others out: root, and the control plane's own group. */
+import { chmodSync, chownSync, rmSync } from 'node:fs';
+import { STATUS_CODES } from 'node:http';
+import { fastify } from 'fastify';
+import type { FastifyError, FastifyInstance } from 'fastify';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import { CenoteError, asCenoteError, errorCodes, messageChain } from '../../base/errors.ts';
+import type { ErrorBody } from '../../base/errors.ts';
+import type { Host } from '../host.ts';
+import type { Machines } from '../machines.ts';
+import { execRoute } from './exec.ts';
+import { imageRoutes } from './images.ts';
+import { infoRoutes } from './info.ts';
+import { machineRoutes } from './machines.ts';
+import { machineDataRoutes } from './machine-data.ts';
+
+export interface AgentServerOptions {
+  host: Host;
+  machines: Machines;
+  socketPath: string;
+  /** Group that may connect, beside root. */
+  socketGroup: number;
+  instance: string;
+  startedAt: string;
+}
+
+export type AgentRoutes = (app: FastifyInstance, options: AgentServerOptions) => void;
+
+const bodyLimit = 4 * 1024 * 1024;
+
+export const startServer = async (options: AgentServerOptions): Promise<AsyncDisposable & { socketPath: string }> => {
+  const app = fastify({
+    bodyLimit,
+    forceCloseConnections: true,
+    routerOptions: { maxParamLength: 256 },
+    ajv: { customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: false, allErrors: true } },
+  }).withTypeProvider<TypeBoxTypeProvider>();
+  app.setSerializerCompiler(() => JSON.stringify);
+  app.addContentTypeParser('application/x-tar', (_request, payload, done) => done(null, payload));
+  app.setErrorHandler((error: FastifyError, request, reply) => {
+    const known = fromFastify(error);
+    if (known.code === 'internal') options.host.logger.error({ url: request.url, error: messageChain(error), stack: error.stack }, 'request failed');
+    void reply.status(errorCodes[known.code].status).send(known.toBody());
+  });
+  app.setNotFoundHandler((request, reply) => {
+    const body: ErrorBody = { code: 'not_found', message: `there is no ${request.method} ${request.url.slice(0, 200)}` };
+    void reply.status(404).send(body);
+  });
+  for (const routes of [infoRoutes, machineRoutes, machineDataRoutes, imageRoutes]) routes(app as unknown as FastifyInstance, options);
+  app.server.on('upgrade', execRoute(options));
+  rmSync(options.socketPath, { force: true });
+  await app.listen({ path: options.socketPath });
+  chmodSync(options.socketPath, 0o660);
+  chownSync(options.socketPath, 0, options.socketGroup);
+  return { socketPath: options.socketPath, [Symbol.asyncDispose]: () => app.close() };
+};
+
+const fromFastify = (error: FastifyError): CenoteError => {
+  if (error instanceof CenoteError) return error;
+  if (error.validation !== undefined) {
+    const fields = error.validation.map((found) => ({
+      field: [error.validationContext ?? 'body', ...found.instancePath.split('/').slice(1), ...(found.keyword === 'additionalProperties' ? [String(found.params['additionalProperty'])] : [])].slice(1).join('.') || 'body',
+      message: found.message ?? 'is not valid',
+    }));
+    return new CenoteError('invalid_argument', `${fields[0]!.field}: ${fields[0]!.message}`, { fields });
+  }
+  const status = error.statusCode ?? 500;
+  if (status >= 400 && status < 500) return new CenoteError('invalid_argument', error.message || STATUS_CODES[status] || 'bad request');
+  return asCenoteError(error);
+};

@@ -1,0 +1,118 @@
+/**
+ * The agent's memory on disk: machine records, tombstones and the last events, in SQLite with every commit synced. Saves that come
+ * in the same turn of the event loop share one commit (group commit), so that a burst of starts costs one sync and not one each.
+ */
+import { DatabaseSync } from 'node:sqlite';
+import type { Event } from '../model/event.ts';
+import type { MachineRecord } from './machine/record.ts';
+
+const keptEvents = 10_000;
+const tombstoneDays = 30;
+
+/** Each entry brings the file from its index to the next version; never edited once released. */
+const migrations = [
+  `CREATE TABLE machine (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
+   CREATE TABLE tombstone (id TEXT PRIMARY KEY, generation INTEGER NOT NULL, at TEXT NOT NULL) STRICT;
+   CREATE TABLE event (sequence INTEGER PRIMARY KEY, event TEXT NOT NULL) STRICT;`,
+];
+
+type Write = () => void;
+
+export class Journal implements AsyncDisposable {
+  readonly #database: DatabaseSync;
+  readonly #statements;
+  #pending: { writes: Write[]; done: PromiseWithResolvers<void> } | null = null;
+
+  constructor(path: string) {
+    this.#database = new DatabaseSync(path);
+    this.#database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
+    this.#migrate();
+    const prepare = (sql: string) => this.#database.prepare(sql);
+    this.#statements = {
+      save: prepare('INSERT INTO machine (id, record) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET record = excluded.record'),
+      remove: prepare('DELETE FROM machine WHERE id = ?'),
+      bury: prepare('INSERT OR REPLACE INTO tombstone (id, generation, at) VALUES (?, ?, ?)'),
+      buried: prepare('SELECT generation FROM tombstone WHERE id = ?'),
+      event: prepare('INSERT INTO event (sequence, event) VALUES (?, ?)'),
+      forgetEvents: prepare('DELETE FROM event WHERE sequence <= ?'),
+      events: prepare('SELECT event FROM event WHERE sequence > ? ORDER BY sequence'),
+    };
+    this.#database.prepare('DELETE FROM tombstone WHERE at < ?').run(new Date(Date.now() - tombstoneDays * 86_400_000).toISOString());
+  }
+
+  loadMachines(): MachineRecord[] {
+    return this.#database.prepare('SELECT record FROM machine').all().map((row) => JSON.parse(row['record'] as string) as MachineRecord);
+  }
+
+  /** The generation at which a machine was deleted, if it was. */
+  tombstone(id: string): number | null {
+    const row = this.#statements.buried.get(id);
+    return row === undefined ? null : (row['generation'] as number);
+  }
+
+  eventsAfter(sequence: number): Event[] {
+    return this.#statements.events.all(sequence).map((row) => JSON.parse(row['event'] as string) as Event);
+  }
+
+  lastSequence(): number {
+    return Number(this.#database.prepare('SELECT max(sequence) AS last FROM event').get()?.['last'] ?? 0);
+  }
+
+  /** The record as it is at this moment; resolves when it is durable. */
+  saveMachine(record: MachineRecord): Promise<void> {
+    const text = JSON.stringify(record);
+    return this.#write(() => this.#statements.save.run(record.spec.id, text));
+  }
+
+  buryMachine(id: string, generation: number): Promise<void> {
+    return this.#write(() => {
+      this.#statements.remove.run(id);
+      this.#statements.bury.run(id, generation, new Date().toISOString());
+    });
+  }
+
+  appendEvent(event: Event): Promise<void> {
+    return this.#write(() => {
+      this.#statements.event.run(event.sequence, JSON.stringify(event));
+      // In steps, so that most appends delete nothing.
+      if (event.sequence % 1000 === 0) this.#statements.forgetEvents.run(event.sequence - keptEvents);
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#commit();
+    this.#database.close();
+  }
+
+  #write(write: Write): Promise<void> {
+    if (this.#pending === null) {
+      this.#pending = { writes: [], done: Promise.withResolvers() };
+      setImmediate(() => this.#commit());
+    }
+    this.#pending.writes.push(write);
+    return this.#pending.done.promise;
+  }
+
+  #commit(): void {
+    const batch = this.#pending;
+    if (batch === null) return;
+    this.#pending = null;
+    try {
+      this.#database.exec('BEGIN IMMEDIATE');
+      for (const write of batch.writes) write();
+      this.#database.exec('COMMIT');
+      batch.done.resolve();
+    } catch (error) {
+      if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
+      batch.done.promise.catch(() => {}); // saves nobody waits for must not end the process
+      batch.done.reject(error);
+    }
+  }
+
+  #migrate(): void {
+    const version = Number(this.#database.prepare('PRAGMA user_version').get()?.['user_version'] ?? 0);
+    for (const [index, sql] of migrations.entries()) {
+      if (index >= version) this.#database.exec(`BEGIN; ${sql} PRAGMA user_version = ${index + 1}; COMMIT;`);
+    }
+  }
+}

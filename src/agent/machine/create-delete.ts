@@ -1,0 +1,50 @@
+/** The first and the last of a machine's actions. */
+import { messageChain } from '../../base/errors.ts';
+import type { MachineCreate } from '../../model/agent-api.ts';
+import type { MachineStatus } from '../../model/machine.ts';
+import type { Machine } from './machine.ts';
+
+/** Volume, then the first start when it is to run. A machine that was made but did not start is there, `failed`, with the reason. */
+export const createMachine = (machine: Machine, request: MachineCreate): Promise<MachineStatus> =>
+  machine.request(request.generation, 'provisioning', async () => {
+    const { host, record } = machine;
+    if (record.phase === 'creating') {
+      await host.storage.volumeCreate(machine.id, {
+        quotaMib: record.spec.resources.diskMib,
+        from: record.origin === null ? undefined : { volume: record.origin.machine, snapshot: record.origin.name },
+      });
+      if (record.origin !== null) await host.storage.commit();
+      record.phase = 'ready';
+      if (request.desired === 'stopped') await machine.save(); // else the start saves it, with its sandbox
+      host.events.emit('machine.created', machine.id, `${record.spec.name} was created`, { image: record.spec.image.name });
+    }
+    if (record.desired === 'running') await machine.boot();
+  });
+
+/** From the first save on it will be finished, whatever happens: recovery takes it up again. */
+export const deleteMachine = async (machine: Machine, generation: number): Promise<void> => {
+  await machine.request(Math.max(generation, machine.record.generation + (machine.record.phase === 'deleting' ? 0 : 1)), 'deleting', async () => {
+    const { host, record } = machine;
+    record.phase = 'deleting';
+    record.desired = 'stopped';
+    await machine.save();
+    await finishDelete(machine);
+    host.events.emit('machine.deleted', machine.id, `${record.spec.name} was deleted`);
+  });
+};
+
+export const finishDelete = async (machine: Machine): Promise<void> => {
+  const { host } = machine;
+  await machine.destroyRun();
+  await host.storage.volumeDelete(machine.id);
+  await host.runtime.forget(machine.id);
+  await host.journal.buryMachine(machine.id, machine.record.generation);
+  machine.retire();
+};
+
+/** At start: what a crash left half deleted. */
+export const resumeDelete = (machine: Machine): Promise<void> =>
+  machine.turn(() => finishDelete(machine)).catch((error: unknown) => {
+    machine.host.logger.error({ machine: machine.id, error: messageChain(error) }, 'a deletion could not be finished');
+    throw error;
+  });

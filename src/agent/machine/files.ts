@@ -1,0 +1,61 @@
+/** Copying into and out of a machine's root, running or not. The archive code confines what is copied; here is only where. */
+import type { Readable } from 'node:stream';
+import { join } from 'node:path';
+import { mountRoot, unmountRoot } from '../../host/rootfs/rootfs.ts';
+import type { Confinement } from '../../host/archive/archive.ts';
+import type { Machine } from './machine.ts';
+
+const maxEntries = 2_000_000;
+
+export const copyIn = (machine: Machine, path: string, source: Readable, signal: AbortSignal): Promise<{ entries: number; bytes: number }> =>
+  machine.turn(() =>
+    withRoot(machine, async (root) => {
+      const { host, spec } = machine;
+      // The quota holds what the count does not.
+      const copied = await host.archiver.unpack(source, { ...root, path }, { maxEntries, maxBytes: spec.resources.diskMib * 2 ** 20 }, signal);
+      await host.storage.commit();
+      return copied;
+    }),
+  );
+
+/** `send` has the stream's whole life inside the machine's turn, so that its root stays. */
+export const copyOut = (machine: Machine, path: string, send: (archive: Readable) => Promise<void>, signal: AbortSignal): Promise<void> =>
+  machine.turn(() => withRoot(machine, async (root) => send(await machine.host.archiver.pack({ ...root, path }, signal))));
+
+/** For making an image: the root as host paths, its ids as on disk. */
+export const withPlainRoot = <T>(machine: Machine, use: (directory: string) => Promise<T>): Promise<T> => {
+  const { host, run } = machine;
+  return machine.turn(async () => {
+    // A running machine stands still, so that the copy is of one moment.
+    if (run !== null) {
+      await host.storage.commit();
+      await host.cgroups.freeze(machine.id);
+    }
+    const target = join(host.runDirectory, 'copies', machine.id);
+    try {
+      const parts = await host.platforms.rootParts(machine.spec.image, machine.spec.platform);
+      mountRoot({ target, lowers: parts.lowers, usr: null, volume: host.storage.volumePath(machine.id), idmapFd: null });
+      return await use(target);
+    } finally {
+      unmountRoot(target);
+      if (run !== null) await host.cgroups.thaw(machine.id);
+    }
+  });
+};
+
+const withRoot = async <T>(machine: Machine, use: (root: Omit<Confinement, 'path'>) => Promise<T>): Promise<T> => {
+  const { host, run } = machine;
+  if (run !== null) return use({ root: `/proc/${run.process.pid}/root`, userNamespace: `/proc/${run.process.pid}/ns/user` });
+  await using undo = new AsyncDisposableStack();
+  const sandbox = await host.sandboxes.take();
+  undo.defer(async () => {
+    await host.network.disconnect(sandbox.slot);
+    host.sandboxes.started(sandbox);
+    host.sandboxes.release(sandbox.slot);
+  });
+  const target = join(host.runDirectory, 'copies', machine.id);
+  const parts = await host.platforms.rootParts(machine.spec.image, machine.spec.platform);
+  mountRoot({ target, lowers: parts.lowers, usr: parts.usr, volume: host.storage.volumePath(machine.id), idmapFd: sandbox.idmapFd });
+  undo.defer(() => unmountRoot(target));
+  return use({ root: target, userNamespace: sandbox.userNamespace });
+};

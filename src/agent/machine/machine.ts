@@ -1,0 +1,308 @@
+/**
+ * One machine: the only owner of its record and of its run. All that happens to it goes through one queue, requests and ends of
+ * processes alike, so that no two steps ever overlap.
+ *
+ * A request carries a generation. A lower one than accepted is refused, an equal one gets the outcome of the first (it is taken again
+ * when a crash left none: every action is idempotent), a higher one is the next action.
+ */
+import { CenoteError, asCenoteError, messageChain } from '../../base/errors.ts';
+import { SerialQueue } from '../../base/serial-queue.ts';
+import type { RuntimeExit } from '../../host/runtime/runtime.ts';
+import type { MachineExit, MachineSpec, MachineState, MachineStatus } from '../../model/machine.ts';
+import type { Resources } from '../../model/resources.ts';
+import type { Host } from '../host.ts';
+import { exitOf, signalNumber } from './exit-reason.ts';
+import { healthPlan, watchHealth } from './health.ts';
+import type { HealthPlan, HealthState } from './health.ts';
+import { probeHealth } from './probe.ts';
+import type { MachineRecord } from './record.ts';
+import { restartDelayMs, settledMs } from './restart.ts';
+import { bringUp, takeDown } from './run.ts';
+import type { Run } from './run.ts';
+
+const queueLimit = 64;
+const killWaitMs = 10_000;
+
+interface Current extends Run {
+  exit: PromiseWithResolvers<RuntimeExit>;
+  startedMs: number;
+  exited: boolean;
+  health: HealthState;
+  stopHealth: AbortController;
+}
+
+export class Machine {
+  readonly host: Host;
+  readonly record: MachineRecord;
+  readonly #queue = new SerialQueue(queueLimit);
+  #run: Current | null = null;
+  #transition: MachineState | null = null;
+  #failures = 0;
+  #restartTimer: NodeJS.Timeout | null = null;
+  #gone = false;
+
+  constructor(host: Host, record: MachineRecord) {
+    this.host = host;
+    this.record = record;
+  }
+
+  get id(): string {
+    return this.record.spec.id;
+  }
+
+  get spec(): MachineSpec {
+    return this.record.spec;
+  }
+
+  get run(): Run | null {
+    return this.#run;
+  }
+
+  get health(): HealthState {
+    return this.#run?.health ?? 'none';
+  }
+
+  /** True when its process has ended, though nobody has dealt with it yet. */
+  get ending(): boolean {
+    return this.#run === null || this.#run.exited;
+  }
+
+  get state(): MachineState {
+    if (this.#transition !== null) return this.#transition;
+    if (this.#run !== null) return 'running';
+    if (this.record.phase !== 'ready') return this.record.phase === 'deleting' ? 'deleting' : 'provisioning';
+    if (this.#restartTimer !== null) return 'provisioning';
+    return this.record.desired === 'running' || this.record.error !== null ? 'failed' : 'stopped';
+  }
+
+  status(): MachineStatus {
+    const { spec, generation, desired, createdAt, startedAt, exit, error, restarts } = this.record;
+    const pid = this.#run?.process.pid ?? null;
+    return { id: this.id, spec, generation, desired, state: this.state, pid, createdAt, startedAt, exit, error, restarts, health: this.health };
+  }
+
+  /** Takes a request's turn; see the file's head for generations. */
+  request(generation: number, transition: MachineState | null, action: () => Promise<void>): Promise<MachineStatus> {
+    return this.#queue.run(async () => {
+      if (this.#gone) throw new CenoteError('not_found', `there is no machine ${this.id}`);
+      const { record } = this;
+      if (generation < record.generation) {
+        throw new CenoteError('stale_generation', `generation ${generation} is older than ${record.generation}, which was asked for already`);
+      }
+      if (generation === record.generation && record.outcome !== null) {
+        if (record.outcome.error !== null) throw CenoteError.fromBody(record.outcome.error);
+        return this.status();
+      }
+      record.generation = generation;
+      record.outcome = null;
+      this.#transition = transition;
+      try {
+        await action();
+        record.outcome = { error: null };
+      } catch (error) {
+        const known = asCenoteError(error);
+        this.host.logger.warn({ machine: this.id, generation, error: messageChain(error) }, 'action failed');
+        record.outcome = { error: known.toBody() };
+        throw known;
+      } finally {
+        this.#transition = null;
+        if (!this.#gone) await this.save();
+      }
+      return this.status();
+    });
+  }
+
+  /** A turn that changes nothing a generation counts: snapshots, copies, recovery. */
+  turn<T>(action: () => Promise<T>): Promise<T> {
+    return this.#queue.run(async () => {
+      if (this.#gone) throw new CenoteError('not_found', `there is no machine ${this.id}`);
+      return action();
+    });
+  }
+
+  save(): Promise<void> {
+    return this.host.journal.saveMachine(this.record);
+  }
+
+  /** Starts a run; nothing when it runs already. On failure the record says why. */
+  async boot(): Promise<void> {
+    this.#cancelRestart();
+    if (this.#run !== null) return;
+    const { host, record } = this;
+    const begun = performance.now();
+    try {
+      const run = await bringUp(host, record.spec, (slot) => {
+        record.slot = slot;
+        return this.save();
+      });
+      record.startedAt = new Date().toISOString();
+      record.error = null;
+      this.#follow(run);
+      host.events.emit('machine.started', this.id, `${this.spec.name} is running`, { milliseconds: Math.round((performance.now() - begun) * 10) / 10, pid: run.process.pid });
+    } catch (error) {
+      record.slot = null;
+      record.error = messageChain(error);
+      throw error;
+    }
+  }
+
+  /** A run that a former agent started, found alive. */
+  adopt(run: Run): void {
+    this.#follow(run);
+  }
+
+  /** Ends the run: the stop signal, the grace period, then the kill. Nothing when it does not run. */
+  async halt(graceSeconds: number): Promise<void> {
+    this.#cancelRestart();
+    const run = this.#run;
+    if (run === null) return this.#clean();
+    const { host } = this;
+    this.#transition ??= 'stopping';
+    await host.runtime.signal(this.id, signalNumber(this.spec.config.StopSignal || 'SIGTERM'));
+    let exit = await within(run.exit.promise, graceSeconds * 1000);
+    if (exit === null) {
+      await host.cgroups.kill(this.id);
+      exit = await within(run.exit.promise, killWaitMs);
+    }
+    await this.#endRun(run, exit);
+  }
+
+  /** At once, for deletion: no signal, no waiting for output. */
+  async destroyRun(): Promise<void> {
+    this.#cancelRestart();
+    this.#run?.stopHealth.abort();
+    this.#run = null;
+    await this.#clean();
+  }
+
+  async resize(resources: Resources): Promise<void> {
+    const { host, record } = this;
+    const former = record.spec.resources;
+    await using undo = new AsyncDisposableStack();
+    if (resources.diskMib !== former.diskMib) {
+      await host.storage.volumeResize(this.id, resources.diskMib);
+      undo.defer(() => host.storage.volumeResize(this.id, former.diskMib));
+    }
+    if (this.#run !== null) {
+      await host.cgroups.apply(this.id, resources);
+      undo.defer(() => host.cgroups.apply(this.id, former));
+    }
+    record.spec = { ...record.spec, resources };
+    undo.defer(() => {
+      record.spec = { ...record.spec, resources: former };
+    });
+    await this.save();
+    undo.move();
+    host.events.emit('machine.resized', this.id, `${this.spec.name} was resized`, { from: former, to: resources });
+  }
+
+  /** Called once when the machine is deleted: later turns find nothing. */
+  retire(): void {
+    this.#gone = true;
+    this.#cancelRestart();
+  }
+
+  /** From the runtime, at any time. */
+  ended(exit: RuntimeExit): void {
+    const run = this.#run;
+    if (run === null) return;
+    run.exited = true;
+    run.exit.resolve(exit);
+    this.#queue
+      .run(async () => {
+        if (this.#run !== run) return; // an action waited for this end and has dealt with it
+        const ended = await this.#endRun(run, exit);
+        this.#considerRestart(run, ended);
+        await this.save();
+      })
+      .catch((error: unknown) => this.host.logger.error({ machine: this.id, error: messageChain(error) }, 'the end of a machine could not be dealt with'));
+  }
+
+  #follow(run: Run): void {
+    const plan = healthPlan(this.spec.config);
+    const current: Current = { ...run, exit: Promise.withResolvers(), startedMs: performance.now(), exited: false, health: plan === null ? 'none' : 'starting', stopHealth: new AbortController() };
+    this.#run = current;
+    if (plan === null) return;
+    const report = (state: HealthState) => {
+      current.health = state;
+      this.host.events.emit('machine.health', this.id, `${this.spec.name} is ${state}`, { health: state });
+    };
+    const probe = (asked: HealthPlan) => probeHealth(this.host, this.id, current, asked);
+    void watchHealth(plan, probe, report, current.stopHealth.signal);
+  }
+
+  async #endRun(run: Current, exit: RuntimeExit | null): Promise<MachineExit> {
+    const { host, record } = this;
+    const usage = await host.cgroups.usage(this.id);
+    const ended = exitOf(this.spec, exit?.code ?? 137, exit?.at ?? new Date().toISOString(), usage.outOfMemoryKills, usage.memoryMib);
+    record.exit = ended;
+    run.stopHealth.abort();
+    this.#run = null;
+    await this.#clean();
+    host.events.emit('machine.exited', this.id, `${this.spec.name} ${ended.reason}`, { code: ended.code, signal: ended.signal, outOfMemory: ended.outOfMemory });
+    return ended;
+  }
+
+  async #clean(): Promise<void> {
+    await takeDown(this.host, this.id, this.record.slot);
+    this.record.slot = null;
+  }
+
+  #considerRestart(run: Current, exit: MachineExit): void {
+    const { record } = this;
+    if (performance.now() - run.startedMs > settledMs) this.#failures = 0;
+    this.#failures += 1;
+    const delay = record.desired === 'running' ? restartDelayMs(this.spec.restart, exit, this.#failures) : null;
+    if (delay === null) {
+      // Its work is done, or it is not to be tried again: at rest either way, and start brings it back.
+      record.desired = 'stopped';
+      record.error = exit.code === 0 ? null : exit.reason;
+      return;
+    }
+    this.scheduleRestart(delay);
+  }
+
+  scheduleRestart(delayMs: number): void {
+    this.#cancelRestart();
+    this.#restartTimer = setTimeout(() => {
+      this.#restartTimer = null;
+      this.turn(async () => {
+        if (this.record.desired !== 'running' || this.#run !== null) return;
+        this.record.restarts += 1;
+        this.host.events.emit('machine.restarting', this.id, `${this.spec.name} is started again (${this.record.restarts})`, { restarts: this.record.restarts });
+        try {
+          await this.boot();
+        } catch {
+          this.#failures += 1;
+          this.scheduleRestart(restartDelayMs({ policy: 'always', maxRetries: null }, failedStart, this.#failures) ?? 1000);
+        } finally {
+          await this.save();
+        }
+      }).catch((error: unknown) => this.host.logger.error({ machine: this.id, error: messageChain(error) }, 'a restart failed'));
+    }, delayMs);
+  }
+
+  forgetFailures(): void {
+    this.#failures = 0;
+    this.record.restarts = 0;
+  }
+
+  #cancelRestart(): void {
+    if (this.#restartTimer !== null) clearTimeout(this.#restartTimer);
+    this.#restartTimer = null;
+  }
+}
+
+const failedStart: MachineExit = { code: 1, signal: null, outOfMemory: false, at: '', reason: '' };
+
+const within = async <T>(promise: Promise<T>, ms: number): Promise<T | null> => {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<null>((resolve) => {
+    timer = setTimeout(resolve, ms, null);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+};

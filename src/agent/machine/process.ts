@@ -1,0 +1,100 @@
+/** What a machine's first process is: command, environment, directory and user, from the image's configuration and the machine's own wishes. */
+import { readFileSync, statSync } from 'node:fs';
+import { CenoteError, invalid } from '../../base/errors.ts';
+import type { MachineSpec } from '../../model/machine.ts';
+import { closeFd, isErrno, openFd, openFlags } from '../../sys/libc.ts';
+import { openInRoot } from '../../sys/openat2.ts';
+import type { ProcessUser } from '../../host/runtime/specification.ts';
+import type { ExecProcess } from '../../host/runtime/runtime.ts';
+
+const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+const largestAccountFile = 1024 * 1024;
+
+/** The OCI rule: Entrypoint followed by Cmd; the machine's own command replaces both. */
+export const commandOf = (spec: MachineSpec): string[] => {
+  const command = spec.command ?? [...(spec.config.Entrypoint ?? []), ...(spec.config.Cmd ?? [])];
+  if (command.length === 0) throw invalid('command', `image ${spec.image.name} has no command of its own; name one`, 'add it after --');
+  return command;
+};
+
+export const workingDirectoryOf = (spec: MachineSpec): string => {
+  const directory = spec.config.WorkingDir ?? '';
+  return directory === '' ? '/' : directory;
+};
+
+/** Later ones win: defaults, the image's, the machine's facts, the person's. */
+export const environmentOf = (spec: MachineSpec, home: string): string[] => {
+  const merged = new Map<string, string>([
+    ['PATH', defaultPath],
+    ['HOME', home],
+    ['HOSTNAME', spec.name],
+  ]);
+  for (const entry of spec.config.Env ?? []) {
+    const at = entry.indexOf('=');
+    merged.set(entry.slice(0, at), entry.slice(at + 1));
+  }
+  merged.set('CENOTE_CPU_GUARANTEE', String(spec.resources.cpuMillis / 1000));
+  merged.set('CENOTE_MEMORY_GUARANTEE_MIB', String(spec.resources.memoryMib));
+  for (const [name, value] of Object.entries(spec.env)) merged.set(name, value);
+  return [...merged].map(([name, value]) => `${name}=${value}`);
+};
+
+export const allowsNewPrivileges = (spec: MachineSpec): boolean => spec.config.Labels?.['cenote.no-new-privileges'] === 'false';
+
+/** The process that a machine with this root would start. `root` is a directory whose content is the machine's own, not to be trusted. */
+export const processOf = (spec: MachineSpec, root: string, user = spec.config.User ?? ''): ExecProcess => {
+  const resolved = resolveUser(root, user);
+  return { env: environmentOf(spec, resolved.home), cwd: workingDirectoryOf(spec), user: resolved.user, noNewPrivileges: !allowsNewPrivileges(spec) };
+};
+
+/** `user`, `uid`, `user:group`, `uid:gid` or nothing (root), as the OCI image configuration has it. */
+export const resolveUser = (root: string, text: string): { user: ProcessUser; home: string } => {
+  const [userPart = '', groupPart] = text === '' ? ['0'] : text.split(':');
+  const accounts = parseAccounts(readInRoot(root, '/etc/passwd'));
+  const account = accounts.find((line) => line[0] === userPart) ?? accounts.find((line) => line[2] === userPart);
+  const uid = account === undefined ? numeric(userPart, `user ${userPart}`) : Number(account[2]);
+  const groups = parseAccounts(readInRoot(root, '/etc/group'));
+  let gid = account === undefined ? 0 : Number(account[3]);
+  if (groupPart !== undefined) {
+    const group = groups.find((line) => line[0] === groupPart);
+    gid = group === undefined ? numeric(groupPart, `group ${groupPart}`) : Number(group[2]);
+  }
+  const name = account?.[0];
+  const additionalGids =
+    groupPart === undefined && name !== undefined && uid !== 0 ? groups.filter((line) => (line[3] ?? '').split(',').includes(name)).map((line) => Number(line[2])) : [];
+  const valid = (id: number) => Number.isInteger(id) && id >= 0 && id < 65_536;
+  if (![uid, gid, ...additionalGids].every(valid)) throw new CenoteError('failed', `user ${text}: ids in a machine are 0 to 65535`);
+  return { user: { uid, gid, additionalGids }, home: account?.[5] || '/' };
+};
+
+const numeric = (text: string, what: string): number => {
+  if (!/^\d{1,5}$/.test(text)) throw new CenoteError('failed', `there is no ${what} in the machine`);
+  return Number(text);
+};
+
+const parseAccounts = (text: string): string[][] => text.split('\n').map((line) => line.split(':'));
+
+/** A small file of the machine's, found without leaving its root; empty when there is none. */
+const readInRoot = (root: string, path: string): string => {
+  const rootFd = openFd(root, openFlags.path | openFlags.directory);
+  try {
+    const fd = openInRoot(rootFd, path);
+    try {
+      return readRegular(`/proc/self/fd/${fd}`);
+    } finally {
+      closeFd(fd);
+    }
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ENOTDIR')) return '';
+    throw error;
+  } finally {
+    closeFd(rootFd);
+  }
+};
+
+const readRegular = (path: string): string => {
+  const found = statSync(path);
+  // A FIFO or device here would block or never end.
+  if (!found.isFile() || found.size > largestAccountFile) return '';
+  return readFileSync(path, 'utf8');
+};

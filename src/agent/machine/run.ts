@@ -1,0 +1,136 @@
+/**
+ * One run of a machine: from a prepared sandbox to its first process, and back to nothing. Every step of the way up has its undo,
+ * taken in reverse when a later one fails; the way down takes the same undos, each harmless when there is nothing left to do,
+ * so that recovery after a crash is the same code.
+ */
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { CenoteError, messageChain } from '../../base/errors.ts';
+import { mountRoot, unmountRoot } from '../../host/rootfs/rootfs.ts';
+import type { ExecProcess, RuntimeProcess } from '../../host/runtime/runtime.ts';
+import { machineSpecification } from '../../host/runtime/specification.ts';
+import type { MachineSpec } from '../../model/machine.ts';
+import type { Host } from '../host.ts';
+import { commandOf, processOf } from './process.ts';
+
+export interface Run {
+  slot: number;
+  process: RuntimeProcess;
+  /** What `exec` inherits. */
+  defaults: ExecProcess;
+}
+
+const logLimitMib = 16;
+
+export const rootMount = (host: Host, id: string): string => join(host.runDirectory, 'roots', id);
+const filesOf = (host: Host, id: string): string => join(host.runDirectory, 'files', id);
+
+/** `onSlot` is awaited before the first process is let go: what it saves tells recovery that the run is meant to be. */
+export const bringUp = async (host: Host, spec: MachineSpec, onSlot: (slot: number) => Promise<void>): Promise<Run> => {
+  using _place = await host.startPlaces.acquire();
+  const { id } = spec;
+  let step = 'checking';
+  await using undo = new AsyncDisposableStack();
+  try {
+    const args = commandOf(spec);
+    step = 'taking a sandbox';
+    const sandbox = await host.sandboxes.take();
+    undo.defer(() => letGo(host, sandbox.slot));
+    undo.defer(() => host.sandboxes.started(sandbox));
+    step = 'claiming published ports';
+    if (spec.publish.length > 0) {
+      await host.ports.claim(id, spec.publish);
+      undo.defer(() => host.ports.release(id));
+    }
+    const saved = onSlot(sandbox.slot);
+    saved.catch(() => {}); // awaited below; a failure of another step must not leave it unheard
+    step = 'mounting the root file system';
+    const root = rootMount(host, id);
+    const parts = await host.platforms.rootParts(spec.image, spec.platform);
+    mountRoot({ target: root, lowers: parts.lowers, usr: parts.usr, volume: host.storage.volumePath(id), idmapFd: sandbox.idmapFd });
+    undo.defer(() => unmountRoot(root));
+    step = 'reading its user';
+    const defaults = processOf(spec, root);
+    step = 'creating the first process';
+    undo.defer(() => takeProcesses(host, id));
+    const created = host.runtime.create({
+      machine: id,
+      logLimitMib,
+      specification: machineSpecification({
+        hostname: spec.name,
+        root,
+        args,
+        ...defaults,
+        userNamespace: sandbox.userNamespace,
+        networkNamespace: sandbox.networkNamespace,
+        cgroupsPath: host.cgroups.path(id),
+        files: writeFiles(host, spec),
+        lxcfs: host.lxcfs(),
+        seccomp: host.seccomp,
+      }),
+    });
+    // The network is connected while the runtime works: neither needs the other.
+    const connected = host.network.connect({ slot: sandbox.slot, machine: id, address: spec.address, publish: spec.publish }, sandbox.networkNamespaceFd);
+    connected.catch(() => {});
+    const process = await created;
+    unmountRoot(root);
+    step = 'setting its limits';
+    await host.cgroups.apply(id, spec.resources);
+    await host.cgroups.adoptMonitor(process.monitorPid);
+    step = 'connecting its network';
+    await connected;
+    step = 'writing the journal';
+    await saved;
+    step = 'starting the first process';
+    await host.runtime.start(id);
+    undo.move();
+    host.sandboxes.started(sandbox);
+    return { slot: sandbox.slot, process, defaults };
+  } catch (error) {
+    throw startFailure(step, error);
+  }
+};
+
+/** Idempotent; afterwards no process, mount, group, link or port of the run is left. */
+export const takeDown = async (host: Host, id: string, slot: number | null): Promise<void> => {
+  await takeProcesses(host, id);
+  unmountRoot(rootMount(host, id));
+  await host.ports.release(id);
+  if (slot !== null) await letGo(host, slot);
+};
+
+const letGo = async (host: Host, slot: number) => {
+  await host.network.disconnect(slot);
+  host.sandboxes.release(slot);
+};
+
+const takeProcesses = async (host: Host, id: string) => {
+  await host.cgroups.kill(id);
+  await host.cgroups.remove(id);
+  await host.runtime.remove(id);
+  rmSync(filesOf(host, id), { recursive: true, force: true });
+};
+
+/** Files every start writes anew, bound read-only into the machine. */
+const writeFiles = (host: Host, spec: MachineSpec): Record<string, string> => {
+  const directory = filesOf(host, spec.id);
+  mkdirSync(directory, { recursive: true, mode: 0o755 });
+  const content = {
+    hostname: `${spec.name}\n`,
+    hosts: `127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n${spec.address} ${spec.name}\n`,
+    'resolv.conf': host.network.resolvConf(),
+  };
+  return Object.fromEntries(
+    Object.entries(content).map(([name, text]) => {
+      writeFileSync(join(directory, name), text, { mode: 0o644 });
+      return [`/etc/${name}`, join(directory, name)];
+    }),
+  );
+};
+
+const startFailure = (step: string, error: unknown): CenoteError => {
+  if (error instanceof CenoteError) {
+    return new CenoteError(error.code, step === 'checking' ? error.message : `${step}: ${error.message}`, { cause: error, fields: error.fields, advice: error.advice });
+  }
+  return new CenoteError('failed', `${step}: ${messageChain(error)}`, { cause: error });
+};

@@ -1,0 +1,56 @@
+/** Snapshots of a machine's volume: exact for one that is busy, because it stands still for the moment they take. */
+import { CenoteError } from '../../base/errors.ts';
+import type { MachineStatus, Snapshot } from '../../model/machine.ts';
+import type { Machine } from './machine.ts';
+
+const hidden = (name: string): boolean => name.startsWith('.');
+
+export const listSnapshots = async (machine: Machine): Promise<Snapshot[]> => {
+  const found = await machine.host.storage.snapshotList(machine.id);
+  return found.filter(({ name }) => !hidden(name)).map((snapshot) => ({ ...snapshot, freezeMs: machine.record.freezeMs[snapshot.name] ?? 0 }));
+};
+
+export const createSnapshot = (machine: Machine, name: string): Promise<Snapshot> =>
+  machine.turn(async () => {
+    const { host, record } = machine;
+    if (hidden(name)) throw new CenoteError('invalid_argument', 'a snapshot name must not start with a dot', { fields: [{ field: 'name', message: 'starts with a dot' }] });
+    const running = machine.run !== null;
+    // What can be written out before is not written while the machine stands still.
+    if (running) await host.storage.commit();
+    const begun = performance.now();
+    if (running) await host.cgroups.freeze(machine.id);
+    try {
+      await host.storage.snapshotCreate(machine.id, name);
+    } finally {
+      if (running) await host.cgroups.thaw(machine.id);
+    }
+    const freezeMs = running ? Math.round((performance.now() - begun) * 100) / 100 : 0;
+    await host.storage.commit();
+    record.freezeMs[name] = freezeMs;
+    await machine.save();
+    host.events.emit('snapshot.created', machine.id, `snapshot ${name} of ${machine.spec.name}`, { snapshot: name, freezeMs });
+    return { name, createdAt: new Date().toISOString(), sizeMib: 0, freezeMs };
+  });
+
+export const deleteSnapshot = (machine: Machine, name: string): Promise<void> =>
+  machine.turn(async () => {
+    const { host, record } = machine;
+    await host.storage.snapshotDelete(machine.id, name);
+    delete record.freezeMs[name];
+    await machine.save();
+    host.events.emit('snapshot.deleted', machine.id, `snapshot ${name} of ${machine.spec.name} was deleted`, { snapshot: name });
+  });
+
+/** The machine is stopped, its volume becomes the snapshot's, and it is started again if it ran. */
+export const rollbackSnapshot = (machine: Machine, generation: number, name: string): Promise<MachineStatus> =>
+  machine.request(generation, 'stopping', async () => {
+    const { host, record } = machine;
+    const known = await host.storage.snapshotList(machine.id);
+    if (!known.some((snapshot) => snapshot.name === name)) throw new CenoteError('not_found', `${machine.spec.name} has no snapshot ${name}`);
+    const wanted = record.desired;
+    await machine.halt(machine.spec.stopGraceSeconds);
+    await host.storage.snapshotRollback(machine.id, name);
+    await host.storage.commit();
+    host.events.emit('snapshot.rolled-back', machine.id, `${machine.spec.name} was rolled back to ${name}`, { snapshot: name });
+    if (wanted === 'running') await machine.boot();
+  });

@@ -1,0 +1,213 @@
+/** All machines of this host, and the requests that concern them: the agent's API, without HTTP. */
+import { CenoteError } from '../base/errors.ts';
+import type { MachineAction, MachineCreate, MachineResize, MachineUpdate } from '../model/agent-api.ts';
+import { platformKey } from '../model/agent-api.ts';
+import type { MachineStatus } from '../model/machine.ts';
+import type { Resources } from '../model/resources.ts';
+import type { Host } from './host.ts';
+import { createMachine, deleteMachine } from './machine/create-delete.ts';
+import { Machine } from './machine/machine.ts';
+import type { MachineRecord } from './machine/record.ts';
+import { commandOf } from './machine/process.ts';
+import { updateMachine } from './machine/update.ts';
+
+export interface Guarantees {
+  cpuMillis: number;
+  memoryMib: number;
+  diskMib: number;
+}
+
+export interface PoolSize extends Guarantees {}
+
+export class Machines {
+  readonly #host: Host;
+  readonly #pool: () => PoolSize;
+  readonly #byId = new Map<string, Machine>();
+  readonly #guaranteed: Guarantees = { cpuMillis: 0, memoryMib: 0, diskMib: 0 };
+  readonly #addresses = new Map<string, string>();
+
+  constructor(host: Host, pool: () => PoolSize) {
+    this.#host = host;
+    this.#pool = pool;
+  }
+
+  get guaranteed(): Readonly<Guarantees> {
+    return this.#guaranteed;
+  }
+
+  get pool(): PoolSize {
+    return this.#pool();
+  }
+
+  list(): MachineStatus[] {
+    return [...this.#byId.values()].map((machine) => machine.status());
+  }
+
+  all(): Iterable<Machine> {
+    return this.#byId.values();
+  }
+
+  get(id: string): Machine {
+    const machine = this.#byId.get(id);
+    if (machine === undefined) throw new CenoteError('not_found', `there is no machine ${id} on this host`);
+    return machine;
+  }
+
+  find(id: string): Machine | undefined {
+    return this.#byId.get(id);
+  }
+
+  /** From the journal, at start. */
+  add(record: MachineRecord): Machine {
+    const machine = new Machine(this.#host, record);
+    this.#byId.set(machine.id, machine);
+    this.#addresses.set(record.spec.address, machine.id);
+    this.#count(record.spec.resources, 1);
+    return machine;
+  }
+
+  async create(id: string, request: MachineCreate): Promise<MachineStatus> {
+    if (request.spec.id !== id) throw new CenoteError('invalid_argument', 'spec.id is not the id in the path', { fields: [{ field: 'spec.id', message: 'must equal the id in the path' }] });
+    const known = this.#byId.get(id);
+    if (known !== undefined) return createMachine(known, request);
+    const buried = this.#host.journal.tombstone(id);
+    if (buried !== null && request.generation <= buried) throw new CenoteError('stale_generation', `machine ${id} was deleted at generation ${buried}`);
+    this.#admit(request.spec.resources, null);
+    const holder = this.#addresses.get(request.spec.address);
+    if (holder !== undefined) throw new CenoteError('in_use', `address ${request.spec.address} belongs to machine ${holder}`, { fields: [{ field: 'spec.address', message: 'in use' }] });
+    if (request.desired === 'running') commandOf(request.spec);
+    await this.#host.platforms.rootParts(request.spec.image, request.spec.platform);
+    await this.#host.network.checkPublish(request.spec.publish);
+    // Another request may have come while that was checked.
+    const raced = this.#byId.get(id);
+    if (raced !== undefined) return createMachine(raced, request);
+    const machine = this.add({
+      spec: request.spec,
+      generation: 0,
+      outcome: null,
+      phase: 'creating',
+      desired: request.desired,
+      createdAt: new Date().toISOString(),
+      origin: request.fromSnapshot ?? null,
+      slot: null,
+      startedAt: null,
+      exit: null,
+      error: null,
+      restarts: 0,
+      freezeMs: {},
+    });
+    try {
+      return await createMachine(machine, request);
+    } catch (error) {
+      if (machine.record.phase === 'creating') {
+        // Nothing was acknowledged and nothing is left: as if it had not been asked for.
+        await deleteMachine(machine, machine.record.generation).catch(() => {});
+        this.#remove(machine);
+      }
+      throw error;
+    }
+  }
+
+  start(id: string, request: MachineAction): Promise<MachineStatus> {
+    const machine = this.get(id);
+    return machine.request(request.generation, 'provisioning', async () => {
+      machine.record.desired = 'running';
+      machine.forgetFailures();
+      await machine.boot();
+    });
+  }
+
+  stop(id: string, request: MachineAction): Promise<MachineStatus> {
+    const machine = this.get(id);
+    return machine.request(request.generation, 'stopping', async () => {
+      machine.record.desired = 'stopped';
+      await machine.save();
+      await machine.halt(request.graceSeconds ?? machine.spec.stopGraceSeconds);
+      machine.record.error = null;
+    });
+  }
+
+  restart(id: string, request: MachineAction): Promise<MachineStatus> {
+    const machine = this.get(id);
+    return machine.request(request.generation, 'stopping', async () => {
+      machine.record.desired = 'running';
+      machine.forgetFailures();
+      await machine.halt(request.graceSeconds ?? machine.spec.stopGraceSeconds);
+      await machine.boot();
+    });
+  }
+
+  resize(id: string, request: MachineResize): Promise<MachineStatus> {
+    const machine = this.get(id);
+    return machine.request(request.generation, null, async () => {
+      const former = machine.spec.resources;
+      this.#admit(request.resources, former);
+      await machine.resize(request.resources);
+      this.#count(former, -1);
+      this.#count(request.resources, 1);
+    });
+  }
+
+  async update(id: string, request: MachineUpdate): Promise<MachineStatus> {
+    const machine = this.get(id);
+    if (request.spec.id !== id || request.spec.address !== machine.spec.address) throw new CenoteError('invalid_argument', 'id and address of a machine cannot be changed');
+    if (JSON.stringify(request.spec.resources) !== JSON.stringify(machine.spec.resources)) throw new CenoteError('invalid_argument', 'resources are changed by resize, not by update');
+    return updateMachine(machine, request);
+  }
+
+  rename(id: string, generation: number, name: string): Promise<MachineStatus> {
+    const machine = this.get(id);
+    return machine.request(generation, null, async () => {
+      const former = machine.spec.name;
+      machine.record.spec = { ...machine.spec, name };
+      await machine.save();
+      this.#host.events.emit('machine.renamed', id, `${former} is now called ${name}`, { from: former, to: name });
+    });
+  }
+
+  async delete(id: string, generation: number): Promise<void> {
+    const machine = this.#byId.get(id);
+    if (machine === undefined) {
+      // An order that comes late, or again. The tombstone keeps an older create from bringing it back.
+      await this.#host.journal.buryMachine(id, generation);
+      return;
+    }
+    await deleteMachine(machine, generation);
+    this.#remove(machine);
+  }
+
+  /** Names of machines that use an image, a platform version or a tree: asked before one is deleted. */
+  usersOf(key: string): string[] {
+    return [...this.#byId.values()]
+      .filter(({ spec }) => spec.image.id === key || (spec.platform !== null && platformKey(spec.platform) === key))
+      .map(({ spec }) => spec.name);
+  }
+
+  #remove(machine: Machine): void {
+    if (this.#byId.get(machine.id) !== machine) return;
+    this.#byId.delete(machine.id);
+    this.#addresses.delete(machine.spec.address);
+    this.#count(machine.spec.resources, -1);
+  }
+
+  #count(resources: Resources, sign: 1 | -1): void {
+    this.#guaranteed.cpuMillis += sign * resources.cpuMillis;
+    this.#guaranteed.memoryMib += sign * resources.memoryMib;
+    this.#guaranteed.diskMib += sign * resources.diskMib;
+  }
+
+  /** Guarantees never exceed the pool. `former`: what the machine has now, when it is resized. */
+  #admit(wanted: Resources, former: Resources | null): void {
+    const pool = this.#pool();
+    const check = (what: string, field: keyof Guarantees, unit: string) => {
+      const left = pool[field] - this.#guaranteed[field] + (former?.[field] ?? 0);
+      if (wanted[field] <= left || (former !== null && wanted[field] <= former[field])) return;
+      throw new CenoteError('not_enough', `${what}: ${wanted[field]} ${unit} asked for, ${Math.max(0, left)} ${unit} of ${pool[field]} left to guarantee`, {
+        fields: [{ field: `resources.${field}`, message: `at most ${Math.max(0, left)}` }],
+      });
+    };
+    check('CPU', 'cpuMillis', 'thousandths of a core');
+    check('memory', 'memoryMib', 'MiB');
+    check('disk', 'diskMib', 'MiB');
+  }
+}

@@ -1,0 +1,78 @@
+/** Builds the agent: the order in which things come up is the order of this file, and they go down in reverse. */
+import { mkdirSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import type { Logger } from '../base/logger.ts';
+import { messageChain } from '../base/errors.ts';
+import { Semaphore } from '../base/semaphore.ts';
+import { openAllotment } from '../host/allotment/allotment.ts';
+import { createArchiver } from '../host/archive/archiver.ts';
+import { openCgroups } from '../host/cgroup/open.ts';
+import { openNetwork } from '../host/network/open.ts';
+import { openPlatforms } from '../host/platform/open-platforms.ts';
+import { openRuntime } from '../host/runtime/crun.ts';
+import { defaultProfilePath, loadSeccomp } from '../host/runtime/seccomp.ts';
+import { capabilities } from '../host/runtime/specification.ts';
+import { openSandboxes } from '../host/sandbox/pool.ts';
+import { openStorage } from '../host/storage/open.ts';
+import type { AgentConfig } from './config.ts';
+import { Events } from './events.ts';
+import type { Host } from './host.ts';
+import { Journal } from './journal.ts';
+import { Machines } from './machines.ts';
+import { portRegister } from './ports.ts';
+import { recover, startAll } from './recover.ts';
+import { startServer } from './http/server.ts';
+
+const readySandboxes = 24;
+const startsPerCore = 4;
+
+export const startAgent = async (config: AgentConfig, logger: Logger): Promise<AsyncDisposable> => {
+  const { instance, paths } = config;
+  const startedAt = new Date().toISOString();
+  const runDirectory = `/run/cenote-${instance.instance}`;
+  for (const directory of [paths.agent, paths.run, runDirectory]) mkdirSync(directory, { recursive: true, mode: 0o711 });
+  await using up = new AsyncDisposableStack();
+  const allotment = openAllotment();
+  const share = () => allotment.share(instance.instance);
+  const journal = up.use(new Journal(join(paths.agent, 'journal.db')));
+  const events = new Events(journal, logger);
+  const storage = up.adopt(await openStorage({ root: paths.root, driver: instance.storage.driver, sizeMib: instance.storage.poolSizeMib, device: instance.storage.device ?? undefined, logger }), (opened) => opened.close());
+  const { memoryMib, cpuMillis } = share();
+  const cgroups = openCgroups({ parent: `/cenote-${instance.instance}`, poolMib: memoryMib, poolCpuMillis: cpuMillis });
+  const network = up.adopt(await openNetwork({ instance: instance.instance, instanceNumber: instance.number, subnet: instance.subnet, logger }), (opened) => opened.close({ remove: false }));
+  const runtime = up.adopt(openRuntime({ runDirectory, logDirectory: join(paths.agent, 'logs'), logger }), (opened) => opened.close());
+  const sandboxes = up.adopt(openSandboxes({ uidBlocks: instance.uidBlocks, network, size: readySandboxes, logger }), (opened) => opened.close());
+  const archiver = createArchiver({ logger });
+  const inUse = (key: string) => machines.usersOf(key);
+  const platforms = await openPlatforms({ storage, archiver, nodePath: process.execPath, logger, inUse });
+  const host: Host = {
+    archiver,
+    cgroups,
+    network,
+    platforms,
+    runtime,
+    sandboxes,
+    storage,
+    ports: portRegister(allotment, instance.instance),
+    journal,
+    events,
+    logger,
+    startPlaces: new Semaphore(startsPerCore * availableParallelism()),
+    runDirectory,
+    lxcfs: () => (isMounted(paths.lxcfs) ? paths.lxcfs : null),
+    seccomp: loadSeccomp(defaultProfilePath, capabilities),
+  };
+  const { totalMib } = await storage.capacity();
+  const machines = new Machines(host, () => ({ ...share(), diskMib: totalMib }));
+  await platforms.ensureBuiltIn();
+  const recovered = await recover(host, machines);
+  const server = up.use(await startServer({ host, machines, socketPath: paths.agentSocket, socketGroup: instance.user.gid, instance: instance.instance, startedAt }));
+  logger.info({ adopted: recovered.adopted, starting: recovered.toStart.length, socket: server.socketPath }, 'agent is ready');
+  startAll(host, recovered.toStart).catch((error: unknown) => logger.error({ error: messageChain(error) }, 'not all machines came back'));
+  const held = up.move();
+  return { [Symbol.asyncDispose]: () => held.disposeAsync() };
+};
+
+/** Asked at each start: lxcfs may come and go while the agent stays. */
+const isMounted = (path: string): boolean => readFileSync('/proc/self/mounts', 'utf8').includes(` ${path} fuse.lxcfs `);
