@@ -104,7 +104,9 @@ const server = createServer((request, response) => {
   if (path !== '/') return answer(response, 404, 'text/plain', 'there is only / here, and /healthz\n');
   answered += 1;
   const seen = facts();
-  return request.headers.accept?.includes('application/json') ? answer(response, 200, 'application/json', `${JSON.stringify(seen)}\n`) : answer(response, 200, 'text/html', page(seen));
+  return request.headers.accept?.includes('application/json')
+    ? answer(response, 200, 'application/json', `${JSON.stringify(seen)}\n`)
+    : answer(response, 200, 'text/html', page(seen));
 });
 
 // The first process of a machine gets no default for signals: without this a stop would wait for its grace period.

@@ -2,7 +2,21 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, readlinkSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -44,7 +58,8 @@ const archive = (specs: readonly Spec[]): Buffer =>
     Buffer.alloc(2 * blockSize),
   ]);
 
-const unpack = (root: string, path: string, bytes: Buffer, namespace: string | null = userNamespace) => archiver.unpack(Readable.from([bytes]), { root, path, userNamespace: namespace }, limits, never);
+const unpack = (root: string, path: string, bytes: Buffer, namespace: string | null = userNamespace) =>
+  archiver.unpack(Readable.from([bytes]), { root, path, userNamespace: namespace }, limits, never);
 
 /** A directory as a machine's root is: owned by the machine's ids, in a directory closed to them. */
 const machineRoot = (): string => {
@@ -89,7 +104,15 @@ test('files, owners, modes, links, attributes and long names arrive as the machi
     gzipSync(
       archive([
         { name: './', flag: '5', mode: 0o777, uid: 1000 },
-        { name: 'bin/tool', body: 'tool', mode: 0o4755, attributes: new Map([['security.capability', capability], ['user.k', Buffer.from([0, 255, 10, 61])]]) },
+        {
+          name: 'bin/tool',
+          body: 'tool',
+          mode: 0o4755,
+          attributes: new Map([
+            ['security.capability', capability],
+            ['user.k', Buffer.from([0, 255, 10, 61])],
+          ]),
+        },
         { name: 'hard', flag: '1', link: 'bin/tool' },
         { name: 'soft', flag: '2', link: '/etc/shadow' },
         { name: long, body: 'long', uid: 33 },
@@ -126,7 +149,14 @@ test('links of the root lead only inside it', async () => {
   assert.ok(lstatSync(join(root, 'absolute')).isDirectory());
   await unpack(root, '/up', one);
   await unpack(root, '/bin', one);
-  await unpack(root, '/', archive([{ name: 'l', flag: '2', link: work }, { name: 'l/canary/through', body: 'x' }])).catch(() => {});
+  await unpack(
+    root,
+    '/',
+    archive([
+      { name: 'l', flag: '2', link: work },
+      { name: 'l/canary/through', body: 'x' },
+    ]),
+  ).catch(() => {});
   assert.ok(existsSync(join(root, 'written')));
   assert.ok(existsSync(join(root, 'usr/written')));
   assert.ok(lstatSync(join(root, 'bin')).isSymbolicLink());
@@ -136,11 +166,23 @@ test('links of the root lead only inside it', async () => {
 
 test('packing tells of a missing path before the first byte, renames a single file, and reads only what the machine may', async () => {
   const root = machineRoot();
-  await unpack(root, '/d', archive([{ name: 'f', body: 'content' }, { name: 'l', flag: '2', link: 'f' }, { name: '-C', body: 'odd' }]));
+  await unpack(
+    root,
+    '/d',
+    archive([
+      { name: 'f', body: 'content' },
+      { name: 'l', flag: '2', link: 'f' },
+      { name: '-C', body: 'odd' },
+    ]),
+  );
   await assert.rejects(archiver.pack({ root, path: '/none', userNamespace }, never), { code: 'not_found' });
   await assert.rejects(archiver.pack({ root, path: 'relative', userNamespace }, never), { code: 'invalid_argument' });
   assert.deepEqual(await names(await archiver.pack({ root, path: '/d', userNamespace }, never)), ['./', './-C', './f', './l']);
-  for (const [path, name, content] of [['/d/f', 'f', 'content'], ['/d/l', 'l', 'content'], ['/d/-C', '-C', 'odd']] as const) {
+  for (const [path, name, content] of [
+    ['/d/f', 'f', 'content'],
+    ['/d/l', 'l', 'content'],
+    ['/d/-C', '-C', 'odd'],
+  ] as const) {
     const reader = new TarReader(await archiver.pack({ root, path, userNamespace }, never));
     const entry = await reader.next();
     assert.equal(entry!.header.name.toString(), name);
@@ -156,7 +198,15 @@ test('packing tells of a missing path before the first byte, renames a single fi
 
 test('what goes out comes back the same', async () => {
   const [from, to] = [machineRoot(), machineRoot()];
-  await unpack(from, '/', archive([{ name: 'a/b', body: Buffer.alloc(1_000_000, 7) }, { name: `${'n'.repeat(150)}`, flag: '2', link: 't'.repeat(150) }, { name: 'h', flag: '1', link: 'a/b' }]));
+  await unpack(
+    from,
+    '/',
+    archive([
+      { name: 'a/b', body: Buffer.alloc(1_000_000, 7) },
+      { name: `${'n'.repeat(150)}`, flag: '2', link: 't'.repeat(150) },
+      { name: 'h', flag: '1', link: 'a/b' },
+    ]),
+  );
   await archiver.unpack(await archiver.pack({ root: from, path: '/', userNamespace }, never), { root: to, path: '/copy', userNamespace }, limits, never);
   assert.equal(readFileSync(join(to, 'copy/a/b')).length, 1_000_000);
   assert.equal(statSync(join(to, 'copy/h')).nlink, 2);
@@ -167,7 +217,10 @@ test('a full disk and a full file table say so', async () => {
   const small = mkdtempSync(join(work, 'small-'));
   await run('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', small]);
   try {
-    await assert.rejects(unpack(small, '/', archive([{ name: 'big', body: Buffer.alloc(8 * 1024 * 1024) }]), null), (error) => error instanceof CenoteError && error.code === 'not_enough' && /no space left/.test(error.message));
+    await assert.rejects(
+      unpack(small, '/', archive([{ name: 'big', body: Buffer.alloc(8 * 1024 * 1024) }]), null),
+      (error) => error instanceof CenoteError && error.code === 'not_enough' && /no space left/.test(error.message),
+    );
   } finally {
     await run('umount', [small]);
   }
@@ -194,9 +247,17 @@ test('a tree on disk is written without the host’s other powers', async () => 
 });
 
 test('random archives never write outside the root', async () => {
-  const names = fc.oneof(fc.constantFrom('a', 'b', 'a/b', 'l', 'l/x', '../canary/x', '/canary/x', 'a/../../canary/x', './a', '..', '.', '', 'up/canary/x'), fc.string({ unit: fc.constantFrom('a', '/', '.', '\0', '\n'), maxLength: 8 }));
+  const names = fc.oneof(
+    fc.constantFrom('a', 'b', 'a/b', 'l', 'l/x', '../canary/x', '/canary/x', 'a/../../canary/x', './a', '..', '.', '', 'up/canary/x'),
+    fc.string({ unit: fc.constantFrom('a', '/', '.', '\0', '\n'), maxLength: 8 }),
+  );
   const links = fc.oneof(fc.constantFrom('..', '../canary', '/', '/canary', 'a', '../../canary', 'l', '.'), fc.string({ maxLength: 6 }));
-  const spec = fc.record({ name: names, flag: fc.constantFrom('0', '1', '2', '5', '2', '0', '3', '6', 'L', 'K', 'x', 'S'), link: links, body: fc.constantFrom('', 'body', '../canary/x\0') });
+  const spec = fc.record({
+    name: names,
+    flag: fc.constantFrom('0', '1', '2', '5', '2', '0', '3', '6', 'L', 'K', 'x', 'S'),
+    link: links,
+    body: fc.constantFrom('', 'body', '../canary/x\0'),
+  });
   await fc.assert(
     fc.asyncProperty(fc.array(spec, { minLength: 1, maxLength: 8 }), fc.constantFrom('/', '/a', '/l/x'), fc.boolean(), async (specs, path, inMachine) => {
       const outer = mkdtempSync(join(work, 'fuzz-'));
@@ -204,10 +265,15 @@ test('random archives never write outside the root', async () => {
       for (const directory of [root, canary]) mkdirSync(directory);
       for (const directory of [outer, root, canary]) chownSync(directory, firstId, firstId); // the worst case: the ids alone would let it out
       const before = [statSync(outer), statSync(canary)].map(({ mtimeMs, mode, uid }) => ({ mtimeMs, mode, uid }));
-      await unpack(root, path, archive(specs), inMachine ? userNamespace : null).catch((error: unknown) => assert.ok(error instanceof CenoteError, String(error)));
+      await unpack(root, path, archive(specs), inMachine ? userNamespace : null).catch((error: unknown) =>
+        assert.ok(error instanceof CenoteError, String(error)),
+      );
       assert.deepEqual(readdirSync(canary), []);
       assert.deepEqual(readdirSync(outer).toSorted(), ['canary', 'root']);
-      assert.deepEqual([statSync(outer), statSync(canary)].map(({ mtimeMs, mode, uid }) => ({ mtimeMs, mode, uid })), before);
+      assert.deepEqual(
+        [statSync(outer), statSync(canary)].map(({ mtimeMs, mode, uid }) => ({ mtimeMs, mode, uid })),
+        before,
+      );
       rmSync(outer, { recursive: true });
     }),
     { numRuns: 150 },

@@ -35,4 +35,6 @@ export const createArchiver = ({ logger }: ArchiverOptions): RuledArchiver => ({
 });
 
 const rootGone = (error: unknown, where: Confinement): unknown =>
-  isErrno(error, 'ENOENT', 'ENOTDIR', 'ESRCH') ? new CenoteError('wrong_state', 'the file system is not there: the machine has stopped', { cause: error, context: { root: where.root } }) : error;
+  isErrno(error, 'ENOENT', 'ENOTDIR', 'ESRCH')
+    ? new CenoteError('wrong_state', 'the file system is not there: the machine has stopped', { cause: error, context: { root: where.root } })
+    : error;

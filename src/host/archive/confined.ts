@@ -17,7 +17,12 @@ const prefixFor = (userNamespace: string | null): [string, ...string[]] => {
   return ['setpriv', `--bounding-set=-all,${kept}`, '--inh-caps=-all', '--no-new-privs', '--'];
 };
 
-export const startConfined = (userNamespace: string | null, fd: number, args: readonly string[], stdio: [stdin: 'ignore' | 'pipe', stdout: 'ignore' | 'pipe']): ChildProcess => {
+export const startConfined = (
+  userNamespace: string | null,
+  fd: number,
+  args: readonly string[],
+  stdio: [stdin: 'ignore' | 'pipe', stdout: 'ignore' | 'pipe'],
+): ChildProcess => {
   const [program, ...prefix] = prefixFor(userNamespace);
   const everything: StdioOptions = [...stdio, 'pipe', fd];
   // The plain C locale: nothing of a character set is then looked up, least of all after the change of root.

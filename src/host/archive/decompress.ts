@@ -1,5 +1,5 @@
 /** A tar stream from what was sent: plain, gzip or zstd, told apart by the first bytes. */
-import { PassThrough, Readable, pipeline } from 'node:stream';
+import { Readable, pipeline } from 'node:stream';
 import type { Transform } from 'node:stream';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { damaged } from './tar-format.ts';
@@ -13,7 +13,11 @@ const decompressor = (head: Buffer): Transform | null => {
   if (head.length === 0) throw damaged('is empty');
   if (starts(head, 0x1f, 0x8b)) return createGunzip({ chunkSize });
   if (starts(head, 0x28, 0xb5, 0x2f, 0xfd)) return createZstdDecompress({ chunkSize });
-  for (const [name, ...magic] of [['xz', 0xfd, 0x37, 0x7a, 0x58], ['bzip2', 0x42, 0x5a, 0x68], ['zip', 0x50, 0x4b, 0x03, 0x04]] as const) {
+  for (const [name, ...magic] of [
+    ['xz', 0xfd, 0x37, 0x7a, 0x58],
+    ['bzip2', 0x42, 0x5a, 0x68],
+    ['zip', 0x50, 0x4b, 0x03, 0x04],
+  ] as const) {
     if (starts(head, ...magic)) throw damaged(`is compressed with ${name}; accepted are plain tar, gzip and zstd`);
   }
   return null;
@@ -24,7 +28,9 @@ const decompressor = (head: Buffer): Transform | null => {
  * archive is refused half way, the request it came with must still be able to carry the answer.
  */
 export async function* decompressed(source: Readable): AsyncGenerator<Buffer, void> {
-  const input = (source instanceof Readable ? source.iterator({ destroyOnReturn: false }) : (source as AsyncIterable<Buffer>)[Symbol.asyncIterator]()) as AsyncIterator<Buffer | string>;
+  const input = (
+    source instanceof Readable ? source.iterator({ destroyOnReturn: false }) : (source as AsyncIterable<Buffer>)[Symbol.asyncIterator]()
+  ) as AsyncIterator<Buffer | string>;
   try {
     let head: Buffer = Buffer.alloc(0);
     while (head.length < longestMagic) {
@@ -34,32 +40,24 @@ export async function* decompressed(source: Readable): AsyncGenerator<Buffer, vo
     }
     const through = decompressor(head);
     if (through === null) {
-      yield head;
-      for (let next = await input.next(); next.done !== true; next = await input.next()) yield asBuffer(next.value);
+      yield* rest(head, input);
       return;
     }
-    yield* flowing(head, input, through);
+    // Errors, of the source and of the data, come out of the iteration.
+    pipeline(Readable.from(rest(head, input), { objectMode: false, highWaterMark: chunkSize }), through, () => {});
+    try {
+      for await (const chunk of through) yield chunk as Buffer;
+    } finally {
+      through.destroy();
+    }
   } finally {
     await input.return?.();
   }
 }
 
-async function* flowing(head: Buffer, input: AsyncIterator<Buffer | string>, through: Transform): AsyncGenerator<Buffer, void> {
-  const feed = new PassThrough({ highWaterMark: chunkSize });
-  pipeline(feed, through, () => {}); // the error comes out of the iteration below
-  const feeding = (async () => {
-    const write = (chunk: Buffer) => feed.write(chunk) || new Promise((resolve) => feed.once('drain', resolve).once('close', resolve));
-    await write(head);
-    for (let next = await input.next(); next.done !== true && !feed.destroyed; next = await input.next()) await write(asBuffer(next.value));
-    feed.end();
-  })().catch((error: Error) => void feed.destroy(error));
-  try {
-    for await (const chunk of through) yield chunk as Buffer;
-    await feeding;
-  } finally {
-    feed.destroy();
-    through.destroy();
-  }
+async function* rest(head: Buffer, input: AsyncIterator<Buffer | string>): AsyncGenerator<Buffer, void> {
+  yield head;
+  for (let next = await input.next(); next.done !== true; next = await input.next()) yield asBuffer(next.value);
 }
 
 const asBuffer = (chunk: Buffer | string): Buffer => (typeof chunk === 'string' ? Buffer.from(chunk) : chunk);

@@ -6,12 +6,30 @@ import { EntryChecker, normalName } from './entry-check.ts';
 import type { RawHeader } from './tar-format.ts';
 
 const limits = { maxEntries: 10, maxBytes: 1000 };
-const raw = (name: string, flag = '0', more: Partial<RawHeader> = {}): RawHeader => ({ name: Buffer.from(name), link: Buffer.alloc(0), flag, mode: 0o644, uid: 0, gid: 0, size: 0, mtime: 0, ...more });
+const raw = (name: string, flag = '0', more: Partial<RawHeader> = {}): RawHeader => ({
+  name: Buffer.from(name),
+  link: Buffer.alloc(0),
+  flag,
+  mode: 0o644,
+  uid: 0,
+  gid: 0,
+  size: 0,
+  mtime: 0,
+  ...more,
+});
 const check = (header: RawHeader, records = new Map<string, Buffer>(), checker = new EntryChecker(limits)) => checker.check({ header, records });
-const refused = (run: () => unknown, pattern: RegExp) => assert.throws(run, (error) => error instanceof CenoteError && pattern.test(error.message) && !error.message.includes('\n'));
+const refused = (run: () => unknown, pattern: RegExp) =>
+  assert.throws(run, (error) => error instanceof CenoteError && pattern.test(error.message) && !error.message.includes('\n'));
 
 test('names come out in one normal form', () => {
-  for (const [from, to] of [['a', 'a'], ['./a//b/', 'a/b'], ['./', ''], ['a/./b', 'a/b'], ['.wh.x', '.wh.x'], ['..a/b..', '..a/b..']] as const) {
+  for (const [from, to] of [
+    ['a', 'a'],
+    ['./a//b/', 'a/b'],
+    ['./', ''],
+    ['a/./b', 'a/b'],
+    ['.wh.x', '.wh.x'],
+    ['..a/b..', '..a/b..'],
+  ] as const) {
     assert.equal(normalName(Buffer.from(from)).toString(), to);
   }
 });
@@ -26,7 +44,13 @@ test('names that could lead out are refused with the name', () => {
 });
 
 test('only files, directories and links are accepted', () => {
-  for (const [flag, what] of [['3', /character device/], ['4', /block device/], ['6', /named pipe/], ['S', /sparse/], ['Z', /unknown type "Z"/]] as const) {
+  for (const [flag, what] of [
+    ['3', /character device/],
+    ['4', /block device/],
+    ['6', /named pipe/],
+    ['S', /sparse/],
+    ['Z', /unknown type "Z"/],
+  ] as const) {
     refused(() => check(raw('x', flag)), what);
   }
   assert.equal(check(raw('x', '7'))!.header.flag, '0');
@@ -55,7 +79,10 @@ test('limits count what is unpacked', () => {
 
 test('ids beyond a machine, odd attributes, lists and holes are refused', () => {
   refused(() => check(raw('x', '0', { uid: 65_536 })), /uid 65536/);
-  const record = (key: string, value = 'v') => () => check(raw('x'), new Map([[key, Buffer.from(value)]]));
+  const record =
+    (key: string, value = 'v') =>
+    () =>
+      check(raw('x'), new Map([[key, Buffer.from(value)]]));
   refused(record('SCHILY.xattr.trusted.overlay.opaque'), /trusted\.overlay\.opaque/);
   refused(record('LIBARCHIVE.xattr.security.selinux'), /security\.selinux/);
   refused(record('SCHILY.acl.access'), /access control list/);
@@ -66,16 +93,21 @@ test('ids beyond a machine, odd attributes, lists and holes are refused', () => 
 
 test('whatever passes is plain and relative', () => {
   fc.assert(
-    fc.property(fc.string({ unit: fc.constantFrom('a', '.', '/', '\0', 'é', '\n'), maxLength: 12 }), fc.constantFrom(...'012345679SLKxgZ'), fc.string({ maxLength: 8 }), (name, flag, link) => {
-      try {
-        const passed = check(raw(name, flag, { link: Buffer.from(link) }));
-        if (passed === null) return;
-        const parts = passed.header.name.toString('latin1').split('/');
-        assert.ok(parts.every((part) => part !== '' && part !== '.' && part !== '..'));
-        assert.ok('0125'.includes(passed.header.flag));
-      } catch (error) {
-        assert.ok(error instanceof CenoteError);
-      }
-    }),
+    fc.property(
+      fc.string({ unit: fc.constantFrom('a', '.', '/', '\0', 'é', '\n'), maxLength: 12 }),
+      fc.constantFrom(...'012345679SLKxgZ'),
+      fc.string({ maxLength: 8 }),
+      (name, flag, link) => {
+        try {
+          const passed = check(raw(name, flag, { link: Buffer.from(link) }));
+          if (passed === null) return;
+          const parts = passed.header.name.toString('latin1').split('/');
+          assert.ok(parts.every((part) => part !== '' && part !== '.' && part !== '..'));
+          assert.ok('0125'.includes(passed.header.flag));
+        } catch (error) {
+          assert.ok(error instanceof CenoteError);
+        }
+      },
+    ),
   );
 });

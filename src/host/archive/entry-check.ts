@@ -18,7 +18,16 @@ export type NameRule = (name: string, flag: string) => void;
 
 const largestId = 65_535;
 const largestTime = 0o77777777777;
-const typeNames: Record<string, string> = { '3': 'a character device', '4': 'a block device', '6': 'a named pipe', S: 'a sparse file', M: 'a part of a multi-volume archive', V: 'a volume label', D: 'an incremental dump', X: 'an old pax header' };
+const typeNames: Record<string, string> = {
+  '3': 'a character device',
+  '4': 'a block device',
+  '6': 'a named pipe',
+  S: 'a sparse file',
+  M: 'a part of a multi-volume archive',
+  V: 'a volume label',
+  D: 'an incremental dump',
+  X: 'an old pax header',
+};
 
 /** For messages: a name from outside, short and without control characters. */
 export const shown = (name: Buffer | string): string => JSON.stringify(name.toString('utf8').slice(0, 120));
@@ -74,7 +83,16 @@ export class EntryChecker {
     const extendedAttributes = flag === '0' || flag === '5' ? attributesOf(raw, records) : new Map<string, Buffer>();
     checkRecords(raw, records);
     return {
-      header: { name, link, flag, mode: raw.mode & 0o7777, uid: raw.uid, gid: raw.gid, size: flag === '0' ? raw.size : 0, mtime: Math.min(raw.mtime, largestTime) },
+      header: {
+        name,
+        link,
+        flag,
+        mode: raw.mode & 0o7777,
+        uid: raw.uid,
+        gid: raw.gid,
+        size: flag === '0' ? raw.size : 0,
+        mtime: Math.min(raw.mtime, largestTime),
+      },
       extendedAttributes,
     };
   }
@@ -82,8 +100,13 @@ export class EntryChecker {
   #count(raw: RawHeader): void {
     this.entries += 1;
     this.bytes += raw.size;
-    if (this.entries > this.#limits.maxEntries) throw new CenoteError('not_enough', `archive: has more than ${this.#limits.maxEntries} entries, the most that is accepted`);
-    if (this.bytes > this.#limits.maxBytes) throw new CenoteError('not_enough', `archive: holds more than ${this.#limits.maxBytes} bytes unpacked, the most that is accepted here (at entry ${shown(raw.name)})`);
+    if (this.entries > this.#limits.maxEntries)
+      throw new CenoteError('not_enough', `archive: has more than ${this.#limits.maxEntries} entries, the most that is accepted`);
+    if (this.bytes > this.#limits.maxBytes)
+      throw new CenoteError(
+        'not_enough',
+        `archive: holds more than ${this.#limits.maxBytes} bytes unpacked, the most that is accepted here (at entry ${shown(raw.name)})`,
+      );
   }
 
   #hardLink(raw: RawHeader): Buffer {
@@ -108,7 +131,7 @@ const attributesOf = (raw: RawHeader, records: ReadonlyMap<string, Buffer>): Map
     const [, dialect, encoded] = /^(SCHILY|LIBARCHIVE)\.xattr\.(.*)$/s.exec(key) ?? [];
     if (dialect === undefined || encoded === undefined) continue;
     const name = dialect === 'SCHILY' ? encoded : decoded(raw, encoded);
-    // eslint-disable-next-line no-control-regex -- a name with a control character is what this refuses
+    // oxlint-disable-next-line no-control-regex -- a name with a control character is what this refuses
     if (((!name.startsWith('user.') || name.startsWith('user.overlay.')) && name !== 'security.capability') || /[\0-\x1f=]/.test(name) || name.length > 255) {
       throw refuse(raw.name, `has the extended attribute ${shown(name)}; accepted are user.* and security.capability`);
     }

@@ -62,7 +62,16 @@ function* entryOf(path: string, name: string): Generator<Buffer> {
   const flag = stat.isDirectory() ? '5' : stat.isSymbolicLink() ? '2' : '0';
   const body = flag === '0' ? readFileSync(path) : Buffer.alloc(0);
   const link = flag === '2' ? readlinkSync(path) : '';
-  const header = { name: Buffer.from(name), link: Buffer.from(link), flag, mode: stat.mode & 0o7777, uid: 0, gid: 0, size: body.length, mtime: Math.trunc(stat.mtimeMs / 1000) };
+  const header = {
+    name: Buffer.from(name),
+    link: Buffer.from(link),
+    flag,
+    mode: stat.mode & 0o7777,
+    uid: 0,
+    gid: 0,
+    size: body.length,
+    mtime: Math.trunc(stat.mtimeMs / 1000),
+  };
   yield* encodeHeader(header, new Map());
   yield body;
   yield zeroBlock.subarray(0, paddingOf(body.length));

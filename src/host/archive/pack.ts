@@ -40,7 +40,8 @@ const openStart = (where: Confinement): number => {
   try {
     return openInRoot(root, where.path);
   } catch (error) {
-    if (isErrno(error, 'ENOENT', 'ENOTDIR')) throw new CenoteError('not_found', `there is no ${where.path}`, { fields: [{ field: 'path', message: 'not found' }] });
+    if (isErrno(error, 'ENOENT', 'ENOTDIR'))
+      throw new CenoteError('not_found', `there is no ${where.path}`, { fields: [{ field: 'path', message: 'not found' }] });
     if (isErrno(error, 'ELOOP', 'ENAMETOOLONG')) throw invalid('path', `${where.path} is a loop of links, or too long`);
     throw error;
   } finally {
@@ -48,7 +49,11 @@ const openStart = (where: Confinement): number => {
   }
 };
 
-const baseName = (path: string): string => path.split('/').filter((part) => part !== '').at(-1) ?? 'file';
+const baseName = (path: string): string =>
+  path
+    .split('/')
+    .filter((part) => part !== '')
+    .at(-1) ?? 'file';
 
 /** The one entry of the archive under another name: the program knows the file only as a descriptor. */
 async function* renamed(source: AsyncIterable<Buffer>, name: string): AsyncGenerator<Buffer, void> {
@@ -64,7 +69,13 @@ async function* renamed(source: AsyncIterable<Buffer>, name: string): AsyncGener
 /** What a running machine removes or cuts while it is read is no fault of the archive. */
 const isPassing = (line: string): boolean => /No such file or directory|File shrank|Error exit delayed|skipping|socket/i.test(line);
 
-async function* withVerdict(bytes: AsyncIterable<Buffer>, end: ReturnType<typeof ended>, stop: () => void, path: string, signal: AbortSignal): AsyncGenerator<Buffer, void> {
+async function* withVerdict(
+  bytes: AsyncIterable<Buffer>,
+  end: ReturnType<typeof ended>,
+  stop: () => void,
+  path: string,
+  signal: AbortSignal,
+): AsyncGenerator<Buffer, void> {
   signal.addEventListener('abort', stop, { once: true });
   try {
     signal.throwIfAborted();
@@ -78,7 +89,10 @@ async function* withVerdict(bytes: AsyncIterable<Buffer>, end: ReturnType<typeof
     signal.throwIfAborted();
     const fault = said.find((line) => !isPassing(line));
     if (code !== 0 && (fault !== undefined || said.length === 0 || damage !== undefined)) {
-      throw new CenoteError('failed', `${path} could not be read whole: ${fault ?? said[0] ?? 'bsdtar was ended'}`, { context: { stderr: said }, cause: damage });
+      throw new CenoteError('failed', `${path} could not be read whole: ${fault ?? said[0] ?? 'bsdtar was ended'}`, {
+        context: { stderr: said },
+        cause: damage,
+      });
     }
     if (damage !== undefined) throw damage;
   } finally {

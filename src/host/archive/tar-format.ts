@@ -36,7 +36,9 @@ const numberAt = (block: Buffer, offset: number, length: number, what: string): 
     for (let at = offset + 1; at < offset + length; at += 1) value = value * 256n + BigInt(block[at]!);
     return value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : fail(what);
   }
-  const text = untilNul(block.subarray(offset, offset + length)).toString('latin1').trim();
+  const text = untilNul(block.subarray(offset, offset + length))
+    .toString('latin1')
+    .trim();
   if (text === '') return 0;
   return /^[0-7]+$/.test(text) ? Number.parseInt(text, 8) : fail(what);
 };
@@ -75,7 +77,7 @@ export const decodeHeader = (block: Buffer): RawHeader => {
 /** Pax records: `LENGTH KEY=VALUE\n`, values as bytes. */
 export const decodePax = (body: Buffer): Map<string, Buffer> => {
   const records = new Map<string, Buffer>();
-  for (let at = 0; at < body.length; ) {
+  for (let at = 0; at < body.length;) {
     const space = body.indexOf(0x20, at);
     const digits = space === -1 ? '' : body.toString('latin1', at, space);
     const length = /^[1-9][0-9]{0,7}$/.test(digits) ? Number(digits) : 0;

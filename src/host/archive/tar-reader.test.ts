@@ -43,10 +43,19 @@ const sample = async (): Promise<Buffer> => {
 test('reads what another writer made, plain and compressed, however it is cut', async () => {
   const plain = await sample();
   const expected = await readAll(plain);
-  assert.deepEqual(expected.map((entry) => [entry.name.length, entry.flag, entry.body.length]), [[5, '0', 5], [191, '0', 2000], [4, '2', 0], [10, '0', 1]]);
+  assert.deepEqual(
+    expected.map((entry) => [entry.name.length, entry.flag, entry.body.length]),
+    [
+      [5, '0', 5],
+      [191, '0', 2000],
+      [4, '2', 0],
+      [10, '0', 1],
+    ],
+  );
   assert.equal(expected[2]!.link.length, 201);
   assert.equal(new Map(expected[3]!.pax).get('SCHILY.xattr.user.a'), 'b');
-  for (const bytes of [plain, gzipSync(plain), zstdCompressSync(plain)]) for (const chunk of [1, 511, 512, 10_000]) assert.deepEqual(await readAll(bytes, chunk), expected);
+  for (const bytes of [plain, gzipSync(plain), zstdCompressSync(plain)])
+    for (const chunk of [1, 511, 512, 10_000]) assert.deepEqual(await readAll(bytes, chunk), expected);
 });
 
 test('what is cut off, damaged, or something else is refused in one line', async () => {
@@ -62,11 +71,18 @@ test('what is cut off, damaged, or something else is refused in one line', async
     [Buffer.concat([plain, plain]), /after its end mark/],
     [gzipSync(plain).subarray(0, 200), /could not be read|cut off/],
   ];
-  for (const [bytes, pattern] of cases) await assert.rejects(readAll(bytes), (error) => error instanceof CenoteError && pattern.test(error.message) && !error.message.includes('\n'), String(pattern));
+  for (const [bytes, pattern] of cases)
+    await assert.rejects(
+      readAll(bytes),
+      (error) => error instanceof CenoteError && pattern.test(error.message) && !error.message.includes('\n'),
+      String(pattern),
+    );
 });
 
 test('a bomb in a header is refused before it is kept', async () => {
-  const huge = Buffer.concat(encodeHeader({ name: Buffer.from('x'), link: Buffer.alloc(0), flag: 'x', mode: 0, uid: 0, gid: 0, size: 2 ** 40, mtime: 0 }, new Map()));
+  const huge = Buffer.concat(
+    encodeHeader({ name: Buffer.from('x'), link: Buffer.alloc(0), flag: 'x', mode: 0, uid: 0, gid: 0, size: 2 ** 40, mtime: 0 }, new Map()),
+  );
   await assert.rejects(readAll(huge), /extended header of 1099511627776 bytes/);
 });
 

@@ -131,7 +131,7 @@ export class TarReader {
   /** Exactly so many bytes; null when the stream ends before the first and that is allowed. */
   async #exactly(size: number, orEnd: boolean): Promise<Buffer | null> {
     const parts: Buffer[] = [];
-    for (let missing = size; missing > 0; ) {
+    for (let missing = size; missing > 0;) {
       if (this.#chunk.length === 0 && !(await this.#fill())) {
         if (orEnd && missing === size) return null;
         throw damaged('is not a tar archive, or was cut off');
@@ -159,7 +159,8 @@ const applyRecords = (header: RawHeader, records: ReadonlyMap<string, Buffer>): 
     const text = records.get(key)?.toString('latin1');
     if (text === undefined) continue;
     const value = Math.trunc(Number(text));
-    if (!/^-?[0-9]{1,16}(\.[0-9]*)?$/.test(text) || !Number.isSafeInteger(value) || (value < 0 && key !== 'mtime')) throw damaged(`a pax header's ${key} is damaged`);
+    if (!/^-?[0-9]{1,16}(\.[0-9]*)?$/.test(text) || !Number.isSafeInteger(value) || (value < 0 && key !== 'mtime'))
+      throw damaged(`a pax header's ${key} is damaged`);
     header[key] = Math.max(0, value);
   }
 };

@@ -1,6 +1,5 @@
 /** An archive into a directory: checked here, entry by entry, and unpacked by a confined bsdtar that is fed only what passed. */
 import type { ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { fstatSync } from 'node:fs';
 import type { Readable, Writable } from 'node:stream';
 import { CenoteError, invalid } from '../../base/errors.ts';
@@ -17,7 +16,13 @@ import { TarReader } from './tar-reader.ts';
 const batchBytes = 256 * 1024;
 const noBytes = Buffer.alloc(0);
 
-export const unpackInto = async (source: Readable, where: Confinement, limits: ArchiveLimits, signal: AbortSignal, nameRule?: NameRule): Promise<{ entries: number; bytes: number }> => {
+export const unpackInto = async (
+  source: Readable,
+  where: Confinement,
+  limits: ArchiveLimits,
+  signal: AbortSignal,
+  nameRule?: NameRule,
+): Promise<{ entries: number; bytes: number }> => {
   signal.throwIfAborted();
   const prefix = prefixOf(where.path);
   const fd = openFd(where.root, openFlags.path | openFlags.directory);
@@ -95,7 +100,8 @@ const missingDirectory = (rootFd: number, path: string, name: Buffer): Buffer[] 
     }
     return [];
   } catch (error) {
-    if (isErrno(error, 'ENOENT')) return encodeHeader({ name, link: noBytes, flag: '5', mode: 0o755, uid: 0, gid: 0, size: 0, mtime: Math.trunc(Date.now() / 1000) }, new Map());
+    if (isErrno(error, 'ENOENT'))
+      return encodeHeader({ name, link: noBytes, flag: '5', mode: 0o755, uid: 0, gid: 0, size: 0, mtime: Math.trunc(Date.now() / 1000) }, new Map());
     if (isErrno(error, 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG')) throw invalid('path', `${path} cannot be a directory here`);
     throw error;
   }
@@ -106,12 +112,18 @@ class Sink {
   readonly #to: Writable;
   #parts: Buffer[] = [];
   #size = 0;
+  #wake: () => void = () => {};
   closed = false;
 
   constructor(to: Writable) {
     this.#to = to;
-    to.on('error', () => (this.closed = true));
-    to.on('close', () => (this.closed = true));
+    const close = () => {
+      this.closed = true;
+      this.#wake();
+    };
+    to.on('error', close)
+      .on('close', close)
+      .on('drain', () => this.#wake());
   }
 
   async writeAll(parts: readonly Buffer[]): Promise<void> {
@@ -135,16 +147,20 @@ class Sink {
     this.#parts = [];
     this.#size = 0;
     if (this.closed || this.#to.write(whole)) return;
-    await Promise.race([once(this.#to, 'drain'), once(this.#to, 'close')]).catch(() => {});
+    await new Promise<void>((resolve) => (this.#wake = resolve));
   }
 }
 
 const unpackError = (said: readonly string[], path: string, killedBy: NodeJS.Signals | null): CenoteError => {
   const context = { stderr: said.slice(0, 50) };
   if (said.some((line) => /Disk quota exceeded/.test(line))) {
-    return new CenoteError('not_enough', `the archive does not fit at ${path}: the disk quota is used up`, { context, advice: 'give the machine more disk, or free some' });
+    return new CenoteError('not_enough', `the archive does not fit at ${path}: the disk quota is used up`, {
+      context,
+      advice: 'give the machine more disk, or free some',
+    });
   }
-  if (said.some((line) => /No space left on device/.test(line))) return new CenoteError('not_enough', `the archive does not fit at ${path}: no space left`, { context });
+  if (said.some((line) => /No space left on device/.test(line)))
+    return new CenoteError('not_enough', `the archive does not fit at ${path}: no space left`, { context });
   const first = said.find((line) => !/Error exit delayed/.test(line))?.replace(/^(bsdtar|nsenter|setpriv): /, '');
   return new CenoteError('failed', `the archive could not be unpacked at ${path}: ${first ?? `bsdtar was ended by ${killedBy ?? 'itself'}`}`, { context });
 };

@@ -22,7 +22,12 @@ export const parseOneLine = (text: string): AptSource[] =>
   text.split('\n').flatMap((line) => {
     const match = /^\s*deb\s+(?:\[([^\]]*)\]\s+)?(\S+)\s+(\S+)((?:\s+[^\s#]+)*)/.exec(line);
     if (match === null) return [];
-    const options = Object.fromEntries((match[1] ?? '').split(/\s+/).filter(Boolean).map((option) => option.split(/=(.*)/s).slice(0, 2) as [string, string]));
+    const options = Object.fromEntries(
+      (match[1] ?? '')
+        .split(/\s+/)
+        .filter(Boolean)
+        .map((option) => option.split(/=(.*)/s).slice(0, 2) as [string, string]),
+    );
     return [{ uri: match[2]!, suite: match[3]!, components: match[4]!.trim().split(/\s+/).filter(Boolean), options }];
   });
 
@@ -49,7 +54,12 @@ export const parseStanzas = (text: string): AptSource[] =>
 
 /** The distribution's own: its suite or one that extends it, with the component `main`. */
 export const ofDistribution = (sources: readonly AptSource[], codename: string): AptSource[] =>
-  sources.filter(({ suite, components }) => (suite === codename || suite.startsWith(`${codename}-`) || suite === `${codename}/updates`) && components.includes('main') && !suite.endsWith('-backports'));
+  sources.filter(
+    ({ suite, components }) =>
+      (suite === codename || suite.startsWith(`${codename}-`) || suite === `${codename}/updates`) &&
+      components.includes('main') &&
+      !suite.endsWith('-backports'),
+  );
 
 const formatSource = ({ uri, suite, components, options }: AptSource): string => {
   const said = Object.entries(options).map(([name, value]) => `${name}=${value}`);
@@ -66,13 +76,21 @@ export const hostSources = async (etcApt: string, codename: string): Promise<str
     if (name.endsWith('.sources')) sources.push(...parseStanzas(await read(join(directory, name))));
   }
   const lines = [...new Set(ofDistribution(sources, codename).map(formatSource))];
-  if (lines.length === 0) throw new CenoteError('unsupported', `this host's apt has no source of ${codename} main to build a platform from`, { advice: 'see /etc/apt/sources.list.d' });
+  if (lines.length === 0)
+    throw new CenoteError('unsupported', `this host's apt has no source of ${codename} main to build a platform from`, {
+      advice: 'see /etc/apt/sources.list.d',
+    });
   return lines;
 };
 
 /** Of `apt-config dump`: how to fetch, not what. */
 export const fetchOptions = (dump: string): string[] =>
-  dump.split('\n').filter((line) => /^Acquire::(https?|Check-Valid-Until|Check-Date|Retries|ForceIPv[46]|Languages)\b.*"[^"]*";$/.test(line) && !line.startsWith('Acquire::Languages ""'));
+  dump
+    .split('\n')
+    .filter(
+      (line) =>
+        /^Acquire::(https?|Check-Valid-Until|Check-Date|Retries|ForceIPv[46]|Languages)\b.*"[^"]*";$/.test(line) && !line.startsWith('Acquire::Languages ""'),
+    );
 
 const absent =
   <Value>(instead: Value) =>

@@ -69,7 +69,10 @@ const librariesOf = async (program: string): Promise<string[]> => {
 
 const npmBeside = async (program: string): Promise<string | null> => {
   const path = join(dirname(program), '../lib/node_modules/npm');
-  const isNpm = await readFile(join(path, 'package.json'), 'utf8').then((text) => text.includes('"npm"'), () => false);
+  const isNpm = await readFile(join(path, 'package.json'), 'utf8').then(
+    (text) => text.includes('"npm"'),
+    () => false,
+  );
   return isNpm ? realpath(path) : null;
 };
 

@@ -29,7 +29,14 @@ const profile = text(
 
 const bashrc = text('# System-wide settings of interactive bash shells.', '[ -z "${PS1-}" ] && return', 'shopt -s checkwinsize', "PS1='\\u@\\h:\\w\\$ '");
 
-const userBashrc = text('# Settings of interactive bash shells.', "case $- in *i*) ;; *) return ;; esac", 'HISTCONTROL=ignoreboth', 'shopt -s histappend', "alias ls='ls --color=auto'", "alias ll='ls -l'");
+const userBashrc = text(
+  '# Settings of interactive bash shells.',
+  'case $- in *i*) ;; *) return ;; esac',
+  'HISTCONTROL=ignoreboth',
+  'shopt -s histappend',
+  "alias ls='ls --color=auto'",
+  "alias ll='ls -l'",
+);
 const userProfile = text('# Settings of login shells.', 'if [ -n "${BASH_VERSION-}" ] && [ -f "$HOME/.bashrc" ]; then . "$HOME/.bashrc"; fi');
 
 const loginDefs = text(
@@ -60,7 +67,20 @@ const loginDefs = text(
   'ENCRYPT_METHOD YESCRYPT',
 );
 
-const nsswitch = text('passwd: files', 'group: files', 'shadow: files', 'gshadow: files', '', 'hosts: files dns', 'networks: files', '', 'protocols: files', 'services: files', 'ethers: files', 'rpc: files');
+const nsswitch = text(
+  'passwd: files',
+  'group: files',
+  'shadow: files',
+  'gshadow: files',
+  '',
+  'hosts: files dns',
+  'networks: files',
+  '',
+  'protocols: files',
+  'services: files',
+  'ethers: files',
+  'rpc: files',
+);
 
 /** Enough for su, runuser and passwd to work for root and for users with a password. */
 const pam = {
@@ -80,7 +100,18 @@ const pam = {
   'runuser-l': text('@include runuser'),
 };
 
-const openssl = text('openssl_conf = openssl_init', '', '[openssl_init]', '', '[req]', 'default_bits = 2048', 'distinguished_name = req_distinguished_name', '', '[req_distinguished_name]', 'commonName = Common Name');
+const openssl = text(
+  'openssl_conf = openssl_init',
+  '',
+  '[openssl_init]',
+  '',
+  '[req]',
+  'default_bits = 2048',
+  'distinguished_name = req_distinguished_name',
+  '',
+  '[req_distinguished_name]',
+  'commonName = Common Name',
+);
 
 export const hostsFile = text('127.0.0.1 localhost', '::1 localhost ip6-localhost ip6-loopback');
 

@@ -17,7 +17,8 @@ const buildTimeoutMs = 45 * 60_000;
 
 export const buildDebian = async (root: string, include: readonly string[], onLine: (line: string) => void, signal: AbortSignal): Promise<void> => {
   const codename = (await osRelease('/')).get('VERSION_CODENAME');
-  if (codename === undefined) throw new CenoteError('unsupported', 'this host has no VERSION_CODENAME in /etc/os-release: a platform can be built on Debian and its kin only');
+  if (codename === undefined)
+    throw new CenoteError('unsupported', 'this host has no VERSION_CODENAME in /etc/os-release: a platform can be built on Debian and its kin only');
   const scratch = await mkdtemp(join(tmpdir(), 'cenote-build-'));
   try {
     const [sources, options] = [join(scratch, 'sources.list'), join(scratch, 'apt.conf')];
@@ -26,14 +27,31 @@ export const buildDebian = async (root: string, include: readonly string[], onLi
     const packages = [...new Set([...always, ...include])].join(',');
     // A mount and process namespace of its own, that dies with this process: however it ends, no mount and no process stays.
     const confined = ['--pdeathsig', 'KILL', '--', 'unshare', '--mount', '--propagation', 'private', '--pid', '--fork', '--kill-child', '--mount-proc', '--'];
-    const build = ['mmdebstrap', '--mode=root', '--variant=apt', '--format=directory', `--include=${packages}`, `--aptopt=${options}`, '--skip=output/dev', codename, root, sources];
+    const build = [
+      'mmdebstrap',
+      '--mode=root',
+      '--variant=apt',
+      '--format=directory',
+      `--include=${packages}`,
+      `--aptopt=${options}`,
+      '--skip=output/dev',
+      codename,
+      root,
+      sources,
+    ];
     let last = '';
     const onOutput = (line: string) => {
       const text = line.replace(/^[IWE]: /, '').trim();
-      if (/^E: /.test(line) && !/(setup|mmdebstrap) failed|received signal/.test(line)) last = text;
+      if (line.startsWith('E: ') && !/(setup|mmdebstrap) failed|received signal/.test(line)) last = text;
       if (/^[IWE]: /.test(line)) onLine(text);
     };
-    await run('setpriv', [...confined, ...build], { timeoutMs: buildTimeoutMs, signal, cwd: scratch, onOutput, env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C.UTF-8', TMPDIR: scratch } }).catch((cause: unknown) => {
+    await run('setpriv', [...confined, ...build], {
+      timeoutMs: buildTimeoutMs,
+      signal,
+      cwd: scratch,
+      onOutput,
+      env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C.UTF-8', TMPDIR: scratch },
+    }).catch((cause: unknown) => {
       signal.throwIfAborted();
       const missing = /(?:setpriv|unshare): .*mmdebstrap.*No such file/.test(String(cause));
       if (missing) throw new CenoteError('failed', 'mmdebstrap is not installed', { cause, advice: 'run `cenote up` again: it installs what is missing' });
@@ -65,7 +83,8 @@ const clean = async (root: string): Promise<void> => {
       continue;
     }
     const [start, end] = name.split('*') as [string, string];
-    for (const found of await entriesOf(directory)) if (found.startsWith(start) && found.endsWith(end)) await rm(join(directory, found), { recursive: true, force: true });
+    for (const found of await entriesOf(directory))
+      if (found.startsWith(start) && found.endsWith(end)) await rm(join(directory, found), { recursive: true, force: true });
   }
   await removeLogs(join(root, 'var/log'));
   await postgresqlWithoutSharedKey(root);
@@ -95,7 +114,8 @@ const postgresqlWithoutSharedKey = async (root: string): Promise<void> => {
     for (const cluster of await entriesOf(join(etc, version))) {
       const path = join(etc, version, cluster, 'postgresql.conf');
       const text = await readFile(path, 'utf8').catch(() => null);
-      if (text !== null && text.includes('ssl-cert-snakeoil')) await writeFile(path, text.replace(/^ssl = on$/m, 'ssl = off').replace(/^(ssl_(?:cert|key)_file = '[^']*snakeoil[^']*')/gm, '#$1'));
+      if (text !== null && text.includes('ssl-cert-snakeoil'))
+        await writeFile(path, text.replace(/^ssl = on$/m, 'ssl = off').replace(/^(ssl_(?:cert|key)_file = '[^']*snakeoil[^']*')/gm, '#$1'));
     }
   }
 };

@@ -56,7 +56,8 @@ export class FakePlatforms implements Platforms {
   async imageCreate(request: ImageCreate, content: Parameters<Platforms['imageCreate']>[1], signal: AbortSignal): Promise<Image> {
     const existing = this.#images.get(request.id);
     if (existing !== undefined) return existing;
-    if ((await this.imageList()).some(({ name }) => name === request.name)) throw new CenoteError('already_exists', `there is an image ${request.name} already`);
+    if ((await this.imageList()).some(({ name }) => name === request.name))
+      throw new CenoteError('already_exists', `there is an image ${request.name} already`);
     if ('tar' in content) for await (const chunk of content.tar) void (chunk as Buffer);
     signal.throwIfAborted();
     const image: Image = { id: request.id, name: request.name, kind: request.kind, config: request.config, sizeMib: 1, createdAt: now(), builtIn: false };
@@ -78,14 +79,19 @@ export class FakePlatforms implements Platforms {
     const own = `/fake/image/${found.id}/root`;
     if (found.kind === 'system') return { lowers: [own], usr: null };
     if (platform === null) throw invalid('platform', `image ${found.name} has no userland of its own and needs a platform`);
-    if ((await this.platformFind(platform.name, platform.version)) === null) throw new CenoteError('not_found', `there is no platform ${platformKey(platform)}`);
+    if ((await this.platformFind(platform.name, platform.version)) === null)
+      throw new CenoteError('not_found', `there is no platform ${platformKey(platform)}`);
     const root = `/fake/platform/${platformKey(platform)}/root`;
     return { lowers: [own, root], usr: `${root}/usr` };
   }
 
   async ensureBuiltIn(): Promise<void> {
-    if ((await this.platformFind('host')) === null) this.#platforms.unshift({ name: 'host', version: 'live', include: [], createdAt: now(), sizeMib: 1, description: 'Fake Linux' });
-    for (const [name, command] of [['base', ['sleep', 'infinity']], ['node', ['node', '.']]] as const) {
+    if ((await this.platformFind('host')) === null)
+      this.#platforms.unshift({ name: 'host', version: 'live', include: [], createdAt: now(), sizeMib: 1, description: 'Fake Linux' });
+    for (const [name, command] of [
+      ['base', ['sleep', 'infinity']],
+      ['node', ['node', '.']],
+    ] as const) {
       const id = builtInId(name);
       if (!this.#images.has(id)) this.#images.set(id, { id, name, kind: 'app', config: { Cmd: [...command] }, sizeMib: 1, createdAt: now(), builtIn: true });
     }

@@ -13,7 +13,20 @@ import type { TemplateEntry } from './template-entry.ts';
 /** The names a merged host has as links into /usr. */
 export const mergedNames: readonly string[] = ['bin', 'sbin', 'lib', 'lib32', 'lib64', 'libx32', 'libo32'];
 
-const publicFiles = ['ld.so.conf', 'ld.so.cache', 'services', 'protocols', 'rpc', 'ethertypes', 'mime.types', 'magic', 'debian_version', 'inputrc', 'locale.alias', 'ca-certificates.conf'];
+const publicFiles = [
+  'ld.so.conf',
+  'ld.so.cache',
+  'services',
+  'protocols',
+  'rpc',
+  'ethertypes',
+  'mime.types',
+  'magic',
+  'debian_version',
+  'inputrc',
+  'locale.alias',
+  'ca-certificates.conf',
+];
 const largestPublicFile = 16 * 1024 * 1024;
 
 /** `hostRoot` is `/`; tests give a small one. */
@@ -49,7 +62,9 @@ const mergedLinks = async (hostRoot: string): Promise<TemplateEntry[]> => {
     });
     if (target === null) continue;
     if (target !== `usr/${name}` && target !== `/usr/${name}`) {
-      throw new CenoteError('unsupported', `this host keeps /${name} outside /usr, so its system cannot be shared by machines`, { advice: 'merge it (Debian: apt install usrmerge), then run `cenote up` again' });
+      throw new CenoteError('unsupported', `this host keeps /${name} outside /usr, so its system cannot be shared by machines`, {
+        advice: 'merge it (Debian: apt install usrmerge), then run `cenote up` again',
+      });
     }
     links.push(link(name, `usr/${name}`));
   }
@@ -60,7 +75,8 @@ const publicEtc = async (hostRoot: string): Promise<TemplateEntry[]> => {
   const etc = join(hostRoot, 'etc');
   const entries: TemplateEntry[] = [];
   for (const name of publicFiles) entries.push(...(await publicFile(join(etc, name), `etc/${name}`)));
-  for (const name of await names(join(etc, 'ld.so.conf.d'))) if (name.endsWith('.conf')) entries.push(...(await publicFile(join(etc, 'ld.so.conf.d', name), `etc/ld.so.conf.d/${name}`)));
+  for (const name of await names(join(etc, 'ld.so.conf.d')))
+    if (name.endsWith('.conf')) entries.push(...(await publicFile(join(etc, 'ld.so.conf.d', name), `etc/ld.so.conf.d/${name}`)));
   for (const name of await names(join(etc, 'alternatives'))) entries.push(...(await linkIntoUsr(join(etc, 'alternatives', name), `etc/alternatives/${name}`)));
   entries.push(...(await certificates(join(etc, 'ssl/certs'))));
   return entries;

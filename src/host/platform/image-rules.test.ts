@@ -22,10 +22,24 @@ const tree = (root: string, files: Record<string, string>) => {
   }
 };
 
-const filesBelow = (root: string): string[] => readdirSync(root, { recursive: true, withFileTypes: true }).filter((entry) => !entry.isDirectory()).map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1)).toSorted();
+const filesBelow = (root: string): string[] =>
+  readdirSync(root, { recursive: true, withFileTypes: true })
+    .filter((entry) => !entry.isDirectory())
+    .map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1))
+    .toSorted();
 
 test('an app keeps to what the platform leaves it', () => {
-  for (const [name, flag] of [['app/x', '0'], ['opt', '5'], ['etc/app.conf', '0'], ['dev', '5'], ['proc', '5'], ['data', '0'], ['usrlocal/x', '0'], ['binary', '0']] as const) appNameRule(name, flag);
+  for (const [name, flag] of [
+    ['app/x', '0'],
+    ['opt', '5'],
+    ['etc/app.conf', '0'],
+    ['dev', '5'],
+    ['proc', '5'],
+    ['data', '0'],
+    ['usrlocal/x', '0'],
+    ['binary', '0'],
+  ] as const)
+    appNameRule(name, flag);
   for (const [name, flag, why] of [
     ['usr/local/bin/x', '0', /\/usr is the platform's/],
     ['usr', '5', /\/usr is the platform's/],
@@ -34,7 +48,8 @@ test('an app keeps to what the platform leaves it', () => {
     ['dev/x', '0', /\/dev is made anew/],
     ['etc', '2', /replace the directory \/etc/],
     ['app', '0', /replace the directory \/app/],
-  ] as const) assert.throws(() => appNameRule(name, flag), why);
+  ] as const)
+    assert.throws(() => appNameRule(name, flag), why);
 });
 
 test('a finished tree is judged again, as it lies there', () =>
@@ -65,12 +80,13 @@ test('a machine’s root is copied without what is not its own', () =>
   inTemporary(async (directory) => {
     const [from, app, system] = [join(directory, 'from'), join(directory, 'app'), join(directory, 'system')];
     for (const path of [from, app, system]) mkdirSync(path);
-    tree(from, { 'usr/bin/x': '', 'etc/mine': '1', 'proc/1': '', 'run/y': '', 'tmp/z': '', 'app/.hidden': '2', '-odd': '3' });
+    tree(from, { 'usr/bin/x': '', 'etc/mine': '1', 'etc/hostname': 'one', 'proc/1': '', 'run/y': '', 'tmp/z': '', 'app/.hidden': '2', '-odd': '3' });
     symlinkSync('usr/sbin', join(from, 'bin'));
     await copyRoot(from, app, 'app', new AbortController().signal);
     assert.deepEqual(filesBelow(app), ['-odd', 'app/.hidden', 'etc/mine']);
     await copyRoot(from, system, 'system', new AbortController().signal);
-    assert.deepEqual(filesBelow(system), ['-odd', 'app/.hidden', 'bin', 'etc/mine', 'usr/bin/x']);
+    assert.deepEqual(filesBelow(system), ['-odd', 'app/.hidden', 'bin', 'etc/hostname', 'etc/mine', 'usr/bin/x']);
+    assert.equal(statSync(join(system, 'etc/hostname')).size, 0);
   }));
 
 test('what is the platform’s own is taken out of an app’s image again', () =>

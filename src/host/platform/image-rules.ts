@@ -1,5 +1,5 @@
 /** What an image may hold at the top of its tree, and how a machine's root becomes an image. */
-import { chmod, lstat, mkdir, readdir } from 'node:fs/promises';
+import { chmod, lstat, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { invalid } from '../../base/errors.ts';
 import { run } from '../../exec/run.ts';
@@ -34,7 +34,8 @@ export const checkAppTree = async (root: string): Promise<void> => {
 /** An own userland must at least look like one. */
 export const checkSystemTree = async (root: string): Promise<void> => {
   const found = await readdir(root);
-  if (!found.includes('usr') && !found.includes('bin')) throw invalid('archive', 'an image of kind system brings a userland of its own, but there is neither /usr nor /bin in it', 'make it of kind app');
+  if (!found.includes('usr') && !found.includes('bin'))
+    throw invalid('archive', 'an image of kind system brings a userland of its own, but there is neither /usr nor /bin in it', 'make it of kind app');
   for (const name of [...mounted, 'tmp', 'etc']) {
     const stat = await lstat(join(root, name)).catch(() => null);
     if (stat === null) await mkdir(join(root, name));
@@ -43,6 +44,8 @@ export const checkSystemTree = async (root: string): Promise<void> => {
   }
 };
 
+/** Of /etc what is one machine's alone. An app gets the platform's again; an own userland keeps a place for them. */
+const machinesOwn = ['hostname', 'hosts', 'resolv.conf', 'machine-id'];
 const neverCopied = ['proc', 'sys', 'dev', 'run', 'tmp'];
 
 /** A machine's merged root, at rest, into an image's tree. */
@@ -53,5 +56,11 @@ export const copyRoot = async (from: string, root: string, kind: 'app' | 'system
     signal.throwIfAborted();
     // One file system for each name by itself: /usr is a mount of its own, and mounts below are not the machine's data.
     await run('cp', ['--archive', '--reflink=auto', '--one-file-system', '--', join(from, name), `${root}/`], { signal, timeoutMs: 3_600_000 });
+  }
+  for (const name of machinesOwn) {
+    const path = join(root, 'etc', name);
+    const there = (await lstat(path).catch(() => null)) !== null;
+    await rm(path, { recursive: true, force: true });
+    if (there && kind === 'system') await writeFile(path, '');
   }
 };

@@ -46,8 +46,9 @@ export const openPlatforms = async (options: PlatformsOptions): Promise<Platform
   const trees = await TreeStore.open(storage, logger);
   /** Names being given right now, of images and of platform versions. */
   const reserved = new Set<string>();
-  let current: { template: Tree | undefined } = { template: trees.all().find((tree) => tree.record.what === 'host-template') };
+  let template: Tree | undefined = trees.all().find((tree) => tree.record.what === 'host-template');
   let hostDescription = '';
+  let ensuring: Promise<void> | undefined;
 
   const imageTrees = () => trees.all().flatMap(({ id, record }) => (record.what === 'image' ? [{ id, record }] : []));
   /** Of two trees of a built-in image the newer is the image. */
@@ -56,14 +57,15 @@ export const openPlatforms = async (options: PlatformsOptions): Promise<Platform
   const platformTree = (ref: PlatformRef) => platformTrees().find(({ id }) => id === platformKey(ref));
 
   const hostPlatform = (): Platform | null => {
-    const record = current.template?.record;
+    const record = template?.record;
     if (record?.what !== 'host-template') return null;
     return { name: 'host', version: live, include: [], createdAt: record.createdAt, sizeMib: record.sizeMib, description: hostDescription };
   };
 
   const demandUnused = async (ids: readonly string[], what: string) => {
     const users = [...new Set((await Promise.all(ids.map((id) => inUse(id)))).flat())];
-    if (users.length > 0) throw new CenoteError('in_use', `${what} is used by ${users.slice(0, 5).join(', ')}${users.length > 5 ? ` and ${users.length - 5} more` : ''}`);
+    if (users.length > 0)
+      throw new CenoteError('in_use', `${what} is used by ${users.slice(0, 5).join(', ')}${users.length > 5 ? ` and ${users.length - 5} more` : ''}`);
   };
 
   const reserving = async <Result>(name: string, run: () => Promise<Result>): Promise<Result> => {
@@ -81,12 +83,12 @@ export const openPlatforms = async (options: PlatformsOptions): Promise<Platform
     hostDescription = (await osRelease(hostRoot)).get('PRETTY_NAME') ?? 'Linux';
     const hash = hashOf(entries);
     const known = trees.all().find(({ record }) => record.what === 'host-template' && record.hash === hash);
-    const template = known ?? (await trees.make('platform', `host-${hash}`, async (root) => {
+    const fresh = known ?? (await trees.make('platform', `host-${hash}`, async (root) => {
       await writeTemplate(root, entries);
       return { what: 'host-template', hash, createdAt: new Date().toISOString(), sizeMib: await sizeMibOf(root) };
     })); // prettier-ignore
-    current = { template };
-    await deleteOutdated(trees.all().filter((tree) => tree.record.what === 'host-template' && tree.id !== template.id));
+    template = fresh;
+    await deleteOutdated(trees.all().filter((tree) => tree.record.what === 'host-template' && tree.id !== fresh.id));
   };
 
   const refreshBuiltIn = async (builtIn: BuiltInImage) => {
@@ -98,11 +100,28 @@ export const openPlatforms = async (options: PlatformsOptions): Promise<Platform
       const id = mine.some((tree) => tree.id === wanted) ? `${wanted}-${Date.now()}` : wanted;
       await trees.make('image', id, async (root) => {
         await builtIn.fill(root);
-        const image: Image = { id: builtIn.id, name: builtIn.name, kind: 'app', config: builtIn.config, sizeMib: builtIn.empty ? 0 : await sizeMibOf(root), createdAt: new Date().toISOString(), builtIn: true };
+        const image: Image = {
+          id: builtIn.id,
+          name: builtIn.name,
+          kind: 'app',
+          config: builtIn.config,
+          sizeMib: builtIn.empty ? 0 : await sizeMibOf(root),
+          createdAt: new Date().toISOString(),
+          builtIn: true,
+        };
         return { what: 'image', image, empty: builtIn.empty, hash: builtIn.hash };
       });
     }
-    await deleteOutdated(imageTrees().filter(({ record }) => record.image.id === builtIn.id).slice(1));
+    await deleteOutdated(
+      imageTrees()
+        .filter(({ record }) => record.image.id === builtIn.id)
+        .slice(1),
+    );
+  };
+
+  const refreshAll = async () => {
+    await refreshHostTemplate();
+    for (const builtIn of await builtInImages(nodePath)) await refreshBuiltIn(builtIn);
   };
 
   const deleteOutdated = async (outdated: readonly Tree[]) => {
@@ -112,7 +131,14 @@ export const openPlatforms = async (options: PlatformsOptions): Promise<Platform
   const fillImage = async (request: ImageCreate, content: Parameters<Platforms['imageCreate']>[1], root: string, signal: AbortSignal) => {
     if ('directory' in content) {
       await copyRoot(content.directory, root, request.kind, signal);
-      if (request.kind === 'app') await pruneAgainst(root, trees.all().filter(({ record }) => record.what !== 'image').map((tree) => trees.root(tree)));
+      if (request.kind === 'app')
+        await pruneAgainst(
+          root,
+          trees
+            .all()
+            .filter(({ record }) => record.what !== 'image')
+            .map((tree) => trees.root(tree)),
+        );
     } else {
       const { totalMib, usedMib } = await storage.capacity();
       const limits = { maxEntries: maxImageEntries, maxBytes: Math.max(0, Math.floor(totalMib - usedMib)) * 1024 * 1024 };
@@ -126,7 +152,9 @@ export const openPlatforms = async (options: PlatformsOptions): Promise<Platform
 
     platformFind: async (name, version) => {
       if (name === 'host') return version === undefined || version === live ? hostPlatform() : null;
-      const versions = platformTrees().map(({ record }) => record.platform).filter((platform) => platform.name === name);
+      const versions = platformTrees()
+        .map(({ record }) => record.platform)
+        .filter((platform) => platform.name === name);
       const newest = versions.toSorted((a, b) => Number(b.version) - Number(a.version))[0];
       return (version === undefined ? newest : versions.find((platform) => platform.version === version)) ?? null;
     },
@@ -135,13 +163,25 @@ export const openPlatforms = async (options: PlatformsOptions): Promise<Platform
       checkResourceName('name', request.name);
       if (request.name === 'host') throw invalid('name', 'host is this host itself and cannot be built');
       return reserving(`platform ${request.name}`, async () => {
-        const versions = platformTrees().filter(({ record }) => record.platform.name === request.name).map(({ record }) => Number(record.platform.version));
-        // Never a number that a stopped machine may still name, also when that version was deleted.
+        const versions = platformTrees()
+          .filter(({ record }) => record.platform.name === request.name)
+          .map(({ record }) => Number(record.platform.version));
+        // A number comes again only after its version was deleted, which no machine used then, stopped ones included.
         const version = String(Math.max(0, ...versions) + 1);
         const tree = await trees.make('platform', platformKey({ name: request.name, version }), async (root) => {
           await build(root, request.include, (message) => onProgress({ message }), signal);
           const description = (await osRelease(root)).get('PRETTY_NAME') ?? 'Debian GNU/Linux';
-          return { what: 'platform', platform: { name: request.name, version, include: [...request.include], createdAt: new Date().toISOString(), sizeMib: await sizeMibOf(root), description } };
+          return {
+            what: 'platform',
+            platform: {
+              name: request.name,
+              version,
+              include: [...request.include],
+              createdAt: new Date().toISOString(),
+              sizeMib: await sizeMibOf(root),
+              description,
+            },
+          };
         });
         if (tree.record.what !== 'platform') throw new CenoteError('internal', 'a platform became something else');
         logger.info({ component: 'platform', platform: tree.id, sizeMib: tree.record.platform.sizeMib }, 'platform built');
@@ -158,7 +198,11 @@ export const openPlatforms = async (options: PlatformsOptions): Promise<Platform
     },
 
     imageList: async () => {
-      const newest = new Map(imageTrees().toReversed().map(({ record }) => [record.image.id, record.image]));
+      const newest = new Map(
+        imageTrees()
+          .toReversed()
+          .map(({ record }) => [record.image.id, record.image]),
+      );
       return [...newest.values()].toSorted((a, b) => a.name.localeCompare(b.name));
     },
 
@@ -168,9 +212,18 @@ export const openPlatforms = async (options: PlatformsOptions): Promise<Platform
       checkResourceName('name', request.name);
       const existing = imageTree(request.id);
       if (existing !== undefined) return existing.record.image;
-      if (imageTrees().some(({ record }) => record.image.name === request.name)) throw new CenoteError('already_exists', `there is an image ${request.name} already`, { fields: [{ field: 'name', message: 'taken' }] });
+      if (imageTrees().some(({ record }) => record.image.name === request.name))
+        throw new CenoteError('already_exists', `there is an image ${request.name} already`, { fields: [{ field: 'name', message: 'taken' }] });
       return reserving(`image ${request.name}`, async () => {
-        const image: Image = { id: request.id, name: request.name, kind: request.kind, config: request.config, sizeMib: 0, createdAt: new Date().toISOString(), builtIn: false };
+        const image: Image = {
+          id: request.id,
+          name: request.name,
+          kind: request.kind,
+          config: request.config,
+          sizeMib: 0,
+          createdAt: new Date().toISOString(),
+          builtIn: false,
+        };
         await trees.make('image', request.id, async (root) => {
           await fillImage(request, content, root, signal);
           image.sizeMib = await sizeMibOf(root);
@@ -196,8 +249,8 @@ export const openPlatforms = async (options: PlatformsOptions): Promise<Platform
       if (platform === null) throw invalid('platform', `image ${tree.record.image.name} has no userland of its own and needs a platform`);
       const above = tree.record.empty ? [] : [own];
       if (platform.name === 'host') {
-        if (current.template === undefined || platform.version !== live) throw new CenoteError('not_found', `there is no platform ${platformKey(platform)}`);
-        return { lowers: [...above, trees.root(current.template)], usr: `${hostRoot === '/' ? '' : hostRoot}/usr` };
+        if (template === undefined || platform.version !== live) throw new CenoteError('not_found', `there is no platform ${platformKey(platform)}`);
+        return { lowers: [...above, trees.root(template)], usr: `${hostRoot === '/' ? '' : hostRoot}/usr` };
       }
       const built = platformTree(platform);
       if (built === undefined) throw new CenoteError('not_found', `there is no platform ${platformKey(platform)}`);
@@ -205,10 +258,10 @@ export const openPlatforms = async (options: PlatformsOptions): Promise<Platform
       return { lowers: [...above, trees.root(built)], usr: `${trees.root(built)}/usr` };
     },
 
-    ensureBuiltIn: async () =>
-      reserving('the built-in platform and images', async () => {
-        await refreshHostTemplate();
-        for (const builtIn of await builtInImages(nodePath)) await refreshBuiltIn(builtIn);
-      }),
+    ensureBuiltIn: async () => {
+      // Whoever asks meanwhile gets the same outcome.
+      ensuring ??= refreshAll().finally(() => (ensuring = undefined));
+      await ensuring;
+    },
   };
 };

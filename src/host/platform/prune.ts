@@ -14,7 +14,10 @@ export const pruneAgainst = async (root: string, templates: readonly string[]): 
     const stat = await lstat(path);
     if (stat.isDirectory()) {
       const directories = peers.filter((peer) => peer.stat.isDirectory());
-      await pruneAgainst(path, directories.map((peer) => peer.path));
+      await pruneAgainst(
+        path,
+        directories.map((peer) => peer.path),
+      );
       if (directories.some((peer) => sameOwner(peer.stat, stat)) && (await readdir(path)).length === 0) await rmdir(path);
       continue;
     }

@@ -22,7 +22,8 @@ export interface Tree {
 }
 
 const kindOf = (record: TreeRecord): TreeKind => (record.what === 'image' ? 'image' : 'platform');
-export const createdAtOf = (record: TreeRecord): string => (record.what === 'image' ? record.image.createdAt : record.what === 'platform' ? record.platform.createdAt : record.createdAt);
+export const createdAtOf = (record: TreeRecord): string =>
+  record.what === 'image' ? record.image.createdAt : record.what === 'platform' ? record.platform.createdAt : record.createdAt;
 
 export class TreeStore {
   readonly #storage: Storage;
