@@ -15,6 +15,8 @@ import type { PublishedPort } from '../model/machine.ts';
 const name = 'hello';
 const machinePort = 80;
 const firstHostPort = 8080;
+/** Little, so that it fits any pool. */
+const diskMib = 256;
 const portsTried = 200;
 const answerTimeoutMs = 30_000;
 const imageTimeoutMs = 60_000;
@@ -50,7 +52,7 @@ export const ensureHello = async (socketPath: string, sample: string, allotment:
 const create = async (client: ControlClient, sample: string, allotment: Allotment, signal?: AbortSignal): Promise<Machine> => {
   const publish: PublishedPort = { hostPort: await freePort(allotment), machinePort, protocol: 'tcp' };
   const made = await retryWhileImageIsMade(() =>
-    client.machineCreate({ name, image: 'node', publish: [publish], start: false }, { wait: jobWaitSeconds, signal }),
+    client.machineCreate({ name, image: 'node', resources: { diskMib }, publish: [publish], start: false }, { wait: jobWaitSeconds, signal }),
   );
   const { id } = machineOf(made);
   await client.filesPut(id, '/app', packDirectory(sample), { signal });

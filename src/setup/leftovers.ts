@@ -2,7 +2,7 @@
  * What an instance may have on the host when its agent is not there to take it away: processes, groups, links and tables, mounts,
  * the pool. Every part is tried whatever became of the others; problems are told and counted.
  */
-import { readFileSync, readdirSync } from 'node:fs';
+import { readFileSync, readdirSync, rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
@@ -21,6 +21,8 @@ export const cgroupParent = (instance: string): string => `/cenote-${instance}`;
 
 export const removeLeftovers = async (entry: Pick<AllottedInstance, 'instance' | 'number' | 'root' | 'subnet'>, logger: Logger): Promise<string[]> => {
   const problems: string[] = [];
+  // The agent's, on a file system that a reboot empties.
+  const runDirectory = `/run/cenote-${entry.instance}`;
   const attempt = async (what: string, work: () => Promise<void>): Promise<void> => {
     try {
       await work();
@@ -34,6 +36,8 @@ export const removeLeftovers = async (entry: Pick<AllottedInstance, 'instance' |
     const network = await openNetwork({ instance: entry.instance, instanceNumber: entry.number, subnet: entry.subnet, logger });
     await network.close({ remove: true });
   });
+  await attempt('mounts', () => Promise.resolve(unmountBelow(runDirectory, null)));
+  await attempt('run directory', () => Promise.resolve(rmSync(runDirectory, { recursive: true, force: true })));
   await attempt('mounts', () => Promise.resolve(unmountBelow(entry.root, `${entry.root}/storage`)));
   await attempt('storage', () => destroyStorage({ root: entry.root, logger }));
   await attempt('mounts', () => Promise.resolve(unmountBelow(entry.root, null)));
