@@ -4,6 +4,7 @@
  */
 import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders } from 'node:http';
 import type { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { CenoteError, errorCodes } from '../base/errors.ts';
 import type { ErrorBody } from '../base/errors.ts';
 
@@ -32,6 +33,8 @@ export interface HttpRequest {
 }
 
 const unreachable = new Set(['ECONNREFUSED', 'ENOENT', 'ECONNRESET', 'EPIPE', 'ENOTSOCK', 'EAGAIN']);
+const mostQueueRetries = 50;
+const queueDelayMs = 5;
 const largestErrorBody = 64 * 1024;
 
 export const pathOf = (path: string, query: Query = {}): string => {
@@ -91,8 +94,19 @@ export class HttpClient implements Disposable {
     }
   }
 
-  /** Any answer, whatever its status. */
-  send(method: string, path: string, options: HttpRequest = {}): Promise<IncomingMessage> {
+  /** Any answer, whatever its status. A peer whose queue of callers is full has seen nothing of the request, so it is sent again. */
+  async send(method: string, path: string, options: HttpRequest = {}): Promise<IncomingMessage> {
+    for (let attempt = 0; ; attempt += 1) {
+      try {
+        return await this.#sendOnce(method, path, options);
+      } catch (error) {
+        if (!queueFull(error) || attempt === mostQueueRetries || options.signal?.aborted) throw error;
+        await sleep(queueDelayMs * (attempt + 1));
+      }
+    }
+  }
+
+  #sendOnce(method: string, path: string, options: HttpRequest = {}): Promise<IncomingMessage> {
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
     const body = options.json === undefined ? undefined : JSON.stringify(options.json);
     const outgoing = httpRequest({
@@ -115,7 +129,7 @@ export class HttpClient implements Disposable {
       reject(this.failure(error, options.signal, outgoing));
     });
     if (options.stream === undefined) outgoing.end(body);
-    else feed(options.stream, outgoing);
+    else feedWhenConnected(options.stream, outgoing);
     return promise;
   }
 
@@ -130,7 +144,7 @@ export class HttpClient implements Disposable {
     return new CenoteError('unavailable', `${peer} does not answer (${socketPath}: ${code})`, {
       cause: error,
       advice,
-      context: { reused: outgoing?.reusedSocket === true },
+      context: { code, reused: outgoing?.reusedSocket === true },
     });
   }
 
@@ -152,6 +166,16 @@ export class HttpClient implements Disposable {
 
 /** A kept connection may be closed by the peer just as it is used again; that request was never seen. */
 const staleSocket = (error: unknown): boolean => error instanceof CenoteError && error.code === 'unavailable' && error.context['reused'] === true;
+
+const queueFull = (error: unknown): boolean => error instanceof CenoteError && error.code === 'unavailable' && error.context['code'] === 'EAGAIN';
+
+/** Nothing of a body is taken before there is somebody to take it. */
+const feedWhenConnected = (source: Readable, outgoing: ClientRequest): void => {
+  outgoing.once('socket', (socket) => {
+    if (socket.connecting) socket.once('connect', () => feed(source, outgoing));
+    else feed(source, outgoing);
+  });
+};
 
 /** Pipes a body; when the source breaks, the request does, with the source's error. */
 const feed = (source: Readable, outgoing: ClientRequest): void => {

@@ -103,7 +103,8 @@ export const startControl = async (options: ControlOptions): Promise<RunningCont
   for (const add of [machineRoutes, streamRoutes, snapshotRoutes, imageRoutes, otherRoutes]) add(app, control);
   await app.ready();
   await refuseSecond(socketPath);
-  await app.listen({ path: socketPath });
+  // Room for a burst of callers; the kernel's own bound is below it.
+  await app.listen({ path: socketPath, backlog: 4096 });
   stack.defer(async () => {
     stopping.abort();
     await app.close();

@@ -90,7 +90,7 @@ export const jobListUnfinishedByMachine = async (context: RequestContext, db: Db
 
 export const jobMarkRunning = async (context: RequestContext, db: Db, id: string, leaseOwner: string): Promise<void> => {
   authorize(context, 'keep');
-  await db.updateTable('job').set({ state: 'running', lease_owner: leaseOwner }).where('id', '=', id).execute();
+  await db.updateTable('job').set({ state: 'running', lease_owner: leaseOwner }).where('id', '=', id).where('finished_at', 'is', null).execute();
 };
 
 /** Why it is not done yet; null when that is over. */

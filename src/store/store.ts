@@ -4,10 +4,11 @@
  */
 import { Kysely, SqliteDialect } from 'kysely';
 import { Migrator } from 'kysely/migration';
-import type { Transaction } from 'kysely';
 import { CenoteError } from '../base/errors.ts';
 import { accountEnsure } from './account.ts';
 import { defaultAccount, systemContext } from './context.ts';
+import { GroupCommit } from './group-commit.ts';
+import type { Work } from './group-commit.ts';
 import { first } from './migrations/0001-first.ts';
 import type { Schema } from './schema.ts';
 import { openSqlite } from './sqlite.ts';
@@ -18,9 +19,11 @@ const migrations = { '0001-first': first };
 
 export class Store implements AsyncDisposable {
   readonly db: Db;
+  readonly #commits: GroupCommit;
 
   private constructor(db: Db) {
     this.db = db;
+    this.#commits = new GroupCommit(db);
   }
 
   static async open(path: string): Promise<Store> {
@@ -35,8 +38,16 @@ export class Store implements AsyncDisposable {
   }
 
   /** All or nothing, and on disk when it resolves. */
-  transaction<T>(work: (transaction: Transaction<Schema>) => Promise<T>): Promise<T> {
-    return this.db.transaction().execute(work);
+  transaction<T>(work: Work<T>): Promise<T> {
+    return this.#commits.add(work, true);
+  }
+
+  /**
+   * All or nothing, and on disk with the next transaction, or soon: for what would be found out again if the host lost power now, such as what
+   * an agent reported or a job whose repetition gives the same outcome. A killed process loses none of it.
+   */
+  transactionRepeatable<T>(work: Work<T>): Promise<T> {
+    return this.#commits.add(work, false);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -137,7 +137,7 @@ export class AgentLink implements AsyncDisposable {
   async #take(events: readonly Event[]): Promise<void> {
     const { store, onEvents, catalog } = this.#options;
     const last = events.at(-1)!.sequence;
-    await store.transaction(async (db) => {
+    await store.transactionRepeatable(async (db) => {
       const kept = events.map(({ at, type, subject, message, detail }) => ({ at, type, subject, message, detail, account: accountOf(type) }));
       await eventAppend(system, db, kept);
       await metaSet(system, db, 'agent.sequence', String(last));

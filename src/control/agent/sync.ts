@@ -25,7 +25,7 @@ const lostReason = 'the host does not know this machine';
 
 /** `skip` are machines that a job has changed since the host was asked. */
 export const syncAll = (store: Store, statuses: readonly MachineStatus[], subnet: Subnet, skip: ReadonlySet<string>): Promise<SyncResult> =>
-  store.transaction(async (db) => {
+  store.transactionRepeatable(async (db) => {
     const known = new Map((await machineListAll(system, db)).map((stored) => [stored.machine.id, stored]));
     const pending = Map.groupBy(await jobListUnfinished(system, db), (stored) => stored.job.machine ?? '');
     const onHost = new Set(statuses.map((status) => status.id));
@@ -49,7 +49,7 @@ export const syncAll = (store: Store, statuses: readonly MachineStatus[], subnet
 
 /** The same for one machine; null is one that the host does not have. `whole` asks for all to be compared, since others may be concerned. */
 export const syncOne = (store: Store, id: string, status: MachineStatus | null, skip: ReadonlySet<string>): Promise<'done' | 'again' | 'whole'> =>
-  store.transaction(async (db) => {
+  store.transactionRepeatable(async (db) => {
     if (skip.has(id)) return 'again';
     const stored = await machineFind(system, db, id);
     const pending = await jobListUnfinishedByMachine(system, db, id);

@@ -26,7 +26,7 @@ export interface Finished extends Accepted {
 }
 
 export const finishSucceeded = (store: Store, stored: StoredJob, outcome: Outcome): Promise<Finished> =>
-  store.transaction(async (db) => {
+  store.transactionRepeatable(async (db) => {
     const job: Job = { ...stored.job, state: 'succeeded', finishedAt: new Date().toISOString(), reason: null };
     job.result = { ...outcome.result, milliseconds: Date.parse(job.finishedAt!) - Date.parse(job.createdAt) };
     await jobFinish(system, db, job);
@@ -45,7 +45,7 @@ export const finishSucceeded = (store: Store, stored: StoredJob, outcome: Outcom
   });
 
 export const finishFailed = (store: Store, stored: StoredJob, error: CenoteError, found: Found): Promise<Finished> =>
-  store.transaction(async (db) => {
+  store.transactionRepeatable(async (db) => {
     const job: Job = { ...stored.job, state: 'failed', finishedAt: new Date().toISOString(), reason: error.message, result: { error: error.toBody() } };
     await jobFinish(system, db, job);
     const target = await machineFind(system, db, job.machine!);

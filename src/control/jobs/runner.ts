@@ -6,6 +6,7 @@
 import type { Logger } from '../../base/logger.ts';
 import { asCenoteError, CenoteError, messageChain } from '../../base/errors.ts';
 import type { AgentClient } from '../../client/agent.ts';
+import type { Job } from '../../model/event.ts';
 import { systemContext as system } from '../../store/context.ts';
 import { jobListUnfinished, jobMarkRunning, jobNote } from '../../store/job.ts';
 import type { StoredJob } from '../../store/job.ts';
@@ -45,6 +46,7 @@ interface Entry {
 
 type Lane = 'working' | 'waiting';
 const laneOf = (action: string): Lane => (['stop', 'reboot', 'update'].includes(action) ? 'waiting' : 'working');
+const quickMs = 50;
 const firstDelayMs = 100;
 const longestDelayMs = 5000;
 
@@ -156,12 +158,20 @@ export class JobRunner implements AsyncDisposable {
     const execution = { agent, stored: target, generation, request: request as never, createdAt: job.createdAt, repeat: entry.repeat, signal: this.#stopping.signal };
     const answer = execute(job.action, execution);
     entry.repeat = true;
-    // Recorded while the agent works: a crash in between only means that the job is called queued.
-    const marked = job.state === 'running' ? undefined : jobMarkRunning(system, store.db, job.id, this.#owner);
-    job.state = 'running';
-    const [outcome] = await Promise.allSettled([answer, marked]);
+    const mark = setTimeout(() => this.#markRunning(job), quickMs);
+    const [outcome] = await Promise.allSettled([answer]);
+    clearTimeout(mark);
     if (outcome.status === 'rejected') throw outcome.reason;
     return outcome.value;
+  }
+
+  /** Only shown: an action that is over at once need not be called running first. */
+  #markRunning(job: Job): void {
+    if (job.state === 'running') return;
+    job.state = 'running';
+    jobMarkRunning(system, this.#options.store.db, job.id, this.#owner).catch((error: unknown) => {
+      this.#options.logger.warn({ job: job.id, error: messageChain(error) }, 'job could not be marked running');
+    });
   }
 
   async #afterFailure(entry: Entry, error: CenoteError): Promise<void> {
@@ -193,7 +203,7 @@ export class JobRunner implements AsyncDisposable {
   async #note(entry: Entry, error: CenoteError): Promise<void> {
     entry.noted = true;
     const reason = `${entry.stored.job.action} waits: ${error.message}`;
-    await this.#options.store.transaction(async (db) => {
+    await this.#options.store.transactionRepeatable(async (db) => {
       await jobNote(system, db, entry.stored.job.id, reason);
       const target = await machineFind(system, db, entry.machine);
       if (target === undefined) return;
