@@ -15,6 +15,7 @@ export interface KeeperOptions {
   name: string;
   argv: [string, ...string[]];
   env: Record<string, string>;
+  umask: number;
   pidPath: string;
   logPath: string;
   /** Lower is killed later when the host is out of memory. Ignored where the keeper may not. */
@@ -71,7 +72,9 @@ const runOne = (options: KeeperOptions, signal: AbortSignal): Promise<void> =>
     const output = openLog(options.logPath);
     const [program, ...args] = options.argv;
     // A session of its own: what ends the keeper's terminal or group does not end it.
+    const ownUmask = process.umask(options.umask); // inherited; put back before anything else can run
     const child = start(program, args, { stdio: ['ignore', output, output], env: options.env, cwd: '/', detached: true });
+    process.umask(ownUmask);
     closeSync(output);
     child.on('error', reject);
     const identity: ProcessIdentity | null = child.pid === undefined ? null : identify(child.pid);

@@ -13,6 +13,8 @@ export interface Service {
   env: Record<string, string>;
   /** Null is root. */
   user: string | null;
+  /** What is taken from the modes of files it makes. The agent's must be passable where machines' own ids go through. */
+  umask: number;
   /** Machines use what it serves, so it goes only after them. */
   neededByMachines: boolean;
 }
@@ -28,10 +30,11 @@ export const servicesOf = (config: InstanceConfig, paths: InstancePaths): Servic
       argv: ['/usr/bin/lxcfs', '--foreground', '--enable-loadavg', '--enable-cfs', '--pidfile', `${paths.run}/lxcfs-own.pid`, paths.lxcfs],
       env: plainEnvironment,
       user: null,
+      umask: 0o022,
       neededByMachines: true,
     },
-    { name: 'agent', description: 'Agent', argv: node('agent/main.ts'), env, user: null, neededByMachines: false },
-    { name: 'control', description: 'Control plane', argv: node('control/main.ts'), env, user: config.user.name, neededByMachines: false },
+    { name: 'agent', description: 'Agent', argv: node('agent/main.ts'), env, user: null, umask: 0o022, neededByMachines: false },
+    { name: 'control', description: 'Control plane', argv: node('control/main.ts'), env, user: config.user.name, umask: 0o077, neededByMachines: false },
   ];
 };
 

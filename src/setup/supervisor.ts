@@ -29,6 +29,7 @@ const keepersOf = (config: InstanceConfig, paths: InstancePaths): Omit<KeeperOpt
     name: service.name,
     argv: asUser(service),
     env: service.env,
+    umask: service.umask,
     pidPath: servicePidPath(paths, service.name),
     logPath: serviceLogPath(paths, service.name),
     oomScoreAdjust: service.name === 'control' ? undefined : agentOomScore,
@@ -50,7 +51,6 @@ const main = async (): Promise<void> => {
   const { values } = parseArgs({ options: { root: { type: 'string' } } });
   const paths = instancePaths(checkRoot(values.root ?? ''));
   const config = loadInstanceConfig(paths.root);
-  // Files that services make are theirs alone unless they say otherwise.
   process.umask(0o077);
   const lock = tryLockFile(supervisorPidPath(paths));
   const log = createLogger({ name: 'supervisor', destination: pino.destination({ dest: serviceLogPath(paths, 'supervisor'), append: true, sync: true }) });

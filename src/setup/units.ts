@@ -30,7 +30,7 @@ const unitOf = (service: Service, config: InstanceConfig, paths: InstancePaths):
     ...Object.entries(service.env).map(([name, value]) => `Environment=${name}=${value}`),
     'Restart=always',
     'RestartSec=500ms',
-    'UMask=0077',
+    `UMask=${service.umask.toString(8).padStart(4, '0')}`,
     ...lines.service,
     '',
     '[Install]',

@@ -85,7 +85,7 @@ describe('services without systemd', { skip }, () => {
     await until('both have said who they are', () =>
       ['agent', 'control'].every((name) => existsSync(`${paths.log}/${name}.log`) && readFileSync(`${paths.log}/${name}.log`, 'utf8') !== ''),
     );
-    assert.equal(readFileSync(`${paths.log}/agent.log`, 'utf8'), 'agent 0 77\n');
+    assert.equal(readFileSync(`${paths.log}/agent.log`, 'utf8'), 'agent 0 22\n');
     assert.deepEqual(await services.lastLines('control', 1), ['control 1 77']);
 
     const { pid } = recallProcess(supervisorPidPath(paths))!;
