@@ -48,6 +48,8 @@ const adopt = async (host: Host, machines: Machines): Promise<Set<string>> => {
     const process = alive.get(machine.id);
     const { record, spec } = machine;
     if (process === undefined || record.slot === null || !host.runtime.started(machine.id)) continue;
+    // A number may have gone to another process since: only one in the machine's own group is the machine's.
+    if (!(await host.cgroups.processes(machine.id)).includes(process.pid)) continue;
     connections.push({ slot: record.slot, machine: machine.id, address: spec.address, publish: spec.publish });
     machine.adopt({ slot: record.slot, process, defaults: processOf(spec, `/proc/${process.pid}/root`) });
     adopted.add(machine.id);

@@ -1,5 +1,5 @@
 /** Builds the agent: the order in which things come up is the order of this file, and they go down in reverse. */
-import { mkdirSync, readFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Logger } from '../base/logger.ts';
@@ -31,7 +31,13 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
   const { instance, paths } = config;
   const startedAt = new Date().toISOString();
   const runDirectory = `/run/cenote-${instance.instance}`;
-  for (const directory of [paths.agent, paths.run, runDirectory]) mkdirSync(directory, { recursive: true, mode: 0o711 });
+  for (const directory of [paths.agent, paths.run]) mkdirSync(directory, { recursive: true, mode: 0o711 });
+  emptyAfterReboot(runDirectory);
+  for (const directory of [runDirectory, ...['roots', 'files', 'copies'].map((name) => join(runDirectory, name))]) {
+    mkdirSync(directory, { recursive: true });
+    // Passable for all, whatever the umask: the runtime walks here as a machine's own root user, who is nobody on the host.
+    chmodSync(directory, 0o711);
+  }
   await using up = new AsyncDisposableStack();
   const allotment = openAllotment();
   const share = () => allotment.share(instance.instance);
@@ -76,3 +82,13 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
 
 /** Asked at each start: lxcfs may come and go while the agent stays. */
 const isMounted = (path: string): boolean => readFileSync('/proc/self/mounts', 'utf8').includes(` ${path} fuse.lxcfs `);
+
+/** /run is a file system in memory on most hosts, but not on all: what a former boot left there speaks of processes long gone. */
+const emptyAfterReboot = (runDirectory: string): void => {
+  const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8');
+  const file = join(runDirectory, 'boot-id');
+  if (existsSync(file) && readFileSync(file, 'utf8') === bootId) return;
+  rmSync(runDirectory, { recursive: true, force: true });
+  mkdirSync(runDirectory, { recursive: true });
+  writeFileSync(file, bootId);
+};

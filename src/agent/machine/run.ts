@@ -3,7 +3,7 @@
  * taken in reverse when a later one fails; the way down takes the same undos, each harmless when there is nothing left to do,
  * so that recovery after a crash is the same code.
  */
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CenoteError, messageChain } from '../../base/errors.ts';
 import { mountRoot, unmountRoot } from '../../host/rootfs/rootfs.ts';
@@ -114,7 +114,8 @@ const takeProcesses = async (host: Host, id: string) => {
 /** Files every start writes anew, bound read-only into the machine. */
 const writeFiles = (host: Host, spec: MachineSpec): Record<string, string> => {
   const directory = filesOf(host, spec.id);
-  mkdirSync(directory, { recursive: true, mode: 0o755 });
+  mkdirSync(directory, { recursive: true });
+  chmodSync(directory, 0o711);
   const content = {
     hostname: `${spec.name}\n`,
     hosts: `127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n${spec.address} ${spec.name}\n`,
@@ -122,7 +123,8 @@ const writeFiles = (host: Host, spec: MachineSpec): Record<string, string> => {
   };
   return Object.fromEntries(
     Object.entries(content).map(([name, text]) => {
-      writeFileSync(join(directory, name), text, { mode: 0o644 });
+      writeFileSync(join(directory, name), text);
+      chmodSync(join(directory, name), 0o644);
       return [`/etc/${name}`, join(directory, name)];
     }),
   );

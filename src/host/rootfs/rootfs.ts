@@ -32,7 +32,7 @@ export const mountRoot = (request: RootRequest): void => {
   using descriptors = new DisposableStack();
   const lowers = request.lowers.map((path) => layer(path, true)).join(':');
   const volume = layer(request.volume, idmapFd === null);
-  mkdirSync(target, { recursive: true, mode: 0o700 });
+  mkdirSync(target, { recursive: true, mode: 0o711 });
   undo.defer(() => unmountRoot(target));
   // index and metacopy would tie the upper layer to this very lower one; a platform update puts another beneath it.
   const layers = idmapFd === null ? `lowerdir=${volume}/upper:${lowers}` : `lowerdir=${lowers},upperdir=${volume}/upper,workdir=${volume}/work`;

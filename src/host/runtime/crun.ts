@@ -58,7 +58,7 @@ class CrunRuntime implements Runtime {
     const log = this.#log(machine);
     makeLogDirectory(log);
     const half = Math.max(64 * 1024, Math.floor((request.logLimitMib * 2 ** 20) / 2));
-    const args = ['--api-version', '1', '--cid', machine, '--cuuid', machine, '--runtime', 'crun', '--runtime-arg', `--root=${this.#state()}`];
+    const args = ['--api-version', '1', '--cid', machine, '--cuuid', machine, '--runtime', '/usr/bin/crun', '--runtime-arg', `--root=${this.#state()}`];
     args.push('--bundle', bundle, '--container-pidfile', join(bundle, 'pid'), '--conmon-pidfile', join(bundle, 'monitor'));
     args.push('--exit-dir', join(this.#options.runDirectory, 'exits'), '--full-attach', '--no-sync-log', '--no-new-keyring');
     args.push('--log-path', `k8s-file:${join(log, currentName)}`, '--log-size-max', String(half));
