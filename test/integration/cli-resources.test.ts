@@ -1,0 +1,202 @@
+/** Snapshots, images, platforms, packages and the host on the command line; help, completion and mistakes. */
+import assert from 'node:assert/strict';
+import { mkdir, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { pack as tarPack } from 'tar-stream';
+import { allCommands } from '../../src/cli/commands.ts';
+import { runAny } from '../../src/exec/run.ts';
+import type { Accepted, ControlInfo, Machine } from '../../src/model/control-api.ts';
+import type { Event } from '../../src/model/event.ts';
+import type { Image, Platform } from '../../src/model/image.ts';
+import type { Snapshot } from '../../src/model/machine.ts';
+import type { Package } from '../../src/model/resources.ts';
+import { cliFixture, launcher } from '../support/cli-fixture.ts';
+import type { CliFixture, CliResult } from '../support/cli-fixture.ts';
+import { eventually } from '../support/control-fixture.ts';
+
+const succeeded = (result: CliResult): CliResult => {
+  assert.equal(result.code, 0, `${result.stdout}${result.stderr}`);
+  return result;
+};
+const failed = (result: CliResult, code: number, message: RegExp): void => {
+  assert.equal(result.code, code, `${result.stdout}${result.stderr}`);
+  assert.match(result.stderr, message);
+};
+
+describe('the rest of the command line', () => {
+  let cli: CliFixture;
+  before(async () => {
+    cli = await cliFixture();
+    succeeded(await cli.cenote('create', 'db'));
+  });
+  after(() => cli[Symbol.asyncDispose]());
+
+  it('has snapshots, and machines from them', async () => {
+    assert.match(succeeded(await cli.cenote('snapshot', 'create', 'db', 'before')).stdout, /^created db@before in \d+ ms, stood still for 1 ms\n$/);
+    assert.match(succeeded(await cli.cenote('snapshot', 'create', 'db')).stdout, /^created db@\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ /);
+    assert.equal((await cli.cenote('snapshot', 'ls', 'db', '--json')).json<Snapshot[]>().length, 2);
+    assert.match(succeeded(await cli.cenote('snapshot', 'ls', 'db')).stdout, /^NAME +SIZE +FREEZE +AGE\n/);
+    assert.equal(succeeded(await cli.cenote('create', 'copy', '--from-snapshot', 'db@before', '--json')).json<Accepted>().machine?.state, 'running');
+    assert.match(succeeded(await cli.cenote('snapshot', 'rollback', 'db', 'before')).stdout, /^db is back at before \(restarted; /);
+    failed(await cli.cenote('snapshot', 'create', 'db', 'a/b'), 2, /SNAPSHOT: "a\/b" is not a valid/);
+    failed(await cli.cenote('snapshot', 'rollback', 'db', 'never'), 4, /never/);
+    assert.equal(succeeded(await cli.cenote('snapshot', 'delete', 'db', 'before')).stdout, 'deleted db@before\n');
+  });
+
+  it('has images of directories and archives', async () => {
+    await mkdir(join(cli.directory, 'shop'));
+    await writeFile(join(cli.directory, 'shop', 'main.js'), 'x'.repeat(3000));
+    const image = succeeded(await cli.cenote('image', 'create', 'shop', '--from', 'shop', '--json', '--', 'node', 'main.js')).json<Image>();
+    assert.deepEqual([image.kind, image.config], ['app', { WorkingDir: '/app', Cmd: ['node', 'main.js'] }]);
+    const archive = tarPack();
+    archive.entry({ name: 'etc/x' }, 'x');
+    archive.finalize();
+    const chunks: Buffer[] = [];
+    for await (const chunk of archive as AsyncIterable<Buffer>) chunks.push(chunk);
+    await writeFile(join(cli.directory, 'whole.tar.gz'), gzipSync(Buffer.concat(chunks)));
+    await writeFile(join(cli.directory, 'config.json'), '{"architecture":"amd64","config":{"Cmd":["/init"],"User":"1000"}}');
+    const whole = succeeded(await cli.cenote('image', 'create', 'alpine', '--from', 'whole.tar.gz', '--system', '--config', 'config.json', '--json')).json<Image>();
+    assert.deepEqual([whole.kind, whole.config], ['system', { Cmd: ['/init'], User: '1000' }]);
+    assert.equal(Math.round(whole.sizeMib * 1024 * 1024), Buffer.concat(chunks).length, 'sent as a plain archive');
+    succeeded(await cli.cenote('image', 'create', 'saved', '--from-machine', 'db'));
+    assert.deepEqual((await cli.cenote('image', 'ls', '--json')).json<Image[]>().map(({ name }) => name).toSorted(), ['alpine', 'base', 'saved', 'shop', 'whole']);
+    assert.match(succeeded(await cli.cenote('image', 'ls')).stdout, /^NAME +ID +KIND/);
+    assert.match(succeeded(await cli.cenote('image', 'get', 'shop')).stdout, /Command: +node main\.js\nDirectory: +\/app/);
+    failed(await cli.cenote('image', 'create', 'x'), 2, /one of --from and --from-machine/);
+    failed(await cli.cenote('image', 'create', 'X', '--from', 'shop'), 2, /NAME: "X" is not a valid name/);
+    failed(await cli.cenote('image', 'create', 'x', '--from', 'nowhere'), 2, /--from: cannot read nowhere/);
+    failed(await cli.cenote('image', 'create', 'x', '--from', 'shop', '--config', 'shop/main.js'), 2, /--config: .* is not JSON/);
+    failed(await cli.cenote('image', 'delete', 'shop', 'alpine'), 2, /would delete 2 images/);
+    assert.equal(succeeded(await cli.cenote('image', 'delete', 'shop', 'alpine', '--yes')).stdout, 'deleted image shop\ndeleted image alpine\n');
+    failed(await cli.cenote('image', 'delete', 'base'), 5, /base/);
+  });
+
+  it('has platforms, and moves machines between their versions', async () => {
+    assert.match(succeeded(await cli.cenote('platform', 'ls')).stdout, /^host +live +simulated/m);
+    const built = succeeded(await cli.cenote('platform', 'build', '--name', 'data', '--include', 'redis,curl', '--json')).json<Platform>();
+    assert.deepEqual([built.name, built.version, built.include], ['data', '1', ['redis', 'curl']]);
+    failed(await cli.cenote('platform', 'build', '--include', 'redis'), 2, /--name is missing/);
+    failed(await cli.cenote('platform', 'build', '--name', 'data', '--include', 'Red is'), 2, /--include: "Red is" is not the name/);
+    const on = async (name: string) => (await cli.cenote('get', name, '--json')).json<Machine>().platform;
+    succeeded(await cli.cenote('platform', 'update', 'db', '--to', 'web@9'));
+    assert.deepEqual(await on('db'), { name: 'web', version: '9' });
+    assert.match(succeeded(await cli.cenote('platform', 'update', 'db')).stdout, /^db: web@9 to web@10 in \d+ ms\n$/);
+    assert.match(succeeded(await cli.cenote('platform', 'update', 'db')).stderr, /there already/);
+    succeeded(await cli.cenote('platform', 'update', 'db', '--back'));
+    assert.deepEqual(await on('db'), { name: 'web', version: '9' });
+    failed(await cli.cenote('platform', 'update', '--all', '--to', 'data'), 2, /would restart 2 machines/);
+    assert.equal(succeeded(await cli.cenote('platform', 'update', '--all', '--to', 'data', '--roll', '--yes', '--json')).json<Accepted[]>().length, 2);
+    failed(await cli.cenote('platform', 'update', 'db', '--back'), 4, /no version before data@1/);
+    failed(await cli.cenote('platform', 'update', 'db', '--to', 'nix'), 4, /no platform "nix"/);
+    failed(await cli.cenote('platform', 'update'), 2, /machines or --all/);
+    failed(await cli.cenote('platform', 'delete', 'web'), 2, /says no version/);
+    assert.equal(succeeded(await cli.cenote('platform', 'delete', 'web@1')).stdout, 'deleted platform web@1\n');
+  });
+
+  it('has packages', async () => {
+    const made = succeeded(await cli.cenote('package', 'create', 'large', '--cpu', '2', '--memory', '4G', '--disk', '50G', '--memory-ceiling', '8G', '--json')).json<Package>();
+    assert.deepEqual(made.resources, { cpuMillis: 2000, cpuCeilingMillis: null, memoryMib: 4096, memoryCeilingMib: 8192, diskMib: 51_200, processes: 1024 });
+    assert.match(succeeded(await cli.cenote('package', 'ls', '-H')).stdout, /^large +2 +4G\.\.8G +50G +1024 +\d+s$/m);
+    assert.deepEqual((await cli.cenote('package', 'get', 'large', '--json')).json(), made);
+    assert.equal(succeeded(await cli.cenote('create', 'big', '--package', 'large', '--cpu', '1', '--json')).json<Accepted>().machine?.resources.cpuMillis, 1000);
+    failed(await cli.cenote('package', 'create', 'small', '--cpu', '1'), 2, /--memory, --disk are missing/);
+    assert.equal(succeeded(await cli.cenote('package', 'delete', 'large')).stdout, 'deleted package large\n');
+    failed(await cli.cenote('package', 'get', 'large'), 4, /large/);
+  });
+
+  it('says what the host is and what happened', async () => {
+    assert.equal(succeeded(await cli.cenote('info', '--json')).json<ControlInfo>().agent?.host.name, 'simulated');
+    assert.match(succeeded(await cli.cenote('info')).stdout, /^Control plane: .*\nYou are: +uid:\d+/);
+    const events = succeeded(await cli.cenote('events', '--json')).stdout.trimEnd().split('\n').map((line) => JSON.parse(line) as Event);
+    assert(events.length > 5);
+    const last = events.at(-1)!.sequence;
+    assert.equal((await cli.cenote('events', '--after', String(last))).stdout, '');
+    const following = cli.start('events', '-f', '--after', String(last));
+    succeeded(await cli.cenote('stop', 'db'));
+    await eventually(following.output, (text) => text.includes('stop of db succeeded'));
+    process.kill(following.pid, 'SIGTERM');
+    assert.equal(await following.ended, 130);
+    assert.match(succeeded(await cli.cenote('version')).stdout, /^cenote \d+\.\d+\.\d+ \(Node \d+/);
+    assert.match((await cli.cenote('--version')).stdout, /^cenote /);
+  });
+
+  it('has help for every command, with examples that it would understand', async () => {
+    assert.match(succeeded(await cli.cenote('--help')).stdout, /snapshot rollback/);
+    assert.equal((await cli.cenote()).code, 2);
+    assert.match(succeeded(await cli.cenote('snapshot', '--help')).stdout, /Usage: cenote .*snapshot/);
+    assert.match(succeeded(await cli.cenote('help', 'create')).stdout, /--from-snapshot/);
+    for (const [name, { load, summary }] of Object.entries(allCommands())) {
+      const { commandHelp } = await import('../../src/cli/help.ts');
+      const command = await load();
+      const help = commandHelp(name, summary, command);
+      assert(help.includes(`Usage: cenote ${name}`), help);
+      assert(command.examples.length > 0, `${name} has no example`);
+      for (const example of command.examples) assert(example.replace(/^--(root \S+|agent) /, '').startsWith(name), example);
+    }
+    const help = succeeded(await cli.cenote('exec', '--help')).stdout;
+    assert.match(help, /^Run a command in a machine\n\nUsage: cenote exec \[FLAGS\] NAME -- COMMAND…/);
+  });
+
+  it('says what is wrong with words, and what was perhaps meant', async () => {
+    failed(await cli.cenote('craete', 'x'), 2, /^cenote: unknown command "craete"\ndid you mean cenote create\?\n$/);
+    failed(await cli.cenote('rm', 'x'), 2, /did you mean cenote delete\?/);
+    failed(await cli.cenote('snapshot', 'craete', 'x'), 2, /unknown command snapshot craete\ndid you mean snapshot create\?/);
+    failed(await cli.cenote('snapshot'), 2, /there are: snapshot create/);
+    failed(await cli.cenote('--verbose', 'ls'), 2, /unknown flag --verbose before the command/);
+    failed(await cli.cenote('create', 'x', '--memry', '1G'), 2, /^cenote: unknown flag --memry\ndid you mean --memory\?\n$/);
+    failed(await cli.cenote('create', 'x', '--memory', '1Q'), 2, /^cenote: --memory: "1Q" is not a size\n/);
+    failed(await cli.cenote('create', '../x'), 2, /NAME: "\.\.\/x" is not a valid machine name/);
+    failed(await cli.cenote('create', 'x', '--package', 'none'), 2, /none/);
+    failed(await cli.cenote('constructor'), 2, /unknown command/);
+  });
+
+  it('proposes what may come next', async () => {
+    const proposed = async (...words: string[]) => succeeded(await cli.cenote('__complete', ...words)).stdout.split('\n').slice(0, -1);
+    assert.deepEqual(await proposed('sn'), ['snapshot']);
+    assert.deepEqual(await proposed('snapshot', 'r'), ['rollback']);
+    assert.deepEqual(await proposed('get', 'd'), ['db']);
+    assert.deepEqual((await proposed('stop', 'db', '')).toSorted(), ['big', 'copy', 'db']);
+    assert.deepEqual(await proposed('create', 'x', '--from-'), ['--from-snapshot']);
+    assert((await proposed('create', '--image', '')).includes('base'));
+    assert.deepEqual(await proposed('create', '--restart', 'a'), ['always']);
+    assert.deepEqual(await proposed('create', '--code', ''), [':directory']);
+    assert.deepEqual(await proposed('completion', 'f'), ['fish']);
+    assert.deepEqual(await proposed('nothing', 'x'), []);
+  });
+
+  it('has completion scripts that their shells accept', async (test) => {
+    for (const shell of ['bash', 'zsh', 'fish']) {
+      const { stdout } = succeeded(await cli.cenote('completion', shell));
+      const syntax = await runAny(shell, shell === 'fish' ? ['--no-execute'] : ['-n'], { input: stdout, env: { PATH: process.env['PATH']! } }).catch(() => undefined);
+      if (syntax === undefined) test.diagnostic(`${shell} is not here to check its script`);
+      else assert.equal(syntax.code, 0, syntax.stderr);
+    }
+    failed(await cli.cenote('completion', 'zhs'), 2, /did you mean zsh/);
+    const script = `${(await cli.cenote('completion', 'bash')).stdout}
+      cenote() { "$LAUNCHER" --root "$ROOT" "$@"; }
+      COMP_WORDS=(cenote snapshot c) COMP_CWORD=2 COMP_LINE="cenote snapshot c" COMP_POINT=17
+      _cenote; printf '%s\\n' "\${COMPREPLY[@]}"`;
+    const { stdout, stderr } = await runAny('bash', ['-c', script], { env: { PATH: process.env['PATH']!, LAUNCHER: launcher, ROOT: cli.root, CENOTE_NODE: process.execPath } });
+    assert.equal(stdout, 'create\n', stderr);
+  });
+
+  it('is found through links, from anywhere', async () => {
+    await symlink(launcher, join(cli.directory, 'absolute'));
+    await symlink('absolute', join(cli.directory, 'relative'));
+    const env = { PATH: `${cli.directory}:${process.env['PATH']!}`, HOME: cli.root };
+    for (const program of [join(cli.directory, 'absolute'), join(cli.directory, 'relative'), './relative', 'relative']) {
+      const { stdout, stderr } = await runAny(program, ['version'], { env, cwd: cli.directory });
+      assert.match(stdout, /^cenote /, `${program}: ${stderr}`);
+    }
+    const wrong = await runAny(launcher, ['version'], { env: { ...env, CENOTE_NODE: '/nowhere/node' } });
+    assert.deepEqual([wrong.code, wrong.stderr], [69, 'cenote: CENOTE_NODE is /nowhere/node, which is not a program\n']);
+  });
+
+  it('ends quietly when its reader has seen enough', async () => {
+    const env = { PATH: process.env['PATH']!, CENOTE_NODE: process.execPath };
+    const { stderr } = await runAny('/bin/sh', ['-c', '"$0" --root "$1" events --json | head -n 1 >/dev/null', launcher, cli.root], { env });
+    assert.equal(stderr, '');
+  });
+});
