@@ -75,9 +75,27 @@ type Options = Omit<FlagText, 'about'>;
 const text: Parse<string> = (_field, word) => word;
 
 export const toggle = (about: string, options: Options = {}): SwitchFlag => ({ kind: 'switch', about, ...options });
-export const value = (placeholder: string, about: string, options: Options = {}): ValueFlag<string> => ({ kind: 'value', placeholder, about, parse: text, ...options });
-export const parsed = <T>(placeholder: string, parse: Parse<T>, about: string, options: Options = {}): ValueFlag<T> => ({ kind: 'value', placeholder, about, parse, ...options });
-export const many = <T>(placeholder: string, parse: Parse<T>, about: string, options: Options = {}): ManyFlag<T> => ({ kind: 'many', placeholder, about, parse, ...options });
+export const value = (placeholder: string, about: string, options: Options = {}): ValueFlag<string> => ({
+  kind: 'value',
+  placeholder,
+  about,
+  parse: text,
+  ...options,
+});
+export const parsed = <T>(placeholder: string, parse: Parse<T>, about: string, options: Options = {}): ValueFlag<T> => ({
+  kind: 'value',
+  placeholder,
+  about,
+  parse,
+  ...options,
+});
+export const many = <T>(placeholder: string, parse: Parse<T>, about: string, options: Options = {}): ManyFlag<T> => ({
+  kind: 'many',
+  placeholder,
+  about,
+  parse,
+  ...options,
+});
 
 export const one = (placeholder: string, complete: Completion = 'none') => ({ kind: 'one', placeholder, complete }) as const;
 export const optional = (placeholder: string, complete: Completion = 'none') => ({ kind: 'optional', placeholder, complete }) as const;

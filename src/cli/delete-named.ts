@@ -2,8 +2,17 @@
 import { asCenoteError, CenoteError, errorCodes } from '../base/errors.ts';
 import type { Context } from './context.ts';
 
-export const deleteNamed = async (context: Context, names: readonly string[], flags: { yes: boolean; json: boolean }, noun: string, remove: (name: string) => Promise<unknown>): Promise<number> => {
-  if (names.length > 1 && !flags.yes) throw new CenoteError('invalid_argument', `this would delete ${names.length} ${noun}s: ${names.join(', ')}`, { advice: 'nothing was done; repeat it with --yes' });
+export const deleteNamed = async (
+  context: Context,
+  names: readonly string[],
+  flags: { yes: boolean; json: boolean },
+  noun: string,
+  remove: (name: string) => Promise<unknown>,
+): Promise<number> => {
+  if (names.length > 1 && !flags.yes)
+    throw new CenoteError('invalid_argument', `this would delete ${names.length} ${noun}s: ${names.join(', ')}`, {
+      advice: 'nothing was done; repeat it with --yes',
+    });
   let exit = 0;
   const deleted: string[] = [];
   for (const name of names) {

@@ -33,8 +33,10 @@ export const parseCount =
   };
 
 /** `0.5` or, with a ceiling, `0.5..2`. */
-export const formatCpuRange = (guarantee: number, ceiling: number | null): string => (ceiling === null ? formatCpu(guarantee) : `${formatCpu(guarantee)}..${formatCpu(ceiling)}`);
-export const formatSizeRange = (guarantee: number, ceiling: number | null): string => (ceiling === null ? formatMib(guarantee) : `${formatMib(guarantee)}..${formatMib(ceiling)}`);
+export const formatCpuRange = (guarantee: number, ceiling: number | null): string =>
+  ceiling === null ? formatCpu(guarantee) : `${formatCpu(guarantee)}..${formatCpu(ceiling)}`;
+export const formatSizeRange = (guarantee: number, ceiling: number | null): string =>
+  ceiling === null ? formatMib(guarantee) : `${formatMib(guarantee)}..${formatMib(ceiling)}`;
 
 /** A word as a shell would need it written. */
 export const quoteWord = (word: string): string => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`);

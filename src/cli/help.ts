@@ -47,7 +47,12 @@ export const overview = (noun?: string): string => {
     `Usage: cenote [--root DIR] [--agent] ${noun ?? 'COMMAND'} …`,
     ...shown.flatMap(({ title, lines }) => ['', `${title}:`, ...lines.map(([name, { summary }]) => `  ${name.padEnd(width)}  ${summary}`)]),
     ...(noun === undefined
-      ? ['', 'Before the command:', '  --root DIR  the instance to talk to (default /var/lib/cenote, or CENOTE_ROOT)', '  --agent     talk to the agent directly: ls, get and stop only']
+      ? [
+          '',
+          'Before the command:',
+          '  --root DIR  the instance to talk to (default /var/lib/cenote, or CENOTE_ROOT)',
+          '  --agent     talk to the agent directly: ls, get and stop only',
+        ]
       : []),
     '',
     `Flags and examples of each: cenote ${noun === undefined ? '' : `${noun} `}COMMAND --help`,

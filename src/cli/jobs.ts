@@ -18,7 +18,11 @@ export interface Waiting {
 }
 
 /** Asks for an action and waits until its job has ended; the answer is as the API gives it then. */
-export const finishJob = async (context: Context, waiting: Waiting, ask: (options: { wait: number; signal: AbortSignal }) => Promise<Accepted>): Promise<Accepted> => {
+export const finishJob = async (
+  context: Context,
+  waiting: Waiting,
+  ask: (options: { wait: number; signal: AbortSignal }) => Promise<Accepted>,
+): Promise<Accepted> => {
   const { signal } = context;
   const control = await context.control();
   try {
@@ -26,7 +30,11 @@ export const finishJob = async (context: Context, waiting: Waiting, ask: (option
     while (!ended(accepted.job)) {
       const job = await control.jobGet(accepted.job.id, { wait: waitSeconds, signal });
       // The machine that came with the acceptance is older than the job's end.
-      accepted = { job, machine: ended(job) && accepted.machine !== null && job.action !== 'delete' ? await control.machineGet(accepted.machine.id, { signal }) : accepted.machine };
+      accepted = {
+        job,
+        machine:
+          ended(job) && accepted.machine !== null && job.action !== 'delete' ? await control.machineGet(accepted.machine.id, { signal }) : accepted.machine,
+      };
     }
     if (accepted.job.state === 'failed') throw jobError(accepted.job, waiting.machine);
     return accepted;

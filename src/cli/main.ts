@@ -34,11 +34,16 @@ const unknownCommand = (first: string, second: string | undefined, names: readon
   if (verbs.length > 0) {
     const near = second === undefined ? undefined : closest(second, verbs);
     const message = second === undefined || second.startsWith('-') ? `what about ${first}s?` : `unknown command ${first} ${second}`;
-    return new CenoteError('invalid_argument', message, { advice: near === undefined ? `there are: ${verbs.map((verb) => `${first} ${verb}`).join(', ')}` : `did you mean ${first} ${near}?` });
+    return new CenoteError('invalid_argument', message, {
+      advice: near === undefined ? `there are: ${verbs.map((verb) => `${first} ${verb}`).join(', ')}` : `did you mean ${first} ${near}?`,
+    });
   }
   if (first.startsWith('-')) return new CenoteError('invalid_argument', `unknown flag ${first} before the command`, { advice: 'see: cenote --help' });
-  const near = (Object.hasOwn(otherWords, first) ? otherWords[first] : undefined) ?? closest(first, [...new Set(names.flatMap((name) => [name, name.split(' ')[0]!]))]);
-  return new CenoteError('invalid_argument', `unknown command ${JSON.stringify(first)}`, { advice: near === undefined ? 'see all: cenote --help' : `did you mean cenote ${near}?` });
+  const near =
+    (Object.hasOwn(otherWords, first) ? otherWords[first] : undefined) ?? closest(first, [...new Set(names.flatMap((name) => [name, name.split(' ')[0]!]))]);
+  return new CenoteError('invalid_argument', `unknown command ${JSON.stringify(first)}`, {
+    advice: near === undefined ? 'see all: cenote --help' : `did you mean cenote ${near}?`,
+  });
 };
 
 class Session implements Context, Disposable {
@@ -104,7 +109,9 @@ const run = async (words: readonly string[], context: Context): Promise<number> 
     return 0;
   }
   if (context.config.agent && !agentCommands.has(name)) {
-    throw new CenoteError('invalid_argument', `--agent: ${name} goes through the control plane`, { advice: `with --agent there are: ${[...agentCommands].join(', ')}` });
+    throw new CenoteError('invalid_argument', `--agent: ${name} goes through the control plane`, {
+      advice: `with --agent there are: ${[...agentCommands].join(', ')}`,
+    });
   }
   // The description that typed the function's input also parsed it.
   return (await command.run(input as never, context)) ?? 0;
@@ -135,7 +142,11 @@ const main = async (): Promise<number> => {
       if (known.code !== 'internal' && known.code !== 'timeout' && known.message !== messageOf(signal.reason)) output.error(known);
       return interruptedExit;
     }
-    output.error(known.code === 'internal' && known.cause !== undefined ? new CenoteError('internal', messageOf(known.cause), { cause: known.cause, advice: 'this is a fault of cenote; CENOTE_DEBUG=1 shows more' }) : known);
+    output.error(
+      known.code === 'internal' && known.cause !== undefined
+        ? new CenoteError('internal', messageOf(known.cause), { cause: known.cause, advice: 'this is a fault of cenote; CENOTE_DEBUG=1 shows more' })
+        : known,
+    );
     return known instanceof Interrupted ? interruptedExit : errorCodes[known.code].exit;
   }
 };

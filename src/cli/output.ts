@@ -6,7 +6,18 @@ import type { CliConfig } from './config.ts';
 import { printable, renderTable } from './table.ts';
 import type { Column } from './table.ts';
 
-const colours: Record<string, number> = { running: 32, healthy: 32, succeeded: 32, failed: 31, unhealthy: 31, provisioning: 33, stopping: 33, deleting: 33, queued: 33, starting: 33 };
+const colours: Record<string, number> = {
+  running: 32,
+  healthy: 32,
+  succeeded: 32,
+  failed: 31,
+  unhealthy: 31,
+  provisioning: 33,
+  stopping: 33,
+  deleting: 33,
+  queued: 33,
+  starting: 33,
+};
 
 export interface Progress extends Disposable {
   /** What is being done now. */

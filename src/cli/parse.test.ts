@@ -37,7 +37,18 @@ describe('words of the command line', () => {
   it('are flags in any place, joined or not, and arguments', () => {
     const input = parseWords(plain, ['--image=node', 'web', '-ft', '--tail', '5', 'x', '--cpu-ceiling', '2', '-e', 'A=1', '--env=B=2=3', 'y']);
     assert.deepEqual(input.args, { name: 'web', more: ['x', 'y'] });
-    assert.deepEqual(input.flags, { follow: true, tty: true, image: 'node', tail: 5, cpuCeiling: '2', json: false, env: [['A', '1'], ['B', '2=3']] });
+    assert.deepEqual(input.flags, {
+      follow: true,
+      tty: true,
+      image: 'node',
+      tail: 5,
+      cpuCeiling: '2',
+      json: false,
+      env: [
+        ['A', '1'],
+        ['B', '2=3'],
+      ],
+    });
   });
 
   it('may join a value to one letter', () => {
@@ -47,7 +58,12 @@ describe('words of the command line', () => {
   });
 
   it('after -- are a command where one is wanted, arguments elsewhere', () => {
-    assert.deepEqual(parseWords(trailing, ['web', '--', 'ls', '-l', '--', 'x']), { help: false, args: { name: 'web' }, flags: parseWords(trailing, []).flags, command: ['ls', '-l', '--', 'x'] });
+    assert.deepEqual(parseWords(trailing, ['web', '--', 'ls', '-l', '--', 'x']), {
+      help: false,
+      args: { name: 'web' },
+      flags: parseWords(trailing, []).flags,
+      command: ['ls', '-l', '--', 'x'],
+    });
     assert.deepEqual(parseWords(plain, ['--', '-web']).args, { name: '-web', more: [] });
   });
 

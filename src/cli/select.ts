@@ -46,7 +46,9 @@ export const pickOne = <M extends { id: string; name: string }>(machines: readon
     word,
     machines.map((machine) => machine.name),
   );
-  throw new CenoteError('not_found', `no machine ${JSON.stringify(word)}`, { advice: near === undefined ? 'see what there is: cenote ls' : `did you mean ${near}?` });
+  throw new CenoteError('not_found', `no machine ${JSON.stringify(word)}`, {
+    advice: near === undefined ? 'see what there is: cenote ls' : `did you mean ${near}?`,
+  });
 };
 
 export const pickMany = <M extends { id: string; name: string }>(machines: readonly M[], words: readonly string[]): M[] => {

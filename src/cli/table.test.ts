@@ -11,7 +11,16 @@ const columns = [
 
 describe('a table', () => {
   it('pads words to the right and numbers to the left, and nothing at the end', () => {
-    assert.deepEqual(renderTable([{ name: 'web', size: '5' }, { name: 'longer', size: '1024' }], columns), ['NAME    SIZE', 'web        5', 'longer  1024']);
+    assert.deepEqual(
+      renderTable(
+        [
+          { name: 'web', size: '5' },
+          { name: 'longer', size: '1024' },
+        ],
+        columns,
+      ),
+      ['NAME    SIZE', 'web        5', 'longer  1024'],
+    );
     assert.deepEqual(renderTable([{ name: 'a', size: 'b' }], [columns[1], columns[0]]), ['SIZE  NAME', '   b  a']);
   });
 
@@ -28,7 +37,17 @@ describe('a table', () => {
   it('counts wide letters twice', () => {
     assert.equal(displayWidth('日本'), 4);
     assert.equal(displayWidth('e\u0301'), 1);
-    assert.deepEqual(renderTable([{ name: '日本', size: '1' }, { name: 'abcd', size: '2' }], columns, { header: false }), ['日本  1', 'abcd  2']);
+    assert.deepEqual(
+      renderTable(
+        [
+          { name: '日本', size: '1' },
+          { name: 'abcd', size: '2' },
+        ],
+        columns,
+        { header: false },
+      ),
+      ['日本  1', 'abcd  2'],
+    );
   });
 
   it('never moves the cursor, whatever a cell holds', () => {
@@ -45,6 +64,15 @@ describe('a table', () => {
 
 describe('details', () => {
   it('align values, repeat no name and leave out what is empty', () => {
-    assert.deepEqual(detailLines([['Name', 'web'], ['Tags', ['a=1', 'b=2']], ['None', []], ['Null', null], ['Number', 0]]), ['Name:   web', 'Tags:   a=1', '        b=2', 'Number: 0']);
+    assert.deepEqual(
+      detailLines([
+        ['Name', 'web'],
+        ['Tags', ['a=1', 'b=2']],
+        ['None', []],
+        ['Null', null],
+        ['Number', 0],
+      ]),
+      ['Name:   web', 'Tags:   a=1', '        b=2', 'Number: 0'],
+    );
   });
 });

@@ -31,7 +31,7 @@ export interface TableOptions {
 
 export const renderTable = <Row>(rows: readonly Row[], columns: readonly Column<Row>[], options: TableOptions = {}): string[] => {
   const cells = rows.map((row) => columns.map((column) => printable(column.cell(row))));
-  const header = options.header ?? true ? [columns.map((column) => column.title)] : [];
+  const header = (options.header ?? true) ? [columns.map((column) => column.title)] : [];
   const widths = columns.map((_, index) => Math.max(0, ...[...header, ...cells].map((line) => displayWidth(line[index]!))));
   const format = (line: readonly string[], dress: (text: string, title: string) => string): string =>
     line

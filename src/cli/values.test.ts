@@ -8,33 +8,55 @@ import { compileConfig } from './config.ts';
 import { formatAge, formatDuration, parseSeconds, quoteWords } from './format.ts';
 import { globExpression, pickMany, pickOne, wantYes } from './select.ts';
 import { closest } from './suggest.ts';
-import { formatPublish, formatRestart, machineStateNames, pairsToRecord, parseEnv, parseEnvFile, parsePublish, parseRestart, parseSnapshotRef, parseStates } from './values.ts';
+import {
+  formatPublish,
+  formatRestart,
+  machineStateNames,
+  pairsToRecord,
+  parseEnv,
+  parseEnvFile,
+  parsePublish,
+  parseRestart,
+  parseSnapshotRef,
+  parseStates,
+} from './values.ts';
 
 describe('values of flags', () => {
   it('are ports', () => {
     assert.deepEqual(parsePublish('-p', '8080:80'), { hostPort: 8080, machinePort: 80, protocol: 'tcp' });
     assert.deepEqual(parsePublish('-p', '53/udp'), { hostPort: 53, machinePort: 53, protocol: 'udp' });
     assert.equal(formatPublish(parsePublish('-p', '53:5353/udp')), '53:5353/udp');
-    for (const wrong of ['', 'a:b', '0:80', '80:65536', '80:80/sctp', '127.0.0.1:80:80', '80:', ':80', '80:80/tcp/udp', '8e1:80']) assert.throws(() => parsePublish('--publish', wrong), /--publish/);
+    for (const wrong of ['', 'a:b', '0:80', '80:65536', '80:80/sctp', '127.0.0.1:80:80', '80:', ':80', '80:80/tcp/udp', '8e1:80'])
+      assert.throws(() => parsePublish('--publish', wrong), /--publish/);
   });
 
   it('are restart policies', () => {
     assert.deepEqual(parseRestart('-r', 'on-failure:3'), { policy: 'on-failure', maxRetries: 3 });
     assert.equal(formatRestart(parseRestart('-r', 'always')), 'always');
-    for (const wrong of ['', 'Always', 'always:3', 'never:0', 'on-failure:', 'on-failure:-1', 'on-failure:9999999']) assert.throws(() => parseRestart('--restart', wrong), /--restart/);
+    for (const wrong of ['', 'Always', 'always:3', 'never:0', 'on-failure:', 'on-failure:-1', 'on-failure:9999999'])
+      assert.throws(() => parseRestart('--restart', wrong), /--restart/);
   });
 
   it('are pairs, of which the last counts', () => {
     assert.deepEqual(parseEnv('-e', 'A=b=c'), ['A', 'b=c']);
     for (const wrong of ['A', '=x', '1A=x', 'A B=x']) assert.throws(() => parseEnv('--env', wrong), /--env/);
-    assert.deepEqual(pairsToRecord([['A', '1'], ['A', '2']]), { A: '2' });
+    assert.deepEqual(
+      pairsToRecord([
+        ['A', '1'],
+        ['A', '2'],
+      ]),
+      { A: '2' },
+    );
     const record = pairsToRecord([['__proto__', 'x']]);
     assert.deepEqual(Object.keys(record), ['__proto__']);
     assert.equal(JSON.stringify(record), '{"__proto__":"x"}');
   });
 
   it('are lines of a file', () => {
-    assert.deepEqual(parseEnvFile('--env-file', '# no\n\nA=1\r\nB= x \n'), [['A', '1'], ['B', ' x ']]);
+    assert.deepEqual(parseEnvFile('--env-file', '# no\n\nA=1\r\nB= x \n'), [
+      ['A', '1'],
+      ['B', ' x '],
+    ]);
     assert.throws(() => parseEnvFile('--env-file', 'A=1\nwrong\n'), /--env-file line 2/);
   });
 
@@ -47,7 +69,10 @@ describe('values of flags', () => {
   });
 
   it('are times', () => {
-    assert.deepEqual(['10', '10s', '2m', '1h'].map((text) => parseSeconds('-g', text)), [10, 10, 120, 3600]);
+    assert.deepEqual(
+      ['10', '10s', '2m', '1h'].map((text) => parseSeconds('-g', text)),
+      [10, 10, 120, 3600],
+    );
     for (const wrong of ['', 's', '1d', '-1', '1.5s']) assert.throws(() => parseSeconds('--grace', wrong), /--grace/);
     assert.deepEqual([0, 59, 60, 3599, 3600, 90_000].map(formatDuration), ['0s', '59s', '1m', '59m', '1h', '1d']);
     assert.equal(formatAge(null), '-');
@@ -73,13 +98,25 @@ describe('machines as people name them', () => {
     assert.equal(pickOne(machines, machines[1]!.id).name, 'web-2');
     assert.throws(() => pickOne(machines, 'aaaa'), /beginning of 2 ids/);
     assert.throws(() => pickOne(machines, 'ccc'), /no machine "ccc"/);
-    assert.throws(() => pickOne(machines, 'web-3'), (error: CenoteError) => error.code === 'not_found' && error.advice === 'did you mean web-1?');
+    assert.throws(
+      () => pickOne(machines, 'web-3'),
+      (error: CenoteError) => error.code === 'not_found' && error.advice === 'did you mean web-1?',
+    );
   });
 
   it('are patterns, each machine once', () => {
-    assert.deepEqual(pickMany(machines, ['web-*', 'web-1', 'd?']).map(({ name }) => name), ['web-1', 'web-2', 'db']);
-    assert.deepEqual(pickMany(machines, ['web-[2-9]']).map(({ name }) => name), ['web-2']);
-    assert.deepEqual(pickMany(machines, ['web-[!2]']).map(({ name }) => name), ['web-1']);
+    assert.deepEqual(
+      pickMany(machines, ['web-*', 'web-1', 'd?']).map(({ name }) => name),
+      ['web-1', 'web-2', 'db'],
+    );
+    assert.deepEqual(
+      pickMany(machines, ['web-[2-9]']).map(({ name }) => name),
+      ['web-2'],
+    );
+    assert.deepEqual(
+      pickMany(machines, ['web-[!2]']).map(({ name }) => name),
+      ['web-1'],
+    );
     assert.throws(() => pickMany(machines, ['x*']), /no machine matches/);
   });
 

@@ -30,7 +30,8 @@ export const parsePublish = (field: string, text: string): PublishedPort => {
   const [ports, protocol = 'tcp', ...more] = text.split('/');
   if ((protocol !== 'tcp' && protocol !== 'udp') || more.length > 0) throw invalid(field, `${JSON.stringify(text)} ends in neither /tcp nor /udp`);
   const parts = ports!.split(':');
-  if (parts.length > 2) throw invalid(field, `${JSON.stringify(text)} is not HOST:PORT`, 'write two ports, such as 8080:80; it is published on all addresses of the host');
+  if (parts.length > 2)
+    throw invalid(field, `${JSON.stringify(text)} is not HOST:PORT`, 'write two ports, such as 8080:80; it is published on all addresses of the host');
   const hostPort = portNumber(field, parts[0]!);
   return { hostPort, machinePort: parts[1] === undefined ? hostPort : portNumber(field, parts[1]), protocol };
 };

@@ -76,7 +76,11 @@ describe('exec on the command line', () => {
     for (let at = 0; at < input.length; at += 1) input[at] = at % 251;
     const result = await cli.cenoteWith({ input: 'x\n' }, 'exec', '-i', 'web', '--', 'cat');
     assert.deepEqual([result.stdout, result.code], ['x\n', 0]);
-    const digest = await runAny('/bin/sh', ['-c', '"$0" --root "$1" exec -i web -- cat | cksum', launcher, cli.root], { input, env: { PATH: process.env['PATH']!, CENOTE_NODE: process.execPath }, timeoutMs: 60_000 });
+    const digest = await runAny('/bin/sh', ['-c', '"$0" --root "$1" exec -i web -- cat | cksum', launcher, cli.root], {
+      input,
+      env: { PATH: process.env['PATH']!, CENOTE_NODE: process.execPath },
+      timeoutMs: 60_000,
+    });
     const expected = await runAny('/usr/bin/cksum', [], { input });
     assert.equal(digest.stdout, expected.stdout, digest.stderr);
   });
@@ -89,7 +93,10 @@ describe('exec on the command line', () => {
   it('ends with Ctrl-C, and the command with it', async () => {
     const running = cli.start('exec', 'web', '--', 'hang');
     const before = cli.front.execs.length;
-    await eventually(() => cli.front.execs.length, (count) => count > before - 1 && cli.front.execs.at(-1)?.command[0] === 'hang');
+    await eventually(
+      () => cli.front.execs.length,
+      (count) => count > before - 1 && cli.front.execs.at(-1)?.command[0] === 'hang',
+    );
     process.kill(running.pid, 'SIGINT');
     assert.equal(await running.ended, 130);
   });
@@ -106,7 +113,10 @@ describe('exec on the command line', () => {
     const python = await runAny('python3', ['-c', 'import os; os.waitstatus_to_exitcode'], { env: { PATH: process.env['PATH']! } }).catch(() => undefined);
     if (python?.code !== 0) return test.skip('python3 (3.9 or later) is not here to make a pseudo-terminal');
     const env = { PATH: process.env['PATH']!, CENOTE_NODE: process.execPath, TERM: 'xterm-256color' };
-    const result = await runAny('python3', ['-c', terminalScript, cli.root, launcher, '--root', cli.root, 'exec', '-it', 'web', '--', 'size'], { env, timeoutMs: 60_000 });
+    const result = await runAny('python3', ['-c', terminalScript, cli.root, launcher, '--root', cli.root, 'exec', '-it', 'web', '--', 'size'], {
+      env,
+      timeoutMs: 60_000,
+    });
     assert.equal(result.stdout, 'exit 3 raw True restored True\n', result.stderr);
     assert.deepEqual(cli.front.execs.at(-1)?.env, { TERM: 'xterm-256color' });
   });

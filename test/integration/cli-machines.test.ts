@@ -47,7 +47,10 @@ describe('machines on the command line', () => {
     assert.equal(machine.state, 'running');
     assert.deepEqual(machine.resources, { cpuMillis: 500, cpuCeilingMillis: 2000, memoryMib: 256, memoryCeilingMib: null, diskMib: 1024, processes: 64 });
     assert.deepEqual(machine.env, { FROM_FILE: '1', BOTH: 'flag' });
-    assert.deepEqual(machine.publish, [{ hostPort: 8080, machinePort: 80, protocol: 'tcp' }, { hostPort: 5353, machinePort: 53, protocol: 'udp' }]);
+    assert.deepEqual(machine.publish, [
+      { hostPort: 8080, machinePort: 80, protocol: 'tcp' },
+      { hostPort: 5353, machinePort: 53, protocol: 'udp' },
+    ]);
     assert.deepEqual([machine.tags, machine.restart, machine.stopGraceSeconds], [{ role: 'web' }, { policy: 'on-failure', maxRetries: 3 }, 60]);
     assert.deepEqual([machine.command, machine.platform], [['server', '--port', '80'], { name: 'web', version: '9' }]);
     const line = succeeded(await cli.cenote('create', 'idle', '--no-start'));
@@ -63,14 +66,21 @@ describe('machines on the command line', () => {
     assert.equal(succeeded(await cli.cenote('ls', '-Ho', 'name', '--tag', 'role=web')).stdout, 'web\n');
     assert.equal(succeeded(await cli.cenote('ls', 'i*', '-H', '-o', 'name,cpu,memory')).stdout, 'idle  0.1  128M\n');
     assert.deepEqual((await cli.cenote('ls', 'nothing-*', '--json')).json(), []);
-    assert.deepEqual((await cli.cenote('ls', '--json')).json<Machine[]>().map(({ name }) => name).toSorted(), ['idle', 'web']);
+    assert.deepEqual(
+      (await cli.cenote('ls', '--json'))
+        .json<Machine[]>()
+        .map(({ name }) => name)
+        .toSorted(),
+      ['idle', 'web'],
+    );
     failed(await cli.cenote('ls', '-o', 'nmae'), 2, /no column "nmae"\ndid you mean name\?/);
     failed(await cli.cenote('ls', 'wbe'), 4, /no machine "wbe"\ndid you mean web\?/);
   });
 
   it('are shown whole, by name, id and the beginning of the id', async () => {
     const id = await idOf('web');
-    for (const word of ['web', id, id.slice(0, 8), id.slice(0, 4)]) assert.match(succeeded(await cli.cenote('get', word)).stdout, new RegExp(`^Name: +web\nId: +${id}\nState: +running\n`));
+    for (const word of ['web', id, id.slice(0, 8), id.slice(0, 4)])
+      assert.match(succeeded(await cli.cenote('get', word)).stdout, new RegExp(`^Name: +web\nId: +${id}\nState: +running\n`));
     assert.match((await cli.cenote('get', 'web')).stdout, /CPU: +0\.5\.\.2 cores\nMemory: +256M\nDisk: +1G/);
     assert.equal((await cli.cenote('get', '*', '--json')).json<Machine[]>().length, 2);
     failed(await cli.cenote('get', 'none'), 4, /no machine "none"/);
@@ -91,15 +101,23 @@ describe('machines on the command line', () => {
     succeeded(await cli.cenote('rename', 'idle', 'lazy'));
     failed(await cli.cenote('rename', 'lazy', 'web'), 5, /web/);
     failed(await cli.cenote('rename', 'lazy', '-bad-'), 2, /unknown flag|NEW-NAME/);
-    assert.match(succeeded(await cli.cenote('resize', 'web', '--memory', '512M', '--cpu-ceiling', 'none')).stdout, /^resized web in \d+ ms: 0\.5 CPU, 512M memory, 1G disk, 64 processes\n$/);
+    assert.match(
+      succeeded(await cli.cenote('resize', 'web', '--memory', '512M', '--cpu-ceiling', 'none')).stdout,
+      /^resized web in \d+ ms: 0\.5 CPU, 512M memory, 1G disk, 64 processes\n$/,
+    );
     failed(await cli.cenote('resize', 'web'), 2, /nothing to change/);
     failed(await cli.cenote('resize', 'web', '--memory', '5000T'), 2, /--memory: "5000T" is out of range/);
     failed(await cli.cenote('resize', 'web', '--memory', '900T'), 7, /./);
   });
 
   it('are updated; single variables and tags stay', async () => {
-    const { machine } = succeeded(await cli.cenote('update', 'web', '--env', 'NEW=1', '--env-remove', 'BOTH', '--tag', 'tier=1', '--unpublish', '--json', '--', 'other')).json<Accepted>();
-    assert.deepEqual([machine?.env, machine?.tags, machine?.publish, machine?.command], [{ FROM_FILE: '1', NEW: '1' }, { role: 'web', tier: '1' }, [], ['other']]);
+    const { machine } = succeeded(
+      await cli.cenote('update', 'web', '--env', 'NEW=1', '--env-remove', 'BOTH', '--tag', 'tier=1', '--unpublish', '--json', '--', 'other'),
+    ).json<Accepted>();
+    assert.deepEqual(
+      [machine?.env, machine?.tags, machine?.publish, machine?.command],
+      [{ FROM_FILE: '1', NEW: '1' }, { role: 'web', tier: '1' }, [], ['other']],
+    );
     assert.equal(succeeded(await cli.cenote('update', 'web', '--image-command', '--json')).json<Accepted>().machine?.command, null);
     failed(await cli.cenote('update', 'web'), 2, /nothing to change/);
     failed(await cli.cenote('update', 'web', '--image', 'nowhere'), 2, /no image "nowhere"/);
@@ -113,7 +131,8 @@ describe('machines on the command line', () => {
   });
 
   it('fail with the reason and the status of the job', async () => {
-    cli.simulated.fault = ({ method, path }) => (method === 'POST' && path.endsWith('/stop') ? { kind: 'refuse', code: 'unsupported', message: 'this one cannot be stopped' } : undefined);
+    cli.simulated.fault = ({ method, path }) =>
+      method === 'POST' && path.endsWith('/stop') ? { kind: 'refuse', code: 'unsupported', message: 'this one cannot be stopped' } : undefined;
     failed(await cli.cenote('stop', 'web'), 8, /stop of web failed: this one cannot be stopped/);
     cli.simulated.fault = () => undefined;
   });
@@ -160,7 +179,10 @@ describe('machines on the command line', () => {
 
   it('run to their end and give back the exit code', async () => {
     const running = cli.start('run', 'job', '--rm', '--', 'work');
-    const id = await eventually(() => [...cli.simulated.machines.values()].find(({ status }) => status.spec.name === 'job')?.status.id, (found) => found !== undefined);
+    const id = await eventually(
+      () => [...cli.simulated.machines.values()].find(({ status }) => status.spec.name === 'job')?.status.id,
+      (found) => found !== undefined,
+    );
     cli.front.say(id!, 'working');
     await eventually(running.output, (text) => text === 'working\n');
     cli.front.say(id!, 'last words', 'stderr');
@@ -172,7 +194,10 @@ describe('machines on the command line', () => {
 
   it('are stopped when Ctrl-C ends their run', async () => {
     const running = cli.start('run', 'endless');
-    const found = await eventually(() => [...cli.simulated.machines.values()].find(({ status }) => status.spec.name === 'endless'), (held) => held !== undefined);
+    const found = await eventually(
+      () => [...cli.simulated.machines.values()].find(({ status }) => status.spec.name === 'endless'),
+      (held) => held !== undefined,
+    );
     cli.front.say(found!.status.id, 'here');
     await eventually(running.output, (text) => text === 'here\n');
     process.kill(running.pid, 'SIGINT');
@@ -184,12 +209,18 @@ describe('machines on the command line', () => {
     cli.simulated.fault = ({ path }) => (path.endsWith('/restart') ? { kind: 'delay', milliseconds: 3000 } : undefined);
     const before = cli.simulated.calls.length;
     const waiting = cli.start('reboot', 'web');
-    await eventually(() => cli.simulated.calls.slice(before).some(({ path }) => path.endsWith('/restart')), (seen) => seen);
+    await eventually(
+      () => cli.simulated.calls.slice(before).some(({ path }) => path.endsWith('/restart')),
+      (seen) => seen,
+    );
     process.kill(waiting.pid, 'SIGINT');
     assert.equal(await waiting.ended, 130);
     assert.match(waiting.errors(), /rebooting web goes on\n.*cenote jobs web/);
     cli.simulated.fault = () => undefined;
-    const done = await eventually(async () => (await cli.cenote('jobs', 'web', '--json')).json<Job[]>()[0]!, (job) => job.state !== 'running' && job.state !== 'queued');
+    const done = await eventually(
+      async () => (await cli.cenote('jobs', 'web', '--json')).json<Job[]>()[0]!,
+      (job) => job.state !== 'running' && job.state !== 'queued',
+    );
     assert.deepEqual([done.action, done.state], ['reboot', 'succeeded']);
   });
 
@@ -205,7 +236,16 @@ describe('machines on the command line', () => {
     succeeded(await cli.cenote('cp', 'site', 'env', 'web:/new/'));
     succeeded(await cli.cenote('cp', 'site/.', 'web:/flat'));
     succeeded(await cli.cenote('cp', 'env', 'web:/etc/other'));
-    assert.deepEqual(names().slice(0, 8), ['/etc/other', '/flat/index.html', '/flat/link', '/new/env', '/new/site', '/new/site/index.html', '/new/site/link', '/srv/www']);
+    assert.deepEqual(names().slice(0, 8), [
+      '/etc/other',
+      '/flat/index.html',
+      '/flat/link',
+      '/new/env',
+      '/new/site',
+      '/new/site/index.html',
+      '/new/site/link',
+      '/srv/www',
+    ]);
     succeeded(await cli.cenote('cp', 'web:/srv/www', 'copy'));
     assert.equal(await readFile(join(cli.directory, 'copy', 'link'), 'utf8'), '<p>');
     succeeded(await cli.cenote('cp', 'web:/etc/other', '.'));
@@ -242,7 +282,9 @@ describe('machines on the command line', () => {
   it('are not reached when nothing answers, and that is said', async () => {
     await cli.stopControl();
     failed(await cli.cenote('ls'), 69, /the control plane does not answer.*\n.*cenote up/);
-    const { stderr, code } = await runAny(launcher, ['ls'], { env: { PATH: process.env['PATH']!, CENOTE_NODE: process.execPath, CENOTE_ROOT: `${cli.root}/nowhere` } });
+    const { stderr, code } = await runAny(launcher, ['ls'], {
+      env: { PATH: process.env['PATH']!, CENOTE_NODE: process.execPath, CENOTE_ROOT: `${cli.root}/nowhere` },
+    });
     assert.equal(code, 69);
     assert.match(stderr, /nowhere\/run\/control\.sock/);
   });

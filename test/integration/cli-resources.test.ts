@@ -57,11 +57,19 @@ describe('the rest of the command line', () => {
     for await (const chunk of archive as AsyncIterable<Buffer>) chunks.push(chunk);
     await writeFile(join(cli.directory, 'whole.tar.gz'), gzipSync(Buffer.concat(chunks)));
     await writeFile(join(cli.directory, 'config.json'), '{"architecture":"amd64","config":{"Cmd":["/init"],"User":"1000"}}');
-    const whole = succeeded(await cli.cenote('image', 'create', 'alpine', '--from', 'whole.tar.gz', '--system', '--config', 'config.json', '--json')).json<Image>();
+    const whole = succeeded(
+      await cli.cenote('image', 'create', 'alpine', '--from', 'whole.tar.gz', '--system', '--config', 'config.json', '--json'),
+    ).json<Image>();
     assert.deepEqual([whole.kind, whole.config], ['system', { Cmd: ['/init'], User: '1000' }]);
     assert.equal(Math.round(whole.sizeMib * 1024 * 1024), Buffer.concat(chunks).length, 'sent as a plain archive');
     succeeded(await cli.cenote('image', 'create', 'saved', '--from-machine', 'db'));
-    assert.deepEqual((await cli.cenote('image', 'ls', '--json')).json<Image[]>().map(({ name }) => name).toSorted(), ['alpine', 'base', 'saved', 'shop', 'whole']);
+    assert.deepEqual(
+      (await cli.cenote('image', 'ls', '--json'))
+        .json<Image[]>()
+        .map(({ name }) => name)
+        .toSorted(),
+      ['alpine', 'base', 'saved', 'shop', 'whole'],
+    );
     assert.match(succeeded(await cli.cenote('image', 'ls')).stdout, /^NAME +ID +KIND/);
     assert.match(succeeded(await cli.cenote('image', 'get', 'shop')).stdout, /Command: +node main\.js\nDirectory: +\/app/);
     failed(await cli.cenote('image', 'create', 'x'), 2, /one of --from and --from-machine/);
@@ -96,11 +104,16 @@ describe('the rest of the command line', () => {
   });
 
   it('has packages', async () => {
-    const made = succeeded(await cli.cenote('package', 'create', 'large', '--cpu', '2', '--memory', '4G', '--disk', '50G', '--memory-ceiling', '8G', '--json')).json<Package>();
+    const made = succeeded(
+      await cli.cenote('package', 'create', 'large', '--cpu', '2', '--memory', '4G', '--disk', '50G', '--memory-ceiling', '8G', '--json'),
+    ).json<Package>();
     assert.deepEqual(made.resources, { cpuMillis: 2000, cpuCeilingMillis: null, memoryMib: 4096, memoryCeilingMib: 8192, diskMib: 51_200, processes: 1024 });
     assert.match(succeeded(await cli.cenote('package', 'ls', '-H')).stdout, /^large +2 +4G\.\.8G +50G +1024 +\d+s$/m);
     assert.deepEqual((await cli.cenote('package', 'get', 'large', '--json')).json(), made);
-    assert.equal(succeeded(await cli.cenote('create', 'big', '--package', 'large', '--cpu', '1', '--json')).json<Accepted>().machine?.resources.cpuMillis, 1000);
+    assert.equal(
+      succeeded(await cli.cenote('create', 'big', '--package', 'large', '--cpu', '1', '--json')).json<Accepted>().machine?.resources.cpuMillis,
+      1000,
+    );
     failed(await cli.cenote('package', 'create', 'small', '--cpu', '1'), 2, /--memory, --disk are missing/);
     assert.equal(succeeded(await cli.cenote('package', 'delete', 'large')).stdout, 'deleted package large\n');
     failed(await cli.cenote('package', 'get', 'large'), 4, /large/);
@@ -109,7 +122,10 @@ describe('the rest of the command line', () => {
   it('says what the host is and what happened', async () => {
     assert.equal(succeeded(await cli.cenote('info', '--json')).json<ControlInfo>().agent?.host.name, 'simulated');
     assert.match(succeeded(await cli.cenote('info')).stdout, /^Control plane: .*\nYou are: +uid:\d+/);
-    const events = succeeded(await cli.cenote('events', '--json')).stdout.trimEnd().split('\n').map((line) => JSON.parse(line) as Event);
+    const events = succeeded(await cli.cenote('events', '--json'))
+      .stdout.trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Event);
     assert(events.length > 5);
     const last = events.at(-1)!.sequence;
     assert.equal((await cli.cenote('events', '--after', String(last))).stdout, '');
@@ -153,7 +169,10 @@ describe('the rest of the command line', () => {
   });
 
   it('proposes what may come next', async () => {
-    const proposed = async (...words: string[]) => succeeded(await cli.cenote('__complete', ...words)).stdout.split('\n').slice(0, -1);
+    const proposed = async (...words: string[]) =>
+      succeeded(await cli.cenote('__complete', ...words))
+        .stdout.split('\n')
+        .slice(0, -1);
     assert.deepEqual(await proposed('sn'), ['snapshot']);
     assert.deepEqual(await proposed('snapshot', 'r'), ['rollback']);
     assert.deepEqual(await proposed('get', 'd'), ['db']);
@@ -169,7 +188,9 @@ describe('the rest of the command line', () => {
   it('has completion scripts that their shells accept', async (test) => {
     for (const shell of ['bash', 'zsh', 'fish']) {
       const { stdout } = succeeded(await cli.cenote('completion', shell));
-      const syntax = await runAny(shell, shell === 'fish' ? ['--no-execute'] : ['-n'], { input: stdout, env: { PATH: process.env['PATH']! } }).catch(() => undefined);
+      const syntax = await runAny(shell, shell === 'fish' ? ['--no-execute'] : ['-n'], { input: stdout, env: { PATH: process.env['PATH']! } }).catch(
+        () => undefined,
+      );
       if (syntax === undefined) test.diagnostic(`${shell} is not here to check its script`);
       else assert.equal(syntax.code, 0, syntax.stderr);
     }
@@ -178,7 +199,9 @@ describe('the rest of the command line', () => {
       cenote() { "$LAUNCHER" --root "$ROOT" "$@"; }
       COMP_WORDS=(cenote snapshot c) COMP_CWORD=2 COMP_LINE="cenote snapshot c" COMP_POINT=17
       _cenote; printf '%s\\n' "\${COMPREPLY[@]}"`;
-    const { stdout, stderr } = await runAny('bash', ['-c', script], { env: { PATH: process.env['PATH']!, LAUNCHER: launcher, ROOT: cli.root, CENOTE_NODE: process.execPath } });
+    const { stdout, stderr } = await runAny('bash', ['-c', script], {
+      env: { PATH: process.env['PATH']!, LAUNCHER: launcher, ROOT: cli.root, CENOTE_NODE: process.execPath },
+    });
     assert.equal(stdout, 'create\n', stderr);
   });
 

@@ -223,7 +223,12 @@ export const cliFixture = async (): Promise<CliFixture> => {
   const moved = stack.move();
   const env = { PATH: process.env['PATH']!, HOME: root, CENOTE_NODE: process.execPath };
   const cenoteWith: CliFixture['cenoteWith'] = async (options, ...words) => {
-    const result = await runAny(launcher, ['--root', root, ...words], { input: options.input, env: { ...env, ...options.env }, cwd: directory, timeoutMs: 60_000 });
+    const result = await runAny(launcher, ['--root', root, ...words], {
+      input: options.input,
+      env: { ...env, ...options.env },
+      cwd: directory,
+      timeoutMs: 60_000,
+    });
     return { ...result, json: <T>() => JSON.parse(result.stdout) as T };
   };
   const start: CliFixture['start'] = (...words) => {
@@ -235,5 +240,15 @@ export const cliFixture = async (): Promise<CliFixture> => {
     const ended = once(child, 'close').then(([code]) => code as number | null);
     return { pid: child.pid!, output: () => text.output, errors: () => text.errors, write: (input) => void child.stdin.write(input), ended };
   };
-  return { root, directory, simulated, front, cenote: (...words) => cenoteWith({}, ...words), cenoteWith, start, stopControl, [Symbol.asyncDispose]: () => moved.disposeAsync() };
+  return {
+    root,
+    directory,
+    simulated,
+    front,
+    cenote: (...words) => cenoteWith({}, ...words),
+    cenoteWith,
+    start,
+    stopControl,
+    [Symbol.asyncDispose]: () => moved.disposeAsync(),
+  };
 };

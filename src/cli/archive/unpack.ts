@@ -137,7 +137,8 @@ class Unpacker {
     const parts = this.#place(safeParts(name));
     const existing = join(this.#target.directory, ...parts);
     await this.#makeParents(parts);
-    if (!(await lstat(existing).catch(() => undefined))?.isFile()) throw new CenoteError('failed', `refused: the link ${path} is to something that was not copied`);
+    if (!(await lstat(existing).catch(() => undefined))?.isFile())
+      throw new CenoteError('failed', `refused: the link ${path} is to something that was not copied`);
     await this.#clear(path);
     await link(existing, path);
   }

@@ -9,7 +9,10 @@ const share = (guaranteed: number, pool: number, format: (amount: number) => str
   `${format(guaranteed)} of ${format(pool)} guaranteed (${pool === 0 ? 0 : Math.round((guaranteed / pool) * 100)} %)`;
 
 const agentDetails = (agent: AgentInfo): Detail[] => [
-  ['Host', `${agent.host.name}: kernel ${agent.host.kernel}, ${plural(agent.host.cpus, 'CPU')}, ${formatMib(agent.host.memoryMib)}, cgroup ${agent.host.cgroup}`],
+  [
+    'Host',
+    `${agent.host.name}: kernel ${agent.host.kernel}, ${plural(agent.host.cpus, 'CPU')}, ${formatMib(agent.host.memoryMib)}, cgroup ${agent.host.cgroup}`,
+  ],
   ['Instance', agent.instance],
   ['Agent', `${agent.version}, up ${formatAge(agent.startedAt)}`],
   ['Machines', `${agent.machines.running} running of ${agent.machines.total}`],

@@ -11,7 +11,22 @@ export const contentOf = async (path: string, at: string, options: PackOptions):
   const stats = await stat(path).catch((error: unknown) => {
     throw invalid('--from', `cannot read ${path}: ${messageOf(error)}`);
   });
-  if (stats.isDirectory()) return { content: packFiles([{ path, name: at.split('/').filter((part) => part !== '').join('/') }], options), directory: true };
+  if (stats.isDirectory())
+    return {
+      content: packFiles(
+        [
+          {
+            path,
+            name: at
+              .split('/')
+              .filter((part) => part !== '')
+              .join('/'),
+          },
+        ],
+        options,
+      ),
+      directory: true,
+    };
   if (!stats.isFile()) throw invalid('--from', `${path} is neither a directory nor an archive`);
   const file = createReadStream(path, { highWaterMark: 256 * 1024 });
   let total = 0;
@@ -24,7 +39,8 @@ const decompressed = async (path: string, file: Readable): Promise<Readable> => 
   const { createGunzip, createZstdDecompress } = await import('node:zlib');
   const start = await firstBytes(path);
   const through = start.startsWith('1f8b') ? createGunzip() : start.startsWith('28b52ffd') ? createZstdDecompress() : undefined;
-  if (start.startsWith('fd377a585a') || start.startsWith('425a68')) throw invalid('--from', `${path} is compressed with xz or bzip2`, 'unpack it first, or compress it with gzip or zstd');
+  if (start.startsWith('fd377a585a') || start.startsWith('425a68'))
+    throw invalid('--from', `${path} is compressed with xz or bzip2`, 'unpack it first, or compress it with gzip or zstd');
   if (through === undefined) return file;
   file.on('error', (error) => through.destroy(error));
   return file.pipe(through);

@@ -8,7 +8,8 @@ import { readText } from '../machine/create-machine.ts';
 import { selectMachine } from '../select.ts';
 
 const parseAt = (field: string, text: string): string => {
-  if (!text.startsWith('/') || text.split('/').includes('..') || text.includes('\0')) throw invalid(field, `${JSON.stringify(text)} is not an absolute path without ..`);
+  if (!text.startsWith('/') || text.split('/').includes('..') || text.includes('\0'))
+    throw invalid(field, `${JSON.stringify(text)} is not an absolute path without ..`);
   return text;
 };
 
@@ -27,11 +28,19 @@ export const command = defineCommand({
     system: toggle('it has a userland of its own'),
   },
   trailing: 'after-dashes',
-  examples: ['image create shop --from ./shop -- node server.js', 'image create alpine --from alpine.tar.gz --system --config alpine.json', 'image create web2 --from-machine web'],
+  examples: [
+    'image create shop --from ./shop -- node server.js',
+    'image create alpine --from alpine.tar.gz --system --config alpine.json',
+    'image create web2 --from-machine web',
+  ],
   run: async ({ args, flags, command: words }, context) => {
     const name = checkResourceName('NAME', args.name);
-    if ((flags.from === undefined) === (flags.fromMachine === undefined)) throw new CenoteError('invalid_argument', 'one of --from and --from-machine is wanted');
-    const config: ImageConfig = { ...(flags.config === undefined ? {} : parseConfig(flags.config, await readText('--config', flags.config))), ...(words.length === 0 ? {} : { Cmd: words }) };
+    if ((flags.from === undefined) === (flags.fromMachine === undefined))
+      throw new CenoteError('invalid_argument', 'one of --from and --from-machine is wanted');
+    const config: ImageConfig = {
+      ...(flags.config === undefined ? {} : parseConfig(flags.config, await readText('--config', flags.config))),
+      ...(words.length === 0 ? {} : { Cmd: words }),
+    };
     const control = await context.control();
     using progress = context.output.progress(`creating ${name}`);
     const kind = flags.system ? ('system' as const) : undefined;
@@ -64,7 +73,9 @@ const parseConfig = (path: string, text: string): ImageConfig => {
   try {
     whole = JSON.parse(text);
   } catch (error) {
-    throw new CenoteError('invalid_argument', `--config: ${path} is not JSON: ${error instanceof Error ? error.message : ''}`, { fields: [{ field: '--config', message: 'is not JSON' }] });
+    throw new CenoteError('invalid_argument', `--config: ${path} is not JSON: ${error instanceof Error ? error.message : ''}`, {
+      fields: [{ field: '--config', message: 'is not JSON' }],
+    });
   }
   const inner = typeof whole === 'object' && whole !== null && 'config' in whole ? whole.config : whole;
   if (typeof inner !== 'object' || inner === null || Array.isArray(inner)) throw invalid('--config', `${path} is not an image configuration`);

@@ -21,7 +21,12 @@ export interface Action {
 }
 
 /** The exit status is that of the first failure; one machine's failure does not keep the others from being done. */
-export const actOnMany = async (context: Context, names: readonly string[], flags: { yes: boolean; noWait: boolean; json: boolean }, action: Action): Promise<number> => {
+export const actOnMany = async (
+  context: Context,
+  names: readonly string[],
+  flags: { yes: boolean; noWait: boolean; json: boolean },
+  action: Action,
+): Promise<number> => {
   const { output, signal } = context;
   const [verb, doing, done] = action.words;
   const machines = await selectMachines(context, names);
@@ -36,7 +41,8 @@ export const actOnMany = async (context: Context, names: readonly string[], flag
         ? await action.ask(machine, { signal })
         : await finishJob(context, { doing: `${doing} ${machine.name}`, machine: machine.name }, (options) => action.ask(machine, options));
       results[index] = accepted;
-      if (!flags.json) output.line(flags.noWait ? `${doing} ${machine.name}: job ${accepted.job.id}` : `${done} ${machine.name} in ${jobMilliseconds(accepted.job)} ms`);
+      if (!flags.json)
+        output.line(flags.noWait ? `${doing} ${machine.name}: job ${accepted.job.id}` : `${done} ${machine.name} in ${jobMilliseconds(accepted.job)} ms`);
     } catch (error) {
       const known = asCenoteError(error);
       output.error(known);

@@ -67,12 +67,25 @@ describe('copies', () => {
       [{ name: '../secret/x', content: 'x' }],
       [{ name: '/etc/x', content: 'x' }],
       [{ name: 'a/../../secret/x', content: 'x' }],
-      [{ name: 'to', type: 'symlink', linkname: outside }, { name: 'to/x', content: 'x' }],
-      [{ name: 'to', type: 'symlink', linkname: '../secret' }, { name: 'to/y/x', content: 'x' }],
-      [{ name: 'to', type: 'symlink', linkname: outside }, { name: 'to', type: 'directory' }, { name: 'to/x', content: 'x' }],
+      [
+        { name: 'to', type: 'symlink', linkname: outside },
+        { name: 'to/x', content: 'x' },
+      ],
+      [
+        { name: 'to', type: 'symlink', linkname: '../secret' },
+        { name: 'to/y/x', content: 'x' },
+      ],
+      [
+        { name: 'to', type: 'symlink', linkname: outside },
+        { name: 'to', type: 'directory' },
+        { name: 'to/x', content: 'x' },
+      ],
       [{ name: 'hard', type: 'link', linkname: '../secret/y' }],
       [{ name: 'hard', type: 'link', linkname: '/etc/passwd' }],
-      [{ name: 's', type: 'symlink', linkname: '/etc/passwd' }, { name: 'hard', type: 'link', linkname: 's' }],
+      [
+        { name: 's', type: 'symlink', linkname: '/etc/passwd' },
+        { name: 'hard', type: 'link', linkname: 's' },
+      ],
     ];
     for (const entries of wrong) {
       await assert.rejects(unpack(archiveOf(entries)), CenoteError, JSON.stringify(entries));
@@ -80,7 +93,16 @@ describe('copies', () => {
       await rm(join(directory, 'out'), { recursive: true });
       await mkdir(join(directory, 'out'));
     }
-    await assert.rejects(unpack(archiveOf([{ name: 'asked', type: 'directory' }, { name: 'other/x', content: 'x' }]), 'mine'), /not beneath/);
+    await assert.rejects(
+      unpack(
+        archiveOf([
+          { name: 'asked', type: 'directory' },
+          { name: 'other/x', content: 'x' },
+        ]),
+        'mine',
+      ),
+      /not beneath/,
+    );
   });
 
   it('replace a link in the target and do not write through it, drop set-uid bits and skip devices', async () => {
@@ -100,7 +122,12 @@ describe('copies', () => {
   });
 
   it('fill a directory that may not be written', async () => {
-    await unpack(archiveOf([{ name: 'd', type: 'directory', mode: 0o555 }, { name: 'd/file', content: 'x' }]));
+    await unpack(
+      archiveOf([
+        { name: 'd', type: 'directory', mode: 0o555 },
+        { name: 'd/file', content: 'x' },
+      ]),
+    );
     assert.equal((await lstat(join(directory, 'out', 'd'))).mode & 0o777, 0o555);
   });
 

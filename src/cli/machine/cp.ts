@@ -28,7 +28,8 @@ export const parseRemote = (word: string): Remote | undefined => {
 };
 
 export const command = defineCommand({
-  detail: 'Into a directory that is there (or a path that ends in /) files go under their own names; otherwise the last part of DST is the new name. DIR/. means its contents.',
+  detail:
+    'Into a directory that is there (or a path that ends in /) files go under their own names; otherwise the last part of DST is the new name. DIR/. means its contents.',
   args: { paths: some('SRC… DST', 'file') },
   flags: {},
   examples: ['cp site.conf web:/etc/nginx/', 'cp ./public/. web:/srv/www', 'cp web:/var/log/app.log .', 'cp web:/app ./app-copy'],
@@ -38,10 +39,12 @@ export const command = defineCommand({
     if (sources.length === 0) throw new CenoteError('invalid_argument', 'DST is missing', { advice: 'see the usage with --help' });
     const to = parseRemote(target);
     const from = sources.map(parseRemote);
-    if (to !== undefined && from.some((each) => each !== undefined)) throw new CenoteError('invalid_argument', 'copying from machine to machine is not offered', { advice: 'copy to this host first' });
+    if (to !== undefined && from.some((each) => each !== undefined))
+      throw new CenoteError('invalid_argument', 'copying from machine to machine is not offered', { advice: 'copy to this host first' });
     if (to === undefined && from.length !== 1) throw new CenoteError('invalid_argument', `${from.length} sources: out of a machine one at a time is copied`);
     if (to !== undefined) return upload(context, sources, to, flags.json);
-    if (from[0] === undefined) throw new CenoteError('invalid_argument', 'neither SRC nor DST is in a machine', { advice: 'write NAME:/path for a path in a machine' });
+    if (from[0] === undefined)
+      throw new CenoteError('invalid_argument', 'neither SRC nor DST is in a machine', { advice: 'write NAME:/path for a path in a machine' });
     return download(context, from[0], target, flags.json);
   },
 });
@@ -53,7 +56,10 @@ const upload = async (context: Context, paths: readonly string[], to: Remote, js
   let { path } = to;
   const contents = sources.length === 1 && sources[0]!.name === '';
   if (!contents && !(await isDirectory(context, machine, to.path))) {
-    if (sources.length > 1) throw new CenoteError('invalid_argument', `${to.machine}:${to.path} is not a directory, and ${plural(sources.length, 'source')} are to be copied there`, { advice: 'end it with / to have it made' });
+    if (sources.length > 1)
+      throw new CenoteError('invalid_argument', `${to.machine}:${to.path} is not a directory, and ${plural(sources.length, 'source')} are to be copied there`, {
+        advice: 'end it with / to have it made',
+      });
     sources[0]!.name = posix.basename(to.path);
     path = posix.dirname(to.path);
   }
@@ -72,7 +78,9 @@ const upload = async (context: Context, paths: readonly string[], to: Remote, js
 const isDirectory = async (context: Context, machine: Machine, path: string): Promise<boolean> => {
   if (path.endsWith('/')) return true;
   try {
-    return await (await firstEntry(context, machine, path)).directory;
+    return await (
+      await firstEntry(context, machine, path)
+    ).directory;
   } catch (error) {
     if (error instanceof CenoteError && error.code === 'not_found') return false;
     throw error;

@@ -90,7 +90,9 @@ export const createMachine = async (context: Context, wanted: NewMachine): Promi
     await copyCode(context, machine.id, code);
   } catch (error) {
     // Not the command's signal: it may be what ended the copy.
-    await control.machineDelete(machine.id, { wait: 20 }).catch((undone: unknown) => context.output.note(`${machine.name} could not be deleted again: ${messageOf(undone)}`));
+    await control
+      .machineDelete(machine.id, { wait: 20 })
+      .catch((undone: unknown) => context.output.note(`${machine.name} could not be deleted again: ${messageOf(undone)}`));
     if (context.signal.aborted) throw new CenoteError('failed', `interrupted while copying ${code}; ${machine.name} was deleted again`);
     throw error;
   }

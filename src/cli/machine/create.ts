@@ -21,6 +21,8 @@ export const command = defineCommand({
     if (flags.json) return context.output.json(accepted);
     const machine = accepted.machine!;
     const ports = machine.publish.length === 0 ? '' : `, published ${machine.publish.map(formatPublish).join(' ')}`;
-    context.output.line(`${start ? 'created and started' : 'created'} ${machine.name} (${shortId(machine.id)}) in ${jobMilliseconds(accepted.job)} ms: ${machine.address}${ports}`);
+    context.output.line(
+      `${start ? 'created and started' : 'created'} ${machine.name} (${shortId(machine.id)}) in ${jobMilliseconds(accepted.job)} ms: ${machine.address}${ports}`,
+    );
   },
 });

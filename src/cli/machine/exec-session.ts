@@ -81,7 +81,14 @@ export const openExec = async (socketPath: string, machineId: string, start: Exe
 const opened = (socket: WebSocket, socketPath: string): Promise<void> => {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   socket.once('open', resolve);
-  socket.once('error', (error) => reject(new CenoteError('unavailable', `the control plane does not answer (${socketPath}: ${messageOf(error)})`, { cause: error, advice: 'start it with: cenote up' })));
+  socket.once('error', (error) =>
+    reject(
+      new CenoteError('unavailable', `the control plane does not answer (${socketPath}: ${messageOf(error)})`, {
+        cause: error,
+        advice: 'start it with: cenote up',
+      }),
+    ),
+  );
   socket.once('unexpected-response', (_request, response) => {
     const chunks: Buffer[] = [];
     response.on('data', (chunk: Buffer) => chunks.push(chunk));

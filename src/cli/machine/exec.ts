@@ -21,9 +21,11 @@ export const command = defineCommand({
   trailing: 'greedy',
   examples: ['exec web -- ls -l /app', 'exec -it web -- bash', 'exec db -u postgres -- psql -c "select 1"', 'exec -i web -- tar -x -C /srv < site.tar'],
   run: async ({ args, flags, command: words }, context) => {
-    if (words.length === 0) throw new CenoteError('invalid_argument', 'COMMAND is missing', { advice: `write it after --, such as: cenote exec ${args.name} -- ls` });
+    if (words.length === 0)
+      throw new CenoteError('invalid_argument', 'COMMAND is missing', { advice: `write it after --, such as: cenote exec ${args.name} -- ls` });
     const { output } = context;
-    if (flags.tty && !process.stdin.isTTY && flags.interactive) throw new CenoteError('invalid_argument', '--tty: our standard input is not a terminal', { advice: 'leave -t away, or give only -t' });
+    if (flags.tty && !process.stdin.isTTY && flags.interactive)
+      throw new CenoteError('invalid_argument', '--tty: our standard input is not a terminal', { advice: 'leave -t away, or give only -t' });
     const machine = await selectMachine(context, args.name);
     const start: ExecStart = {
       command: words,

@@ -13,7 +13,25 @@ import type { Column } from '../table.ts';
 import { formatPublish, formatRestart, machineStateNames, pairsToRecord, parseStates, parseTag } from '../values.ts';
 
 /** What the control plane and the agent both know of a machine. */
-export type Listed = Pick<Machine, 'id' | 'name' | 'state' | 'image' | 'resources' | 'address' | 'publish' | 'tags' | 'restart' | 'createdAt' | 'startedAt' | 'exit' | 'error' | 'restarts' | 'health' | 'platform'> & {
+export type Listed = Pick<
+  Machine,
+  | 'id'
+  | 'name'
+  | 'state'
+  | 'image'
+  | 'resources'
+  | 'address'
+  | 'publish'
+  | 'tags'
+  | 'restart'
+  | 'createdAt'
+  | 'startedAt'
+  | 'exit'
+  | 'error'
+  | 'restarts'
+  | 'health'
+  | 'platform'
+> & {
   package?: string | null;
 };
 
@@ -34,7 +52,14 @@ export const machineColumns: readonly Column<Listed>[] = [
   { title: 'CPU-RANGE', cell: ({ resources }) => formatCpuRange(resources.cpuMillis, resources.cpuCeilingMillis), hidden: true },
   { title: 'MEMORY-RANGE', cell: ({ resources }) => formatSizeRange(resources.memoryMib, resources.memoryCeilingMib), hidden: true },
   { title: 'PROCESSES', cell: ({ resources }) => String(resources.processes), right: true, hidden: true },
-  { title: 'TAGS', cell: (machine) => Object.entries(machine.tags).map(([name, text]) => `${name}=${text}`).join(',') || '-', hidden: true },
+  {
+    title: 'TAGS',
+    cell: (machine) =>
+      Object.entries(machine.tags)
+        .map(([name, text]) => `${name}=${text}`)
+        .join(',') || '-',
+    hidden: true,
+  },
   { title: 'RESTART', cell: (machine) => formatRestart(machine.restart), hidden: true },
   { title: 'RESTARTS', cell: (machine) => String(machine.restarts), right: true, hidden: true },
   { title: 'HEALTH', cell: (machine) => machine.health, hidden: true },

@@ -11,7 +11,9 @@ export const command = defineCommand({
     checkMachineName('NEW-NAME', args.newName);
     const machine = await selectMachine(context, args.name);
     const control = await context.control();
-    const accepted = await finishJob(context, { doing: `renaming ${machine.name}`, machine: machine.id }, (options) => control.machineRename(machine.id, args.newName, options));
+    const accepted = await finishJob(context, { doing: `renaming ${machine.name}`, machine: machine.id }, (options) =>
+      control.machineRename(machine.id, args.newName, options),
+    );
     if (flags.json) context.output.json(accepted);
     else context.output.line(`renamed ${machine.name} to ${args.newName}`);
   },

@@ -23,12 +23,16 @@ export const command = defineCommand({
   run: async ({ args, flags }, context) => {
     const resources = givenResources(flags);
     if (resources === undefined && flags.package === undefined) {
-      throw new CenoteError('invalid_argument', 'nothing to change', { advice: 'give a package, or one of --cpu, --memory, --disk, --processes, --cpu-ceiling, --memory-ceiling' });
+      throw new CenoteError('invalid_argument', 'nothing to change', {
+        advice: 'give a package, or one of --cpu, --memory, --disk, --processes, --cpu-ceiling, --memory-ceiling',
+      });
     }
     const machine = await selectMachine(context, args.name);
     const control = await context.control();
     const body = { ...(flags.package === undefined ? {} : { package: flags.package }), ...(resources === undefined ? {} : { resources }) };
-    const accepted = await finishJob(context, { doing: `resizing ${machine.name}`, machine: machine.name }, (options) => control.machineResize(machine.id, body, options));
+    const accepted = await finishJob(context, { doing: `resizing ${machine.name}`, machine: machine.name }, (options) =>
+      control.machineResize(machine.id, body, options),
+    );
     if (flags.json) return context.output.json(accepted);
     context.output.line(`resized ${machine.name} in ${jobMilliseconds(accepted.job)} ms: ${describe(accepted.machine!.resources)}`);
   },

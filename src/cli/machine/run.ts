@@ -27,7 +27,8 @@ export const command = defineCommand({
         return interruptedExit;
       }
       if (flags.json) context.output.jsonLine(ended);
-      if (ended.exit?.outOfMemory === true || ended.exit === null) context.output.note(`cenote: ${machine.name}: ${ended.exit?.reason ?? ended.error ?? ended.state}`);
+      if (ended.exit?.outOfMemory === true || ended.exit === null)
+        context.output.note(`cenote: ${machine.name}: ${ended.exit?.reason ?? ended.error ?? ended.state}`);
       return ended.exit?.code ?? 1;
     } finally {
       if (flags.rm) await remove(context, machine);

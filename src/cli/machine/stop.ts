@@ -22,7 +22,11 @@ export const command = defineCommand({
 /** Without the control plane: one after another, and the agent's own answer. The control plane continues from the higher generation. */
 const stopByAgent = async (context: Context, names: readonly string[], flags: { yes: boolean; json: boolean; grace: number | undefined }): Promise<void> => {
   const agent = await context.agent();
-  const all = (await agent.machineList({ signal: context.signal })).map((machine) => ({ id: machine.id, name: machine.spec.name, generation: machine.generation }));
+  const all = (await agent.machineList({ signal: context.signal })).map((machine) => ({
+    id: machine.id,
+    name: machine.spec.name,
+    generation: machine.generation,
+  }));
   const machines = pickMany(all, names);
   wantYes('stop', names, machines, flags.yes);
   for (const machine of machines) {

@@ -68,7 +68,11 @@ const live = async (context: Context, meter: Meter, interval: number): Promise<v
     const rows = await meter.measure();
     const { columns: width, rows: height } = context.output.size;
     const total = rows.reduce((sum, row) => sum + (row.cores ?? 0), 0);
-    const lines = [`${rows.length} running, ${total.toFixed(2)} cores, ${formatMib(rows.reduce((sum, row) => sum + row.usage.memoryMib, 0))} memory`, '', ...renderTable(rows, columns)];
+    const lines = [
+      `${rows.length} running, ${total.toFixed(2)} cores, ${formatMib(rows.reduce((sum, row) => sum + row.usage.memoryMib, 0))} memory`,
+      '',
+      ...renderTable(rows, columns),
+    ];
     screen.draw(lines.slice(0, height - 1).map((line) => (displayWidth(line) > width ? line.slice(0, width) : line)));
     await sleep(interval, undefined, { signal }).catch(() => undefined);
   }
@@ -119,14 +123,24 @@ class Meter {
       }
     };
     await Promise.all(Array.from({ length: askedAtOnce }, ask));
-    return rows.toSorted((one, other) => (other.cores ?? 0) - (one.cores ?? 0) || other.usage.memoryMib - one.usage.memoryMib || one.machine.name.localeCompare(other.machine.name));
+    return rows.toSorted(
+      (one, other) =>
+        (other.cores ?? 0) - (one.cores ?? 0) || other.usage.memoryMib - one.usage.memoryMib || one.machine.name.localeCompare(other.machine.name),
+    );
   }
 
   #row(machine: Machine, usage: MachineUsage, before: { usage: MachineUsage; at: number } | undefined): Row {
     const at = performance.now();
     this.#before.set(machine.id, { usage, at });
-    const rate = (field: 'cpuSeconds' | 'receivedBytes' | 'sentBytes'): number => (before === undefined ? 0 : Math.max(0, ((usage[field] - before.usage[field]) * 1000) / (at - before.at)));
-    return { machine, usage, cores: before === undefined ? null : rate('cpuSeconds'), receivedPerSecond: rate('receivedBytes'), sentPerSecond: rate('sentBytes') };
+    const rate = (field: 'cpuSeconds' | 'receivedBytes' | 'sentBytes'): number =>
+      before === undefined ? 0 : Math.max(0, ((usage[field] - before.usage[field]) * 1000) / (at - before.at));
+    return {
+      machine,
+      usage,
+      cores: before === undefined ? null : rate('cpuSeconds'),
+      receivedPerSecond: rate('receivedBytes'),
+      sentPerSecond: rate('sentBytes'),
+    };
   }
 }
 

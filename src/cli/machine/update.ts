@@ -56,12 +56,18 @@ export const command = defineCommand({
   args: { name: one('NAME', 'machine') },
   flags,
   trailing: 'after-dashes',
-  examples: ['update web --image node --env LEVEL=debug', 'update web --code ./app', 'update web --publish 80:3000 --restart always', 'update web -- node other.js'],
+  examples: [
+    'update web --image node --env LEVEL=debug',
+    'update web --code ./app',
+    'update web --publish 80:3000 --restart always',
+    'update web -- node other.js',
+  ],
   run: async ({ args, flags: given, command: words }, context) => {
     if (given.code !== undefined) await checkCode(given.code);
     const machine = await selectMachine(context, args.name);
     const body = await changes(machine, given, words);
-    if (Object.keys(body).length === 0 && given.code === undefined) throw new CenoteError('invalid_argument', 'nothing to change', { advice: 'see what can be with --help' });
+    if (Object.keys(body).length === 0 && given.code === undefined)
+      throw new CenoteError('invalid_argument', 'nothing to change', { advice: 'see what can be with --help' });
     using progress = context.output.progress(`updating ${machine.name}`);
     const accepted = given.code === undefined ? await apply(context, machine, body) : await withCode(context, machine, body, given.code);
     progress.update('');
@@ -90,7 +96,10 @@ const healthy = async (context: Context, machine: Machine): Promise<Machine> => 
   for (;;) {
     const now = await control.machineGet(machine.id, { signal: context.signal });
     if (now.state !== 'running' || now.health === 'unhealthy' || now.restarts > 0) {
-      throw new CenoteError('failed', `${now.name} did not come up with the new code: ${now.error ?? now.exit?.reason ?? (now.health === 'unhealthy' ? 'its health check fails' : `it is ${now.state}`)}`);
+      throw new CenoteError(
+        'failed',
+        `${now.name} did not come up with the new code: ${now.error ?? now.exit?.reason ?? (now.health === 'unhealthy' ? 'its health check fails' : `it is ${now.state}`)}`,
+      );
     }
     if (now.health === 'healthy' || (now.health === 'none' && Date.now() - from >= settleMs)) return now;
     await sleep(pollMs, undefined, { signal: context.signal });
@@ -100,8 +109,14 @@ const healthy = async (context: Context, machine: Machine): Promise<Machine> => 
 const withCode = async (context: Context, machine: Machine, body: UpdateMachine, directory: string): Promise<Accepted> => {
   const control = await context.control();
   const before = `before-update-${new Date().toISOString().replaceAll(/[-:.]/g, '')}`;
-  await finishJob(context, { doing: `snapshotting ${machine.name}`, machine: machine.name }, (options) => control.snapshotCreate(machine.id, { name: before }, options)).catch((error: unknown) => {
-    throw new CenoteError(error instanceof CenoteError ? error.code : 'failed', `nothing was changed: the snapshot to come back to cannot be made: ${messageOf(error)}`, { cause: error });
+  await finishJob(context, { doing: `snapshotting ${machine.name}`, machine: machine.name }, (options) =>
+    control.snapshotCreate(machine.id, { name: before }, options),
+  ).catch((error: unknown) => {
+    throw new CenoteError(
+      error instanceof CenoteError ? error.code : 'failed',
+      `nothing was changed: the snapshot to come back to cannot be made: ${messageOf(error)}`,
+      { cause: error },
+    );
   });
   let undone = false;
   try {
@@ -116,9 +131,12 @@ const withCode = async (context: Context, machine: Machine, body: UpdateMachine,
     undone = true;
     const back = await control.snapshotRollback(machine.id, before, { wait: 60 }).catch((failure: unknown) => failure);
     const failed = back instanceof Error ? messageOf(back) : (back as Accepted).job.state === 'failed' ? (back as Accepted).job.reason : undefined;
-    if (failed !== undefined) throw new CenoteError('failed', `${messageOf(error)}; and it could not be brought back to ${machine.name}@${before}: ${failed}`, { cause: error });
+    if (failed !== undefined)
+      throw new CenoteError('failed', `${messageOf(error)}; and it could not be brought back to ${machine.name}@${before}: ${failed}`, { cause: error });
     throw new CenoteError('failed', `${messageOf(error)}; all is as before`, { cause: error, advice: `its output: cenote logs ${machine.name}` });
   } finally {
-    await control.snapshotDelete(machine.id, before, { wait: undone ? 60 : 20 }).catch(() => context.output.note(`the snapshot ${machine.name}@${before} is left`));
+    await control
+      .snapshotDelete(machine.id, before, { wait: undone ? 60 : 20 })
+      .catch(() => context.output.note(`the snapshot ${machine.name}@${before} is left`));
   }
 };

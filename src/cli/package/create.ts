@@ -13,8 +13,12 @@ export const command = defineCommand({
     const given = givenResources(flags) ?? {};
     const { cpuMillis, memoryMib, diskMib } = given;
     if (cpuMillis === undefined || memoryMib === undefined || diskMib === undefined) {
-      const missing = [cpuMillis === undefined && '--cpu', memoryMib === undefined && '--memory', diskMib === undefined && '--disk'].filter((flag) => flag !== false);
-      throw new CenoteError('invalid_argument', `${missing.join(', ')} ${missing.length === 1 ? 'is' : 'are'} missing`, { fields: missing.map((field) => ({ field, message: 'is missing' })) });
+      const missing = [cpuMillis === undefined && '--cpu', memoryMib === undefined && '--memory', diskMib === undefined && '--disk'].filter(
+        (flag) => flag !== false,
+      );
+      throw new CenoteError('invalid_argument', `${missing.join(', ')} ${missing.length === 1 ? 'is' : 'are'} missing`, {
+        fields: missing.map((field) => ({ field, message: 'is missing' })),
+      });
     }
     const resources = { cpuCeilingMillis: null, memoryCeilingMib: null, processes: 1024, ...given, cpuMillis, memoryMib, diskMib };
     const made = await (await context.control()).packageCreate({ name, resources }, { signal: context.signal });

@@ -33,13 +33,20 @@ export const command = defineCommand({
     if (flags.back && flags.to !== undefined) throw new CenoteError('invalid_argument', '--back and --to do not go together');
     const selected = flags.all ? (await listMachines(context)).filter((machine) => machine.platform !== null) : await selectMachines(context, args.names);
     const platforms = await (await context.control()).platformList({ signal: context.signal });
-    const moves = selected.map((machine) => ({ machine, target: targetOf(machine, platforms, flags) })).filter(({ machine, target }) => formatPlatform(target) !== formatPlatform(machine.platform!));
+    const moves = selected
+      .map((machine) => ({ machine, target: targetOf(machine, platforms, flags) }))
+      .filter(({ machine, target }) => formatPlatform(target) !== formatPlatform(machine.platform!));
     if (moves.length === 0) {
       if (flags.json) context.output.json([]);
       else context.output.note('every machine is there already');
       return 0;
     }
-    wantYes('restart', args.names, moves.map(({ machine }) => machine), flags.yes);
+    wantYes(
+      'restart',
+      args.names,
+      moves.map(({ machine }) => machine),
+      flags.yes,
+    );
     return moveAll(context, moves, flags);
   },
 });
@@ -48,7 +55,10 @@ const targetOf = (machine: Machine, platforms: readonly Platform[], flags: { to:
   if (machine.platform === null) throw new CenoteError('wrong_state', `${machine.name} is on no platform: its image has a userland of its own`);
   if (flags.back) {
     const before = versionBefore(platforms, machine.platform);
-    if (before === undefined) throw new CenoteError('not_found', `there is no version before ${formatPlatform(machine.platform)}, on which ${machine.name} is`, { advice: 'see what there is: cenote platform ls' });
+    if (before === undefined)
+      throw new CenoteError('not_found', `there is no version before ${formatPlatform(machine.platform)}, on which ${machine.name} is`, {
+        advice: 'see what there is: cenote platform ls',
+      });
     return before;
   }
   if (flags.to === undefined) return newestOf(platforms, machine.platform.name);
@@ -100,5 +110,6 @@ const moveAll = async (context: Context, moves: readonly Move[], flags: { roll: 
 const report = (context: Context, machine: Machine, target: PlatformRef, accepted: Accepted): void => {
   context.output.line(`${machine.name}: ${formatPlatform(machine.platform!)} to ${formatPlatform(target)} in ${jobMilliseconds(accepted.job)} ms`);
   const conflicts = accepted.job.result['conflicts'];
-  if (Array.isArray(conflicts)) for (const path of conflicts) context.output.line(`  ${String(path)}: changed in the machine and in the platform; the machine keeps its own`);
+  if (Array.isArray(conflicts))
+    for (const path of conflicts) context.output.line(`  ${String(path)}: changed in the machine and in the platform; the machine keeps its own`);
 };

@@ -51,7 +51,11 @@ complete -c cenote -f -a '(__cenote_complete)'`,
 };
 
 export const command = defineCommand({
-  detail: ['bash: cenote completion bash > /etc/bash_completion.d/cenote', 'zsh:  cenote completion zsh > "${fpath[1]}/_cenote"', 'fish: cenote completion fish > ~/.config/fish/completions/cenote.fish'].join('\n'),
+  detail: [
+    'bash: cenote completion bash > /etc/bash_completion.d/cenote',
+    'zsh:  cenote completion zsh > "${fpath[1]}/_cenote"',
+    'fish: cenote completion fish > ~/.config/fish/completions/cenote.fish',
+  ].join('\n'),
   args: { shell: one('SHELL', Object.keys(scripts)) },
   flags: {},
   examples: ['completion bash'],
@@ -59,7 +63,9 @@ export const command = defineCommand({
     const script = Object.hasOwn(scripts, args.shell) ? scripts[args.shell] : undefined;
     if (script === undefined) {
       const near = closest(args.shell, Object.keys(scripts));
-      throw new CenoteError('invalid_argument', `SHELL: ${JSON.stringify(args.shell)} is not one of ${Object.keys(scripts).join(', ')}`, { advice: near && `did you mean ${near}?` });
+      throw new CenoteError('invalid_argument', `SHELL: ${JSON.stringify(args.shell)} is not one of ${Object.keys(scripts).join(', ')}`, {
+        advice: near && `did you mean ${near}?`,
+      });
     }
     if (flags.json) context.output.json({ shell: args.shell, script });
     else context.output.line(script);

@@ -30,7 +30,9 @@ const proposals = async (words: readonly string[], typed: string, context: Conte
 
 const proposeFor = async (command: AnyCommand, words: readonly string[], typed: string, context: Context): Promise<readonly string[]> => {
   const flags: Record<string, Flag> = { ...command.flags, ...commonFlags };
-  const byName = new Map(Object.entries(flags).flatMap(([key, flag]) => [[flagName(key), flag] as const, ...(flag.short === undefined ? [] : [[`-${flag.short}`, flag] as const])]));
+  const byName = new Map(
+    Object.entries(flags).flatMap(([key, flag]) => [[flagName(key), flag] as const, ...(flag.short === undefined ? [] : [[`-${flag.short}`, flag] as const])]),
+  );
   if (words.includes('--')) return [':file'];
   let position = 0;
   let pending: Flag | undefined;

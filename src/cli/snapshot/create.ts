@@ -15,7 +15,9 @@ export const command = defineCommand({
     const name = checkSnapshotName('SNAPSHOT', args.snapshot ?? nameNow());
     const machine = await selectMachine(context, args.name);
     const control = await context.control();
-    const accepted = await finishJob(context, { doing: `snapshotting ${machine.name}`, machine: machine.name }, (options) => control.snapshotCreate(machine.id, { name }, options));
+    const accepted = await finishJob(context, { doing: `snapshotting ${machine.name}`, machine: machine.name }, (options) =>
+      control.snapshotCreate(machine.id, { name }, options),
+    );
     if (flags.json) return context.output.json(accepted);
     const freeze = accepted.job.result['freezeMs'];
     const frozen = typeof freeze === 'number' ? `, stood still for ${Math.round(freeze * 10) / 10} ms` : '';
