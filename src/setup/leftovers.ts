@@ -2,7 +2,7 @@
  * What an instance may have on the host when its agent is not there to take it away: processes, groups, links and tables, mounts,
  * the pool. Every part is tried whatever became of the others; problems are told and counted.
  */
-import { readFileSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, rmSync, rmdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
@@ -48,6 +48,15 @@ const removeGroups = async (instance: string): Promise<void> => {
   const cgroups = openCgroups({ parent: cgroupParent(instance), poolMib: 1024 * 1024, poolCpuMillis: 1_000_000 });
   for (const machine of await cgroups.list()) await cgroups.remove(machine);
   await cgroups.close({ remove: true });
+  // The runtime also makes groups in hierarchies without a controller (name=systemd), which nothing else looks at.
+  for (const { path, type } of readMounts())
+    if (type === 'cgroup' || type === 'cgroup2') for (const suffix of ['', '.monitors']) removeEmptyGroups(`${path}${cgroupParent(instance)}${suffix}`);
+};
+
+const removeEmptyGroups = (path: string): void => {
+  if (!existsSync(path)) return;
+  for (const entry of readdirSync(path, { withFileTypes: true })) if (entry.isDirectory()) removeEmptyGroups(`${path}/${entry.name}`);
+  rmdirSync(path);
 };
 
 /** Whether a process of `/proc/PID/cgroup`'s text is a machine's or a monitor's of this instance. */
