@@ -18,17 +18,21 @@ const limitReferenced = 1n;
 
 /** Simple quotas where the kernel has them. Only for a pool without data yet: what exists would never be billed. */
 export const quotaEnable = async (poolFd: number): Promise<void> => {
-  const enable = async (command: bigint) => {
-    const args = Buffer.alloc(16);
-    args.writeBigUInt64LE(command);
-    await ioctl('enable quotas', poolFd, requests.quotaControl, args);
-  };
   try {
-    await enable(enableSimple);
+    await quotaControl(poolFd, enableSimple);
   } catch (error) {
     if (!isErrno(error, 'EINVAL', 'EOPNOTSUPP', 'ENOTTY')) throw error;
-    await enable(enableFull);
+    await quotaEnableFull(poolFd);
   }
+};
+
+/** As an older kernel has them. */
+export const quotaEnableFull = (poolFd: number): Promise<void> => quotaControl(poolFd, enableFull);
+
+const quotaControl = async (poolFd: number, command: bigint): Promise<void> => {
+  const args = Buffer.alloc(16);
+  args.writeBigUInt64LE(command);
+  await ioctl('enable quotas', poolFd, requests.quotaControl, args);
 };
 
 /** Counts everything anew, in the background (full quotas only). One that runs already serves. */

@@ -12,6 +12,8 @@ const answerSize = 512 * 1024;
 
 const rootTree = 1n;
 const rootItem = 132;
+/** Offset of `refs` in struct btrfs_root_item. */
+const rootItemReferences = 216;
 const rootReference = 156;
 const extentData = 108;
 const firstSubvolume = 256n;
@@ -52,10 +54,19 @@ async function* items(fd: number, tree: bigint, type: number, lastObject: bigint
   }
 }
 
-/** Ids of all subvolumes, also of deleted ones whose space the kernel has not given back yet. */
-export const subvolumeIds = async (poolFd: number): Promise<Set<bigint>> => {
-  const found = new Set<bigint>();
-  for await (const item of items(poolFd, rootTree, rootItem, lastId)) found.add(item.objectId);
+export interface Subvolumes {
+  /** All there are, also deleted ones whose space the kernel has not given back yet. */
+  ids: Set<bigint>;
+  /** How many are deleted and not yet dropped. */
+  dying: number;
+}
+
+export const subvolumesAll = async (poolFd: number): Promise<Subvolumes> => {
+  const found: Subvolumes = { ids: new Set(), dying: 0 };
+  for await (const { objectId, data } of items(poolFd, rootTree, rootItem, lastId)) {
+    found.ids.add(objectId);
+    if (data.readUInt32LE(rootItemReferences) === 0) found.dying += 1;
+  }
   return found;
 };
 

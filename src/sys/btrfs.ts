@@ -14,6 +14,8 @@ const requests = {
   setFlags: 0x4008941a,
   subvolumeInfo: 0x81f8943c,
   fsInfo: 0x8400941f,
+  startSync: 0x80089418,
+  waitSync: 0x40089416,
 } as const;
 
 const flagReadOnly = 2n;
@@ -39,7 +41,8 @@ export interface SubvolumeOptions {
 
 const nameArgs = (name: string, extraBytes = 0): Buffer => {
   const bytes = Buffer.from(name, 'utf8');
-  if (bytes.length === 0 || bytes.length > longestName || name.includes('/') || name.includes('\0')) throw new SystemCallError(`btrfs name ${JSON.stringify(name)}`, koffi.os.errno['EINVAL']!);
+  if (bytes.length === 0 || bytes.length > longestName || name.includes('/') || name.includes('\0'))
+    throw new SystemCallError(`btrfs name ${JSON.stringify(name)}`, koffi.os.errno['EINVAL']!);
   const args = Buffer.alloc(argsSize + extraBytes);
   bytes.copy(args, argsName);
   return args;
@@ -82,9 +85,19 @@ export const subvolumeDestroyById = async (poolFd: number, id: bigint): Promise<
   await ioctl(`delete subvolume ${id}`, poolFd, requests.subvolumeDestroy, args);
 };
 
+/** Has the kernel commit in the background, which also wakes its cleaner of deleted subvolumes. The result is what to wait for. */
+export const startCommit = (poolFd: number): Promise<Buffer> => ioctl('start commit', poolFd, requests.startSync, Buffer.alloc(8));
+
+/** Names, quotas and subvolumes are on disk afterwards; data that is still being written may not be. */
+export const commitMetadata = async (poolFd: number): Promise<void> => {
+  await ioctl('wait for commit', poolFd, requests.waitSync, await startCommit(poolFd));
+};
+
 export interface SubvolumeInfo {
   id: bigint;
   createdAt: Date;
+  /** The transaction it was made in: orders what one tick of the kernel's clock does not. */
+  createdIn: bigint;
 }
 
 export const subvolumeInfo = (fd: number): SubvolumeInfo => {
@@ -92,6 +105,7 @@ export const subvolumeInfo = (fd: number): SubvolumeInfo => {
   ioctlNow('subvolume info', fd, requests.subvolumeInfo, answer);
   return {
     id: answer.readBigUInt64LE(0),
+    createdIn: answer.readBigUInt64LE(352),
     createdAt: new Date(Number(answer.readBigUInt64LE(392)) * 1000 + answer.readUInt32LE(400) / 1e6),
   };
 };

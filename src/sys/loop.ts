@@ -7,7 +7,7 @@ import { closeSync, existsSync, openSync, readdirSync, statSync } from 'node:fs'
 import { ioctlNow } from './ioctl.ts';
 import { checked, closeFd, declare, isErrno, openFd, openFlags } from './libc.ts';
 
-const requests = { getFree: 0x4c82, configure: 0x4c0a, getStatus: 0x4c05, clear: 0x4c01 } as const;
+const requests = { getFree: 0x4c82, configure: 0x4c0a, getStatus: 0x4c05 } as const;
 const flagAutoclear = 4;
 const flagDirectIo = 16;
 const loopMajor = 7;
@@ -33,7 +33,8 @@ export interface LoopDevice {
 const devicePath = (number: number): string => {
   const path = `/dev/loop${number}`;
   // Where nothing fills /dev (a container's), the node is made here.
-  if (!existsSync(path)) checked(`mknod ${path}`, mknodFunction(path, blockDeviceMode, (loopMajor << 8) | (number & 0xff) | ((number & ~0xff) << 12)) as number);
+  if (!existsSync(path))
+    checked(`mknod ${path}`, mknodFunction(path, blockDeviceMode, (loopMajor << 8) | (number & 0xff) | ((number & ~0xff) << 12)) as number);
   return path;
 };
 
@@ -79,9 +80,4 @@ export const loopFind = (file: string): LoopDevice | null => {
     closeSync(fd);
   }
   return null;
-};
-
-/** For a device that autoclear has not detached; one in use goes when its last user does. */
-export const loopDetach = (device: LoopDevice): void => {
-  ioctlNow(`detach ${device.path}`, device.fd, requests.clear, 0);
 };

@@ -8,27 +8,40 @@
  *   staging/                what is being made or was replaced
  */
 import { closeSync, constants, openSync } from 'node:fs';
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from '../../base/logger.ts';
-import { fileSystemUuid, subvolumeDestroy, subvolumeDestroyById, subvolumeInfo, subvolumeIsReadOnly, subvolumeSetReadOnly } from '../../sys/btrfs.ts';
+import { mibOfBytes } from '../../base/units.ts';
+import {
+  commitMetadata,
+  fileSystemUuid,
+  subvolumeDestroy,
+  subvolumeDestroyById,
+  subvolumeInfo,
+  subvolumeIsReadOnly,
+  subvolumeSetReadOnly,
+} from '../../sys/btrfs.ts';
 import { quotaEnable } from '../../sys/btrfs-quota.ts';
 import { subvolumesInside } from '../../sys/btrfs-search.ts';
 import { syncFileSystem } from '../../sys/files.ts';
 import { isErrno } from '../../sys/libc.ts';
 import { GroupCommit } from './group-commit.ts';
 import { QuotaGroups, quotaMode } from './quota-groups.ts';
+import type { Capacity, CommitScope } from './storage.ts';
 import { Sweeper } from './sweeper.ts';
 
 const placeNames = ['volumes', 'snapshots', 'staging', 'trees/image', 'trees/platform'] as const;
+const treePlaces = ['trees/image', 'trees/platform'] as const satisfies Place[];
 export type Place = (typeof placeNames)[number];
+/** For the file system's own trees, which it writes twice. */
+const fileSystemShare = 1 / 16;
 
 export class BtrfsPool {
   readonly root: string;
   readonly fd: number;
   readonly groups: QuotaGroups;
   readonly #places: Record<Place, number>;
-  readonly #commits: GroupCommit;
+  readonly #commits: Record<CommitScope, GroupCommit>;
   readonly #logger: Logger;
   readonly #sweeper: Sweeper;
   #staged = 0;
@@ -40,7 +53,7 @@ export class BtrfsPool {
     this.#places = places;
     this.#logger = logger;
     this.groups = new QuotaGroups(fd, fileSystemUuid(fd));
-    this.#commits = new GroupCommit(() => syncFileSystem(fd));
+    this.#commits = { all: new GroupCommit(() => syncFileSystem(fd)), names: new GroupCommit(() => commitMetadata(fd)) };
     this.#sweeper = new Sweeper(() => this.groups.sweep(), logger);
   }
 
@@ -79,8 +92,26 @@ export class BtrfsPool {
     return `${of}.${this.#staged}`;
   }
 
-  commit(): Promise<void> {
-    return this.#commits.commit();
+  commit(scope: CommitScope = 'all'): Promise<void> {
+    return this.#commits[scope].commit();
+  }
+
+  async capacity(): Promise<Capacity> {
+    const { blocks, bavail, bsize } = await statfs(this.root);
+    const totalMib = Math.floor(mibOfBytes(blocks * bsize));
+    const elsewhereMib = mibOfBytes((await this.#treeBytes()) + this.groups.stranded());
+    const promisableMib = Math.max(0, Math.floor(totalMib * (1 - fileSystemShare) - elsewhereMib));
+    return { totalMib, usedMib: mibOfBytes((blocks - bavail) * bsize), promisableMib };
+  }
+
+  async #treeBytes(): Promise<number> {
+    let bytes = 0;
+    for (const kind of treePlaces) {
+      for (const id of await readdir(this.path(kind))) {
+        bytes += await withDirectory(this.path(kind, id), async (fd) => this.groups.referenced(subvolumeInfo(fd).id)).catch(() => 0); // deleted meanwhile
+      }
+    }
+    return bytes;
   }
 
   /** Deletes a subvolume with whatever subvolumes are inside; what is gone is fine. */
@@ -113,7 +144,7 @@ export class BtrfsPool {
 
   /** A tree gets its place first and becomes read-only then; a crash may have come in between. */
   async #sealTrees(): Promise<void> {
-    for (const kind of ['trees/image', 'trees/platform'] as const) {
+    for (const kind of treePlaces) {
       for (const id of await readdir(this.path(kind))) {
         await withDirectory(this.path(kind, id), async (fd) => {
           if (!subvolumeIsReadOnly(fd)) await subvolumeSetReadOnly(fd, true);

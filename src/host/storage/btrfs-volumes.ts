@@ -159,10 +159,10 @@ export class BtrfsVolumes {
       const names = await this.#snapshotNames(id);
       if (names.length === 0) return [];
       const sizes = await snapshotSizes(this.path(id), this.#pool.path('snapshots', id), names);
-      const listed = await Promise.all(
-        names.map((name) => this.#withSnapshot(id, name, async (fd) => ({ name, createdAt: subvolumeInfo(fd).createdAt.toISOString(), sizeMib: mibOfBytes(sizes.get(name) ?? 0) }))),
-      );
-      return listed.sort((one, other) => (one.createdAt < other.createdAt ? -1 : 1));
+      const infos = await Promise.all(names.map((name) => this.#withSnapshot(id, name, async (fd) => ({ name, info: subvolumeInfo(fd) }))));
+      return infos
+        .sort((one, other) => Number(one.info.createdIn - other.info.createdIn))
+        .map(({ name, info }) => ({ name, createdAt: info.createdAt.toISOString(), sizeMib: mibOfBytes(sizes.get(name) ?? 0) }));
     });
   }
 
@@ -226,9 +226,13 @@ export class BtrfsVolumes {
 }
 
 const tooSmall = (quotaMib: number, usedMib: number): CenoteError =>
-  new CenoteError('not_enough', `a quota of ${formatMib(quotaMib)} is too small: ${Math.ceil(usedMib)} MiB are used, and ${shrinkMarginMib} MiB more must stay free`, {
-    fields: [{ field: 'disk', message: `at least ${Math.ceil(usedMib) + shrinkMarginMib} MiB` }],
-  });
+  new CenoteError(
+    'not_enough',
+    `a quota of ${formatMib(quotaMib)} is too small: ${Math.ceil(usedMib)} MiB are used, and ${shrinkMarginMib} MiB more must stay free`,
+    {
+      fields: [{ field: 'disk', message: `at least ${Math.ceil(usedMib) + shrinkMarginMib} MiB` }],
+    },
+  );
 
 /** Only what is in it: making the directory anew would need room that a full volume does not have. */
 const emptyWork = async (path: string): Promise<void> => {

@@ -1,13 +1,11 @@
 /** The btrfs driver: storage on a pool of its own, with quotas, snapshots and copies that cost nothing. See btrfs-pool.ts for what is where. */
-import { statfs } from 'node:fs/promises';
 import type { Logger } from '../../base/logger.ts';
-import { mibOfBytes } from '../../base/units.ts';
 import type { StorageFeatures } from '../../model/agent-api.ts';
 import { BtrfsPool } from './btrfs-pool.ts';
 import { BtrfsTrees } from './btrfs-trees.ts';
 import { BtrfsVolumes } from './btrfs-volumes.ts';
 import type { VolumeOptions } from './btrfs-volumes.ts';
-import type { Storage, TreeKind, VolumeSnapshot, VolumeUsage } from './storage.ts';
+import type { Capacity, CommitScope, Storage, TreeKind, VolumeSnapshot, VolumeUsage } from './storage.ts';
 
 export class BtrfsStorage implements Storage {
   readonly features: StorageFeatures;
@@ -91,13 +89,12 @@ export class BtrfsStorage implements Storage {
     return this.#trees.list(kind);
   }
 
-  commit(): Promise<void> {
-    return this.#pool.commit();
+  commit(scope?: CommitScope): Promise<void> {
+    return this.#pool.commit(scope);
   }
 
-  async capacity(): Promise<{ totalMib: number; usedMib: number }> {
-    const { blocks, bavail, bsize } = await statfs(this.#pool.root);
-    return { totalMib: Math.floor(mibOfBytes(blocks * bsize)), usedMib: mibOfBytes((blocks - bavail) * bsize) };
+  capacity(): Promise<Capacity> {
+    return this.#pool.capacity();
   }
 
   close(): Promise<void> {

@@ -2,9 +2,9 @@
  * The plain-directory driver: works on any file system that overlay accepts as an upper, and says what it cannot do. It keeps no quota,
  * so a volume's usage has no limit beside it.
  */
-import { open, mkdir, opendir, readdir, lstat, statfs } from 'node:fs/promises';
-import type { FileHandle } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
+import { lstat, mkdir, open, opendir, readdir, statfs } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from '../../base/logger.ts';
 import { CenoteError } from '../../base/errors.ts';
@@ -16,18 +16,24 @@ import { GroupCommit } from './group-commit.ts';
 import { checkQuota, checkVolumeId } from './names.ts';
 import { PlainTrees } from './plain-trees.ts';
 import { step } from './storage-error.ts';
-import type { Storage, TreeKind, VolumeUsage } from './storage.ts';
+import type { Capacity, Storage, TreeKind, VolumeUsage } from './storage.ts';
 
 const overlayType = 0x794c7630;
 /** A walk stops here: the answer is then the least that is used. */
 const mostEntries = 200_000;
+/** Nothing is enforced here, so this is only a bound on what may be written down. */
+const hostShare = 1 / 16;
 
 export class DirectoryStorage implements Storage {
   readonly features: StorageFeatures = {
     driver: 'directory',
     quota: 'none',
     snapshots: false,
-    lacks: ['disk quotas: a machine can fill the host\'s disk', 'snapshots, rollback and copies of machines', 'read-only trees: images are protected by agreement only'],
+    lacks: [
+      "disk quotas: a machine can fill the host's disk",
+      'snapshots, rollback and copies of machines',
+      'read-only trees: images are protected by agreement only',
+    ],
   };
   readonly #root: string;
   readonly #handle: FileHandle;
@@ -43,7 +49,8 @@ export class DirectoryStorage implements Storage {
 
   static async open(root: string, logger: Logger): Promise<DirectoryStorage> {
     await mkdir(root, { recursive: true, mode: 0o700 });
-    if ((await statfs(root)).type === overlayType) throw new CenoteError('unsupported', `${root} is on an overlay, which cannot carry another: put the instance's root on a real file system`);
+    if ((await statfs(root)).type === overlayType)
+      throw new CenoteError('unsupported', `${root} is on an overlay, which cannot carry another: put the instance's root on a real file system`);
     const storage = new DirectoryStorage(root, await open(root, 'r'));
     await storage.#trees.open();
     logger.warn({ lacks: storage.features.lacks }, 'storage is plain directories');
@@ -123,9 +130,10 @@ export class DirectoryStorage implements Storage {
     return this.#commits.commit();
   }
 
-  async capacity(): Promise<{ totalMib: number; usedMib: number }> {
+  async capacity(): Promise<Capacity> {
     const { blocks, bavail, bsize } = await statfs(this.#root);
-    return { totalMib: Math.floor(mibOfBytes(blocks * bsize)), usedMib: mibOfBytes((blocks - bavail) * bsize) };
+    const totalMib = Math.floor(mibOfBytes(blocks * bsize));
+    return { totalMib, usedMib: mibOfBytes((blocks - bavail) * bsize), promisableMib: Math.floor(totalMib * (1 - hostShare)) };
   }
 
   async close(): Promise<void> {

@@ -10,7 +10,7 @@ import { mibOfBytes } from '../../base/units.ts';
 import type { StorageFeatures } from '../../model/agent-api.ts';
 import { checkQuota, checkSnapshot, checkVolumeId } from './names.ts';
 import { PlainTrees } from './plain-trees.ts';
-import type { Storage, TreeKind, VolumeSnapshot, VolumeUsage } from './storage.ts';
+import type { Capacity, Storage, TreeKind, VolumeSnapshot, VolumeUsage } from './storage.ts';
 
 const copyOptions = { recursive: true, verbatimSymlinks: true, preserveTimestamps: true } as const;
 const fakeTotalMib = 1024 * 1024;
@@ -58,13 +58,19 @@ export class FakeStorage implements Storage {
   async volumeResize(id: string, quotaMib: number): Promise<void> {
     checkQuota(quotaMib);
     const { usedMib } = await this.volumeUsage(id);
-    if (usedMib > quotaMib) throw new CenoteError('not_enough', `a quota of ${quotaMib} MiB is too small: ${Math.ceil(usedMib)} MiB are used`, { fields: [{ field: 'disk', message: `at least ${Math.ceil(usedMib)} MiB` }] });
+    if (usedMib > quotaMib)
+      throw new CenoteError('not_enough', `a quota of ${quotaMib} MiB is too small: ${Math.ceil(usedMib)} MiB are used`, {
+        fields: [{ field: 'disk', message: `at least ${Math.ceil(usedMib)} MiB` }],
+      });
     await writeFile(join(this.volumePath(id), 'quota'), String(quotaMib));
   }
 
   async volumeUsage(id: string): Promise<VolumeUsage> {
     if (!existsSync(this.volumePath(id))) throw new CenoteError('not_found', `there is no volume ${id}`);
-    return { usedMib: mibOfBytes(await bytesBelow(join(this.volumePath(id), 'upper'))), quotaMib: Number(await readFile(join(this.volumePath(id), 'quota'), 'utf8')) };
+    return {
+      usedMib: mibOfBytes(await bytesBelow(join(this.volumePath(id), 'upper'))),
+      quotaMib: Number(await readFile(join(this.volumePath(id), 'quota'), 'utf8')),
+    };
   }
 
   async volumeList(): Promise<string[]> {
@@ -85,11 +91,13 @@ export class FakeStorage implements Storage {
     const listed = await Promise.all(
       (await readdir(directory)).map(async (name) => ({
         name,
-        createdAt: (await stat(join(directory, name))).birthtime.toISOString(),
-        sizeMib: mibOfBytes(await bytesBelow(join(directory, name, 'upper'))),
+        born: (await stat(join(directory, name), { bigint: true })).birthtimeNs,
+        bytes: await bytesBelow(join(directory, name, 'upper')),
       })),
     );
-    return listed.sort((one, other) => (one.createdAt < other.createdAt ? -1 : 1));
+    return listed
+      .sort((one, other) => Number(one.born - other.born))
+      .map(({ name, born, bytes }) => ({ name, createdAt: new Date(Number(born / 1_000_000n)).toISOString(), sizeMib: mibOfBytes(bytes) }));
   }
 
   async snapshotDelete(volume: string, name: string): Promise<void> {
@@ -125,8 +133,8 @@ export class FakeStorage implements Storage {
 
   async commit(): Promise<void> {}
 
-  async capacity(): Promise<{ totalMib: number; usedMib: number }> {
-    return { totalMib: fakeTotalMib, usedMib: 0 };
+  async capacity(): Promise<Capacity> {
+    return { totalMib: fakeTotalMib, usedMib: 0, promisableMib: fakeTotalMib };
   }
 
   async close(): Promise<void> {}

@@ -22,7 +22,8 @@ export const checkSnapshot = (name: string): string => {
 };
 
 export const checkQuota = (quotaMib: number): number => {
-  if (!Number.isInteger(quotaMib) || quotaMib < smallestQuotaMib) throw invalid('disk', `a quota of ${quotaMib} MiB is less than the smallest possible, ${smallestQuotaMib} MiB`);
+  if (!Number.isInteger(quotaMib) || quotaMib < smallestQuotaMib)
+    throw invalid('disk', `a quota of ${quotaMib} MiB is less than the smallest possible, ${smallestQuotaMib} MiB`);
   return quotaMib;
 };
 

@@ -28,7 +28,14 @@ export interface StorageOptions {
 
 const layout = (root: string) => {
   const base = join(root, 'storage');
-  return { base, lock: join(base, 'lock'), file: join(base, 'pool.img'), record: join(base, 'device.json'), mountPoint: join(base, 'pool'), directory: join(base, 'directory') };
+  return {
+    base,
+    lock: join(base, 'lock'),
+    file: join(base, 'pool.img'),
+    record: join(base, 'device.json'),
+    mountPoint: join(base, 'pool'),
+    directory: join(base, 'directory'),
+  };
 };
 
 export const openStorage = async (options: StorageOptions): Promise<Storage> => {
@@ -68,4 +75,6 @@ export const destroyStorage = async (options: { root: string; logger: Logger }):
 };
 
 const otherDriver = (present: string, wanted: string): CenoteError =>
-  new CenoteError('wrong_state', `this instance's storage is of driver ${present}; it cannot be opened as ${wanted}`, { advice: 'destroy the instance first, or keep its driver' });
+  new CenoteError('wrong_state', `this instance's storage is of driver ${present}; it cannot be opened as ${wanted}`, {
+    advice: 'destroy the instance first, or keep its driver',
+  });

@@ -36,7 +36,8 @@ export const poolFileCreate = async (path: string, sizeMib: number | undefined, 
     await syncDirectory(dirname(path));
   } catch (error) {
     await rm(partial, { force: true });
-    if (isErrno(error, 'ENOSPC', 'EDQUOT')) throw new CenoteError('not_enough', `the host's disk has no room for a storage pool of ${formatMib(size)}`, { cause: error });
+    if (isErrno(error, 'ENOSPC', 'EDQUOT'))
+      throw new CenoteError('not_enough', `the host's disk has no room for a storage pool of ${formatMib(size)}`, { cause: error });
     throw error;
   }
 };
@@ -66,10 +67,15 @@ const affordableMib = async (directory: string, wanted: number | undefined): Pro
   const spareMib = Math.floor(freeMib - hostReserveMib(mibOfBytes(host.blocks * host.bsize)));
   const size = wanted ?? Math.min(largestDefaultMib, Math.floor(Math.min(freeMib / 2, spareMib)));
   if (wanted !== undefined && (!Number.isInteger(wanted) || wanted < smallestPoolMib)) {
-    throw new CenoteError('invalid_argument', `a storage pool of ${wanted} MiB is less than the smallest possible, ${formatMib(smallestPoolMib)}`, { fields: [{ field: 'sizeMib', message: 'too small' }] });
+    throw new CenoteError('invalid_argument', `a storage pool of ${wanted} MiB is less than the smallest possible, ${formatMib(smallestPoolMib)}`, {
+      fields: [{ field: 'sizeMib', message: 'too small' }],
+    });
   }
   if (size > spareMib || size < smallestPoolMib) {
-    throw new CenoteError('not_enough', `the host can spare ${formatMib(Math.max(0, spareMib))} of ${formatMib(freeMib)} free disk; the storage pool needs ${formatMib(Math.max(size, smallestPoolMib))}`);
+    throw new CenoteError(
+      'not_enough',
+      `the host can spare ${formatMib(Math.max(0, spareMib))} of ${formatMib(freeMib)} free disk; the storage pool needs ${formatMib(Math.max(size, smallestPoolMib))}`,
+    );
   }
   return size;
 };

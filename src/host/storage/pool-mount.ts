@@ -28,7 +28,8 @@ export const poolMount = async (source: PoolSource, mountPoint: string, logger: 
   await mkdir(mountPoint, { recursive: true, mode: 0o700 });
   const mounted = mountedAt(mountPoint);
   if (mounted !== null) {
-    if (mounted.type !== 'btrfs') throw new CenoteError('in_use', `${mountPoint} has a file system of type ${mounted.type} mounted; the storage pool belongs there`);
+    if (mounted.type !== 'btrfs')
+      throw new CenoteError('in_use', `${mountPoint} has a file system of type ${mounted.type} mounted; the storage pool belongs there`);
     return;
   }
   try {

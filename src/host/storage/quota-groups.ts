@@ -6,16 +6,18 @@
  * What a delete leaves behind (groups of dropped subvolumes, and of volumes whose bytes a clone still holds) cannot be removed at once:
  * `sweep` takes away what the kernel lets go, and is repeated until nothing is left.
  */
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { isErrno } from '../../sys/libc.ts';
-import { qgroupId } from '../../sys/btrfs.ts';
+import { qgroupId, startCommit } from '../../sys/btrfs.ts';
 import { qgroupCreate, qgroupLimit, qgroupRemove } from '../../sys/btrfs-quota.ts';
-import { subvolumeIds } from '../../sys/btrfs-search.ts';
+import { subvolumesAll } from '../../sys/btrfs-search.ts';
 import { bytesOfMib, mibOfBytes } from '../../base/units.ts';
 
 const firstSubvolume = 256n;
 const mostRefusals = 200;
+/** So far ahead of the numbers in use that no group can have come there meanwhile. */
+const neverUsed = 1n << 32n;
 
 export interface GroupUsage {
   /** Referenced and on disk, bytes. */
@@ -35,6 +37,7 @@ export class QuotaGroups {
     this.#poolFd = poolFd;
     this.#directory = `/sys/fs/btrfs/${uuid}/qgroups`;
     this.mode = quotaMode(uuid) === 'squota' ? 'squota' : 'qgroup';
+    if (this.mode === 'qgroup') keepAccounting(this.#directory);
     this.#next = this.#numbers(1).reduce((largest, number) => (number >= largest ? number + 1n : largest), 1n);
   }
 
@@ -84,11 +87,7 @@ export class QuotaGroups {
     };
   }
 
-  /** Bytes billed to one subvolume alone; what a full quota calls exclusive. */
-  exclusive(subvolume: bigint): number {
-    return this.#read(`0_${subvolume}`, 'exclusive');
-  }
-
+  /** Bytes billed to one subvolume. */
   referenced(subvolume: bigint): number {
     return this.#read(`0_${subvolume}`, 'referenced');
   }
@@ -102,11 +101,18 @@ export class QuotaGroups {
   async sweep(): Promise<boolean> {
     // First the groups, then the subvolumes: one made in between is in the second list only.
     const names = await readdir(this.#directory);
-    const subvolumes = await subvolumeIds(this.#poolFd);
-    const dropped = groupNumbers(names, 0).filter((number) => number >= firstSubvolume && !subvolumes.has(number));
+    const subvolumes = await subvolumesAll(this.#poolFd);
+    const dropped = groupNumbers(names, 0).filter((number) => number >= firstSubvolume && !subvolumes.ids.has(number));
     const retired = groupNumbers(names, 1).filter((number) => !this.#live.has(number));
-    const heldBack = [await this.#removeAll(0, dropped), await this.#removeAll(1, retired)];
-    return heldBack.includes(true);
+    const heldBack = [await this.#removeAll(0, dropped), await this.#removeAll(1, retired), subvolumes.dying > 0].includes(true);
+    if (heldBack) await this.#hurryCleaner();
+    return heldBack;
+  }
+
+  /** A commit in the background makes the kernel drop deleted subvolumes now, not half a minute later; it needs a transaction, which an attempt in vain begins. */
+  async #hurryCleaner(): Promise<void> {
+    await this.#tryRemove(qgroupId(1, this.#next + neverUsed));
+    await startCommit(this.#poolFd);
   }
 
   /** After a mass delete thousands are held back until the kernel has dropped their subvolumes: it is not asked about each of them. */
@@ -143,6 +149,11 @@ export class QuotaGroups {
     }
   }
 }
+
+/** Full quotas of Linux 6.1 to 6.6 give up counting when a large subvolume is deleted, unless told not to; after a mount they are told again. */
+const keepAccounting = (directory: string): void => {
+  if (existsSync(`${directory}/drop_subtree_threshold`)) writeFileSync(`${directory}/drop_subtree_threshold`, '8');
+};
 
 /** Of names such as `1_257`. */
 const groupNumbers = (names: string[], level: number): bigint[] => {

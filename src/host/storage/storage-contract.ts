@@ -35,8 +35,12 @@ export const storageContract = (driver: string, storage: () => Storage): void =>
       await assert.rejects(async () => storage().volumeDelete(name), { code: 'invalid_argument' });
     }
     for (const quotaMib of [0, -1, 0.5, 1, Number.NaN]) await assert.rejects(storage().volumeCreate(id, { quotaMib }), { code: 'invalid_argument' });
-    for (const name of ['..', '../x', 'a/b', '', '.hidden', 'x'.repeat(200), 'a\0b']) await assert.rejects(async () => storage().treeStage('image', name), { code: 'invalid_argument' });
-    assert.deepEqual((await storage().volumeList()).filter((known) => known === id), []);
+    for (const name of ['..', '../x', 'a/b', '', '.hidden', 'x'.repeat(200), 'a\0b'])
+      await assert.rejects(async () => storage().treeStage('image', name), { code: 'invalid_argument' });
+    assert.deepEqual(
+      (await storage().volumeList()).filter((known) => known === id),
+      [],
+    );
   });
 
   test(`${driver}: a tree is there when it is sealed, and not before`, async () => {
@@ -78,7 +82,10 @@ export const snapshotContract = (driver: string, storage: () => Storage): void =
     assert.equal(await readFile(upper(storage(), id, 'file'), 'utf8'), 'first');
     assert.deepEqual(await readdir(join(storage().volumePath(id), 'work')), []);
     assert.equal((await storage().volumeUsage(id)).quotaMib, 64);
-    assert.deepEqual((await storage().snapshotList(id)).map(({ name }) => name), ['s1']);
+    assert.deepEqual(
+      (await storage().snapshotList(id)).map(({ name }) => name),
+      ['s1'],
+    );
     await storage().snapshotRollback(id, 's1');
     await storage().volumeDelete(id);
     assert.ok(!(await storage().volumeList()).includes(id));
@@ -101,10 +108,16 @@ export const snapshotContract = (driver: string, storage: () => Storage): void =
     const id = await prepared();
     await storage().snapshotCreate(id, 's0');
     await storage().snapshotCreate(id, 's0');
-    assert.deepEqual((await storage().snapshotList(id)).map(({ name }) => name), ['s1', 's0']);
+    assert.deepEqual(
+      (await storage().snapshotList(id)).map(({ name }) => name),
+      ['s1', 's0'],
+    );
     await storage().snapshotDelete(id, 's1');
     await storage().snapshotDelete(id, 's1');
-    assert.deepEqual((await storage().snapshotList(id)).map(({ name }) => name), ['s0']);
+    assert.deepEqual(
+      (await storage().snapshotList(id)).map(({ name }) => name),
+      ['s0'],
+    );
     await storage().volumeDelete(id);
   });
 

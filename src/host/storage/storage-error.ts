@@ -11,8 +11,13 @@ export const isQuotaExceeded = (error: unknown): boolean =>
 export const storageError = (what: string, error: unknown): CenoteError => {
   if (error instanceof CenoteError) return error;
   if (isQuotaExceeded(error)) return new CenoteError('not_enough', `${what}: its quota is used up`, { cause: error });
-  if (isErrno(error, 'ENOSPC')) return new CenoteError('not_enough', `${what}: the storage pool is full`, { cause: error, advice: 'delete machines, snapshots or images that are no longer needed' });
-  if (isErrno(error, 'EROFS')) return new CenoteError('unavailable', `${what}: the storage pool has become read-only after an error; the kernel log says which`, { cause: error });
+  if (isErrno(error, 'ENOSPC'))
+    return new CenoteError('not_enough', `${what}: the storage pool is full`, {
+      cause: error,
+      advice: 'delete machines, snapshots or images that are no longer needed',
+    });
+  if (isErrno(error, 'EROFS'))
+    return new CenoteError('unavailable', `${what}: the storage pool has become read-only after an error; the kernel log says which`, { cause: error });
   if (isErrno(error, 'EBUSY', 'ETXTBSY')) return new CenoteError('in_use', `${what}: it is in use`, { cause: error });
   if (error instanceof Error && 'code' in error) return new CenoteError('failed', `${what}: ${error.message}`, { cause: error });
   return asCenoteError(error);

@@ -23,6 +23,15 @@ export interface VolumeSnapshot {
 
 export type TreeKind = 'image' | 'platform';
 
+export type CommitScope = 'all' | 'names';
+
+export interface Capacity {
+  totalMib: number;
+  usedMib: number;
+  /** What the quotas of all volumes may come to: the rest is the file system's own, trees, and what copies hold of deleted volumes. */
+  promisableMib: number;
+}
+
 export interface Storage {
   readonly features: StorageFeatures;
 
@@ -53,8 +62,11 @@ export interface Storage {
   /** Sealed trees only; staging left by a crash is removed by `open`. */
   treeList(kind: TreeKind): Promise<string[]>;
 
-  /** Waits until what was done is on disk (group commit: callers at the same time share one). */
-  commit(): Promise<void>;
-  capacity(): Promise<{ totalMib: number; usedMib: number }>;
+  /**
+   * Waits until what was done is on disk (group commit: callers at the same time share one). `names` leaves out the content of files, and
+   * so does not wait for what the neighbours are writing: enough after a create, resize, rollback or delete that unpacked nothing.
+   */
+  commit(scope?: CommitScope): Promise<void>;
+  capacity(): Promise<Capacity>;
   close(): Promise<void>;
 }

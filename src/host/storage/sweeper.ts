@@ -1,7 +1,7 @@
 /** Upkeep that is asked for by a poke and repeated, ever more rarely, for as long as something is left to do. */
 import type { Logger } from '../../base/logger.ts';
 
-const delaysMs = [5_000, 30_000, 60_000, 300_000];
+const delaysMs = [2_000, 5_000, 30_000, 60_000, 300_000];
 
 export class Sweeper {
   readonly #sweep: () => Promise<boolean>;
