@@ -68,6 +68,8 @@ export class SimulatedAgent implements AsyncDisposable {
   readonly options: Required<SimulatedAgentOptions>;
   /** Looked at for each call; the first fault is used. */
   fault: (call: AgentCall) => Fault | undefined = () => undefined;
+  /** Bytes of files handed to the connection. */
+  written = 0;
   /** Streams cut short by the caller. */
   cancelled = 0;
   readonly #socketPath: string;
@@ -292,6 +294,7 @@ export class SimulatedAgent implements AsyncDisposable {
 
   #logs(url: URL, response: ServerResponse): void {
     response.writeHead(200, { 'content-type': 'text/plain' });
+    response.flushHeaders();
     for (let line = 0; line < Number(url.searchParams.get('tail') ?? 3); line += 1) {
       response.write(`${JSON.stringify({ at: baseImage.createdAt, stream: 'stdout', text: `line ${line}` })}\n`);
     }
@@ -314,6 +317,7 @@ export class SimulatedAgent implements AsyncDisposable {
       while (left > 0) {
         const part = chunk.subarray(0, left);
         left -= part.length;
+        this.written += part.length;
         if (!response.write(part)) {
           response.once('drain', more);
           return;

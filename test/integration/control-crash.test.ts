@@ -1,0 +1,124 @@
+/** The control plane killed at each step of create and delete, and while the agent works: nothing is lost and nothing is there twice. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { test } from 'node:test';
+import { ControlClient } from '../../src/client/control.ts';
+import { eventually } from '../support/control-fixture.ts';
+import { SimulatedAgent } from '../support/simulated-agent.ts';
+
+const program = fileURLToPath(new URL('../support/control-child.ts', import.meta.url));
+
+const startChild = async (directory: string, fatalStep = ''): Promise<ChildProcess> => {
+  const child = spawn(process.execPath, [program, directory, fatalStep], { stdio: ['ignore', 'pipe', 'inherit'] });
+  await Promise.race([once(child.stdout!, 'data'), once(child, 'exit').then(() => assert.equal(fatalStep !== '', true, 'the control plane ended'))]);
+  return child;
+};
+
+const ended = async (child: ChildProcess): Promise<void> => {
+  if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+};
+
+const kill = async (child: ChildProcess): Promise<void> => {
+  child.kill('SIGKILL');
+  await ended(child);
+};
+
+const withAgent = async (work: (directory: string, agent: SimulatedAgent, client: ControlClient) => Promise<void>): Promise<void> => {
+  await using stack = new AsyncDisposableStack();
+  const directory = await mkdtemp(join(tmpdir(), 'cenote-crash-'));
+  stack.defer(() => rm(directory, { recursive: true, force: true }));
+  const agent = stack.use(new SimulatedAgent(join(directory, 'agent.sock')));
+  await agent.start();
+  const client = stack.use(new ControlClient(join(directory, 'control.sock')));
+  await work(directory, agent, client);
+};
+
+/** Control plane and agent agree, every action has ended, and no name or address is there twice. */
+const assertWhole = async (agent: SimulatedAgent, client: ControlClient, expected: string[]): Promise<void> => {
+  const machines = await eventually(
+    () => client.machineList(),
+    (list) => list.every(({ state }) => state === 'running') && list.length === expected.length,
+  );
+  assert.deepEqual(machines.map(({ name }) => name), expected);
+  assert.deepEqual([...agent.machines.keys()].toSorted(), machines.map(({ id }) => id).toSorted());
+  assert.equal(new Set(machines.map(({ address }) => address)).size, machines.length);
+  assert.deepEqual(agent.doubled, []);
+  for (const { id } of machines) {
+    const jobs = await client.machineJobs(id);
+    assert.deepEqual(jobs.map(({ action, state }) => `${action} ${state}`), ['create succeeded']);
+  }
+};
+
+for (const step of ['accepted', 'begin', 'answered', 'recorded']) {
+  test(`killed at create:${step}`, () =>
+    withAgent(async (directory, agent, client) => {
+      const doomed = await startChild(directory, `create:${step}`);
+      await assert.rejects(client.machineCreate({ name: 'one' }, { wait: 10 }));
+      await ended(doomed);
+      const child = await startChild(directory);
+      await assertWhole(agent, client, ['one']);
+      // The name and the address are held: the same again is refused, another is next to it.
+      await assert.rejects(client.machineCreate({ name: 'one' }), { code: 'already_exists' });
+      await client.machineCreate({ name: 'two' }, { wait: 10 });
+      await assertWhole(agent, client, ['one', 'two']);
+      await kill(child);
+    }));
+
+  test(`killed at delete:${step}`, () =>
+    withAgent(async (directory, agent, client) => {
+      let child = await startChild(directory, `delete:${step}`);
+      await client.machineCreate({ name: 'keeps' }, { wait: 10 });
+      const { machine } = await client.machineCreate({ name: 'goes' }, { wait: 10 });
+      await assert.rejects(client.machineDelete('goes', { wait: 10 }));
+      await ended(child);
+      child = await startChild(directory);
+      await assertWhole(agent, client, ['keeps']);
+      assert.equal((await client.machineJobs(machine!.id))[0]!.state, 'succeeded');
+      const again = await client.machineCreate({ name: 'goes' }, { wait: 10 });
+      assert.equal(again.machine!.address, machine!.address);
+      await kill(child);
+    }));
+}
+
+for (const when of ['before', 'after'] as const) {
+  for (const method of ['PUT', 'DELETE']) {
+    test(`killed while the agent answers ${method}, ${when} it acts`, () =>
+      withAgent(async (directory, agent, client) => {
+        let child = await startChild(directory);
+        await client.machineCreate({ name: 'keeps' }, { wait: 10 });
+        if (method === 'DELETE') await client.machineCreate({ name: 'goes' }, { wait: 10 });
+        agent.fault = (call) => {
+          if (call.method !== method) return undefined;
+          child.kill('SIGKILL');
+          return { kind: 'drop', when };
+        };
+        await assert.rejects(method === 'PUT' ? client.machineCreate({ name: 'other' }, { wait: 10 }) : client.machineDelete('goes', { wait: 10 }));
+        await ended(child);
+        agent.fault = () => undefined;
+        child = await startChild(directory);
+        await assertWhole(agent, client, method === 'PUT' ? ['keeps', 'other'] : ['keeps']);
+        await kill(child);
+      }));
+  }
+}
+
+test('killed in the middle of a burst', () =>
+  withAgent(async (directory, agent, client) => {
+    let child = await startChild(directory);
+    const names = Array.from({ length: 120 }, (_, index) => `burst-${String(index).padStart(3, '0')}`);
+    const answers = names.map((name) => client.machineCreate({ name }).then(() => true, () => false));
+    await eventually(() => agent.machines.size, (size) => size >= 20);
+    await kill(child);
+    const acknowledged = (await Promise.all(answers)).flatMap((yes, index) => (yes ? [names[index]!] : []));
+    child = await startChild(directory);
+    const list = await eventually(() => client.machineList(), (machines) => machines.every(({ state }) => state === 'running'));
+    for (const name of acknowledged) assert.ok(list.some((machine) => machine.name === name), `${name} was acknowledged and is lost`);
+    await assertWhole(agent, client, list.map(({ name }) => name));
+    await kill(child);
+  }));

@@ -1,0 +1,141 @@
+/** Snapshots, images, platforms, packages, events and the audit through the control plane's API. */
+import assert from 'node:assert/strict';
+import { Readable } from 'node:stream';
+import { test } from 'node:test';
+import type { Event } from '../../src/model/event.ts';
+import { defaultResources } from '../../src/model/resources.ts';
+import { controlFixture, eventually } from '../support/control-fixture.ts';
+
+test('snapshots: create, list, clone, rollback, delete', async () => {
+  await using fixture = await controlFixture();
+  const { client } = fixture;
+  const { machine } = await client.machineCreate({ name: 'db', env: { A: 'b' } }, { wait: 10 });
+  const made = await client.snapshotCreate('db', { name: 'before' }, { wait: 10 });
+  assert.equal(made.job.state, 'succeeded');
+  assert.equal(made.job.result['freezeMs'], 1);
+  assert.deepEqual((await client.snapshotList('db')).map(({ name }) => name), ['before']);
+  const twice = await client.snapshotCreate('db', { name: 'before' }, { wait: 10 });
+  assert.equal(twice.job.state, 'failed');
+  assert.equal((twice.job.result['error'] as { code: string }).code, 'already_exists');
+  assert.equal(twice.machine!.state, 'running');
+  const clone = await client.machineCreate({ name: 'copy', fromSnapshot: { machine: 'db', name: 'before' } }, { wait: 10 });
+  assert.equal(clone.job.state, 'succeeded', clone.job.reason ?? '');
+  assert.deepEqual(clone.machine!.image, machine!.image);
+  const wrong = await client.machineCreate({ name: 'wrong', fromSnapshot: { machine: 'db', name: 'nosuch' } }, { wait: 10 });
+  assert.equal(wrong.job.state, 'failed');
+  assert.equal((await client.snapshotRollback('db', 'before', { wait: 10 })).job.state, 'succeeded');
+  assert.equal((await client.snapshotRollback('db', 'nosuch', { wait: 10 })).job.state, 'failed');
+  assert.equal((await client.snapshotDelete('db', 'before', { wait: 10 })).job.state, 'succeeded');
+  assert.equal((await client.snapshotDelete('db', 'before', { wait: 10 })).job.state, 'failed');
+  await assert.rejects(client.snapshotCreate('db', { name: '../x' }), { code: 'invalid_argument' });
+  await assert.rejects(client.snapshotCreate('db', { name: '..' }), { code: 'invalid_argument' });
+  await assert.rejects(client.snapshotDelete('nosuch', 'x'), { code: 'not_found' });
+});
+
+test('images: upload, from a machine, names, in use', async () => {
+  await using fixture = await controlFixture();
+  const { client, agent } = fixture;
+  const image = await client.imageCreate({ name: 'app', config: { Cmd: ['/app/run'] } }, Readable.from([Buffer.alloc(2 * 1024 * 1024)]));
+  assert.equal(image.sizeMib, 2);
+  assert.deepEqual(await client.imageGet('app'), image);
+  assert.deepEqual(await client.imageGet(image.id), image);
+  assert.ok((await client.imageList()).some(({ name }) => name === 'app'));
+  await assert.rejects(client.imageCreate({ name: 'app' }, Readable.from([''])), { code: 'already_exists' });
+  await assert.rejects(client.imageCreate({ name: 'App' }, Readable.from([''])), { code: 'invalid_argument' });
+  await assert.rejects(client.imageCreate({ name: 'x', extra: 1 } as never, Readable.from([''])), { code: 'invalid_argument' });
+  await client.machineCreate({ name: 'user', image: 'app' }, { wait: 10 });
+  await assert.rejects(client.imageDelete('app'), (error: Error) => /used by "user"/.test(error.message));
+  const copy = await client.imageCreate({ name: 'copy', fromMachine: 'user' }, undefined);
+  assert.deepEqual(copy.config, { Cmd: ['/app/run'] });
+  await client.machineDelete('user', { wait: 10 });
+  await client.imageDelete('app');
+  await assert.rejects(client.imageGet('app'), { code: 'not_found' });
+  await assert.rejects(client.imageDelete('base'), { code: 'in_use' });
+  await assert.rejects(client.machineCreate({ image: 'app' }), { code: 'invalid_argument' });
+  assert.ok(agent.images.has(copy.id));
+});
+
+test('platforms: build with progress, newest version, in use', async () => {
+  await using fixture = await controlFixture();
+  const { client } = fixture;
+  const progress = (await Array.fromAsync(client.platformBuild({ name: 'db', include: ['postgresql'] }))).flat();
+  assert.deepEqual(progress.map(({ message }) => message), ['packages are fetched', 'packages are unpacked', 'built']);
+  assert.equal(progress.at(-1)!.platform!.version, '1');
+  await eventually(() => client.platformList(), (list) => list.some(({ name }) => name === 'db'));
+  assert.deepEqual((await client.machineCreate({ name: 'pg', platform: 'db' }, { wait: 10 })).machine!.platform, { name: 'db', version: '1' });
+  await assert.rejects(client.platformDelete('db', '1'), { code: 'in_use' });
+  await assert.rejects(client.platformDelete('db', '2'), { code: 'not_found' });
+  await client.machineDelete('pg', { wait: 10 });
+  await client.platformDelete('db', '1');
+  await assert.rejects(async () => { for await (const _ of client.platformBuild({ name: 'db', include: ['a b'] })); }, { code: 'invalid_argument' });
+});
+
+test('packages', async () => {
+  await using fixture = await controlFixture();
+  const { client } = fixture;
+  const small = { ...defaultResources, memoryMib: 64, memoryCeilingMib: 256 };
+  const made = await client.packageCreate({ name: 'small', resources: small });
+  assert.deepEqual(await client.packageList(), [made]);
+  assert.deepEqual(await client.packageGet('small'), made);
+  await assert.rejects(client.packageCreate({ name: 'small', resources: small }), { code: 'already_exists' });
+  await assert.rejects(client.packageCreate({ name: 'bad', resources: { ...small, memoryCeilingMib: 32 } }), { code: 'invalid_argument' });
+  const { machine } = await client.machineCreate({ name: 'a', package: 'small', resources: { cpuMillis: 200 } }, { wait: 10 });
+  assert.equal(machine!.package, 'small');
+  assert.deepEqual(machine!.resources, { ...small, cpuMillis: 200 });
+  await client.packageCreate({ name: 'large', resources: { ...small, memoryMib: 128 } });
+  const resized = await client.machineResize('a', { package: 'large' }, { wait: 10 });
+  assert.equal(resized.machine!.package, 'large');
+  assert.equal(resized.machine!.resources.memoryMib, 128);
+  await client.packageDelete('small');
+  await assert.rejects(client.packageGet('small'), { code: 'not_found' });
+  await assert.rejects(client.packageDelete('small'), { code: 'not_found' });
+});
+
+test('events: in order, from a number on, and followed as they happen', async () => {
+  await using fixture = await controlFixture();
+  const { client } = fixture;
+  const followed: Event[] = [];
+  const stop = new AbortController();
+  const following = (async () => {
+    for await (const batch of client.events({ follow: true }, { signal: stop.signal })) followed.push(...batch);
+  })().catch(() => undefined);
+  await eventually(() => client.machineCreate({ name: `m${Date.now()}` }, { wait: 10 }).then(() => followed.length), (count) => count > 0);
+  const { machine } = await client.machineCreate({ name: 'seen' }, { wait: 10 });
+  await eventually(() => followed.filter(({ subject }) => subject === machine!.id).map(({ type }) => type).toSorted().join(), (types) => types === 'job.succeeded,machine.created,machine.started');
+  stop.abort();
+  await following;
+  const all = (await Array.fromAsync(client.events())).flat();
+  assert.deepEqual(all.map(({ sequence }) => sequence), all.map((_, index) => index + 1));
+  const job = all.find(({ type, subject }) => type === 'job.succeeded' && subject === machine!.id)!;
+  assert.equal(job.detail['action'], 'create');
+  assert.match(String(job.detail['actor']), /^uid:/);
+  const later = (await Array.fromAsync(client.events({ after: 3 }))).flat();
+  assert.deepEqual(later, all.slice(3));
+  await fixture.restart();
+  assert.deepEqual((await Array.fromAsync(client.events())).flat(), all);
+  await assert.rejects(async () => { for await (const _ of client.http.ndjson('GET', '/v1/events', { query: { after: 'x' } })); }, { code: 'invalid_argument' });
+});
+
+test('the audit says who, what and how it ended, also of what is gone', async () => {
+  await using fixture = await controlFixture();
+  const { client, agent } = fixture;
+  const { machine } = await client.machineCreate({ name: 'a' }, { wait: 10 });
+  agent.fault = ({ path }) => (path.endsWith('/resize') ? { kind: 'refuse', code: 'not_enough', message: 'disk: 90M are in use, 16M were asked for' } : undefined);
+  const resized = await client.machineResize('a', { resources: { diskMib: 16 } }, { wait: 10 });
+  assert.equal(resized.machine!.state, 'running');
+  assert.equal(resized.machine!.resources.diskMib, defaultResources.diskMib);
+  await client.machineDelete('a', { wait: 10 });
+  const jobs = await client.machineJobs(machine!.id);
+  assert.deepEqual(jobs.map(({ action, state, reason }) => [action, state, reason]), [
+    ['delete', 'succeeded', null],
+    ['resize', 'failed', 'disk: 90M are in use, 16M were asked for'],
+    ['create', 'succeeded', null],
+  ]);
+  for (const job of jobs) {
+    assert.match(job.actor, /^uid:\d+ \(.+\)$/);
+    assert.ok(job.finishedAt !== null && job.finishedAt >= job.createdAt);
+    assert.deepEqual(await client.jobGet(job.id), job);
+  }
+  await assert.rejects(client.machineJobs('44444444-4444-4444-8444-444444444444'), { code: 'not_found' });
+  await assert.rejects(client.jobGet('nosuch'), { code: 'not_found' });
+});
