@@ -29,29 +29,36 @@ const filesOf = (host: Host, id: string): string => join(host.runDirectory, 'fil
 export const bringUp = async (host: Host, spec: MachineSpec, onSlot: (slot: number) => Promise<void>): Promise<Run> => {
   using _place = await host.startPlaces.acquire();
   const { id } = spec;
+  const timings: Record<string, number> = {};
   let step = 'checking';
+  let since = performance.now();
+  const next = (name: string) => {
+    const now = performance.now();
+    timings[step] = Math.round((now - since) * 100) / 100;
+    [step, since] = [name, now];
+  };
   await using undo = new AsyncDisposableStack();
   try {
     const args = commandOf(spec);
-    step = 'taking a sandbox';
+    next('taking a sandbox');
     const sandbox = await host.sandboxes.take();
     undo.defer(() => letGo(host, sandbox.slot));
     undo.defer(() => host.sandboxes.started(sandbox));
-    step = 'claiming published ports';
+    next('claiming published ports');
     if (spec.publish.length > 0) {
       await host.ports.claim(id, spec.publish);
       undo.defer(() => host.ports.release(id));
     }
     const saved = onSlot(sandbox.slot);
     saved.catch(() => {}); // awaited below; a failure of another step must not leave it unheard
-    step = 'mounting the root file system';
+    next('mounting the root file system');
     const root = rootMount(host, id);
     const parts = await host.platforms.rootParts(spec.image, spec.platform);
     mountRoot({ target: root, lowers: parts.lowers, usr: parts.usr, volume: host.storage.volumePath(id), idmapFd: sandbox.idmapFd });
     undo.defer(() => unmountRoot(root));
-    step = 'reading its user';
+    next('reading its user');
     const defaults = processOf(spec, root);
-    step = 'creating the first process';
+    next('creating the first process');
     undo.defer(() => takeProcesses(host, id));
     const created = host.runtime.create({
       machine: id,
@@ -74,17 +81,19 @@ export const bringUp = async (host: Host, spec: MachineSpec, onSlot: (slot: numb
     connected.catch(() => {});
     const process = await created;
     unmountRoot(root);
-    step = 'setting its limits';
+    next('setting its limits');
     await host.cgroups.apply(id, spec.resources);
     await host.cgroups.adoptMonitor(process.monitorPid);
-    step = 'connecting its network';
+    next('connecting its network');
     await connected;
-    step = 'writing the journal';
+    next('writing the journal');
     await saved;
-    step = 'starting the first process';
+    next('starting the first process');
     await host.runtime.start(id);
     undo.move();
     host.sandboxes.started(sandbox);
+    next('done');
+    host.logger.debug({ machine: id, timings }, 'started');
     return { slot: sandbox.slot, process, defaults };
   } catch (error) {
     throw startFailure(step, error);
