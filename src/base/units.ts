@@ -19,7 +19,7 @@ export const parseCpuMillis = (field: string, text: string): number => {
   const match = /^\d{1,5}(?:\.\d{1,3})?$/.exec(text.trim());
   if (match === null) throw invalid(field, `"${text}" is not a number of cores`, 'write cores with up to three decimals, such as 0.5 or 2');
   const millis = Math.round(Number(text) * 1000);
-  if (millis < 10 || millis > 10_000_000) throw invalid(field, `"${text}" is out of range (0.01 to 10000 cores)`);
+  if (millis < 1 || millis > 10_000_000) throw invalid(field, `"${text}" is out of range (0.001 to 10000 cores)`);
   return millis;
 };
 

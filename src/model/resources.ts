@@ -7,7 +7,7 @@ const closed = { additionalProperties: false } as const;
 export const Resources = Type.Object(
   {
     /** CPU guarantee, thousandths of a core. */
-    cpuMillis: Type.Integer({ minimum: 10, maximum: 10_000_000 }),
+    cpuMillis: Type.Integer({ minimum: 1, maximum: 10_000_000 }),
     /** The most CPU it may take; null is the whole host. */
     cpuCeilingMillis: Type.Union([Type.Integer({ minimum: 10, maximum: 10_000_000 }), Type.Null()]),
     /** Memory guarantee, MiB. */
@@ -27,11 +27,12 @@ export type Resources = Static<typeof Resources>;
 export const Package = Type.Object({ name: Type.String(), resources: Resources, createdAt: Type.String() }, closed);
 export type Package = Static<typeof Package>;
 
+/** Small guarantees, so that a small host holds many machines: without a ceiling each may take what is idle. */
 export const defaultResources: Resources = {
-  cpuMillis: 100,
+  cpuMillis: 20,
   cpuCeilingMillis: null,
-  memoryMib: 128,
+  memoryMib: 64,
   memoryCeilingMib: null,
-  diskMib: 5 * 1024,
+  diskMib: 1024,
   processes: 1024,
 };
