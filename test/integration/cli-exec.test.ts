@@ -64,6 +64,8 @@ describe('exec on the command line', () => {
     const wrong = await cli.cenote('exec', 'web', '--', 'error', 'no');
     assert.deepEqual([wrong.stdout, wrong.stderr, wrong.code], ['', 'no\n', 0]);
     assert.equal((await cli.cenote('exec', 'web', '--', 'exit', '42')).code, 42);
+    const missing = await cli.cenote('exec', 'web', '--', 'missing');
+    assert.deepEqual([missing.code, missing.stderr], [127, 'cenote: missing: there is no such program\n']);
   });
 
   it('tells the command where and as whom to run', async () => {

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { Accepted, Machine } from '../../src/model/control-api.ts';
 import type { Job } from '../../src/model/event.ts';
+import { formatCpu, formatMib } from '../../src/base/units.ts';
+import { defaultResources } from '../../src/model/resources.ts';
 import { cliFixture, launcher } from '../support/cli-fixture.ts';
 import type { CliFixture, CliResult } from '../support/cli-fixture.ts';
 import { eventually } from '../support/control-fixture.ts';
@@ -64,7 +66,10 @@ describe('machines on the command line', () => {
     assert.equal(table.length, 4);
     assert.equal(succeeded(await cli.cenote('ls', '-H', '-o', 'name,state,ports', '--state', 'running')).stdout, 'web  running  8080:80,5353:53/udp\n');
     assert.equal(succeeded(await cli.cenote('ls', '-Ho', 'name', '--tag', 'role=web')).stdout, 'web\n');
-    assert.equal(succeeded(await cli.cenote('ls', 'i*', '-H', '-o', 'name,cpu,memory')).stdout, 'idle  0.1  128M\n');
+    assert.equal(
+      succeeded(await cli.cenote('ls', 'i*', '-H', '-o', 'name,cpu,memory')).stdout,
+      `idle  ${formatCpu(defaultResources.cpuMillis)}  ${formatMib(defaultResources.memoryMib)}\n`,
+    );
     assert.deepEqual((await cli.cenote('ls', 'nothing-*', '--json')).json(), []);
     assert.deepEqual(
       (await cli.cenote('ls', '--json'))
@@ -153,6 +158,34 @@ describe('machines on the command line', () => {
     const update = succeeded(await cli.cenote('update', 'coded', '--code', 'app', '--env', 'X=1', '--json')).json<Accepted>();
     assert.deepEqual(update.machine?.env, { X: '1' });
     assert.deepEqual((await cli.cenote('snapshot', 'ls', 'coded', '--json')).json(), [], 'the snapshot to come back to is gone');
+  });
+
+  it('are gone again when their code cannot be copied, also when Ctrl-C is why', async () => {
+    cli.front.uploads = 'refuse';
+    failed(await cli.cenote('create', 'full', '--code', 'app'), 7, /the disk quota of 16M is used up/);
+    assert.equal((await cli.cenote('get', 'full')).code, 4);
+    cli.front.uploads = 'wait';
+    const copying = cli.start('create', 'slow', '--code', 'app');
+    await eventually(
+      () => [...cli.simulated.machines.values()].some(({ status }) => status.spec.name === 'slow'),
+      (made) => made,
+    );
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    process.kill(copying.pid, 'SIGINT');
+    assert.equal(await copying.ended, 130);
+    assert.match(copying.errors(), /interrupted while copying app; slow was deleted again/);
+    assert.equal((await cli.cenote('get', 'slow')).code, 4);
+    cli.front.uploads = 'take';
+  });
+
+  it('are as before when an update with code fails', async () => {
+    const id = await idOf('coded');
+    cli.simulated.fault = ({ path }) => (path.endsWith('/update') ? { kind: 'refuse', code: 'failed', message: 'its health check fails' } : undefined);
+    failed(await cli.cenote('update', 'coded', '--code', 'app', '--env', 'Y=1'), 1, /its health check fails; all is as before/);
+    cli.simulated.fault = () => undefined;
+    const actions = (await cli.cenote('jobs', 'coded', '--json')).json<Job[]>().map(({ action }) => action);
+    assert.deepEqual(actions.slice(0, 4), ['snapshot.delete', 'snapshot.rollback', 'update', 'snapshot.create']);
+    assert.deepEqual([...cli.simulated.machines.get(id)!.snapshots], []);
   });
 
   it('wait with a limit', async () => {
@@ -250,6 +283,9 @@ describe('machines on the command line', () => {
     assert.equal(await readFile(join(cli.directory, 'copy', 'link'), 'utf8'), '<p>');
     succeeded(await cli.cenote('cp', 'web:/etc/other', '.'));
     assert.match(await readFile(join(cli.directory, 'other'), 'utf8'), /FROM_FILE/);
+    succeeded(await cli.cenote('cp', 'web:/srv/www/', '.'));
+    succeeded(await cli.cenote('cp', 'web:/srv/www/.', 'contents'));
+    for (const name of ['www', 'contents']) assert.equal(await readFile(join(cli.directory, name, 'index.html'), 'utf8'), '<p>');
     failed(await cli.cenote('cp', 'web:/nowhere', '.'), 4, /nowhere/);
     failed(await cli.cenote('cp', 'nowhere', 'web:/'), 4, /cannot read nowhere/);
     failed(await cli.cenote('cp', 'web:etc', '.'), 2, /begins with \/\nwrite web:\/etc/);

@@ -8,7 +8,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { createServer, request as httpRequest } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { extract, pack as tarPack } from 'tar-stream';
@@ -37,6 +37,8 @@ class FrontAgent implements AsyncDisposable {
   /** By machine; whoever follows is told of more with `say`. */
   readonly logs = new Map<string, LogLine[]>();
   readonly execs: ExecStart[] = [];
+  /** What PUT files is answered; `wait` is no answer at all. */
+  uploads: 'take' | 'refuse' | 'wait' = 'take';
   readonly #behind: string;
   readonly #server: Server;
   readonly #webSockets = new WebSocketServer({ noServer: true });
@@ -95,6 +97,12 @@ class FrontAgent implements AsyncDisposable {
   }
 
   async #put(machine: string, path: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (this.uploads === 'wait') return;
+    if (this.uploads === 'refuse') {
+      request.resume();
+      response.writeHead(409, { 'content-type': 'application/json' }).end(JSON.stringify({ code: 'not_enough', message: 'the disk quota of 16M is used up' }));
+      return;
+    }
     const files = this.files.get(machine) ?? new Map<string, File>();
     this.files.set(machine, files);
     const archive = extract();
@@ -117,16 +125,20 @@ class FrontAgent implements AsyncDisposable {
     }
     response.writeHead(200, { 'content-type': 'application/x-tar' });
     const archive = tarPack();
-    const base = dirname(asked);
-    if (!files.has(asked)) archive.entry({ name: asked.slice(base.length).replace(/^\//, ''), type: 'directory' });
-    for (const [name, { header, content }] of found.toSorted(([one], [other]) => (one < other ? -1 : 1))) {
-      archive.entry({ ...header, name: name.slice(base.length).replace(/^\//, '') }, content);
+    const single = files.get(asked);
+    // As the agent does: a file under its own name, a directory as `.`.
+    if (single !== undefined && single.header.type !== 'directory') archive.entry({ ...single.header, name: basename(asked) }, single.content);
+    else {
+      archive.entry({ name: './', type: 'directory' });
+      for (const [name, { header, content }] of found.toSorted(([one], [other]) => (one < other ? -1 : 1))) {
+        if (name !== asked) archive.entry({ ...header, name: `.${name.slice(asked === '/' ? 0 : asked.length)}` }, content);
+      }
     }
     archive.finalize();
     (archive as unknown as NodeJS.ReadableStream).pipe(response);
   }
 
-  /** `echo`, `error`, `exit`, `cat`, `size` (says the window's size, and again when it changes; a `q` ends it with 3), `hang`. */
+  /** `echo`, `error`, `exit`, `cat`, `size` (says the window's size, and again when it changes; a `q` ends it with 3), `missing`, `hang`. */
   #exec(session: WebSocket): void {
     const send = (channel: number, text: string | Buffer): void => session.send(Buffer.concat([Buffer.of(channel), Buffer.from(text)]));
     const exit = (code: number): void => {
@@ -142,6 +154,10 @@ class FrontAgent implements AsyncDisposable {
       if (program === 'size') send(execChannel.stdout, `${what.columns}x${what.rows}\r\n`);
       if (program === 'echo' || program === 'error') exit(0);
       if (program === 'exit') exit(Number(words[0]));
+      if (program === 'missing') {
+        send(execChannel.exit, JSON.stringify({ code: 127, error: 'missing: there is no such program' }));
+        session.close();
+      }
     };
     session.on('message', (data: Buffer, isBinary) => {
       if (!isBinary) return start(JSON.parse(data.toString()) as ExecStart);

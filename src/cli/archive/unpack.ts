@@ -71,7 +71,8 @@ class Unpacker {
     switch (header.type ?? 'file') {
       case 'directory':
         await this.#directory(path);
-        this.#directoryModes.push({ path, mode, mtime });
+        // The target itself keeps the mode it has.
+        if (parts.length > 0) this.#directoryModes.push({ path, mode, mtime });
         return;
       case 'file':
       case 'contiguous-file':

@@ -107,10 +107,11 @@ const download = async (context: Context, from: Remote, target: string, json: bo
   const machine = await selectMachine(context, from.machine);
   const where = await placeOf(target);
   using progress = context.output.progress(`copying from ${machine.name}`);
-  const response: Readable = await (await context.control()).filesGet(machine.id, from.path, { signal: context.signal });
+  const response: Readable = await (await context.control()).filesGet(machine.id, from.path.replace(/\/\.$/, '') || '/', { signal: context.signal });
   let bytes = 0;
-  const rename = /(^|\/)\.?$/.test(from.path) ? where.rename : (where.rename ?? posix.basename(from.path));
-  if (where.rename === undefined || rename !== '') await mkdir(where.directory, { recursive: true });
+  const contents = from.path === '/' || from.path.endsWith('/.');
+  const rename = contents ? where.rename : (where.rename ?? posix.basename(from.path));
+  await mkdir(where.directory, { recursive: true });
   await unpackFiles(
     response,
     { directory: where.directory, rename },

@@ -52,7 +52,7 @@ const runExec = async (context: Context, machineId: string, start: ExecStart): P
   try {
     const exit = await session.exit;
     await writes.empty();
-    if (exit.error !== undefined) throw new CenoteError('failed', exit.error);
+    if (exit.error !== undefined) output.error(new CenoteError('failed', exit.error));
     return exit.code;
   } catch (error) {
     if (signal.aborted) return interruptedExit;
