@@ -26,9 +26,13 @@ declare module 'fastify' {
 
 export type App = FastifyInstance<RawServerDefault, RawRequestDefaultExpression, RawReplyDefaultExpression, Logger, TypeBoxTypeProvider>;
 
+/** What the server answers to, for documentation and for tests that go through all of it. */
 export interface Route {
   method: string;
   url: string;
+  /** Schema of the JSON body. */
+  body: unknown;
+  query: readonly string[];
 }
 
 const jsonLimit = 1024 * 1024;
@@ -51,8 +55,8 @@ export const createServer = (logger: Logger, callers: Callers, routes: Route[]):
     },
   }).withTypeProvider<TypeBoxTypeProvider>() as unknown as App;
   app.setSerializerCompiler(() => JSON.stringify);
-  app.addHook('onRoute', ({ method, url }) => {
-    for (const one of [method].flat()) routes.push({ method: one, url });
+  app.addHook('onRoute', ({ method, url, schema, config }) => {
+    for (const one of [method].flat()) routes.push({ method: one, url, body: schema?.body, query: config?.query ?? [] });
   });
   app.decorateRequest('caller');
   app.addHook('onRequest', (request, _reply, done) => {
