@@ -72,7 +72,7 @@ export const text = (value: string): Buffer => Buffer.from(`${value}\0`);
 /** Attributes by type; a malformed tail is left out. */
 export const parseAttributes = (data: Buffer): Map<number, Buffer> => {
   const result = new Map<number, Buffer>();
-  for (let at = 0; at + 4 <= data.length; ) {
+  for (let at = 0; at + 4 <= data.length;) {
     const length = data.readUInt16LE(at);
     if (length < 4 || at + length > data.length) break;
     result.set(data.readUInt16LE(at + 2) & 0x3fff, data.subarray(at + 4, at + length));
@@ -139,11 +139,13 @@ export class NetlinkSocket implements Disposable {
   async #sendBatch(requests: readonly NetlinkRequest[]): Promise<NetlinkOutcome[]> {
     const first = this.#sequence;
     this.#sequence += requests.length;
-    const data = Buffer.concat(requests.map((request, index) => encode({ ...request, flags: request.flags | netlinkFlags.request | netlinkFlags.ack }, first + index)));
+    const data = Buffer.concat(
+      requests.map((request, index) => encode({ ...request, flags: request.flags | netlinkFlags.request | netlinkFlags.ack }, first + index)),
+    );
     await callAsync('netlink send', sendFunction, this.#fd, data, data.length, 0);
     const outcomes: (NetlinkOutcome | undefined)[] = requests.map(() => undefined);
     const messages: NetlinkMessage[][] = requests.map(() => []);
-    for (let left = requests.length; left > 0; ) {
+    for (let left = requests.length; left > 0;) {
       const length = checked('netlink receive', recvFunction(this.#fd, this.#receive, receiveBytes, msgDontWait) as number);
       for (const message of split(this.#receive.subarray(0, length))) {
         const index = message.sequence - first;
@@ -201,7 +203,7 @@ interface ReceivedMessage extends NetlinkMessage {
 }
 
 function* split(data: Buffer): Generator<ReceivedMessage> {
-  for (let at = 0; at + headerBytes <= data.length; ) {
+  for (let at = 0; at + headerBytes <= data.length;) {
     const length = data.readUInt32LE(at);
     if (length < headerBytes || at + length > data.length) return;
     const body = data.subarray(at + headerBytes, at + length);

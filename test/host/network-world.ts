@@ -92,7 +92,17 @@ export class Place implements AsyncDisposable {
       const destination = Buffer.alloc(20);
       destination.writeUInt16LE(17, 0);
       destination.writeInt32LE(index, 4);
-      checked('sendto', declare('long sendto(int fd, const void* data, size_t length, int flags, const void* to, unsigned int toLength)')(fd, frame, frame.length, 0, destination, 20) as number);
+      checked(
+        'sendto',
+        declare('long sendto(int fd, const void* data, size_t length, int flags, const void* to, unsigned int toLength)')(
+          fd,
+          frame,
+          frame.length,
+          0,
+          destination,
+          20,
+        ) as number,
+      );
       closeFd(fd);
     });
   }
@@ -164,7 +174,14 @@ const checksum = (data: Buffer): number => {
 };
 
 /** An Ethernet frame with a UDP datagram, whatever the sender claims to be. */
-export const udpFrame = (options: { sourceMac: Buffer; destinationMac: Buffer; source: Buffer; destination: Buffer; port: number; payload: string }): Buffer => {
+export const udpFrame = (options: {
+  sourceMac: Buffer;
+  destinationMac: Buffer;
+  source: Buffer;
+  destination: Buffer;
+  port: number;
+  payload: string;
+}): Buffer => {
   const payload = Buffer.from(options.payload);
   const udp = Buffer.alloc(8);
   udp.writeUInt16BE(4444, 0);

@@ -11,6 +11,7 @@ import { CenoteError } from '../../src/base/errors.ts';
 import { createLogger } from '../../src/base/logger.ts';
 import { run } from '../../src/exec/run.ts';
 import { openNetwork } from '../../src/host/network/open.ts';
+import { forwardingObstacles } from '../../src/host/network/obstacles.ts';
 import type { Connection, Network } from '../../src/host/network/network.ts';
 import { addressBytes, macBytes, macOf } from '../../src/host/network/subnet.ts';
 import { closeFd } from '../../src/sys/libc.ts';
@@ -26,6 +27,7 @@ const resolvConfPath = join(directory, 'resolv.conf');
 writeFileSync(resolvConfPath, 'nameserver 127.0.0.1\nsearch example.test\noptions ndots:5 edns0\n');
 
 const open = (): Promise<Network> => openNetwork({ instance: 'one', instanceNumber: 1, subnet, logger, resolvConfPath });
+const openOther = (): Promise<Network> => openNetwork({ instance: 'two', instanceNumber: 11, subnet: otherSubnet, logger, resolvConfPath });
 const counter = async (name: string): Promise<number> => Number(/packets (\d+)/.exec(await run('nft', ['list', 'counter', 'inet', 'cenote-one', name]))![1]);
 const tcp = (hostPort: number, machinePort: number) => ({ protocol: 'tcp' as const, hostPort, machinePort });
 const udp = (hostPort: number, machinePort: number) => ({ protocol: 'udp' as const, hostPort, machinePort });
@@ -54,7 +56,7 @@ describe('network of one host', () => {
     await becomeHost();
     outside = places.use(await createOutside(subnet, otherSubnet));
     network = await open();
-    other = await openNetwork({ instance: 'two', instanceNumber: 11, subnet: otherSubnet, logger, resolvConfPath });
+    other = await openOther();
     blueMachine = await settle(network, blue);
     greenMachine = await settle(network, green);
     const foreignMachine = await settle(other, foreign);
@@ -67,7 +69,7 @@ describe('network of one host', () => {
     for (const opened of [network, other]) await opened?.close({ remove: true });
   });
 
-  test('a machine reaches the outside by the host\'s address', async () => {
+  test("a machine reaches the outside by the host's address", async () => {
     assert.equal(await blueMachine.ask('tcp', outsideAddress, 80), hostAddress);
     assert.equal(await blueMachine.ask('udp', outsideAddress, 80), hostAddress);
   });
@@ -92,7 +94,7 @@ describe('network of one host', () => {
 
   for (const protocol of ['tcp', 'udp'] as const) {
     test(`a published ${protocol} port answers from everywhere`, async () => {
-      assert.equal(await outside.ask(protocol, hostAddress, 8080), outsideAddress, 'from outside, with the peer\'s own address');
+      assert.equal(await outside.ask(protocol, hostAddress, 8080), outsideAddress, "from outside, with the peer's own address");
       assert.equal(await askFromHost(protocol, '127.0.0.1', 8080), gateway, 'from the host, by its loopback');
       assert.equal(await askFromHost(protocol, hostAddress, 8080), hostAddress, 'from the host, by its address');
       assert.equal(await greenMachine.ask(protocol, hostAddress, 8080), green.address, 'from a neighbour');
@@ -117,12 +119,14 @@ describe('network of one host', () => {
     assert.ok((await counter('strangers')) >= seen + 2);
   });
 
-  test('a packet from outside in a machine\'s name is dropped', async () => {
+  test("a packet from outside in a machine's name is dropped", async () => {
     const seen = await counter('spoofed');
     const mac = async (text: Promise<string>): Promise<Buffer> => Buffer.from(/link\/ether ([0-9a-f:]+)/.exec(await text)![1]!.replaceAll(':', ''), 'hex');
     const sourceMac = await mac(outside.run('ip', 'link', 'show', 'eth0'));
     const destinationMac = await mac(run('ip', ['link', 'show', 'up0']));
-    outside.sendFrame(udpFrame({ sourceMac, destinationMac, source: addressBytes(green.address), destination: addressBytes(blue.address), port: 80, payload: 'x' }));
+    outside.sendFrame(
+      udpFrame({ sourceMac, destinationMac, source: addressBytes(green.address), destination: addressBytes(blue.address), port: 80, payload: 'x' }),
+    );
     await until(async () => (await counter('spoofed')) === seen + 1);
   });
 
@@ -130,7 +134,14 @@ describe('network of one host', () => {
     const heard: string[] = [];
     const listener = createSocket('udp4').on('message', (message) => heard.push(String(message)));
     await new Promise<void>((resolve) => listener.bind(9001, '127.0.0.1', resolve));
-    const own = { sourceMac: macBytes(blue.address), destinationMac: macBytes(gateway), source: addressBytes(blue.address), destination: addressBytes(outsideAddress), port: 80, payload: 'x' };
+    const own = {
+      sourceMac: macBytes(blue.address),
+      destinationMac: macBytes(gateway),
+      source: addressBytes(blue.address),
+      destination: addressBytes(outsideAddress),
+      port: 80,
+      payload: 'x',
+    };
     const seen = await counter('spoofed');
     blueMachine.sendFrame(udpFrame({ ...own, source: addressBytes(green.address) }));
     blueMachine.sendFrame(udpFrame({ ...own, source: addressBytes(gateway) }));
@@ -170,13 +181,16 @@ describe('network of one host', () => {
     const listener = createServer().listen(9002, '127.0.0.1');
     await new Promise((resolve) => listener.once('listening', resolve));
     const check = network.checkPublish([tcp(9003, 80), tcp(9002, 80)]);
-    await assert.rejects(check, (error) => error instanceof CenoteError && error.code === 'in_use' && /tcp port 9002/.test(error.message) && error.fields[0]!.field === 'publish[1]');
+    await assert.rejects(
+      check,
+      (error) => error instanceof CenoteError && error.code === 'in_use' && /tcp port 9002/.test(error.message) && error.fields[0]!.field === 'publish[1]',
+    );
     await new Promise((resolve) => listener.close(resolve));
     await assert.rejects(network.checkPublish([tcp(8181, 80)]), /tcp port 8181 .*another instance/);
     await network.checkPublish([tcp(9002, 80), udp(9002, 80)]);
   });
 
-  test('names resolve by the host\'s own resolver, over UDP and, when the answer is long, TCP', async () => {
+  test("names resolve by the host's own resolver, over UDP and, when the answer is long, TCP", async () => {
     await using servers = new AsyncDisposableStack();
     const answer = (query: Buffer, truncated: boolean): Buffer => {
       const question = query.subarray(0, query.indexOf(0, 12) + 5);
@@ -190,10 +204,12 @@ describe('network of one host', () => {
     datagrams.on('message', (query, from) => datagrams.send(answer(query, query.includes('long')), from.port, from.address));
     await new Promise<void>((resolve) => datagrams.bind(53, '127.0.0.1', resolve));
     servers.defer(() => void datagrams.close());
-    const streams = createServer((socket) => socket.on('data', (data: Buffer) => {
-      const reply = answer(data.subarray(2), false);
-      socket.end(Buffer.concat([Buffer.from([reply.length >> 8, reply.length & 255]), reply]));
-    }));
+    const streams = createServer((socket) =>
+      socket.on('data', (data: Buffer) => {
+        const reply = answer(data.subarray(2), false);
+        socket.end(Buffer.concat([Buffer.from([reply.length >> 8, reply.length & 255]), reply]));
+      }),
+    );
     await new Promise<void>((resolve) => streams.listen(53, '127.0.0.1', resolve));
     servers.defer(() => void streams.close());
     for (const name of ['short.test', 'long.test']) {
@@ -203,7 +219,36 @@ describe('network of one host', () => {
     assert.equal(network.resolvConf(), `nameserver ${gateway}\nsearch example.test\noptions ndots:1 edns0\n`);
   });
 
-  test('a machine that gets a used address gets nothing of its predecessor\'s flows', async () => {
+  test('where a program of the host has port 53 of all addresses, machines resolve all the same', async () => {
+    for (const opened of [network, other]) await opened.close({ remove: false });
+    await using held = new AsyncDisposableStack();
+    const server = createSocket('udp4').on('message', (query, from) => {
+      const reply = Buffer.from(query);
+      reply.writeUInt16BE(0x8183, 2);
+      server.send(reply, from.port, from.address);
+    });
+    await new Promise<void>((resolve) => server.bind(53, '0.0.0.0', resolve));
+    held.defer(() => void server.close());
+    network = await open();
+    other = await openOther();
+    await network.restore([blue, green], []);
+    await other.restore([foreign], []);
+    const script = `const { Resolver } = require('node:dns').promises; const r = new Resolver({ timeout: 1500, tries: 1 }); r.setServers(['${gateway}']); r.resolve4('a.test').catch((e) => console.log(e.code))`;
+    assert.equal((await blueMachine.run(process.execPath, '-e', script)).trim(), 'ENOTFOUND');
+  });
+
+  test('another firewall that drops what is forwarded is named', async () => {
+    assert.deepEqual(await forwardingObstacles(), []);
+    await run('nft', [
+      'add table ip filter; add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }; add chain ip filter DOCKER-USER',
+    ]);
+    assert.match((await forwardingObstacles()).join(), /^Docker drops/);
+    await run('nft', ['add rule ip filter DOCKER-USER iifname "cn*" counter accept; add rule ip filter DOCKER-USER oifname "cn*" counter accept']);
+    assert.deepEqual(await forwardingObstacles(), []);
+    await run('nft', ['delete table ip filter']);
+  });
+
+  test("a machine that gets a used address gets nothing of its predecessor's flows", async () => {
     const first: Connection = { slot: 20, machine: 'first', address: '10.80.1.1', publish: [udp(8300, 80)] };
     const second: Connection = { slot: 21, machine: 'second', address: '10.80.1.1', publish: [] };
     const firstMachine = await settle(network, first);
@@ -280,6 +325,8 @@ describe('network of one host', () => {
     await assert.rejects(network.connect({ ...green, slot: 50, address: '10.80.9.9' }, machine.fd), { code: 'wrong_state' });
     await network.prepare(50, machine.fd);
     await assert.rejects(network.connect({ ...blue, slot: 50, address: '10.80.9.9' }, machine.fd), { code: 'in_use' });
+    await assert.rejects(network.connect({ ...green, slot: 50 }, machine.fd), /address 10\.80\.0\.6 is in use/);
+    assert.equal(await blueMachine.ask('tcp', green.address, 80), blue.address);
     assert.equal((await run('nft', ['list', 'ruleset'])).replace(/packets.*/g, ''), before.replace(/packets.*/g, ''));
     assert.doesNotMatch(await run('ip', ['route']), /10\.80\.9\.9/);
     await network.disconnect(50);
@@ -321,6 +368,6 @@ describe('network of one host', () => {
     assert.doesNotMatch(`${links}${routes}${addresses}`, /cn11v|10\.81\./);
     assert.match(await run('nft', ['list', 'tables']), /cenote-one/);
     assert.equal(await blueMachine.ask('tcp', green.address, 80), blue.address);
-    other = await openNetwork({ instance: 'two', instanceNumber: 11, subnet: otherSubnet, logger, resolvConfPath });
+    other = await openOther();
   });
 });

@@ -48,6 +48,8 @@ export class Connections {
     const { slot, address } = connection;
     const { links, flows } = this.#options;
     if (this.#connected.has(slot)) throw new CenoteError('wrong_state', `slot ${slot} is connected already`);
+    for (const other of this.#connected.values())
+      if (other.address === address) throw new CenoteError('in_use', `the address ${address} is in use by another machine`);
     this.#connected.set(slot, connection);
     try {
       await flows.settled(address, connection.machine);
@@ -55,7 +57,9 @@ export class Connections {
       this.#allow(connection);
     } catch (error) {
       this.#connected.delete(slot);
-      await links.disconnect(slot, address).catch((undoError: unknown) => this.#options.logger.error({ err: undoError, slot }, 'a half-made connection could not be undone'));
+      await links
+        .disconnect(slot, address)
+        .catch((undoError: unknown) => this.#options.logger.error({ err: undoError, slot }, 'a half-made connection could not be undone'));
       throw error;
     }
     flows.published(connection.publish);
@@ -66,7 +70,8 @@ export class Connections {
     const { instance, instanceNumber, flows } = this.#options;
     const before = this.#connected.get(connection.slot);
     if (before === undefined) throw new CenoteError('wrong_state', `slot ${connection.slot} is not connected`);
-    if (before.address !== connection.address) throw new CenoteError('wrong_state', `slot ${connection.slot} has the address ${before.address}, not ${connection.address}`);
+    if (before.address !== connection.address)
+      throw new CenoteError('wrong_state', `slot ${connection.slot} has the address ${before.address}, not ${connection.address}`);
     const old = elementsOf(instanceNumber, before);
     const now = elementsOf(instanceNumber, connection);
     const removed = difference(old.publishedTo, now.publishedTo);
@@ -74,7 +79,10 @@ export class Connections {
     this.#run(change('delete', instance, 'published', removed.map(keyOf)) + change('create', instance, 'published', added));
     this.#connected.set(connection.slot, connection);
     flows.published(connection.publish.filter((port) => !before.publish.some((old) => samePort(old, port))));
-    await flows.unpublished(connection.address, before.publish.filter((port) => !connection.publish.some((kept) => samePort(kept, port))));
+    await flows.unpublished(
+      connection.address,
+      before.publish.filter((port) => !connection.publish.some((kept) => samePort(kept, port))),
+    );
   }
 
   async disconnect(slot: number): Promise<void> {
@@ -101,7 +109,10 @@ export class Connections {
     const existing = await links.list();
     const real = kept.filter((connection) => {
       if (existing.has(connection.slot)) return true;
-      logger.error({ slot: connection.slot, machine: connection.machine, address: connection.address }, 'a running machine has lost its link; it has no network until it is started again');
+      logger.error(
+        { slot: connection.slot, machine: connection.machine, address: connection.address },
+        'a running machine has lost its link; it has no network until it is started again',
+      );
       return false;
     });
     const wanted = new Set([...real.map((connection) => connection.slot), ...prepared]);
@@ -124,7 +135,11 @@ export class Connections {
   #allow(connection: Connection): void {
     const { instance, instanceNumber } = this.#options;
     const elements = elementsOf(instanceNumber, connection);
-    this.#run(change('create', instance, 'bound', elements.bound) + change('create', instance, 'hairpin', elements.hairpin) + change('create', instance, 'published', elements.publishedTo));
+    this.#run(
+      change('create', instance, 'bound', elements.bound) +
+        change('create', instance, 'hairpin', elements.hairpin) +
+        change('create', instance, 'published', elements.publishedTo),
+    );
   }
 
   /** What is missing already (someone flushed the table) must not keep the rest from going. */
@@ -132,7 +147,9 @@ export class Connections {
     const { instance, instanceNumber, nftables, logger } = this.#options;
     const { bound, hairpin, published } = elementsOf(instanceNumber, connection);
     try {
-      this.#run(change('delete', instance, 'bound', bound) + change('delete', instance, 'hairpin', hairpin) + change('delete', instance, 'published', published));
+      this.#run(
+        change('delete', instance, 'bound', bound) + change('delete', instance, 'hairpin', hairpin) + change('delete', instance, 'published', published),
+      );
       return;
     } catch (error) {
       logger.warn({ err: error, slot: connection.slot }, 'rules of a machine were changed by someone else');
@@ -167,7 +184,8 @@ export class Connections {
       this.#options.nftables.run(commands);
     } catch (error) {
       if (!(error instanceof NftablesError)) throw error;
-      if (error.kind === 'exists') throw new CenoteError('in_use', 'the address or a published port is in use by another machine', { cause: error, context: { details: error.details } });
+      if (error.kind === 'exists')
+        throw new CenoteError('in_use', 'the address or a published port is in use by another machine', { cause: error, context: { details: error.details } });
       throw new CenoteError('failed', error.message, { cause: error, context: { details: error.details } });
     }
   }
@@ -179,7 +197,8 @@ export class Connections {
     const seen = new Set<string>();
     for (const { protocol, hostPort, machinePort } of connection.publish) {
       if (protocol !== 'tcp' && protocol !== 'udp') throw invalid('publish', `"${String(protocol)}" is not tcp or udp`);
-      for (const port of [hostPort, machinePort]) if (!Number.isInteger(port) || port < 1 || port > 65535) throw invalid('publish', `${port} is not a port (1 to 65535)`);
+      for (const port of [hostPort, machinePort])
+        if (!Number.isInteger(port) || port < 1 || port > 65535) throw invalid('publish', `${port} is not a port (1 to 65535)`);
       if (seen.has(`${protocol} ${hostPort}`)) throw invalid('publish', `${protocol} port ${hostPort} is named twice`);
       seen.add(`${protocol} ${hostPort}`);
     }
@@ -190,6 +209,7 @@ const checkSlot = (slot: number): void => {
   if (!Number.isInteger(slot) || slot < 0 || slot > largestSlot) throw invalid('slot', `${slot} is not a slot (0 to ${largestSlot})`);
 };
 
-const samePort = (one: PublishedPort, other: PublishedPort): boolean => one.protocol === other.protocol && one.hostPort === other.hostPort && one.machinePort === other.machinePort;
+const samePort = (one: PublishedPort, other: PublishedPort): boolean =>
+  one.protocol === other.protocol && one.hostPort === other.hostPort && one.machinePort === other.machinePort;
 const difference = (from: readonly string[], without: readonly string[]): string[] => from.filter((one) => !without.includes(one));
 const keyOf = (element: string): string => element.slice(0, element.indexOf(' : '));

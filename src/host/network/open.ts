@@ -29,7 +29,8 @@ export interface NetworkOptions {
 
 export const openNetwork = async (options: NetworkOptions): Promise<Network> => {
   if (!/^[a-z0-9][a-z0-9-]{0,63}$/.test(options.instance)) throw invalid('instance', `"${options.instance}" is not a name of an instance`);
-  if (!Number.isInteger(options.instanceNumber) || options.instanceNumber < 0 || options.instanceNumber > 9999) throw invalid('instanceNumber', `${options.instanceNumber} is out of range (0 to 9999)`);
+  if (!Number.isInteger(options.instanceNumber) || options.instanceNumber < 0 || options.instanceNumber > 9999)
+    throw invalid('instanceNumber', `${options.instanceNumber} is out of range (0 to 9999)`);
   const subnet = parseSubnet('subnet', options.subnet);
   const logger = options.logger.child({ component: 'network' });
   const resolvConfPath = options.resolvConfPath ?? '/etc/resolv.conf';
@@ -37,10 +38,13 @@ export const openNetwork = async (options: NetworkOptions): Promise<Network> => 
   const nftables = undo.use(openNftables());
   const links = undo.adopt(new Links({ instanceNumber: options.instanceNumber, subnet, logger }), (opened) => opened.close());
   const flows = undo.adopt(new ConntrackFlows(logger), (opened) => opened.close());
-  load(nftables, options, logger);
   await links.openGateway();
   enableForwarding();
-  const resolver = undo.adopt(await openResolver({ address: subnet.gateway, resolvConfPath, logger, mayAsk: (address) => isMachineAddress(subnet, address) }), (opened) => opened.close());
+  const resolver = undo.adopt(
+    await openResolver({ address: subnet.gateway, resolvConfPath, logger, mayAsk: (address) => isMachineAddress(subnet, address) }),
+    (opened) => opened.close(),
+  );
+  load(nftables, options.instance, loadRuleset(options.instance, options.instanceNumber, subnet, resolver.port), logger);
   const publishCheck = openPublishCheck({ instance: options.instance, nftables, checkReserved: options.checkReserved });
   const connections = new Connections({ instance: options.instance, instanceNumber: options.instanceNumber, subnet, links, nftables, flows, logger });
   const held = undo.move();
@@ -56,7 +60,7 @@ export const openNetwork = async (options: NetworkOptions): Promise<Network> => 
     checkPublish: publishCheck,
     resolvConf: () => resolvConfFor(subnet.gateway, resolvConfPath),
     close: async ({ remove }) => {
-      await resolver.close();
+      if (held.disposed) return;
       if (remove) {
         await connections.removeAll();
         await links.closeGateway();
@@ -76,14 +80,13 @@ const openNftables = (): Nftables => {
 };
 
 /** Rules of an earlier version may have sets of another shape; those cannot be changed in place, and are filled again by `restore`. */
-const load = (nftables: Nftables, options: NetworkOptions, logger: Logger): void => {
-  const ruleset = loadRuleset(options.instance, options.instanceNumber, parseSubnet('subnet', options.subnet));
+const load = (nftables: Nftables, instance: string, ruleset: string, logger: Logger): void => {
   try {
     nftables.run(ruleset);
   } catch (error) {
     if (!(error instanceof NftablesError) || error.kind === 'missing') throw error;
     logger.warn({ err: error, details: error.details }, 'the loaded rules cannot be changed in place; they are replaced');
-    nftables.run(`add table inet ${tableName(options.instance)}\ndelete table inet ${tableName(options.instance)}\n${ruleset}`);
+    nftables.run(`add table inet ${tableName(instance)}\ndelete table inet ${tableName(instance)}\n${ruleset}`);
   }
 };
 

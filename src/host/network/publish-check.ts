@@ -23,13 +23,15 @@ export const openPublishCheck =
     const others = otherTables(nftables, instance);
     for (const [index, port] of publish.entries()) {
       const field = `publish[${index}]`;
-      if (port.hostPort === resolverPort) throw taken(field, port, 'is where the machines reach their resolver');
       for (const other of others) if (isPublished(nftables, other, port)) throw taken(field, port, 'is published by another instance of Cenote on this host');
-      if (!(await canListen(port))) throw taken(field, port, 'is in use by a program on this host');
+      if (!(await canListen(port)))
+        throw taken(
+          field,
+          port,
+          port.hostPort === 53 ? 'is in use, by the resolver for machines or by a program on this host' : 'is in use by a program on this host',
+        );
     }
   };
-
-const resolverPort = 53;
 
 const taken = (field: string, port: PublishedPort, why: string): CenoteError => {
   const message = `${port.protocol} port ${port.hostPort} ${why}`;

@@ -17,7 +17,10 @@ const carriedOptions = new Set(['edns0', 'trust-ad']);
 export const parseResolvConf = (text: string): ResolvConf => {
   const result: ResolvConf = { servers: [], search: [], options: [] };
   for (const line of text.split('\n')) {
-    const [keyword, ...words] = line.replace(/[#;].*$/, '').trim().split(/\s+/);
+    const [keyword, ...words] = line
+      .replace(/[#;].*$/, '')
+      .trim()
+      .split(/\s+/);
     if (keyword === 'nameserver' && words[0] !== undefined && isIP(words[0].replace(/%.*$/, '')) !== 0) result.servers.push(words[0]);
     else if (keyword === 'search' || keyword === 'domain') result.search = words;
     else if (keyword === 'options') result.options.push(...words);

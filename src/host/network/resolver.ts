@@ -10,6 +10,7 @@ import { createServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
 import { CenoteError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
+import { isErrno } from '../../sys/libc.ts';
 import { parseQuery, refusalOf, responseCodes } from './dns-message.ts';
 import { MessageFramer, frame } from './dns-stream.ts';
 import { readResolvConf } from './resolv-conf.ts';
@@ -29,7 +30,7 @@ export interface ResolverOptions {
 }
 
 export interface Resolver {
-  /** The port it listens on. */
+  /** The port it listens on: not the wanted one, when another program has that on all addresses. */
   port: number;
   close(): Promise<void>;
 }
@@ -40,14 +41,28 @@ const streamIdleMs = 10_000;
 const resolvConfAgeMs = 1000;
 
 export const openResolver = async (options: ResolverOptions): Promise<Resolver> => {
-  const relay = new Relay(options);
+  const { address, port = 53, logger } = options;
   try {
-    return { port: await relay.open(), close: () => relay.close() };
-  } catch (cause) {
-    await relay.close();
-    throw new CenoteError('failed', `the resolver for machines cannot listen on ${options.address} port ${options.port ?? 53}`, { cause, advice: 'see which program listens on port 53 of all addresses, and bind it to its own' });
+    return await openRelay(options, port);
+  } catch (error) {
+    if (port === 0 || !isErrno(error, 'EADDRINUSE')) throw cannotListen(address, port, error);
+    logger.info({ address, port }, 'a program of this host listens on all addresses; the resolver takes another port');
+    return await openRelay(options, 0).catch((cause: unknown) => Promise.reject(cannotListen(address, 0, cause)));
   }
 };
+
+const openRelay = async (options: ResolverOptions, port: number): Promise<Resolver> => {
+  const relay = new Relay(options);
+  try {
+    return { port: await relay.open(port), close: () => relay.close() };
+  } catch (error) {
+    await relay.close();
+    throw error;
+  }
+};
+
+const cannotListen = (address: string, port: number, cause: unknown): CenoteError =>
+  new CenoteError('failed', `the resolver for machines cannot listen on ${address} port ${port}`, { cause });
 
 class Relay {
   readonly #options: ResolverOptions;
@@ -57,6 +72,7 @@ class Relay {
   readonly #questions = new Tally(resolverLimits.questions, resolverLimits.questionsPerMachine);
   readonly #openStreams = new Tally(resolverLimits.streams, resolverLimits.streamsPerMachine);
   #upstreams: Upstream[] = [];
+  #port = 0;
   #readAt = -Infinity;
   #readMtime = -1;
 
@@ -64,21 +80,21 @@ class Relay {
     this.#options = options;
   }
 
-  async open(): Promise<number> {
-    const { address, port = 53, logger } = this.#options;
+  async open(port: number): Promise<number> {
+    const { address, logger } = this.#options;
     await new Promise<void>((resolve, reject) => {
       this.#datagrams.once('error', reject);
       this.#datagrams.bind({ address, port, exclusive: true }, resolve);
     });
-    const bound = this.#datagrams.address().port;
+    this.#port = this.#datagrams.address().port;
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject);
-      this.#server.listen({ host: address, port: bound, exclusive: true }, resolve);
+      this.#server.listen({ host: address, port: this.#port, exclusive: true }, resolve);
     });
     for (const part of [this.#datagrams, this.#server]) part.removeAllListeners('error').on('error', (error) => logger.warn({ err: error }, 'resolver'));
     this.#datagrams.on('message', (message, from) => void this.#onDatagram(message, from));
     this.#server.on('connection', (stream) => this.#onStream(stream));
-    return bound;
+    return this.#port;
   }
 
   async close(): Promise<void> {
@@ -90,7 +106,11 @@ class Relay {
   async #onDatagram(message: Buffer, from: RemoteInfo): Promise<void> {
     if (!this.#options.mayAsk(from.address)) return;
     const answer = await this.#answer(message, from.address, askDatagram);
-    if (answer !== undefined) closeQuietly(() => this.#datagrams.send(answer, from.port, from.address, () => {}), () => {});
+    if (answer !== undefined)
+      closeQuietly(
+        () => this.#datagrams.send(answer, from.port, from.address, () => {}),
+        () => {},
+      );
   }
 
   #onStream(stream: Socket): void {
@@ -145,7 +165,7 @@ class Relay {
     this.#readMtime = mtime;
     // The relay as its own server would ask itself for ever.
     this.#upstreams = readResolvConf(resolvConfPath)
-      .servers.filter((server) => server !== address)
+      .servers.filter((server) => server !== address || upstreamPort !== this.#port)
       .map((server) => ({ address: server, port: upstreamPort }));
     return this.#upstreams;
   }

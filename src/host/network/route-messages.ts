@@ -3,7 +3,17 @@ import { attribute, nested, netlinkFlags, text, u32, u8 } from '../../sys/netlin
 import type { NetlinkRequest } from '../../sys/netlink.ts';
 import { addressBytes } from './subnet.ts';
 
-export const messageTypes = { newLink: 16, deleteLink: 17, getLink: 18, newAddress: 20, deleteAddress: 21, newRoute: 24, deleteRoute: 25, getRoute: 26, newNeighbour: 28 } as const;
+export const messageTypes = {
+  newLink: 16,
+  deleteLink: 17,
+  getLink: 18,
+  newAddress: 20,
+  deleteAddress: 21,
+  newRoute: 24,
+  deleteRoute: 25,
+  getRoute: 26,
+  newNeighbour: 28,
+} as const;
 export const linkAttributes = { address: 1, name: 3, linkInfo: 18, group: 27, stats64: 23 } as const;
 export const routeAttributes = { destination: 1, oif: 4 } as const;
 
@@ -33,7 +43,11 @@ const linkHeader = (index: number, flags = 0, changed = 0): Buffer => {
 const linkRequest = (type: number, link: LinkRef, attributes: Uint8Array[], flags = 0, changed = 0): NetlinkRequest => ({
   type,
   flags: 0,
-  body: Buffer.concat([linkHeader('index' in link ? link.index : 0, flags, changed), ...('name' in link ? [attribute(linkAttributes.name, text(link.name))] : []), ...attributes]),
+  body: Buffer.concat([
+    linkHeader('index' in link ? link.index : 0, flags, changed),
+    ...('name' in link ? [attribute(linkAttributes.name, text(link.name))] : []),
+    ...attributes,
+  ]),
 });
 
 /** One queue is enough for one machine; the kernel's default of one per processor costs memory in every link. */
@@ -48,7 +62,8 @@ export const createPair = (name: string, mac: Buffer, netnsFd: number): NetlinkR
 };
 
 /** No link-local IPv6 address. Fails harmlessly with EAFNOSUPPORT or EOPNOTSUPP where IPv6 is off. */
-export const withoutLinkLocal = (link: LinkRef): NetlinkRequest => linkRequest(messageTypes.newLink, link, [nested(iflaAfSpec, nested(afInet6, attribute(8, u8(1))))]);
+export const withoutLinkLocal = (link: LinkRef): NetlinkRequest =>
+  linkRequest(messageTypes.newLink, link, [nested(iflaAfSpec, nested(afInet6, attribute(8, u8(1))))]);
 
 /** IPv4 settings of one link by their number (linux/ip.h, IPV4_DEVCONF_*). */
 export const inet4Settings = { rpFilter: 8, routeLocalnet: 26 } as const;
@@ -57,15 +72,18 @@ export const setInet4 = (link: LinkRef, settings: [number, number][]): NetlinkRe
 
 export const setUp = (link: LinkRef): NetlinkRequest => linkRequest(messageTypes.newLink, link, [], linkFlagUp, linkFlagUp);
 /** Up, and without ARP: neighbours on these links are permanent entries, so nobody can claim an address by answering first. */
-export const setUpWithoutArp = (link: LinkRef): NetlinkRequest => linkRequest(messageTypes.newLink, link, [], linkFlagUp | linkFlagNoArp, linkFlagUp | linkFlagNoArp);
+export const setUpWithoutArp = (link: LinkRef): NetlinkRequest =>
+  linkRequest(messageTypes.newLink, link, [], linkFlagUp | linkFlagNoArp, linkFlagUp | linkFlagNoArp);
 export const setMac = (link: LinkRef, mac: Buffer): NetlinkRequest => linkRequest(messageTypes.newLink, link, [attribute(linkAttributes.address, mac)]);
-export const setGroup = (link: LinkRef, group: number): NetlinkRequest => linkRequest(messageTypes.newLink, link, [attribute(linkAttributes.group, u32(group))]);
+export const setGroup = (link: LinkRef, group: number): NetlinkRequest =>
+  linkRequest(messageTypes.newLink, link, [attribute(linkAttributes.group, u32(group))]);
 export const deleteGroup = (group: number): NetlinkRequest => linkRequest(messageTypes.deleteLink, { index: 0 }, [attribute(linkAttributes.group, u32(group))]);
 
 const skipStatistics = attribute(29, u32(8));
 export const getLink = (link: LinkRef): NetlinkRequest => linkRequest(messageTypes.getLink, link, [skipStatistics]);
 export const getLinkWithStatistics = (link: LinkRef): NetlinkRequest => linkRequest(messageTypes.getLink, link, []);
-export const listVeths = (): NetlinkRequest => linkRequest(messageTypes.getLink, { index: 0 }, [skipStatistics, nested(linkAttributes.linkInfo, attribute(1, text('veth')))]);
+export const listVeths = (): NetlinkRequest =>
+  linkRequest(messageTypes.getLink, { index: 0 }, [skipStatistics, nested(linkAttributes.linkInfo, attribute(1, text('veth')))]);
 
 const addressRequest = (type: number, flags: number, index: number, address: string, scope: number): NetlinkRequest => {
   const header = Buffer.from([afInet, 32, 0, scope, 0, 0, 0, 0]);
@@ -83,7 +101,11 @@ export const addNeighbour = (index: number, address: string, mac: Buffer): Netli
   header[0] = afInet;
   header.writeInt32LE(index, 4);
   header.writeUInt16LE(neighbourPermanent, 8);
-  return { type: messageTypes.newNeighbour, flags: netlinkFlags.create | netlinkFlags.replace, body: Buffer.concat([header, attribute(1, addressBytes(address)), attribute(2, mac)]) };
+  return {
+    type: messageTypes.newNeighbour,
+    flags: netlinkFlags.create | netlinkFlags.replace,
+    body: Buffer.concat([header, attribute(1, addressBytes(address)), attribute(2, mac)]),
+  };
 };
 
 interface Route {
@@ -120,15 +142,29 @@ const create = netlinkFlags.create | netlinkFlags.replace;
 export const addDefaultRoute = (index: number, gateway: string): NetlinkRequest =>
   routeRequest(messageTypes.newRoute, create, { destination: '0.0.0.0', prefix: 0, kind: 'unicast', scope: 'universe', index, gateway });
 
-const machineRoute = (index: number, address: string, source: string): Route => ({ destination: address, prefix: 32, kind: 'unicast', scope: 'link', index, source });
-export const addMachineRoute = (index: number, address: string, source: string): NetlinkRequest => routeRequest(messageTypes.newRoute, create, machineRoute(index, address, source));
+const machineRoute = (index: number, address: string, source: string): Route => ({
+  destination: address,
+  prefix: 32,
+  kind: 'unicast',
+  scope: 'link',
+  index,
+  source,
+});
+export const addMachineRoute = (index: number, address: string, source: string): NetlinkRequest =>
+  routeRequest(messageTypes.newRoute, create, machineRoute(index, address, source));
 export const deleteMachineRoute = (index: number, address: string): NetlinkRequest =>
   routeRequest(messageTypes.deleteRoute, 0, { destination: address, prefix: 32, kind: 'unicast', scope: 'link', index });
 
 /** What goes to an address of the subnet that no machine has is answered here, and does not leave by the host's default route. */
 const unreachable = (destination: string, prefix: number): Route => ({ destination, prefix, kind: 'unreachable', scope: 'universe' });
-export const addUnreachable = (destination: string, prefix: number): NetlinkRequest => routeRequest(messageTypes.newRoute, create, unreachable(destination, prefix));
-export const deleteUnreachable = (destination: string, prefix: number): NetlinkRequest => routeRequest(messageTypes.deleteRoute, 0, unreachable(destination, prefix));
+export const addUnreachable = (destination: string, prefix: number): NetlinkRequest =>
+  routeRequest(messageTypes.newRoute, create, unreachable(destination, prefix));
+export const deleteUnreachable = (destination: string, prefix: number): NetlinkRequest =>
+  routeRequest(messageTypes.deleteRoute, 0, unreachable(destination, prefix));
 
 /** Our own routes, chosen in the kernel. */
-export const listOwnRoutes = (): NetlinkRequest => ({ type: messageTypes.getRoute, flags: 0, body: Buffer.from([afInet, 0, 0, 0, mainTable, routeProtocol, 0, 0, 0, 0, 0, 0]) });
+export const listOwnRoutes = (): NetlinkRequest => ({
+  type: messageTypes.getRoute,
+  flags: 0,
+  body: Buffer.from([afInet, 0, 0, 0, mainTable, routeProtocol, 0, 0, 0, 0, 0, 0]),
+});

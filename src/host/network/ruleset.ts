@@ -14,7 +14,7 @@ export const linkPrefix = (instanceNumber: number): string => `cn${instanceNumbe
 export const linkName = (instanceNumber: number, slot: number): string => `${linkPrefix(instanceNumber)}${slot}`;
 
 /** Loads the rules anew without touching the sets: no packet of a running machine is lost when the agent restarts. */
-export const loadRuleset = (instance: string, instanceNumber: number, subnet: Subnet): string => {
+export const loadRuleset = (instance: string, instanceNumber: number, subnet: Subnet, resolverPort: number): string => {
   const table = tableName(instance);
   const links = `"${linkPrefix(instanceNumber)}*"`;
   const { cidr, gateway } = subnet;
@@ -41,13 +41,15 @@ table inet ${table} {
     iifname . ether saddr . ip saddr @bound goto from_known_machine
     counter name spoofed drop
   }
-  # The host's loopback, multicast and broadcast are not for machines; route_localnet on the links makes the first a must.
+  # Routes are not changed on a machine's word. The host's loopback, multicast and broadcast are not for machines; route_localnet on the links makes the first a must.
   chain from_known_machine {
+    icmp type redirect counter name refused drop
     ip daddr { 0.0.0.0/8, 127.0.0.0/8, 224.0.0.0-255.255.255.255 } counter name refused drop
   }
 
   chain publish_incoming {
     type nat hook prerouting priority dstnat; policy accept;
+    ${resolverPort === 53 ? '' : `iifname ${links} ip daddr ${gateway} meta l4proto { tcp, udp } th dport 53 dnat ip to ${gateway}:${resolverPort}`}
     fib daddr type local jump publish
   }
   chain publish_local {
@@ -72,8 +74,8 @@ table inet ${table} {
   }
   chain machine_to_host {
     ct state established,related accept
-    ip daddr ${gateway} udp dport 53 update @resolving { ip saddr limit rate over 500/second burst 1000 packets } counter name refused drop
-    ip daddr ${gateway} meta l4proto { tcp, udp } th dport 53 accept
+    ip daddr ${gateway} udp dport ${resolverPort} update @resolving { ip saddr limit rate over 500/second burst 1000 packets } counter name refused drop
+    ip daddr ${gateway} meta l4proto { tcp, udp } th dport ${resolverPort} accept
     ip daddr ${gateway} icmp type echo-request accept
     counter name refused
     limit rate 100/second reject with icmpx type admin-prohibited
