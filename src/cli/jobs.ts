@@ -36,7 +36,7 @@ export const finishJob = async (
           ended(job) && accepted.machine !== null && job.action !== 'delete' ? await control.machineGet(accepted.machine.id, { signal }) : accepted.machine,
       };
     }
-    if (accepted.job.state === 'failed') throw jobError(accepted.job, waiting.machine);
+    if (accepted.job.state === 'failed') throw jobError(accepted.job, accepted.machine?.name ?? waiting.machine);
     return accepted;
   } catch (error) {
     if (signal.aborted) throw new Interrupted(`no longer waiting; ${waiting.doing} goes on`, `see how it ends: cenote jobs ${waiting.machine}`);
@@ -52,6 +52,7 @@ const jobError = (job: Job, machine: string): CenoteError => {
   return new CenoteError(body?.code ?? 'failed', `${job.action} of ${machine || 'the machine'} failed: ${job.reason ?? 'no reason was given'}`, {
     fields: body?.fields,
     advice: body?.advice ?? seeMore,
+    context: { action: job.action, machine: job.machine },
   });
 };
 

@@ -111,6 +111,16 @@ describe('exec on the command line', () => {
     assert.deepEqual([terminal.code, terminal.stderr.split('\n')[0]], [2, 'cenote: --tty: our standard input is not a terminal']);
   });
 
+  it('colours states on a terminal only, and not where NO_COLOR is set', async (test) => {
+    const python = await runAny('python3', ['-c', 'import pty'], { env: { PATH: process.env['PATH']! } }).catch(() => undefined);
+    if (python?.code !== 0) return test.skip('python3 is not here to make a pseudo-terminal');
+    const env = { PATH: process.env['PATH']!, CENOTE_NODE: process.execPath, TERM: 'xterm' };
+    const words = ['-c', 'import pty, sys; pty.spawn(sys.argv[1:])', launcher, '--root', cli.root, 'ls', '-Ho', 'state'];
+    assert.equal((await runAny('python3', words, { env })).stdout.trim(), '\u001b[32mrunning\u001b[0m');
+    assert.equal((await runAny('python3', words, { env: { ...env, NO_COLOR: '1' } })).stdout.trim(), 'running');
+    assert.equal((await cli.cenote('ls', '-Ho', 'state')).stdout, 'running\n');
+  });
+
   it('gives a real terminal with -it: keys as they are typed, window size, and ours as it was afterwards', async (test) => {
     const python = await runAny('python3', ['-c', 'import os; os.waitstatus_to_exitcode'], { env: { PATH: process.env['PATH']! } }).catch(() => undefined);
     if (python?.code !== 0) return test.skip('python3 (3.9 or later) is not here to make a pseudo-terminal');

@@ -225,6 +225,14 @@ describe('machines on the command line', () => {
     assert.equal((await cli.cenote('get', 'job')).code, 4);
   });
 
+  it('leave nothing of a run with --rm whose start fails', async () => {
+    cli.simulated.fault = ({ method, path }) =>
+      method === 'PUT' && path.startsWith('/v1/machines/') ? { kind: 'refuse', code: 'failed', message: 'no such program' } : undefined;
+    failed(await cli.cenote('run', '--rm', '--', 'nothing'), 1, /create of machine-\w+ failed: no such program/);
+    cli.simulated.fault = () => undefined;
+    assert.deepEqual((await cli.cenote('ls', 'machine-*', '--json')).json(), []);
+  });
+
   it('are stopped when Ctrl-C ends their run', async () => {
     const running = cli.start('run', 'endless');
     const found = await eventually(
@@ -309,7 +317,9 @@ describe('machines on the command line', () => {
 
   it('are deleted, many only with --yes', async () => {
     failed(await cli.cenote('delete', '*'), 2, /would delete \d+ machines/);
+    const id = await idOf('lazy');
     assert.match(succeeded(await cli.cenote('delete', 'lazy')).stdout, /^deleted lazy in \d+ ms/);
+    assert.equal(succeeded(await cli.cenote('jobs', id, '--json')).json<Job[]>()[0]?.action, 'delete', 'what was done outlives it');
     failed(await cli.cenote('delete', 'lazy'), 4, /no machine "lazy"/);
     succeeded(await cli.cenote('delete', '*', '--yes'));
     assert.deepEqual((await cli.cenote('ls', '--json')).json(), []);

@@ -1,3 +1,5 @@
+import { CenoteError } from '../../base/errors.ts';
+import { isUuid } from '../../base/ids.ts';
 import type { Job } from '../../model/event.ts';
 import { defineCommand, one } from '../command.ts';
 import { formatAge } from '../format.ts';
@@ -15,13 +17,17 @@ const columns: readonly Column<Job>[] = [
 ];
 
 export const command = defineCommand({
-  detail: 'Newest first.',
+  detail: 'Newest first. Of a machine that is deleted, by its whole id.',
   args: { name: one('NAME', 'machine') },
   flags: {},
   examples: ['jobs web', 'jobs web --json'],
   run: async ({ args, flags }, context) => {
-    const machine = await selectMachine(context, args.name);
-    const jobs = await (await context.control()).machineJobs(machine.id, { signal: context.signal });
+    // What was done outlives the machine, under its id.
+    const { id } = await selectMachine(context, args.name).catch((error: unknown) => {
+      if (isUuid(args.name) && error instanceof CenoteError && error.code === 'not_found') return { id: args.name };
+      throw error;
+    });
+    const jobs = await (await context.control()).machineJobs(id, { signal: context.signal });
     if (flags.json) context.output.json(jobs);
     else context.output.table(jobs, columns);
   },

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Machine } from '../../model/control-api.ts';
-import { messageOf } from '../../base/errors.ts';
+import { CenoteError, messageOf } from '../../base/errors.ts';
 import { defineCommand, optional, toggle } from '../command.ts';
 import { interruptedExit } from '../context.ts';
 import type { Context } from '../context.ts';
@@ -16,7 +16,13 @@ export const command = defineCommand({
   trailing: 'after-dashes',
   examples: ['run --rm -- cat /etc/os-release', 'run job --code ./job --env N=3 -- node main.js'],
   run: async ({ args, flags, command: words }, context) => {
-    const accepted = await createMachine(context, { name: args.name, flags, command: words, start: true, restart: { policy: 'never', maxRetries: null } });
+    const wanted = { name: args.name, flags, command: words, start: true, restart: { policy: 'never' as const, maxRetries: null } };
+    const accepted = await createMachine(context, wanted).catch(async (error: unknown) => {
+      // Its start failed; what is left of it is not wanted either.
+      const made = error instanceof CenoteError && error.context['action'] === 'create' ? error.context['machine'] : undefined;
+      if (flags.rm && typeof made === 'string') await remove(context, { id: made, name: args.name ?? made });
+      throw error;
+    });
     const machine = accepted.machine!;
     try {
       const ended = await followToEnd(context, machine, flags.json);
@@ -37,7 +43,7 @@ export const command = defineCommand({
 });
 
 /** Also after Ctrl-C, so without the command's signal. */
-const remove = async (context: Context, machine: Machine): Promise<void> => {
+const remove = async (context: Context, machine: Pick<Machine, 'id' | 'name'>): Promise<void> => {
   const control = await context.control();
   try {
     await control.machineDelete(machine.id, { wait: 30 });
