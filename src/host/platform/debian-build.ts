@@ -10,6 +10,8 @@ import { run } from '../../exec/run.ts';
 import { isErrno } from '../../sys/libc.ts';
 import { fetchOptions, hostSources } from './apt-sources.ts';
 import { hostsFile } from './clean-etc.ts';
+import { runDirectories } from './run-directories.ts';
+import { writeEntries } from './template-entry.ts';
 
 /** Certificates, the tables of names and the time zones, which a fresh Debian has and its smallest set has not. */
 const always = ['ca-certificates', 'netbase', 'tzdata', 'media-types'];
@@ -95,6 +97,8 @@ const clean = async (root: string): Promise<void> => {
   const skeleton = join(root, 'etc/skel');
   for (const name of await entriesOf(skeleton)) if (name === '.bashrc' || name === '.profile') await copyFile(join(skeleton, name), join(root, 'root', name));
   await chmod(join(root, 'root'), 0o700);
+  const [passwd, group] = await Promise.all(['passwd', 'group'].map((name) => readFile(join(root, 'etc', name), 'utf8').catch(() => '')));
+  await writeEntries(root, await runDirectories(root, { passwd: passwd!, group: group! }));
 };
 
 const removeLogs = async (directory: string): Promise<void> => {

@@ -7,6 +7,8 @@ import { join } from 'node:path';
 import { CenoteError } from '../../base/errors.ts';
 import { isErrno } from '../../sys/libc.ts';
 import { cleanEtc, rootHome } from './clean-etc.ts';
+import { runDirectories } from './run-directories.ts';
+import { group, passwd } from './standard-accounts.ts';
 import { directory, file, link } from './template-entry.ts';
 import type { TemplateEntry } from './template-entry.ts';
 
@@ -36,6 +38,7 @@ export const hostTemplate = async (hostRoot: string): Promise<TemplateEntry[]> =
   ...cleanEtc,
   ...(await publicEtc(hostRoot)),
   ...['home', 'opt', 'srv', 'app', 'run', 'proc', 'sys', 'dev', 'mnt', 'media', 'boot'].map((name) => directory(name)),
+  ...(await runDirectories(hostRoot, { passwd, group })),
   directory('tmp', 0o1777),
   ...rootHome,
   ...varSkeleton,

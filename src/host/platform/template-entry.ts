@@ -27,8 +27,14 @@ export const hashOf = (entries: readonly TemplateEntry[]): string => {
   return hash.digest('hex').slice(0, 16);
 };
 
-/** Into an empty directory. Directories come before what is in them. */
+/** Into an empty directory. */
 export const writeTemplate = async (root: string, entries: readonly TemplateEntry[]): Promise<void> => {
+  await writeEntries(root, entries);
+  for (const { path } of entries.toReversed()) await lutimes(join(root, path), templateTime, templateTime);
+};
+
+/** Directories come before what is in them; none of the entries is there yet. */
+export const writeEntries = async (root: string, entries: readonly TemplateEntry[]): Promise<void> => {
   for (const entry of entries) {
     const path = join(root, entry.path);
     if (entry.type === 'link') {
@@ -40,7 +46,6 @@ export const writeTemplate = async (root: string, entries: readonly TemplateEntr
     await lchown(path, entry.uid ?? 0, entry.gid ?? 0);
     await chmod(path, entry.mode ?? (entry.type === 'directory' ? 0o755 : 0o644));
   }
-  for (const { path } of entries.toReversed()) await lutimes(join(root, path), templateTime, templateTime);
 };
 
 export const directory = (path: string, mode = 0o755, gid = 0): TemplateEntry => ({ path, type: 'directory', mode, gid });

@@ -53,7 +53,6 @@ export interface SpecificationRequest {
   /** Where lxcfs is mounted, or null. */
   lxcfs: string | null;
   noNewPrivileges: boolean;
-  seccomp: object;
 }
 
 const bind = (source: string, destination: string) => ({ destination, type: 'bind', source, options: ['bind', 'ro', 'nosuid', 'nodev', 'noexec'] });
@@ -68,7 +67,8 @@ const lxcfsMounts = (lxcfs: string | null) =>
         bind(`${lxcfs}/sys/devices/system/cpu`, '/sys/devices/system/cpu'),
       ];
 
-export const machineSpecification = (request: SpecificationRequest): object => ({
+/** All but the system call filter, which the runtime adds. */
+export const machineSpecification = (request: SpecificationRequest) => ({
   ociVersion: '1.0.0',
   process: {
     terminal: false,
@@ -86,7 +86,8 @@ export const machineSpecification = (request: SpecificationRequest): object => (
     { destination: '/dev', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'strictatime', 'mode=755', 'size=1m'] },
     { destination: '/dev/pts', type: 'devpts', source: 'devpts', options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'] },
     { destination: '/dev/shm', type: 'tmpfs', source: 'shm', options: ['nosuid', 'noexec', 'nodev', 'mode=1777'] },
-    { destination: '/run', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'nodev', 'mode=755'] },
+    // With the directories that programs expect there, from the root's own /run (see host/platform/run-directories.ts).
+    { destination: '/run', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'nodev', 'mode=755', 'tmpcopyup'] },
     { destination: '/sys', type: 'sysfs', source: 'sysfs', options: ['nosuid', 'noexec', 'nodev', 'ro'] },
     { destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: ['nosuid', 'noexec', 'nodev', 'relatime', 'ro'] },
     ...Object.entries(request.files).map(([inside, source]) => bind(source, inside)),
@@ -109,6 +110,5 @@ export const machineSpecification = (request: SpecificationRequest): object => (
     maskedPaths,
     readonlyPaths,
     rootfsPropagation: 'private',
-    seccomp: request.seccomp,
   },
 });
