@@ -35,5 +35,4 @@ export interface Host {
   runDirectory: string;
   /** Where lxcfs is mounted; null while it is not. */
   lxcfs: () => string | null;
-  seccomp: object;
 }

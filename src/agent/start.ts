@@ -47,7 +47,7 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
   const { memoryMib, cpuMillis } = share();
   const cgroups = openCgroups({ parent: `/cenote-${instance.instance}`, poolMib: memoryMib, poolCpuMillis: cpuMillis });
   const network = up.adopt(await openNetwork({ instance: instance.instance, instanceNumber: instance.number, subnet: instance.subnet, logger }), (opened) => opened.close({ remove: false }));
-  const runtime = up.adopt(openRuntime({ runDirectory, logDirectory: join(paths.agent, 'logs'), logger }), (opened) => opened.close());
+  const runtime = up.adopt(openRuntime({ runDirectory, logDirectory: join(paths.agent, 'logs'), seccomp: loadSeccomp(defaultProfilePath, capabilities), logger }), (opened) => opened.close());
   const sandboxes = up.adopt(openSandboxes({ uidBlocks: instance.uidBlocks, network, size: readySandboxes, logger }), (opened) => opened.close());
   const archiver = createArchiver({ logger });
   const inUse = (key: string) => machines.usersOf(key);
@@ -67,7 +67,6 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
     startPlaces: new Semaphore(startsPerCore * availableParallelism()),
     runDirectory,
     lxcfs: () => (isMounted(paths.lxcfs) ? paths.lxcfs : null),
-    seccomp: loadSeccomp(defaultProfilePath, capabilities),
   };
   const { totalMib } = await storage.capacity();
   const machines = new Machines(host, () => ({ ...share(), diskMib: totalMib }));

@@ -73,7 +73,6 @@ export const bringUp = async (host: Host, spec: MachineSpec, onSlot: (slot: numb
         cgroupsPath: host.cgroups.path(id),
         files: writeFiles(host, spec),
         lxcfs: host.lxcfs(),
-        seccomp: host.seccomp,
       }),
     });
     // The network is connected while the runtime works: neither needs the other.
@@ -83,7 +82,6 @@ export const bringUp = async (host: Host, spec: MachineSpec, onSlot: (slot: numb
     unmountRoot(root);
     next('setting its limits');
     await host.cgroups.apply(id, spec.resources);
-    await host.cgroups.adoptMonitor(process.monitorPid);
     next('connecting its network');
     await connected;
     next('writing the journal');

@@ -25,7 +25,5 @@ export interface Cgroups {
   /** Waits until it is empty, bounded, then removes it everywhere. */
   remove(machine: string): Promise<void>;
   list(): Promise<string[]>;
-  /** Moves a monitor process out of the agent's own group. */
-  adoptMonitor(pid: number): Promise<void>;
   close(options: { remove: boolean }): Promise<void>;
 }

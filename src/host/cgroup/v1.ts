@@ -132,17 +132,9 @@ export class CgroupsV1 implements Cgroups {
     return [...new Set(this.#trees.flatMap((tree) => childGroups(join(tree, this.#parent))))];
   }
 
-  async adoptMonitor(pid: number): Promise<void> {
-    // Only the memory tree: the monitors' memory is then the pool's and not the agent's. One write instead of ten.
-    const group = join(this.#controller('memory'), `${this.#parent}.monitors`);
-    makeGroup(group);
-    write(group, 'cgroup.procs', pid);
-  }
-
   async close(options: { remove: boolean }): Promise<void> {
     if (!options.remove) return;
     for (const tree of this.#trees) removeGroup(join(tree, this.#parent));
-    removeGroup(join(this.#controller('memory'), `${this.#parent}.monitors`));
   }
 }
 

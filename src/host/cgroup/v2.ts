@@ -111,16 +111,9 @@ export class CgroupsV2 implements Cgroups {
     return childGroups(join(this.#tree, this.#parent));
   }
 
-  async adoptMonitor(pid: number): Promise<void> {
-    const group = join(this.#tree, `${this.#parent}.monitors`);
-    makeGroup(group);
-    write(group, 'cgroup.procs', pid);
-  }
-
   async close(options: { remove: boolean }): Promise<void> {
     if (!options.remove) return;
     removeGroup(join(this.#tree, this.#parent));
-    removeGroup(join(this.#tree, `${this.#parent}.monitors`));
   }
 }
 

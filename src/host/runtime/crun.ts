@@ -18,12 +18,15 @@ import { ExitWatch, alive } from './exit-watch.ts';
 import { currentName, readLog } from './log-file.ts';
 import type { LogOptions } from './log-file.ts';
 import { keepRotated, makeLogDirectory, removeLogs } from './log-rotation.ts';
+import { SeccompCache } from './seccomp-cache.ts';
 import type { ExecProcess, ExecSession, Runtime, RuntimeCreate, RuntimeExit, RuntimeProcess } from './runtime.ts';
 
 export interface CrunOptions {
   /** On a file system that a reboot empties: bundles, crun's state, exit files. */
   runDirectory: string;
   logDirectory: string;
+  /** The system call filter, as the OCI specification has it. */
+  seccomp: object;
   logger: Logger;
 }
 
@@ -34,12 +37,14 @@ export const openRuntime = (options: CrunOptions): Runtime => new CrunRuntime(op
 class CrunRuntime implements Runtime {
   readonly #options: CrunOptions;
   readonly #exits: ExitWatch;
+  readonly #filter: SeccompCache;
   readonly #logWatches = new Map<string, FSWatcher>();
   #listener: (exit: RuntimeExit) => void = () => {};
 
   constructor(options: CrunOptions) {
     this.#options = options;
     for (const name of ['bundles', 'exits', 'crun']) mkdirSync(join(options.runDirectory, name), { recursive: true, mode: 0o700 });
+    this.#filter = new SeccompCache(options.seccomp, options.runDirectory);
     mkdirSync(options.logDirectory, { recursive: true, mode: 0o700 });
     this.#exits = new ExitWatch(join(options.runDirectory, 'exits'), (exit) => this.#ended(exit));
   }
@@ -53,7 +58,9 @@ class CrunRuntime implements Runtime {
     const bundle = this.#bundle(machine);
     rmSync(bundle, { recursive: true, force: true });
     mkdirSync(bundle, { mode: 0o700 });
-    writeFileSync(join(bundle, 'config.json'), JSON.stringify(request.specification));
+    const { seccomp, ...annotations } = this.#filter.specification();
+    const { linux, ...rest } = request.specification;
+    writeFileSync(join(bundle, 'config.json'), JSON.stringify({ ...rest, ...annotations, linux: { ...linux, seccomp } }));
     this.#exits.clear(machine);
     const log = this.#log(machine);
     makeLogDirectory(log);
@@ -62,7 +69,7 @@ class CrunRuntime implements Runtime {
     args.push('--bundle', bundle, '--container-pidfile', join(bundle, 'pid'), '--conmon-pidfile', join(bundle, 'monitor'));
     args.push('--exit-dir', join(this.#options.runDirectory, 'exits'), '--full-attach', '--no-sync-log', '--no-new-keyring');
     args.push('--log-path', `k8s-file:${join(log, currentName)}`, '--log-size-max', String(half));
-    const monitor = start('conmon', args, { stdio: ['ignore', 'ignore', 'ignore', 'pipe'], env: { ...plainEnvironment, _OCI_SYNCPIPE: '3' } });
+    const monitor = start('/usr/bin/conmon', args, { stdio: ['ignore', 'ignore', 'ignore', 'pipe'], env: { ...plainEnvironment, _OCI_SYNCPIPE: '3' } });
     const failed = new Promise<never>((_resolve, reject) =>
       monitor.on('error', (cause) => reject(new CenoteError('failed', 'conmon could not be started', { cause, advice: 'run `cenote up` again: it installs what is missing' }))),
     );
@@ -72,6 +79,7 @@ class CrunRuntime implements Runtime {
       if (pid <= 0) throw new CenoteError('failed', `the runtime refused: ${answer.message ?? 'it gave no reason'}`);
       const monitorPid = Number(readFileSync(join(bundle, 'monitor'), 'utf8'));
       const process = { pid, monitorPid };
+      this.#filter.learn(join(this.#state(), machine));
       keepRotated(log);
       this.#watchLog(machine);
       this.#exits.add(machine, process);

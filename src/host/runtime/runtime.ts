@@ -1,7 +1,7 @@
 /** Starting and watching a machine's processes: crun runs, conmon watches and holds the output. */
 import type { Readable, Writable } from 'node:stream';
 import type { ExecExit, ExecStart, LogLine } from '../../model/agent-api.ts';
-import type { ProcessUser } from './specification.ts';
+import type { ProcessUser, machineSpecification } from './specification.ts';
 
 export interface RuntimeExit {
   machine: string;
@@ -12,8 +12,8 @@ export interface RuntimeExit {
 
 export interface RuntimeCreate {
   machine: string;
-  /** The OCI runtime specification. */
-  specification: object;
+  /** The OCI runtime specification, without the system call filter. */
+  specification: ReturnType<typeof machineSpecification>;
   logLimitMib: number;
 }
 
