@@ -7,7 +7,7 @@ import { installed, run, runAny } from '../exec/run.ts';
 import type { Allotment, FormerValue } from '../host/allotment/allotment.ts';
 import { detectLayout } from '../host/cgroup/layout.ts';
 import { applySettings, kernelSettings, restoreSetting, settingsToNote, writeBootSettings } from './kernel-settings.ts';
-import { mountHierarchy, missingHierarchy, unmountHierarchy } from './control-groups.ts';
+import { mountHierarchy, missingHierarchy, setDynamic, undynamicTree, unmountHierarchy } from './control-groups.ts';
 import { fileSystems, readText } from './host-view.ts';
 import { ensureZram, removeZram } from './zram.ts';
 
@@ -33,6 +33,12 @@ export const prepareHost = async (allotment: Allotment, instance: string): Promi
     mountHierarchy();
     said.push('hugetlb mounted as a v1 hierarchy');
   }
+  const tree = undynamicTree();
+  if (tree !== null) {
+    await allotment.noteChange(instance, [{ key: `favordynmods:${tree.path}`, former: tree.options }]);
+    if (setDynamic(tree, true)) said.push('quick moves between control groups');
+    else await allotment.forgetChanges([`favordynmods:${tree.path}`]);
+  }
   let device: string | null = null;
   const zram = await ensureZram((chosen) => {
     device = chosen;
@@ -57,6 +63,7 @@ export const undoHostChanges =
         const [kind, name] = [key.slice(0, key.indexOf(':')), key.slice(key.indexOf(':') + 1)];
         if (kind === 'sysctl' && former !== '' && !(name === forwarding && (await forwardingIsUsed()))) restoreSetting(name, former);
         if (kind === 'mount') unmountHierarchy();
+        if (kind === 'favordynmods' && former !== '') setDynamic({ path: name, options: former }, false);
         if (kind === 'zram') await removeZram(name);
       } catch (error) {
         onProblem(`${key} could not be put back: ${error instanceof Error ? error.message : String(error)}`);
