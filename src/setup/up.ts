@@ -97,9 +97,14 @@ const startServices = async (config: InstanceConfig, paths: InstancePaths, chang
   using agent = new AgentClient(paths.agentSocket);
   const info = await answers('agent', () => agent.info(), manager, signal);
   using control = new ControlClient(paths.controlSocket);
-  await answers('control', () => control.info(), manager, signal);
+  await answers('control', () => inStep(control), manager, signal);
   const how = upgrade ? 'agent and control plane upgraded' : before.agent && before.control ? 'agent and control plane run' : 'agent and control plane started';
   return { said: `${how} (${manager.kind}), ${info.machines.running} of ${info.machines.total} machines running` };
+};
+
+/** It answers before it has found the agent, and refuses all work until then. */
+const inStep = async (control: ControlClient): Promise<void> => {
+  if ((await control.info()).agent === null) throw new CenoteError('unavailable', 'it does not reach the agent');
 };
 
 /** Asks until it answers; a service that cannot start is told with the last lines it wrote. */

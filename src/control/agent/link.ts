@@ -46,6 +46,7 @@ export class AgentLink implements AsyncDisposable {
   #info: AgentInfo | undefined;
   #subnet: Subnet | undefined;
   #lastError = 'the control plane has not reached the agent yet';
+  #inStep = false;
 
   constructor(options: LinkOptions) {
     this.#options = options;
@@ -60,6 +61,11 @@ export class AgentLink implements AsyncDisposable {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#following = this.#follow(resolve);
     await promise;
+  }
+
+  /** Whether the tie holds, so that what is asked for now is done now. */
+  get inStep(): boolean {
+    return this.#inStep;
   }
 
   /** What the host last said that it has in all. */
@@ -116,10 +122,12 @@ export class AgentLink implements AsyncDisposable {
       catalog.invalidate();
       const result = await this.#syncAll();
       logger.info({ ...result, agent: this.#info.version }, 'in step with the agent');
+      this.#inStep = true;
       connected();
       reachable.notify();
       for (let batch = await first; !batch.done; batch = await batches.next()) await this.#take(batch.value);
     } finally {
+      this.#inStep = false;
       stop.abort();
     }
   }

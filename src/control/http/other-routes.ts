@@ -18,11 +18,12 @@ import { linesOf, sendStream } from './through.ts';
 const nameParams = Type.Object({ name: Type.String() });
 
 export const otherRoutes = (app: App, control: Control): void => {
-  const { store, agent, events, version, startedAt, storePath } = control;
+  const { store, agent, link, events, version, startedAt, storePath } = control;
 
   app.get('/v1/info', { schema: { response: { 200: ControlInfo } } }, async (request) => {
     authorize(request.caller, 'read');
-    const info = await agent.info().catch(() => null);
+    // An agent that answers but is not followed yet takes no work: it counts as away.
+    const info = link.inStep ? await agent.info().catch(() => null) : null;
     return { version, startedAt, store: storePath, agent: info, caller: request.caller.actor };
   });
 
