@@ -105,7 +105,7 @@ export class Connections {
   async restore(kept: Connection[], prepared: number[]): Promise<void> {
     for (const connection of kept) this.#check(connection);
     prepared.forEach(checkSlot);
-    const { links, logger } = this.#options;
+    const { links, flows, logger } = this.#options;
     const existing = await links.list();
     const real = kept.filter((connection) => {
       if (existing.has(connection.slot)) return true;
@@ -120,8 +120,11 @@ export class Connections {
     for (const connection of kept) this.#connected.set(connection.slot, connection);
     this.#replaceElements(real);
     await links.adopt(new Map([...existing].filter(([slot]) => wanted.has(slot))), new Map(real.map((connection) => [connection.slot, connection.address])));
-    await links.reconnect(real);
     for (const slot of existing.keys()) if (!wanted.has(slot)) await links.discard(slot);
+    await flows.keepOnly(
+      this.#options.subnet,
+      real.map((connection) => connection.address),
+    );
   }
 
   async removeAll(): Promise<void> {

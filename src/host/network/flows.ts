@@ -10,6 +10,7 @@ import type { PublishedPort } from '../../model/machine.ts';
 import { NetlinkSocket, align4, attribute, demand, nested, netlinkProtocols, parseAttributes } from '../../sys/netlink.ts';
 import type { NetlinkRequest } from '../../sys/netlink.ts';
 import { addressToNumber } from './subnet.ts';
+import type { Subnet } from './subnet.ts';
 
 const conntrack = 1 << 8;
 const verbs = { get: conntrack | 1, delete: conntrack | 2 } as const;
@@ -29,12 +30,16 @@ class Forgotten {
   /** Flows to a port of the host that began before it was published. */
   readonly untranslated = new Set<number>();
 
+  /** Every flow of the addresses that this names. */
+  others: ((address: number) => boolean) | undefined;
+
   get empty(): boolean {
-    return this.addresses.size + this.translated.size + this.untranslated.size === 0;
+    return this.others === undefined && this.addresses.size + this.translated.size + this.untranslated.size === 0;
   }
 
   has(flow: Flow): boolean {
     if (this.addresses.has(flow.source) || this.addresses.has(flow.answerer)) return true;
+    if (this.others?.(flow.source) === true || this.others?.(flow.answerer) === true) return true;
     const port = portKey(flow.protocol, flow.port);
     return this.translated.has(`${flow.answerer} ${port}`) || (this.untranslated.has(port) && !flow.translated());
   }
@@ -76,6 +81,13 @@ export class ConntrackFlows {
   async unpublished(address: string, ports: readonly PublishedPort[]): Promise<void> {
     for (const port of ports) this.#gathered.translated.add(`${addressToNumber(address)} ${portKey(protocolNumbers[port.protocol], port.hostPort)}`);
     if (ports.length > 0) await this.#flush();
+  }
+
+  /** After a restart: flows of the subnet's other addresses are those of machines that have gone unseen. */
+  async keepOnly(subnet: Subnet, addresses: readonly string[]): Promise<void> {
+    const kept = new Set([subnet.gateway, ...addresses].map(addressToNumber));
+    this.#gathered.others = (address) => address >= subnet.first && address < subnet.first + subnet.size && !kept.has(address);
+    await this.#flush();
   }
 
   async close(): Promise<void> {

@@ -22,6 +22,12 @@ export interface LinksOptions {
   logger: Logger;
 }
 
+/** A host end as the kernel has it. */
+export interface FoundLink {
+  index: number;
+  group: number;
+}
+
 /** Links that wait for their deletion are deleted after this time, or when there are so many: a batch of 60 holds the kernel's lock for 24 ms, of 16 for 4. */
 const deleteDelayMs = 250;
 const deleteCount = 24;
@@ -109,17 +115,7 @@ export class Links {
       message.addDefaultRoute(index, subnet.gateway),
     ];
     demand(`give eth0 the address ${address}`, await inner.send(insideRequests));
-    demand(`route ${address}`, await this.#socket.send(this.#hostRequests(outer, address)));
-  }
-
-  /** The host's side of a connected link is as it must be; changes nothing where it is. */
-  async reconnect(connected: { slot: number; address: string }[]): Promise<void> {
-    const requests: NetlinkRequest[] = [];
-    for (const { slot, address } of connected) {
-      const index = await this.#indexOf(slot);
-      requests.push(message.setGroup({ index }, defaultGroup), ...this.#hostRequests(index, address));
-    }
-    demand('restore routes', await this.#socket.send(requests));
+    demand(`route ${address}`, await this.#socket.send([message.addNeighbour(outer, address, mac), message.addMachineRoute(outer, address, subnet.gateway)]));
   }
 
   /** No route leads to the link from here on, and the link goes with the next batch. */
@@ -153,32 +149,47 @@ export class Links {
     return this.#deleting;
   }
 
-  /** Host ends that exist now: slot to link number. */
-  async list(): Promise<Map<number, number>> {
+  /** Host ends that exist now, by slot. */
+  async list(): Promise<Map<number, FoundLink>> {
     const prefix = linkPrefix(this.#options.instanceNumber);
-    const result = new Map<number, number>();
+    const result = new Map<number, FoundLink>();
     for (const found of await this.#socket.dump(message.listVeths())) {
-      const name = nameOf(found);
+      const attributes = parseAttributes(found.body.subarray(16));
+      const name = attributes.get(message.linkAttributes.name)?.toString('latin1').replace(/\0.*$/s, '') ?? '';
       const slot = name.startsWith(prefix) ? name.slice(prefix.length) : '';
-      if (/^\d{1,7}$/.test(slot)) result.set(Number(slot), indexOf(found));
+      if (/^\d{1,6}$/.test(slot))
+        result.set(Number(slot), { index: indexOf(found), group: attributes.get(message.linkAttributes.group)?.readUInt32LE(0) ?? defaultGroup });
     }
     return result;
   }
 
-  /** Takes these links as the ones that exist, and drops routes of ours that lead into one of them from any other address. */
-  async adopt(links: Map<number, number>, addresses: Map<number, string>): Promise<void> {
-    const slots = new Map([...links].map(([slot, index]) => [index, slot]));
-    for (const [slot, index] of links) this.#indexes.set(slot, index);
-    const stray: NetlinkRequest[] = [];
+  /**
+   * Takes these links as the ones in use, and makes the host's side of them what it must be: routes of ours into one of them
+   * from any other address go, missing ones come. What is right already is not touched.
+   */
+  async adopt(links: Map<number, FoundLink>, addresses: Map<number, string>): Promise<void> {
+    const slots = new Map([...links].map(([slot, { index }]) => [index, slot]));
+    const requests: NetlinkRequest[] = [];
+    const routed = new Set<number>();
     for (const { body } of await this.#socket.dump(message.listOwnRoutes())) {
       const attributes = parseAttributes(body.subarray(12));
       const index = attributes.get(message.routeAttributes.oif)?.readUInt32LE(0);
       const destination = attributes.get(message.routeAttributes.destination)?.join('.');
       const slot = index === undefined ? undefined : slots.get(index);
-      if (index !== undefined && slot !== undefined && destination !== undefined && addresses.get(slot) !== destination)
-        stray.push(message.deleteMachineRoute(index, destination));
+      if (index === undefined || slot === undefined || destination === undefined) continue;
+      if (addresses.get(slot) === destination) routed.add(slot);
+      else requests.push(message.deleteMachineRoute(index, destination));
     }
-    demand('remove stray routes', await this.#socket.send(stray), 'ESRCH');
+    for (const [slot, { index, group }] of links) {
+      this.#indexes.set(slot, index);
+      if (group !== defaultGroup) requests.push(message.setGroup({ index }, defaultGroup));
+      const address = addresses.get(slot);
+      if (address === undefined) continue;
+      requests.push(message.addNeighbour(index, address, macBytes(address)));
+      if (!routed.has(slot)) requests.push(message.addMachineRoute(index, address, this.#options.subnet.gateway));
+    }
+    // A machine may end meanwhile, and its link with it.
+    demand('restore links', await this.#socket.send(requests), 'ESRCH', 'ENODEV');
   }
 
   /** Bytes that went out of the host's end, and into it. */
@@ -199,10 +210,6 @@ export class Links {
 
   get #deleteGroup(): number {
     return 0x6364_0000 + this.#options.instanceNumber;
-  }
-
-  #hostRequests(index: number, address: string): NetlinkRequest[] {
-    return [message.addNeighbour(index, address, macBytes(address)), message.addMachineRoute(index, address, this.#options.subnet.gateway)];
   }
 
   /** A socket stays in the namespace in which it was made. */
@@ -232,5 +239,3 @@ export class Links {
 }
 
 const indexOf = (link: NetlinkMessage): number => link.body.readInt32LE(4);
-const nameOf = (link: NetlinkMessage): string =>
-  parseAttributes(link.body.subarray(16)).get(message.linkAttributes.name)?.toString('latin1').replace(/\0.*$/s, '') ?? '';
