@@ -66,7 +66,7 @@ export const withoutLinkLocal = (link: LinkRef): NetlinkRequest =>
   linkRequest(messageTypes.newLink, link, [nested(iflaAfSpec, nested(afInet6, attribute(8, u8(1))))]);
 
 /** IPv4 settings of one link by their number (linux/ip.h, IPV4_DEVCONF_*). */
-export const inet4Settings = { rpFilter: 8, routeLocalnet: 26 } as const;
+export const inet4Settings = { routeLocalnet: 26 } as const;
 export const setInet4 = (link: LinkRef, settings: [number, number][]): NetlinkRequest =>
   linkRequest(messageTypes.newLink, link, [nested(iflaAfSpec, nested(afInet, nested(1, ...settings.map(([id, value]) => attribute(id, u32(value))))))]);
 
