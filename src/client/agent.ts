@@ -145,7 +145,12 @@ export class AgentClient implements Disposable {
   }
 
   filesPut(id: string, path: string, content: Readable, options: CallOptions = {}): Promise<void> {
-    return this.http.json('PUT', `/v1/machines/${part(id)}/files`, { query: { path }, stream: content, headers: { 'content-type': 'application/x-tar' }, ...options });
+    return this.http.json('PUT', `/v1/machines/${part(id)}/files`, {
+      query: { path },
+      stream: content,
+      headers: { 'content-type': 'application/x-tar' },
+      ...options,
+    });
   }
 
   #get<T>(path: string, options: CallOptions): Promise<T> {

@@ -42,7 +42,7 @@ export const pathOf = (path: string, query: Query = {}): string => {
   for (const [name, value] of Object.entries(query)) {
     if (value !== undefined) parameters.append(name, String(value));
   }
-  return parameters.size === 0 ? path : `${path}?${parameters}`;
+  return parameters.size === 0 ? path : `${path}?${parameters.toString()}`;
 };
 
 export class HttpClient implements Disposable {
@@ -117,7 +117,7 @@ export class HttpClient implements Disposable {
       method,
       path: pathOf(path, options.query),
       signal: options.signal,
-      headers: { ...(body === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }), ...options.headers },
+      headers: { ...framing(body, options), ...options.headers },
     });
     const timer = options.timeoutMs === undefined ? undefined : setTimeout(() => outgoing.destroy(this.#late(method, path)), options.timeoutMs);
     outgoing.on('response', (response) => {
@@ -166,6 +166,12 @@ export class HttpClient implements Disposable {
 
 /** A kept connection may be closed by the peer just as it is used again; that request was never seen. */
 const staleSocket = (error: unknown): boolean => error instanceof CenoteError && error.code === 'unavailable' && error.context['reused'] === true;
+
+/** Said always: Node leaves it out for methods that seldom have a body. */
+const framing = (body: string | undefined, { stream, headers }: HttpRequest): OutgoingHttpHeaders => {
+  if (body !== undefined) return { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
+  return stream === undefined || headers?.['content-length'] !== undefined ? {} : { 'transfer-encoding': 'chunked' };
+};
 
 const queueFull = (error: unknown): boolean => error instanceof CenoteError && error.code === 'unavailable' && error.context['code'] === 'EAGAIN';
 

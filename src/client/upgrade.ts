@@ -12,7 +12,12 @@ export interface Upgraded {
 }
 
 /** Resolves with the raw connection, or with the plain answer of a peer that refused. */
-export const upgrade = (client: HttpClient, path: string, headers: OutgoingHttpHeaders, signal?: AbortSignal): Promise<Upgraded | { response: IncomingMessage; socket: null }> =>
+export const upgrade = (
+  client: HttpClient,
+  path: string,
+  headers: OutgoingHttpHeaders,
+  signal?: AbortSignal,
+): Promise<Upgraded | { response: IncomingMessage; socket: null }> =>
   new Promise((resolve, reject) => {
     // A connection of its own: it does not go back to where kept ones are.
     const outgoing = httpRequest({ socketPath: client.socketPath, agent: false, method: 'GET', path, headers, signal });

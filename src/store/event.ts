@@ -33,7 +33,10 @@ export const eventList = async (context: RequestContext, db: Db, after: number, 
 
 export const eventLast = async (context: RequestContext, db: Db): Promise<number> => {
   authorize(context, 'read');
-  const row = await db.selectFrom('event').select(sql<number | null>`max(sequence)`.as('last')).executeTakeFirstOrThrow();
+  const row = await db
+    .selectFrom('event')
+    .select(sql<number | null>`max(sequence)`.as('last'))
+    .executeTakeFirstOrThrow();
   return row.last ?? 0;
 };
 

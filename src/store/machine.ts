@@ -86,7 +86,11 @@ export const machineSaveTags = async (context: RequestContext, db: Db, machine: 
 
 const tagsInsert = async (db: Db, machine: Machine): Promise<void> => {
   const rows = Object.entries(machine.tags).map(([name, value]) => ({ machine: machine.id, name, value }));
-  for (let at = 0; at < rows.length; at += 500) await db.insertInto('machine_tag').values(rows.slice(at, at + 500)).execute();
+  for (let at = 0; at < rows.length; at += 500)
+    await db
+      .insertInto('machine_tag')
+      .values(rows.slice(at, at + 500))
+      .execute();
 };
 
 export const machineFind = async (context: RequestContext, db: Db, idOrName: string): Promise<StoredMachine | undefined> => {
@@ -149,7 +153,15 @@ export const machineFreeAddress = async (context: RequestContext, db: Db, from: 
     .selectFrom('machine as one')
     .select(sql<number>`one.address + 1`.as('next'))
     .where('one.address', '>=', from)
-    .where(({ not, exists, selectFrom }) => not(exists(selectFrom('machine as two').select('two.id').whereRef('two.address', '=', sql`one.address + 1`))))
+    .where(({ not, exists, selectFrom }) =>
+      not(
+        exists(
+          selectFrom('machine as two')
+            .select('two.id')
+            .whereRef('two.address', '=', sql`one.address + 1`),
+        ),
+      ),
+    )
     .orderBy('one.address')
     .limit(1)
     .executeTakeFirstOrThrow();
@@ -164,7 +176,8 @@ export const machineNameHolder = async (context: RequestContext, db: Db, account
 export const machinePortHolder = async (context: RequestContext, db: Db, port: Pick<PublishedPort, 'hostPort' | 'protocol'>): Promise<string | undefined> => {
   authorize(context, 'read');
   const { hostPort, protocol } = port;
-  return (await db.selectFrom('published_port').select('machine').where('protocol', '=', protocol).where('host_port', '=', hostPort).executeTakeFirst())?.machine;
+  return (await db.selectFrom('published_port').select('machine').where('protocol', '=', protocol).where('host_port', '=', hostPort).executeTakeFirst())
+    ?.machine;
 };
 
 export const machineAddressHolder = async (context: RequestContext, db: Db, address: number): Promise<string | undefined> => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { cp } from 'node:fs/promises';
 import { test } from 'node:test';
 import { controlFixture, eventually } from '../support/control-fixture.ts';
-import { statusOf } from '../support/simulated-agent.ts';
+import { statusOf } from '../support/simulated-content.ts';
 
 test('without an agent reads of the store work, the rest says so', async () => {
   await using fixture = await controlFixture({ agentAway: true });
@@ -13,7 +13,10 @@ test('without an agent reads of the store work, the rest says so', async () => {
   await assert.rejects(client.machineCreate({ name: 'x' }), { code: 'unavailable' });
   await assert.rejects(client.imageList(), { code: 'unavailable' });
   await agent.start();
-  await eventually(() => client.machineCreate({ name: 'x' }, { wait: 10 }).then(({ job }) => job.state, String), (state) => state === 'succeeded');
+  await eventually(
+    () => client.machineCreate({ name: 'x' }, { wait: 10 }).then(({ job }) => job.state, String),
+    (state) => state === 'succeeded',
+  );
 });
 
 test('an action waits for an agent that is away, says so, and goes on when it is back', async () => {
@@ -22,7 +25,10 @@ test('an action waits for an agent that is away, says so, and goes on when it is
   await client.machineCreate({ name: 'web' }, { wait: 10 });
   await agent.stop();
   const { job } = await client.machineStop('web');
-  const waits = await eventually(() => client.machineGet('web'), ({ error }) => error !== null);
+  const waits = await eventually(
+    () => client.machineGet('web'),
+    ({ error }) => error !== null,
+  );
   assert.match(waits.error!, /^stop waits: the host's agent does not answer/);
   assert.equal(waits.state, 'running');
   assert.equal(waits.desired, 'stopped');
@@ -54,7 +60,10 @@ test('an action gives up at its deadline with the reason', async () => {
   const gone = await client.machineDelete('web', { wait: 20 });
   assert.equal(gone.machine!.state, 'failed');
   await agent.start();
-  await eventually(() => client.machineGet('web'), ({ state, desired }) => state === 'running' && desired === 'running');
+  await eventually(
+    () => client.machineGet('web'),
+    ({ state, desired }) => state === 'running' && desired === 'running',
+  );
   await client.machineDelete('web', { wait: 10 });
   await client.machineDelete('never', { wait: 10 });
   assert.deepEqual(await client.machineList(), []);
@@ -156,10 +165,19 @@ test('a machine that appears on or leaves the host while the tie is cut', async 
   const other = '44444444-4444-4444-8444-444444444444';
   agent.machines.set(other, { status: statusOf({ ...spec, id: other, name: 'mine', address: '10.77.0.10' }, 7, 'running'), snapshots: new Map() });
   await agent.start();
-  await eventually(() => client.machineGet('one'), ({ state }) => state === 'failed');
-  const [mine] = await eventually(() => client.machineList({ name: 'mine' }), (list) => list.length === 1);
+  await eventually(
+    () => client.machineGet('one'),
+    ({ state }) => state === 'failed',
+  );
+  const [mine] = await eventually(
+    () => client.machineList({ name: 'mine' }),
+    (list) => list.length === 1,
+  );
   assert.equal(mine!.generation, 7);
-  assert.deepEqual((await client.machineList({ tags: { a: 'b' } })).map(({ name }) => name), ['mine', 'one']);
+  assert.deepEqual(
+    (await client.machineList({ tags: { a: 'b' } })).map(({ name }) => name),
+    ['mine', 'one'],
+  );
   await assert.rejects(client.machineGet('found'), { code: 'not_found' });
   assert.equal((await client.machineStop('mine', {}, { wait: 10 })).job.state, 'succeeded');
 });

@@ -34,11 +34,17 @@ test('every route, every caller', { skip: process.getuid?.() !== 0 && 'needs roo
   const expected = [...routes.map(({ method, url }) => `${method} ${url}`), 'UPGRADE exec'];
 
   const refused = await callAs(stranger, stranger, socketPath, routes);
-  assert.deepEqual(refused.map(({ route }) => route), expected);
+  assert.deepEqual(
+    refused.map(({ route }) => route),
+    expected,
+  );
   for (const { route, status, code } of refused) assert.deepEqual([route, status, code], [route, 403, 'forbidden']);
   await assert.doesNotReject(fixture.client.machineList());
 
-  for (const [uid, gid] of [[0, 0], [stranger, adminGid]] as const) {
+  for (const [uid, gid] of [
+    [0, 0],
+    [stranger, adminGid],
+  ] as const) {
     for (const { route, status } of await callAs(uid, gid, socketPath, routes)) {
       assert.ok(status !== 403 && status !== 401 && status < 500, `${route} as ${uid}:${gid} answered ${status}`);
     }

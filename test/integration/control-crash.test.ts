@@ -16,7 +16,7 @@ const program = fileURLToPath(new URL('../support/control-child.ts', import.meta
 
 const startChild = async (directory: string, fatalStep = ''): Promise<ChildProcess> => {
   const child = spawn(process.execPath, [program, directory, fatalStep], { stdio: ['ignore', 'pipe', 'inherit'] });
-  await Promise.race([once(child.stdout!, 'data'), once(child, 'exit').then(() => assert.equal(fatalStep !== '', true, 'the control plane ended'))]);
+  await Promise.race([once(child.stdout, 'data'), once(child, 'exit').then(() => assert.equal(fatalStep !== '', true, 'the control plane ended'))]);
   return child;
 };
 
@@ -45,13 +45,19 @@ const assertWhole = async (agent: SimulatedAgent, client: ControlClient, expecte
     () => client.machineList(),
     (list) => list.every(({ state }) => state === 'running') && list.length === expected.length,
   );
-  assert.deepEqual(machines.map(({ name }) => name), expected);
+  assert.deepEqual(
+    machines.map(({ name }) => name),
+    expected,
+  );
   assert.deepEqual([...agent.machines.keys()].toSorted(), machines.map(({ id }) => id).toSorted());
   assert.equal(new Set(machines.map(({ address }) => address)).size, machines.length);
   assert.deepEqual(agent.doubled, []);
   for (const { id } of machines) {
     const jobs = await client.machineJobs(id);
-    assert.deepEqual(jobs.map(({ action, state }) => `${action} ${state}`), ['create succeeded']);
+    assert.deepEqual(
+      jobs.map(({ action, state }) => `${action} ${state}`),
+      ['create succeeded'],
+    );
   }
 };
 
@@ -112,13 +118,32 @@ test('killed in the middle of a burst', () =>
   withAgent(async (directory, agent, client) => {
     let child = await startChild(directory);
     const names = Array.from({ length: 120 }, (_, index) => `burst-${String(index).padStart(3, '0')}`);
-    const answers = names.map((name) => client.machineCreate({ name }).then(() => true, () => false));
-    await eventually(() => agent.machines.size, (size) => size >= 20);
+    const answers = names.map((name) =>
+      client.machineCreate({ name }).then(
+        () => true,
+        () => false,
+      ),
+    );
+    await eventually(
+      () => agent.machines.size,
+      (size) => size >= 20,
+    );
     await kill(child);
     const acknowledged = (await Promise.all(answers)).flatMap((yes, index) => (yes ? [names[index]!] : []));
     child = await startChild(directory);
-    const list = await eventually(() => client.machineList(), (machines) => machines.every(({ state }) => state === 'running'));
-    for (const name of acknowledged) assert.ok(list.some((machine) => machine.name === name), `${name} was acknowledged and is lost`);
-    await assertWhole(agent, client, list.map(({ name }) => name));
+    const list = await eventually(
+      () => client.machineList(),
+      (machines) => machines.every(({ state }) => state === 'running'),
+    );
+    for (const name of acknowledged)
+      assert.ok(
+        list.some((machine) => machine.name === name),
+        `${name} was acknowledged and is lost`,
+      );
+    await assertWhole(
+      agent,
+      client,
+      list.map(({ name }) => name),
+    );
     await kill(child);
   }));

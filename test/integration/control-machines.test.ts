@@ -9,14 +9,21 @@ import { controlFixture, eventually } from '../support/control-fixture.ts';
 const refusal = (code: ErrorCode, field?: string) => (error: unknown) => {
   assert.ok(error instanceof CenoteError, String(error));
   assert.equal(error.code, code, error.message);
-  if (field !== undefined) assert.ok(error.fields.some((one) => one.field === field), JSON.stringify(error.toBody()));
+  if (field !== undefined)
+    assert.ok(
+      error.fields.some((one) => one.field === field),
+      JSON.stringify(error.toBody()),
+    );
   return true;
 };
 
 test('a machine from create to delete', async () => {
   await using fixture = await controlFixture();
   const { client, agent } = fixture;
-  const { job, machine } = await client.machineCreate({ name: 'web', env: { A: 'b' }, tags: { role: 'front' }, publish: [{ hostPort: 8080, machinePort: 80, protocol: 'tcp' }] }, { wait: 10 });
+  const { job, machine } = await client.machineCreate(
+    { name: 'web', env: { A: 'b' }, tags: { role: 'front' }, publish: [{ hostPort: 8080, machinePort: 80, protocol: 'tcp' }] },
+    { wait: 10 },
+  );
   assert.equal(job.state, 'succeeded', job.reason ?? '');
   assert.equal(job.action, 'create');
   assert.match(job.actor, /^uid:\d+ \(.+\)$/);
@@ -49,7 +56,10 @@ test('a machine from create to delete', async () => {
   assert.equal(updated.job.state, 'succeeded', updated.job.reason ?? '');
   assert.deepEqual(updated.machine!.env, { C: 'd' });
   assert.deepEqual(updated.machine!.platform, { name: 'web', version: '10' });
-  assert.deepEqual((await client.machineList({ tags: { role: 'back' } })).map(({ name }) => name), ['site']);
+  assert.deepEqual(
+    (await client.machineList({ tags: { role: 'back' } })).map(({ name }) => name),
+    ['site'],
+  );
   assert.deepEqual(await client.machineList({ tags: { role: 'front' } }), []);
   await client.machineUpdate('web', { publish: [{ hostPort: 8080, machinePort: 80, protocol: 'tcp' }] }, { wait: 10 });
 
@@ -62,7 +72,10 @@ test('a machine from create to delete', async () => {
   await assert.rejects(client.machineGet(id), refusal('not_found'));
   assert.ok(!agent.machines.has(id));
   const actions = (await client.machineJobs(id)).map(({ action, state }) => `${action} ${state}`);
-  assert.deepEqual(actions, ['delete', 'update', 'resize', 'rename', 'reboot', 'start', 'stop', 'create'].map((action) => `${action} succeeded`));
+  assert.deepEqual(
+    actions,
+    ['delete', 'update', 'resize', 'rename', 'reboot', 'start', 'stop', 'create'].map((action) => `${action} succeeded`),
+  );
   assert.deepEqual(agent.doubled, []);
   // The freed address is the lowest free one again.
   assert.equal((await client.machineCreate({})).machine!.address, '10.77.0.2');
@@ -84,9 +97,9 @@ test('what cannot be is refused with the field and nothing changes', async () =>
     [{ platform: 'web@' }, 'invalid_argument', 'platform'],
     [{ image: 'whole', platform: 'web' }, 'invalid_argument', 'platform'],
     [{ package: 'nosuch' }, 'invalid_argument', 'package'],
-    [{ resources: { memoryMib: 2048 } }, 'not_enough', 'resources.memoryMib'],
-    [{ resources: { cpuMillis: 950 } }, 'not_enough', 'resources.cpuMillis'],
-    [{ resources: { diskMib: 20_000 } }, 'not_enough', 'resources.diskMib'],
+    [{ resources: { memoryMib: 1025 - defaultResources.memoryMib } }, 'not_enough', 'resources.memoryMib'],
+    [{ resources: { cpuMillis: 1001 - defaultResources.cpuMillis } }, 'not_enough', 'resources.cpuMillis'],
+    [{ resources: { diskMib: 20_001 - defaultResources.diskMib } }, 'not_enough', 'resources.diskMib'],
     [{ resources: { memoryMib: 512, memoryCeilingMib: 256 } }, 'invalid_argument', 'resources.memoryCeilingMib'],
     [{ resources: { memoryMib: 1.5 } }, 'invalid_argument', 'resources.memoryMib'],
     [{ resources: { memoryMib: '512' as never } }, 'invalid_argument', 'resources.memoryMib'],
@@ -127,14 +140,24 @@ test('what cannot be is refused with the field and nothing changes', async () =>
 test('lists are filtered and paged by name', async () => {
   await using fixture = await controlFixture();
   const { client } = fixture;
-  await Promise.all(Array.from({ length: 25 }, (_, index) => client.machineCreate({ name: `m${String(index).padStart(2, '0')}`, start: index % 2 === 0, tags: { half: index < 12 ? 'low' : 'high' } }, { wait: 10 })));
+  await Promise.all(
+    Array.from({ length: 25 }, (_, index) =>
+      client.machineCreate({ name: `m${String(index).padStart(2, '0')}`, start: index % 2 === 0, tags: { half: index < 12 ? 'low' : 'high' } }, { wait: 10 }),
+    ),
+  );
   const names = (await client.machineList()).map(({ name }) => name);
   assert.deepEqual(names, names.toSorted());
   assert.equal(names.length, 25);
-  assert.deepEqual((await client.machineList({ limit: 10, offset: 20 })).map(({ name }) => name), names.slice(20));
+  assert.deepEqual(
+    (await client.machineList({ limit: 10, offset: 20 })).map(({ name }) => name),
+    names.slice(20),
+  );
   assert.equal((await client.machineList({ state: 'stopped' })).length, 12);
   assert.equal((await client.machineList({ state: 'running', tags: { half: 'low' } })).length, 6);
-  assert.deepEqual((await client.machineList({ name: 'm07' })).map(({ name }) => name), ['m07']);
+  assert.deepEqual(
+    (await client.machineList({ name: 'm07' })).map(({ name }) => name),
+    ['m07'],
+  );
   const addresses = new Set((await client.machineList()).map(({ address }) => address));
   assert.equal(addresses.size, 25);
 });
@@ -152,7 +175,10 @@ test('a failed create says why, holds only its name and address, and can be dele
   agent.fault = () => undefined;
   assert.equal((await client.machineCreate({ name: 'good', resources: { memoryMib: 200 } }, { wait: 10 })).machine!.address, '10.77.0.3');
   await client.machineDelete('bad', { wait: 10 });
-  assert.deepEqual((await client.machineList()).map(({ name }) => name), ['good']);
+  assert.deepEqual(
+    (await client.machineList()).map(({ name }) => name),
+    ['good'],
+  );
 });
 
 test('a machine that ends by itself is seen without being asked for', async () => {
@@ -160,7 +186,10 @@ test('a machine that ends by itself is seen without being asked for', async () =
   const { client, agent } = fixture;
   const { machine } = await client.machineCreate({ name: 'short' }, { wait: 10 });
   agent.exit(machine!.id, 3);
-  const seen = await eventually(() => client.machineGet('short'), ({ exit }) => exit !== null);
+  const seen = await eventually(
+    () => client.machineGet('short'),
+    ({ exit }) => exit !== null,
+  );
   assert.equal(seen.state, 'stopped');
   assert.equal(seen.exit!.code, 3);
 });
@@ -169,7 +198,10 @@ test('out of addresses is said, and a freed one serves again', async () => {
   await using fixture = await controlFixture({ agent: { subnet: '10.9.0.0/29', gateway: '10.9.0.1' } });
   const { client } = fixture;
   const made = await Promise.all([1, 2, 3, 4, 5].map(() => client.machineCreate({}, { wait: 10 })));
-  assert.deepEqual(made.map(({ machine }) => machine!.address).toSorted(), [2, 3, 4, 5, 6].map((last) => `10.9.0.${last}`));
+  assert.deepEqual(
+    made.map(({ machine }) => machine!.address).toSorted(),
+    [2, 3, 4, 5, 6].map((last) => `10.9.0.${last}`),
+  );
   await assert.rejects(client.machineCreate({}), refusal('not_enough'));
   const freed = made[2]!.machine!;
   await client.machineDelete(freed.id, { wait: 10 });

@@ -13,7 +13,10 @@ test('snapshots: create, list, clone, rollback, delete', async () => {
   const made = await client.snapshotCreate('db', { name: 'before' }, { wait: 10 });
   assert.equal(made.job.state, 'succeeded');
   assert.equal(made.job.result['freezeMs'], 1);
-  assert.deepEqual((await client.snapshotList('db')).map(({ name }) => name), ['before']);
+  assert.deepEqual(
+    (await client.snapshotList('db')).map(({ name }) => name),
+    ['before'],
+  );
   const twice = await client.snapshotCreate('db', { name: 'before' }, { wait: 10 });
   assert.equal(twice.job.state, 'failed');
   assert.equal((twice.job.result['error'] as { code: string }).code, 'already_exists');
@@ -59,15 +62,26 @@ test('platforms: build with progress, newest version, in use', async () => {
   await using fixture = await controlFixture();
   const { client } = fixture;
   const progress = (await Array.fromAsync(client.platformBuild({ name: 'db', include: ['postgresql'] }))).flat();
-  assert.deepEqual(progress.map(({ message }) => message), ['packages are fetched', 'packages are unpacked', 'built']);
+  assert.deepEqual(
+    progress.map(({ message }) => message),
+    ['packages are fetched', 'packages are unpacked', 'built'],
+  );
   assert.equal(progress.at(-1)!.platform!.version, '1');
-  await eventually(() => client.platformList(), (list) => list.some(({ name }) => name === 'db'));
+  await eventually(
+    () => client.platformList(),
+    (list) => list.some(({ name }) => name === 'db'),
+  );
   assert.deepEqual((await client.machineCreate({ name: 'pg', platform: 'db' }, { wait: 10 })).machine!.platform, { name: 'db', version: '1' });
   await assert.rejects(client.platformDelete('db', '1'), { code: 'in_use' });
   await assert.rejects(client.platformDelete('db', '2'), { code: 'not_found' });
   await client.machineDelete('pg', { wait: 10 });
   await client.platformDelete('db', '1');
-  await assert.rejects(async () => { for await (const _ of client.platformBuild({ name: 'db', include: ['a b'] })); }, { code: 'invalid_argument' });
+  await assert.rejects(
+    async () => {
+      for await (const _ of client.platformBuild({ name: 'db', include: ['a b'] }));
+    },
+    { code: 'invalid_argument' },
+  );
 });
 
 test('packages', async () => {
@@ -99,13 +113,27 @@ test('events: in order, from a number on, and followed as they happen', async ()
   const following = (async () => {
     for await (const batch of client.events({ follow: true }, { signal: stop.signal })) followed.push(...batch);
   })().catch(() => undefined);
-  await eventually(() => client.machineCreate({ name: `m${Date.now()}` }, { wait: 10 }).then(() => followed.length), (count) => count > 0);
+  await eventually(
+    () => client.machineCreate({ name: `m${Date.now()}` }, { wait: 10 }).then(() => followed.length),
+    (count) => count > 0,
+  );
   const { machine } = await client.machineCreate({ name: 'seen' }, { wait: 10 });
-  await eventually(() => followed.filter(({ subject }) => subject === machine!.id).map(({ type }) => type).toSorted().join(), (types) => types === 'job.succeeded,machine.created,machine.started');
+  await eventually(
+    () =>
+      followed
+        .filter(({ subject }) => subject === machine!.id)
+        .map(({ type }) => type)
+        .toSorted()
+        .join(),
+    (types) => types === 'job.succeeded,machine.created,machine.started',
+  );
   stop.abort();
   await following;
   const all = (await Array.fromAsync(client.events())).flat();
-  assert.deepEqual(all.map(({ sequence }) => sequence), all.map((_, index) => index + 1));
+  assert.deepEqual(
+    all.map(({ sequence }) => sequence),
+    all.map((_, index) => index + 1),
+  );
   const job = all.find(({ type, subject }) => type === 'job.succeeded' && subject === machine!.id)!;
   assert.equal(job.detail['action'], 'create');
   assert.match(String(job.detail['actor']), /^uid:/);
@@ -113,24 +141,33 @@ test('events: in order, from a number on, and followed as they happen', async ()
   assert.deepEqual(later, all.slice(3));
   await fixture.restart();
   assert.deepEqual((await Array.fromAsync(client.events())).flat(), all);
-  await assert.rejects(async () => { for await (const _ of client.http.ndjson('GET', '/v1/events', { query: { after: 'x' } })); }, { code: 'invalid_argument' });
+  await assert.rejects(
+    async () => {
+      for await (const _ of client.http.ndjson('GET', '/v1/events', { query: { after: 'x' } }));
+    },
+    { code: 'invalid_argument' },
+  );
 });
 
 test('the audit says who, what and how it ended, also of what is gone', async () => {
   await using fixture = await controlFixture();
   const { client, agent } = fixture;
   const { machine } = await client.machineCreate({ name: 'a' }, { wait: 10 });
-  agent.fault = ({ path }) => (path.endsWith('/resize') ? { kind: 'refuse', code: 'not_enough', message: 'disk: 90M are in use, 16M were asked for' } : undefined);
+  agent.fault = ({ path }) =>
+    path.endsWith('/resize') ? { kind: 'refuse', code: 'not_enough', message: 'disk: 90M are in use, 16M were asked for' } : undefined;
   const resized = await client.machineResize('a', { resources: { diskMib: 16 } }, { wait: 10 });
   assert.equal(resized.machine!.state, 'running');
   assert.equal(resized.machine!.resources.diskMib, defaultResources.diskMib);
   await client.machineDelete('a', { wait: 10 });
   const jobs = await client.machineJobs(machine!.id);
-  assert.deepEqual(jobs.map(({ action, state, reason }) => [action, state, reason]), [
-    ['delete', 'succeeded', null],
-    ['resize', 'failed', 'disk: 90M are in use, 16M were asked for'],
-    ['create', 'succeeded', null],
-  ]);
+  assert.deepEqual(
+    jobs.map(({ action, state, reason }) => [action, state, reason]),
+    [
+      ['delete', 'succeeded', null],
+      ['resize', 'failed', 'disk: 90M are in use, 16M were asked for'],
+      ['create', 'succeeded', null],
+    ],
+  );
   for (const job of jobs) {
     assert.match(job.actor, /^uid:\d+ \(.+\)$/);
     assert.ok(job.finishedAt !== null && job.finishedAt >= job.createdAt);

@@ -48,7 +48,10 @@ test('a reader that does not read holds the writer back', async () => {
   await sleep(200);
   assert.ok(agent.written < 32 * mib, `${agent.written} bytes are on their way`);
   response.destroy();
-  await eventually(() => agent.cancelled, (count) => count === 1);
+  await eventually(
+    () => agent.cancelled,
+    (count) => count === 1,
+  );
 });
 
 test('a stream that breaks half way is an error, not an end', async () => {
@@ -61,12 +64,19 @@ test('an upload that the client gives up ends at the agent', async () => {
   await using fixture = await withMachine();
   const { client, agent } = fixture;
   const stop = new AbortController();
-  const endless = new Readable({ read() { setTimeout(() => this.push(Buffer.alloc(1000)), 1); } });
+  const endless = new Readable({
+    read() {
+      setTimeout(() => this.push(Buffer.alloc(1000)), 1);
+    },
+  });
   const upload = client.filesPut('web', '/x', endless, { signal: stop.signal });
   await sleep(50);
   stop.abort();
   await assert.rejects(upload);
-  await eventually(() => agent.cancelled, (count) => count === 1);
+  await eventually(
+    () => agent.cancelled,
+    (count) => count === 1,
+  );
   endless.destroy();
 });
 
@@ -77,11 +87,17 @@ test('logs, also followed until the reader goes', async () => {
   const following = await client.logs('web', { follow: true, tail: 1 });
   assert.match(String((await once(following, 'data'))[0]), /line 0/);
   following.destroy();
-  await eventually(() => agent.cancelled, (count) => count === 1);
+  await eventually(
+    () => agent.cancelled,
+    (count) => count === 1,
+  );
   // Also when there is nothing to read yet, the answer begins.
   const quiet = await client.logs('web', { follow: true, tail: 0 });
   quiet.destroy();
-  await eventually(() => agent.cancelled, (count) => count === 2);
+  await eventually(
+    () => agent.cancelled,
+    (count) => count === 2,
+  );
   await assert.rejects(client.http.json('GET', '/v1/machines/web/logs', { query: { tail: 'all' } }), { code: 'invalid_argument' });
 });
 
@@ -97,7 +113,10 @@ test('exec is passed through both ways until either side goes', async () => {
   session.on('message', (data: Buffer) => received.push(data));
   const sent = Buffer.concat([Buffer.of(execChannel.stdin), Buffer.alloc(mib, 'y')]);
   for (let at = 0; at < 8; at += 1) session.send(sent);
-  await eventually(() => received.reduce((sum, data) => sum + data.length, 0), (size) => size === 8 * (mib + 1));
+  await eventually(
+    () => received.reduce((sum, data) => sum + data.length, 0),
+    (size) => size === 8 * (mib + 1),
+  );
   session.send(Buffer.of(execChannel.stdinEnd));
   await once(session, 'close');
   assert.equal(received.at(-1)!.toString(), `${String.fromCharCode(execChannel.exit)}{"code":7}`);
@@ -106,7 +125,10 @@ test('exec is passed through both ways until either side goes', async () => {
   await once(cut, 'open');
   const before = agent.cancelled;
   cut.terminate();
-  await eventually(() => agent.cancelled, (count) => count > before);
+  await eventually(
+    () => agent.cancelled,
+    (count) => count > before,
+  );
 
   const left = openExec(fixture, 'web');
   await once(left, 'open');
@@ -116,7 +138,11 @@ test('exec is passed through both ways until either side goes', async () => {
   await fixture.restart();
 
   await client.machineStop('web', {}, { wait: 10 });
-  for (const [machine, status, code] of [['web', 409, 'wrong_state'], ['nosuch', 404, 'not_found'], ['%ff', 400, 'invalid_argument']] as const) {
+  for (const [machine, status, code] of [
+    ['web', 409, 'wrong_state'],
+    ['nosuch', 404, 'not_found'],
+    ['%ff', 400, 'invalid_argument'],
+  ] as const) {
     const refused = openExec(fixture, machine);
     const [, response] = (await once(refused, 'unexpected-response')) as [unknown, IncomingMessage];
     assert.equal(response.statusCode, status);
@@ -131,8 +157,21 @@ test('what is not HTTP, and what is too large, gets an answer of the usual form'
   const socket = connect(fixture.options.socketPath);
   socket.write('nonsense\r\n\r\n');
   assert.match((await Array.fromAsync(socket)).join(''), /^HTTP\/1\.1 400 [^]*"code":"invalid_argument"/);
-  await assert.rejects(client.machineCreate({ name: 'big', env: { A: 'x'.repeat(131_000), ...Object.fromEntries(Array.from({ length: 9 }, (_, at) => [`B${at}`, 'x'.repeat(131_000)])) } }), /larger than 1 MiB/);
-  for (const [body, type] of [['{"name":', 'application/json'], ['null', 'application/json'], ['[]', 'application/json'], ['{"__proto__":{}}', 'application/json'], ['name=x', 'application/x-www-form-urlencoded'], ['', 'application/json']] as const) {
+  await assert.rejects(
+    client.machineCreate({
+      name: 'big',
+      env: { A: 'x'.repeat(131_000), ...Object.fromEntries(Array.from({ length: 9 }, (_, at) => [`B${at}`, 'x'.repeat(131_000)])) },
+    }),
+    /larger than 1 MiB/,
+  );
+  for (const [body, type] of [
+    ['{"name":', 'application/json'],
+    ['null', 'application/json'],
+    ['[]', 'application/json'],
+    ['{"__proto__":{}}', 'application/json'],
+    ['name=x', 'application/x-www-form-urlencoded'],
+    ['', 'application/json'],
+  ] as const) {
     const response = await client.http.send('POST', '/v1/machines', { stream: Readable.from([body]), headers: { 'content-type': type } });
     assert.equal(response.statusCode, 400, body);
     assert.equal((JSON.parse((await Array.fromAsync(response)).join('')) as { code: string }).code, 'invalid_argument', body);

@@ -22,7 +22,9 @@ export interface ControlFixture extends AsyncDisposable {
 
 export const quietLogger = () => createLogger({ name: 'test', level: 'silent' });
 
-export const controlFixture = async (change: Partial<ControlOptions> & { agent?: SimulatedAgentOptions; agentAway?: boolean } = {}): Promise<ControlFixture> => {
+export const controlFixture = async (
+  change: Partial<ControlOptions> & { agent?: SimulatedAgentOptions; agentAway?: boolean } = {},
+): Promise<ControlFixture> => {
   await using stack = new AsyncDisposableStack();
   const directory = await mkdtemp(join(tmpdir(), 'cenote-control-'));
   stack.defer(() => rm(directory, { recursive: true, force: true }));

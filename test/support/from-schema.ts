@@ -21,7 +21,26 @@ export interface JsonSchema {
 
 const hostile = fc.oneof(
   fc.jsonValue({ maxDepth: 2 }),
-  fc.constantFrom<unknown>('', '\0', '../../etc/passwd', "'; drop table machine; --", '\u{1F4A9}', '\ud800', -1, 1e308, 2 ** 53, 0.5, null, [], {}, 'x'.repeat(5000), '$(reboot)', 'a\nb', '%00', 'constructor'),
+  fc.constantFrom<unknown>(
+    '',
+    '\0',
+    '../../etc/passwd',
+    "'; drop table machine; --",
+    '\u{1F4A9}',
+    '\ud800',
+    -1,
+    1e308,
+    2 ** 53,
+    0.5,
+    null,
+    [],
+    {},
+    'x'.repeat(5000),
+    '$(reboot)',
+    'a\nb',
+    '%00',
+    'constructor',
+  ),
 );
 
 const textOf = (schema: JsonSchema): fc.Arbitrary<unknown> => {
@@ -49,6 +68,7 @@ const fitting = (schema: JsonSchema): fc.Arbitrary<unknown> => {
       return fc.boolean();
     case 'null':
       return fc.constant(null);
+    case undefined:
     default:
       return fc.jsonValue();
   }
@@ -56,10 +76,17 @@ const fitting = (schema: JsonSchema): fc.Arbitrary<unknown> => {
 
 const objectOf = ({ properties = {}, patternProperties = {}, required = [] }: JsonSchema): fc.Arbitrary<unknown> => {
   const [pattern] = Object.entries(patternProperties);
-  if (pattern !== undefined) return fc.dictionary(fc.oneof({ weight: 9, arbitrary: textOf({ pattern: pattern[0] }) as fc.Arbitrary<string> }, fc.string()), fromSchema(pattern[1]), { maxKeys: 3 });
+  if (pattern !== undefined)
+    return fc.dictionary(fc.oneof({ weight: 9, arbitrary: textOf({ pattern: pattern[0] }) as fc.Arbitrary<string> }, fc.string()), fromSchema(pattern[1]), {
+      maxKeys: 3,
+    });
   const known = fc.record(Object.fromEntries(Object.entries(properties).map(([name, schema]) => [name, fromSchema(schema)])), { requiredKeys: required });
-  return fc.oneof({ weight: 20, arbitrary: known }, fc.tuple(known, fc.string(), hostile).map(([value, name, extra]) => ({ ...value, [name]: extra })));
+  return fc.oneof(
+    { weight: 20, arbitrary: known },
+    fc.tuple(known, fc.string(), hostile).map(([value, name, extra]) => ({ ...value, [name]: extra })),
+  );
 };
 
 /** Mostly fits; now and then something else is in its place. */
-export const fromSchema = (schema: JsonSchema): fc.Arbitrary<unknown> => fc.oneof({ weight: 30, arbitrary: fitting(schema) }, { weight: 1, arbitrary: hostile });
+export const fromSchema = (schema: JsonSchema): fc.Arbitrary<unknown> =>
+  fc.oneof({ weight: 30, arbitrary: fitting(schema) }, { weight: 1, arbitrary: hostile });

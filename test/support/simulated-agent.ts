@@ -12,12 +12,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocketServer } from 'ws';
 import { CenoteError, errorCodes } from '../../src/base/errors.ts';
 import type { ErrorCode } from '../../src/base/errors.ts';
-import { execChannel } from '../../src/model/agent-api.ts';
 import type { AgentInfo, ImageCreate, MachineCreate, MachineUpdate } from '../../src/model/agent-api.ts';
 import type { Event } from '../../src/model/event.ts';
 import type { Image, Platform } from '../../src/model/image.ts';
 import type { MachineSpec, MachineStatus, Snapshot } from '../../src/model/machine.ts';
 import type { Resources } from '../../src/model/resources.ts';
+import { baseImage, hostPlatform, start, statusOf, stop, systemImage } from './simulated-content.ts';
+import { echo, sendFile, sendLogs, sizeOf, textOf } from './simulated-streams.ts';
+import type { StreamCounters } from './simulated-streams.ts';
 
 export type Fault =
   | { kind: 'refuse'; code: ErrorCode; message: string }
@@ -42,22 +44,15 @@ interface Held {
   snapshots: Map<string, Snapshot>;
 }
 
-const baseImage: Image = {
-  id: '11111111-1111-4111-8111-111111111111',
-  name: 'base',
-  kind: 'app',
-  config: { Cmd: ['/bin/sleep', 'infinity'] },
-  sizeMib: 1,
-  createdAt: '2026-01-01T00:00:00.000Z',
-  builtIn: true,
-};
-const systemImage: Image = { ...baseImage, id: '22222222-2222-4222-8222-222222222222', name: 'whole', kind: 'system', builtIn: false };
-const hostPlatform: Platform = { name: 'host', version: 'live', include: [], createdAt: baseImage.createdAt, sizeMib: 0, description: 'simulated' };
-
-export class SimulatedAgent implements AsyncDisposable {
+export class SimulatedAgent implements AsyncDisposable, StreamCounters {
   readonly machines = new Map<string, Held>();
   readonly images = new Map<string, Image>([baseImage, systemImage].map((image) => [image.id, image]));
-  readonly platforms: Platform[] = [hostPlatform, { ...hostPlatform, name: 'web', version: '1' }, { ...hostPlatform, name: 'web', version: '10' }, { ...hostPlatform, name: 'web', version: '9' }];
+  readonly platforms: Platform[] = [
+    hostPlatform,
+    { ...hostPlatform, name: 'web', version: '1' },
+    { ...hostPlatform, name: 'web', version: '10' },
+    { ...hostPlatform, name: 'web', version: '9' },
+  ];
   readonly events: Event[] = [];
   /** Every call that came, in order. */
   readonly calls: AgentCall[] = [];
@@ -171,26 +166,51 @@ export class SimulatedAgent implements AsyncDisposable {
       case 'POST machines/:id/stop':
         return answer(this.#change<{ generation: number }>(id, await body(), 'machine.stopped', stop));
       case 'POST machines/:id/resize':
-        return answer(this.#change<{ generation: number; resources: Resources }>(id, await body(), 'machine.resized', (status, { resources }) => (status.spec = { ...status.spec, resources })));
+        return answer(
+          this.#change<{ generation: number; resources: Resources }>(
+            id,
+            await body(),
+            'machine.resized',
+            (status, { resources }) => (status.spec = { ...status.spec, resources }),
+          ),
+        );
       case 'POST machines/:id/update':
         return answer(this.#change<MachineUpdate>(id, await body(), 'machine.updated', (status, { spec }) => (status.spec = spec)));
       case 'POST machines/:id/rename':
-        return answer(this.#change<{ generation: number; name: string }>(id, await body(), 'machine.renamed', (status, asked) => (status.spec = { ...status.spec, name: asked.name })));
+        return answer(
+          this.#change<{ generation: number; name: string }>(
+            id,
+            await body(),
+            'machine.renamed',
+            (status, asked) => (status.spec = { ...status.spec, name: asked.name }),
+          ),
+        );
       case 'DELETE machines/:id':
         await body();
         if (this.machines.delete(id)) this.emit('machine.deleted', id, 'deleted');
         return answer(undefined, 204);
       case 'GET machines/:id/usage':
-        return answer({ id: this.#held(id).status.id, cpuSeconds: 1, throttledSeconds: 0, memoryMib: 1, workingSetMib: 1, diskMib: 1, processes: 1, receivedBytes: 0, sentBytes: 0, outOfMemoryKills: 0 });
+        return answer({
+          id: this.#held(id).status.id,
+          cpuSeconds: 1,
+          throttledSeconds: 0,
+          memoryMib: 1,
+          workingSetMib: 1,
+          diskMib: 1,
+          processes: 1,
+          receivedBytes: 0,
+          sentBytes: 0,
+          outOfMemoryKills: 0,
+        });
       case 'GET machines/:id/processes':
         this.#held(id);
         return answer([{ pid: 1, user: 'root', command: 'sleep', memoryMib: 1, cpuSeconds: 0 }]);
       case 'GET machines/:id/logs':
         this.#held(id);
-        return this.#logs(url, response);
+        return sendLogs(this, url, response);
       case 'GET machines/:id/files':
         this.#held(id);
-        return this.#filesGet(url, response);
+        return sendFile(this, url, response);
       case 'PUT machines/:id/files':
         this.#held(id);
         this.received.set(`${id}:${url.searchParams.get('path')}`, await sizeOf(request, () => (this.cancelled += 1)));
@@ -217,9 +237,12 @@ export class SimulatedAgent implements AsyncDisposable {
       case 'GET platforms':
         return answer(this.platforms);
       case 'POST platforms':
-        return await this.#platformBuild(await body(), response);
+        return this.#platformBuild(await body(), response);
       case `DELETE platforms/:id/${verb}`:
-        this.platforms.splice(this.platforms.findIndex((one) => one.name === id && one.version === verb), 1);
+        this.platforms.splice(
+          this.platforms.findIndex((one) => one.name === id && one.version === verb),
+          1,
+        );
         this.emit('platform.deleted', id, 'deleted');
         return answer(undefined, 204);
       case 'GET events':
@@ -259,7 +282,8 @@ export class SimulatedAgent implements AsyncDisposable {
       this.doubled.push(id);
     }
     this.#refuseClash(spec);
-    if (fromSnapshot !== undefined && !this.#held(fromSnapshot.machine).snapshots.has(fromSnapshot.name)) throw new CenoteError('not_found', 'there is no such snapshot');
+    if (fromSnapshot !== undefined && !this.#held(fromSnapshot.machine).snapshots.has(fromSnapshot.name))
+      throw new CenoteError('not_found', 'there is no such snapshot');
     const status = statusOf(spec, generation, desired);
     this.machines.set(id, { status, snapshots: new Map() });
     this.emit('machine.created', id, 'created');
@@ -292,45 +316,6 @@ export class SimulatedAgent implements AsyncDisposable {
     return snapshot;
   }
 
-  #logs(url: URL, response: ServerResponse): void {
-    response.writeHead(200, { 'content-type': 'text/plain' });
-    response.flushHeaders();
-    for (let line = 0; line < Number(url.searchParams.get('tail') ?? 3); line += 1) {
-      response.write(`${JSON.stringify({ at: baseImage.createdAt, stream: 'stdout', text: `line ${line}` })}\n`);
-    }
-    if (url.searchParams.get('follow') !== 'true') response.end();
-    else response.on('close', () => (this.cancelled += 1));
-  }
-
-  /** `/bytes/N` is N bytes, written at the reader's pace; `/broken` ends half way. */
-  #filesGet(url: URL, response: ServerResponse): void {
-    const path = url.searchParams.get('path')!;
-    response.writeHead(200, { 'content-type': 'application/x-tar' });
-    if (path === '/broken') {
-      response.write('half');
-      setTimeout(() => response.destroy(), 20);
-      return;
-    }
-    let left = Number(/^\/bytes\/(\d+)$/.exec(path)?.[1] ?? 1024);
-    const chunk = Buffer.alloc(65_536, 'x');
-    const more = (): void => {
-      while (left > 0) {
-        const part = chunk.subarray(0, left);
-        left -= part.length;
-        this.written += part.length;
-        if (!response.write(part)) {
-          response.once('drain', more);
-          return;
-        }
-      }
-      response.end();
-    };
-    response.on('close', () => {
-      if (left > 0) this.cancelled += 1;
-    });
-    more();
-  }
-
   async #imageCreate(url: URL, request: IncomingMessage): Promise<Image> {
     const { id, name, kind, config } = JSON.parse(url.searchParams.get('request')!) as ImageCreate;
     const size = await sizeOf(request, () => (this.cancelled += 1));
@@ -357,7 +342,7 @@ export class SimulatedAgent implements AsyncDisposable {
     response.on('close', () => this.#followers.delete(response));
   }
 
-  /** Echoes standard input to standard output; the end of input ends it with code 7. */
+  /** Exec: whatever is asked for, it echoes. */
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const id = /^\/v1\/machines\/([^/]+)\/exec$/.exec(request.url!)?.[1] ?? '';
     this.#sockets.add(socket);
@@ -366,64 +351,10 @@ export class SimulatedAgent implements AsyncDisposable {
       socket.end(`HTTP/1.1 409 Conflict\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
       return;
     }
-    this.#exec.handleUpgrade(request, socket, head, (session) => {
-      session.on('close', () => (this.cancelled += 1));
-      session.on('message', (data, isBinary) => {
-        if (!isBinary) return;
-        const bytes = data as Buffer;
-        if (bytes[0] === execChannel.stdin) session.send(Buffer.concat([Buffer.of(execChannel.stdout), bytes.subarray(1)]));
-        if (bytes[0] === execChannel.stdinEnd) {
-          session.send(Buffer.concat([Buffer.of(execChannel.exit), Buffer.from('{"code":7}')]));
-          session.close();
-        }
-      });
-    });
+    this.#exec.handleUpgrade(request, socket, head, (session) => echo(this, session));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
   }
 }
-
-const start = (status: MachineStatus): void => {
-  status.state = 'running';
-  status.desired = 'running';
-  status.startedAt = new Date().toISOString();
-};
-
-const stop = (status: MachineStatus): void => {
-  status.state = 'stopped';
-  status.desired = 'stopped';
-};
-
-export const statusOf = (spec: MachineSpec, generation: number, desired: 'running' | 'stopped'): MachineStatus => ({
-  id: spec.id,
-  spec,
-  generation,
-  desired,
-  state: desired,
-  pid: desired === 'running' ? 4242 : null,
-  createdAt: new Date().toISOString(),
-  startedAt: desired === 'running' ? new Date().toISOString() : null,
-  exit: null,
-  error: null,
-  restarts: 0,
-  health: 'none',
-});
-
-const textOf = async (request: IncomingMessage): Promise<string> => {
-  const chunks: Buffer[] = [];
-  for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
-  return Buffer.concat(chunks).toString();
-};
-
-const sizeOf = async (request: IncomingMessage, onCancelled: () => void): Promise<number> => {
-  let size = 0;
-  try {
-    for await (const chunk of request as AsyncIterable<Buffer>) size += chunk.length;
-  } catch (error) {
-    onCancelled();
-    throw error;
-  }
-  return size;
-};

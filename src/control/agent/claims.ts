@@ -27,7 +27,11 @@ export const takeClaims = async (
   subnet: Subnet,
   isOnHost: (id: string) => boolean,
 ): Promise<void> => {
-  await machineDropClaims(system, db, moved.map(({ machine }) => machine.id));
+  await machineDropClaims(
+    system,
+    db,
+    moved.map(({ machine }) => machine.id),
+  );
   for (const stored of moved) {
     await makeWay(db, stored, subnet, isOnHost);
     await machineSave(system, db, stored);
@@ -55,12 +59,11 @@ const makeWay = async (db: Db, stored: StoredMachine, subnet: Subnet, isOnHost: 
   for (const port of machine.publish) {
     const holder = await machinePortHolder(system, db, port);
     if (holder === undefined || holder === machine.id) continue;
-    const [loser, id] = isOnHost(holder) ? [stored, undefined] : [undefined, holder];
     const drop = (one: StoredMachine) => {
       one.machine.publish = one.machine.publish.filter((other) => other.hostPort !== port.hostPort || other.protocol !== port.protocol);
     };
-    if (loser !== undefined) drop(loser);
-    else await change(db, id!, drop);
+    if (isOnHost(holder)) drop(stored);
+    else await change(db, holder, drop);
   }
   stored.address = subnet.placeOf(machine.address);
   const holder = stored.address === null ? undefined : await machineAddressHolder(system, db, stored.address);

@@ -86,10 +86,12 @@ export class AgentLink implements AsyncDisposable {
   async #follow(firstTried: () => void): Promise<void> {
     const { signal } = this.#stopping;
     let delay = firstDelayMs;
+    let logged = '';
     while (!signal.aborted) {
       try {
         await this.#followOnce(() => {
           delay = firstDelayMs;
+          logged = '';
           firstTried();
         });
         this.#lastError = 'it has ended the connection';
@@ -97,7 +99,8 @@ export class AgentLink implements AsyncDisposable {
         this.#lastError = messageChain(error);
       }
       if (signal.aborted) break;
-      this.#options.logger.warn({ error: this.#lastError }, 'the agent is away');
+      if (this.#lastError !== logged) this.#options.logger.warn({ error: this.#lastError }, 'the agent is away');
+      logged = this.#lastError;
       firstTried();
       await sleep(delay, undefined, { signal }).catch(() => undefined);
       delay = Math.min(delay * 2, longestDelayMs);

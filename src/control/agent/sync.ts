@@ -40,7 +40,9 @@ export const syncAll = (store: Store, statuses: readonly MachineStatus[], subnet
       else if (change === 'claims') moved.push(stored);
       else if (change === 'state') await machineSave(system, db, stored);
     }
-    const lost = [...known.values()].filter(({ machine }) => !onHost.has(machine.id) && !skip.has(machine.id) && machine.state !== 'failed' && !pending.has(machine.id));
+    const lost = [...known.values()].filter(
+      ({ machine }) => !onHost.has(machine.id) && !skip.has(machine.id) && machine.state !== 'failed' && !pending.has(machine.id),
+    );
     for (const stored of lost) await loseMachine(db, stored);
     if (adopted.length > 0 || moved.length > 0) await takeClaims(db, adopted, moved, subnet, (id) => onHost.has(id) || skip.has(id));
     await eventAppend(system, db, [...adopted.map(adoptedEvent), ...lost.map(lostEvent)]);

@@ -46,7 +46,8 @@ export const acceptAction = async <A extends Action>(
       if (action === 'delete') return { accepted: { job: deleting.job, machine }, stored: undefined };
       throw new CenoteError('wrong_state', `machine ${JSON.stringify(machine.name)} is being deleted`);
     }
-    if (pending.length >= mostPending) throw new CenoteError('too_busy', `machine ${JSON.stringify(machine.name)} has ${pending.length} actions waiting already`);
+    if (pending.length >= mostPending)
+      throw new CenoteError('too_busy', `machine ${JSON.stringify(machine.name)} has ${pending.length} actions waiting already`);
     const request = await prepare(db, target);
     machine.generation += 1;
     const made: StoredJob = { job: newJob(context, action, machine.id), generation: machine.generation, request };

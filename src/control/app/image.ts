@@ -64,6 +64,9 @@ export const platformDelete = async (control: Control, context: RequestContext, 
 
 const refuseUsed = (what: string, names: string[]): void => {
   if (names.length === 0) return;
-  const some = names.slice(0, 3).map((name) => JSON.stringify(name)).join(', ');
+  const some = names
+    .slice(0, 3)
+    .map((name) => JSON.stringify(name))
+    .join(', ');
   throw new CenoteError('in_use', `${what} is used by ${some}${names.length > 3 ? ' and others' : ''}`);
 };

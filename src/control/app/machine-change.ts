@@ -14,7 +14,8 @@ import { imageFor, platformFor } from './machine-create.ts';
 import { checkPublish } from './publish.ts';
 import { admit, checkResources, resourceChange } from './resources.ts';
 
-export const machineStart = (control: Control, context: RequestContext, id: string): Promise<Accepted> => acceptAction(control, context, id, 'start', () => ({}));
+export const machineStart = (control: Control, context: RequestContext, id: string): Promise<Accepted> =>
+  acceptAction(control, context, id, 'start', () => ({}));
 
 export const machineStop = (control: Control, context: RequestContext, id: string, options: ActionOptions): Promise<Accepted> =>
   acceptAction(control, context, id, 'stop', () => options);
@@ -22,7 +23,8 @@ export const machineStop = (control: Control, context: RequestContext, id: strin
 export const machineReboot = (control: Control, context: RequestContext, id: string, options: ActionOptions): Promise<Accepted> =>
   acceptAction(control, context, id, 'reboot', () => options);
 
-export const machineDelete = (control: Control, context: RequestContext, id: string): Promise<Accepted> => acceptAction(control, context, id, 'delete', () => ({}));
+export const machineDelete = (control: Control, context: RequestContext, id: string): Promise<Accepted> =>
+  acceptAction(control, context, id, 'delete', () => ({}));
 
 /** The new name is taken at once and the old one is given back when the host has it too. */
 export const machineRename = (control: Control, context: RequestContext, id: string, name: string): Promise<Accepted> => {
@@ -35,7 +37,8 @@ export const machineRename = (control: Control, context: RequestContext, id: str
 
 /** While it is under way, the larger of before and after is set aside of each resource. */
 export const machineResize = async (control: Control, context: RequestContext, id: string, asked: ResizeMachine): Promise<Accepted> => {
-  if (asked.package === undefined && Object.keys(asked.resources ?? {}).length === 0) throw invalid('resources', 'nothing to change: give a package or single numbers');
+  if (asked.package === undefined && Object.keys(asked.resources ?? {}).length === 0)
+    throw invalid('resources', 'nothing to change: give a package or single numbers');
   const change = await resourceChange(context, control.store.db, asked);
   const { pool } = control.link;
   return acceptAction(control, context, id, 'resize', async (db, stored) => {

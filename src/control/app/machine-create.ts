@@ -86,7 +86,11 @@ const contentOf = async (control: Control, asked: CreateMachine, source: StoredM
   if (asked.image !== undefined && asked.image !== image.id && asked.image !== image.name) {
     throw invalid('image', `a machine made from a snapshot has its image, ${image.name}`);
   }
-  return { image, platform: asked.platform === undefined ? platform : await platformFor(control, platform === null ? 'system' : 'app', asked.platform), config };
+  return {
+    image,
+    platform: asked.platform === undefined ? platform : await platformFor(control, platform === null ? 'system' : 'app', asked.platform),
+    config,
+  };
 };
 
 export const imageFor = async (control: Control, field: string, idOrName: string): Promise<Image> => {

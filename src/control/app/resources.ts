@@ -44,7 +44,14 @@ const named = [
 ] as const;
 
 /** Guarantees of all machines together never exceed the pool; otherwise a guarantee would be a word. */
-export const admit = async (context: RequestContext, db: Db, pool: Guarantees, machine: string, asked: Guarantees, already: Guarantees | undefined): Promise<void> => {
+export const admit = async (
+  context: RequestContext,
+  db: Db,
+  pool: Guarantees,
+  machine: string,
+  asked: Guarantees,
+  already: Guarantees | undefined,
+): Promise<void> => {
   const others = await machineGuarantees(context, db, machine);
   const short = named.flatMap(({ key, what, format }) => {
     const left = Math.max(0, pool[key] - others[key]);

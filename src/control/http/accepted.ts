@@ -12,7 +12,8 @@ export const idParams = Type.Object({ id: Type.String({ minLength: 1, maxLength:
 const longestWaitSeconds = 600;
 
 /** Milliseconds to wait, 0 for not at all. */
-export const waitMs = (request: FastifyRequest): number => (integerOf(request.query as URLSearchParams, 'wait', { minimum: 0, maximum: longestWaitSeconds }) ?? 0) * 1000;
+export const waitMs = (request: FastifyRequest): number =>
+  (integerOf(request.query as URLSearchParams, 'wait', { minimum: 0, maximum: longestWaitSeconds }) ?? 0) * 1000;
 
 /** Options of a route that takes `wait`: a wrong number is refused before anything is done. */
 export const waiting = {

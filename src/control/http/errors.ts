@@ -21,7 +21,8 @@ export const publicError = (error: unknown): CenoteError => {
 export const statusOf = (error: CenoteError): number => errorCodes[error.code].status;
 
 /** Disk full, file gone, locked by another: the machines are untouched, and the same request may succeed later. */
-const storeError = (cause: Error): CenoteError => new CenoteError('unavailable', 'the store cannot be used', { cause, advice: 'see whether its disk is full: cenote doctor' });
+const storeError = (cause: Error): CenoteError =>
+  new CenoteError('unavailable', 'the store cannot be used', { cause, advice: 'see whether its disk is full: cenote doctor' });
 
 const validationError = (error: FastifyError): CenoteError => {
   const where = error.validationContext ?? 'body';
@@ -35,7 +36,10 @@ const validationError = (error: FastifyError): CenoteError => {
 };
 
 const fieldOf = (where: string, { instancePath, keyword, params, message }: FastifySchemaValidationError): FieldError => {
-  const parts = instancePath.split('/').slice(1).map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'));
+  const parts = instancePath
+    .split('/')
+    .slice(1)
+    .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'));
   if (keyword === 'additionalProperties') {
     return { field: shown([...parts, String(params['additionalProperty'])]), message: 'unknown field' };
   }

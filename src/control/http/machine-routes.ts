@@ -33,7 +33,10 @@ export const machineRoutes = (app: App, control: Control): void => {
         limit: integerOf(query, 'limit', { minimum: 1, maximum: pageLimit }) ?? pageLimit,
         offset: integerOf(query, 'offset', { minimum: 0, maximum: Number.MAX_SAFE_INTEGER }) ?? 0,
       });
-      return reply.header('content-type', json).header('x-resource-count', count).send(text as never);
+      return reply
+        .header('content-type', json)
+        .header('x-resource-count', count)
+        .send(text as never);
     },
   );
 
@@ -53,8 +56,10 @@ export const machineRoutes = (app: App, control: Control): void => {
   const action = { ...waiting, preValidation: emptyBodyAllowed };
   const response = { 202: Accepted };
 
-  app.post('/v1/machines/:id/start', { ...action, schema: { params: idParams, body: Type.Object({}, { additionalProperties: false }), response } }, async (request, reply) =>
-    accepted(control, request, reply, 202, await machineStart(control, request.caller, request.params.id)),
+  app.post(
+    '/v1/machines/:id/start',
+    { ...action, schema: { params: idParams, body: Type.Object({}, { additionalProperties: false }), response } },
+    async (request, reply) => accepted(control, request, reply, 202, await machineStart(control, request.caller, request.params.id)),
   );
   app.post('/v1/machines/:id/stop', { ...action, schema: { params: idParams, body: ActionOptions, response } }, async (request, reply) =>
     accepted(control, request, reply, 202, await machineStop(control, request.caller, request.params.id, request.body)),

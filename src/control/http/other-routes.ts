@@ -15,6 +15,8 @@ import { abortOnClose } from './server.ts';
 import type { App } from './server.ts';
 import { linesOf, sendStream } from './through.ts';
 
+/** What the control plane can say of itself does not wait long for what the agent says. */
+const infoMs = 3000;
 const nameParams = Type.Object({ name: Type.String() });
 
 export const otherRoutes = (app: App, control: Control): void => {
@@ -23,7 +25,7 @@ export const otherRoutes = (app: App, control: Control): void => {
   app.get('/v1/info', { schema: { response: { 200: ControlInfo } } }, async (request) => {
     authorize(request.caller, 'read');
     // An agent that answers but is not followed yet takes no work: it counts as away.
-    const info = link.inStep ? await agent.info().catch(() => null) : null;
+    const info = link.inStep ? await agent.info({ signal: AbortSignal.timeout(infoMs) }).catch(() => null) : null;
     return { version, startedAt, store: storePath, agent: info, caller: request.caller.actor };
   });
 
@@ -36,7 +38,9 @@ export const otherRoutes = (app: App, control: Control): void => {
     return reply.code(201).send(made);
   });
 
-  app.get('/v1/packages/:name', { schema: { params: nameParams, response: { 200: Package } } }, (request) => packageGet(request.caller, store.db, request.params.name));
+  app.get('/v1/packages/:name', { schema: { params: nameParams, response: { 200: Package } } }, (request) =>
+    packageGet(request.caller, store.db, request.params.name),
+  );
 
   app.delete('/v1/packages/:name', { schema: { params: nameParams } }, async (request, reply) => {
     await packageDelete(request.caller, store.db, request.params.name);

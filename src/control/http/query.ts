@@ -18,7 +18,8 @@ export const integerOf = (query: URLSearchParams, name: string, range: { minimum
   const text = query.get(name);
   if (text === null) return undefined;
   const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
-  if (!(value >= range.minimum && value <= range.maximum)) throw invalid(name, `${JSON.stringify(text.slice(0, 40))} is not a whole number from ${range.minimum} to ${range.maximum}`);
+  if (!(value >= range.minimum && value <= range.maximum))
+    throw invalid(name, `${JSON.stringify(text.slice(0, 40))} is not a whole number from ${range.minimum} to ${range.maximum}`);
   return value;
 };
 

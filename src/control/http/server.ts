@@ -7,7 +7,7 @@ import { fastify, LogController } from 'fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerDefault } from 'fastify';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { Logger } from '../../base/logger.ts';
-import { CenoteError, messageChain } from '../../base/errors.ts';
+import { CenoteError, invalid, messageChain } from '../../base/errors.ts';
 import { authorize } from '../../store/context.ts';
 import type { RequestContext } from '../../store/context.ts';
 import type { Callers } from './caller.ts';
@@ -50,7 +50,10 @@ export const createServer = (logger: Logger, callers: Callers, routes: Route[]):
     frameworkErrors: (error, request, reply) => sendError(logger, error, request, reply as never),
     clientErrorHandler: (_error, socket) => {
       const body = JSON.stringify(new CenoteError('invalid_argument', 'this is not a valid HTTP request').toBody());
-      if (socket.writable) socket.end(`HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`);
+      if (socket.writable)
+        socket.end(
+          `HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+        );
       else socket.destroy();
     },
   }).withTypeProvider<TypeBoxTypeProvider>() as unknown as App;
@@ -65,6 +68,12 @@ export const createServer = (logger: Logger, callers: Callers, routes: Route[]):
     if (!request.is404) checkQueryNames(request.query as URLSearchParams, request.routeOptions.config.query ?? []);
     done();
   });
+  app.addHook('preValidation', (request, _reply, done) => {
+    const { body } = request as { body: unknown };
+    const empty = body === undefined || body === null || (typeof body === 'object' && Object.keys(body).length === 0);
+    if (!empty && request.routeOptions.schema?.body === undefined) throw invalid('body', 'nothing is taken here');
+    done();
+  });
   const plain = app.getDefaultJsonParser('error', 'error');
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, text, done) => {
@@ -73,7 +82,7 @@ export const createServer = (logger: Logger, callers: Callers, routes: Route[]):
   });
   app.setErrorHandler((error, request, reply) => sendError(logger, error, request, reply as never));
   app.setNotFoundHandler((request, reply) => {
-    sendError(logger, new CenoteError('not_found', `there is no ${request.method} ${request.url.split('?')[0]!.slice(0, 200)}`), request, reply as never);
+    sendError(logger, new CenoteError('not_found', `there is no ${request.method} ${request.url.split('?')[0]!.slice(0, 200)}`), request, reply);
   });
   return app;
 };
@@ -88,7 +97,17 @@ const sendError = (logger: Logger, error: unknown, request: FastifyRequest, repl
   const known = publicError(error);
   const status = statusOf(known);
   if (status >= 500 && status !== 501) {
-    logger.error({ reqId: request.id, method: request.method, url: request.url.slice(0, 500), error: messageChain(error), stack: error instanceof Error ? error.stack : undefined, ...known.context }, 'request failed');
+    logger.error(
+      {
+        reqId: request.id,
+        method: request.method,
+        url: request.url.slice(0, 500),
+        error: messageChain(error),
+        stack: error instanceof Error ? error.stack : undefined,
+        ...known.context,
+      },
+      'request failed',
+    );
   }
   void reply.code(status).header('content-type', 'application/json; charset=utf-8').send(JSON.stringify(known.toBody()));
 };

@@ -45,9 +45,11 @@ const executors: Executors = {
   resize: async ({ agent, stored, generation, request, signal }) => ({
     status: await agent.machineResize(stored.spec.id, { generation, resources: mergeResources(stored.spec.resources, request) }, { signal }),
   }),
-  update: async ({ agent, stored, generation, request, signal }) => ({
-    status: await agent.machineUpdate(stored.spec.id, { generation, spec: { ...stored.spec, ...request.patch } }, { signal }),
-  }),
+  update: async ({ agent, stored, generation, request, signal }) => {
+    const status = await agent.machineUpdate(stored.spec.id, { generation, spec: { ...stored.spec, ...request.patch } }, { signal });
+    const conflicts = request.patch.platform === undefined && request.patch.image === undefined ? [] : (status.etcConflicts ?? []);
+    return { status, result: { conflicts } };
+  },
   rename: async ({ agent, stored, generation, request, signal }) => ({
     status: await agent.machineRename(stored.spec.id, { generation, name: request.name }, { signal }),
   }),

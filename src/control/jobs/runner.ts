@@ -12,7 +12,8 @@ import { jobListUnfinished, jobMarkRunning, jobNote } from '../../store/job.ts';
 import type { StoredJob } from '../../store/job.ts';
 import { machineFind, machineSave } from '../../store/machine.ts';
 import type { Store } from '../../store/store.ts';
-import { Wake, wakeOrTimeout } from '../wake.ts';
+import { wakeOrTimeout } from '../wake.ts';
+import type { Wake } from '../wake.ts';
 import { execute, isAction } from './execute.ts';
 import type { Outcome } from './execute.ts';
 import { finishFailed, finishSucceeded } from './finish.ts';
@@ -155,7 +156,15 @@ export class JobRunner implements AsyncDisposable {
     const target = await machineFind(system, store.db, entry.machine);
     if (target === undefined) throw new CenoteError('not_found', 'the machine is gone');
     if (!isAction(job.action)) throw new CenoteError('internal', `there is no action ${job.action}`);
-    const execution = { agent, stored: target, generation, request: request as never, createdAt: job.createdAt, repeat: entry.repeat, signal: this.#stopping.signal };
+    const execution = {
+      agent,
+      stored: target,
+      generation,
+      request: request as never,
+      createdAt: job.createdAt,
+      repeat: entry.repeat,
+      signal: this.#stopping.signal,
+    };
     const answer = execute(job.action, execution);
     entry.repeat = true;
     const mark = setTimeout(() => this.#markRunning(job), quickMs);

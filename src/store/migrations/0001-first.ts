@@ -4,7 +4,11 @@ import type { Migration } from 'kysely/migration';
 import { sql } from 'kysely';
 
 const up = async (db: Kysely<unknown>): Promise<void> => {
-  await db.schema.createTable('meta').addColumn('key', 'text', (column) => column.primaryKey()).addColumn('value', 'text', (column) => column.notNull()).execute();
+  await db.schema
+    .createTable('meta')
+    .addColumn('key', 'text', (column) => column.primaryKey())
+    .addColumn('value', 'text', (column) => column.notNull())
+    .execute();
 
   await db.schema
     .createTable('account')

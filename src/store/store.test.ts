@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import * as account from './account.ts';
+import { systemContext } from './context.ts';
+import type { RequestContext } from './context.ts';
+import * as event from './event.ts';
+import * as job from './job.ts';
+import * as machine from './machine.ts';
+import * as meta from './meta.ts';
+import * as packages from './package.ts';
+import { Store } from './store.ts';
+
+const withStore = async (work: (store: Store, path: string) => Promise<void>): Promise<void> => {
+  const directory = await mkdtemp(join(tmpdir(), 'cenote-store-'));
+  try {
+    const path = join(directory, 'store.sqlite');
+    await using store = await Store.open(path);
+    await work(store, path);
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+};
+
+test('opens anew and again, for its owner only', () =>
+  withStore(async (store, path) => {
+    await meta.metaSet(systemContext, store.db, 'agent.sequence', '5');
+    await using again = await Store.open(path);
+    assert.equal(await meta.metaGet(systemContext, again.db, 'agent.sequence'), '5');
+    for (const file of [path, `${path}-wal`]) assert.equal((await stat(file)).mode & 0o777, 0o600, file);
+  }));
+
+test('a path that cannot be opened is said', async () => {
+  await assert.rejects(Store.open('/nonexistent/store.sqlite'), /cannot be opened|unable to open|ENOENT/);
+});
+
+test('transactions that arrive together: one that fails takes nothing of the others', () =>
+  withStore(async (store) => {
+    const resources = { cpuMillis: 10, cpuCeilingMillis: null, memoryMib: 4, memoryCeilingMib: null, diskMib: 16, processes: 4 };
+    const outcomes = await Promise.allSettled(
+      Array.from({ length: 250 }, (_, index) =>
+        store.transaction(async (transaction) => {
+          await packages.packageCreate(systemContext, transaction, { name: `p${index}`, resources, createdAt: '' });
+          if (index % 3 === 0) throw new Error(`refused ${index}`);
+          return index;
+        }),
+      ),
+    );
+    for (const [index, outcome] of outcomes.entries()) {
+      if (index % 3 === 0) assert.match(String(outcome.status === 'rejected' && outcome.reason), /refused/);
+      else assert.deepEqual(outcome, { status: 'fulfilled', value: index });
+    }
+    assert.equal((await packages.packageList(systemContext, store.db)).length, outcomes.filter(({ status }) => status === 'fulfilled').length);
+  }));
+
+test('every store method authorises first', () =>
+  withStore(async ({ db }) => {
+    const stranger: RequestContext = { account: 'default', actor: 'uid:65534', role: 'stranger' };
+    const methods = [account, event, job, machine, meta, packages].flatMap((module) =>
+      Object.entries(module).filter(([, value]) => typeof value === 'function'),
+    );
+    assert.ok(methods.length > 30, `${methods.length} methods`);
+    for (const [name, method] of methods) {
+      await assert.rejects(async () => (method as (...parameters: unknown[]) => Promise<unknown>)(stranger, db, {}, {}, {}), { code: 'forbidden' }, name);
+    }
+  }));

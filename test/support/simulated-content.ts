@@ -1,0 +1,41 @@
+/** What a simulated host has from the start, and the status of a machine on it. */
+import type { Image, Platform } from '../../src/model/image.ts';
+import type { MachineSpec, MachineStatus } from '../../src/model/machine.ts';
+
+export const baseImage: Image = {
+  id: '11111111-1111-4111-8111-111111111111',
+  name: 'base',
+  kind: 'app',
+  config: { Cmd: ['/bin/sleep', 'infinity'] },
+  sizeMib: 1,
+  createdAt: '2026-01-01T00:00:00.000Z',
+  builtIn: true,
+};
+export const systemImage: Image = { ...baseImage, id: '22222222-2222-4222-8222-222222222222', name: 'whole', kind: 'system', builtIn: false };
+export const hostPlatform: Platform = { name: 'host', version: 'live', include: [], createdAt: baseImage.createdAt, sizeMib: 0, description: 'simulated' };
+
+export const start = (status: MachineStatus): void => {
+  status.state = 'running';
+  status.desired = 'running';
+  status.startedAt = new Date().toISOString();
+};
+
+export const stop = (status: MachineStatus): void => {
+  status.state = 'stopped';
+  status.desired = 'stopped';
+};
+
+export const statusOf = (spec: MachineSpec, generation: number, desired: 'running' | 'stopped'): MachineStatus => ({
+  id: spec.id,
+  spec,
+  generation,
+  desired,
+  state: desired,
+  pid: desired === 'running' ? 4242 : null,
+  createdAt: new Date().toISOString(),
+  startedAt: desired === 'running' ? new Date().toISOString() : null,
+  exit: null,
+  error: null,
+  restarts: 0,
+  health: 'none',
+});
