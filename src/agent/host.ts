@@ -15,6 +15,8 @@ import type { Journal } from './journal.ts';
 export interface PortRegister {
   claim(machine: string, ports: readonly PublishedPort[]): Promise<void>;
   release(machine: string): Promise<void>;
+  /** After a start of the agent: these run, and hold theirs. */
+  restore(machines: readonly { machine: string; ports: readonly PublishedPort[] }[]): Promise<void>;
 }
 
 export interface Host {

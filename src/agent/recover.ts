@@ -13,7 +13,7 @@ import { rootMount, takeDown } from './machine/run.ts';
 import { unmountRoot } from '../host/rootfs/rootfs.ts';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { isErrno } from '../sys/libc.ts';
+import { isErrno } from '../base/errno.ts';
 
 export interface Recovered {
   adopted: number;
@@ -55,6 +55,7 @@ const adopt = async (host: Host, machines: Machines): Promise<Set<string>> => {
     adopted.add(machine.id);
   }
   await host.network.restore(connections, []);
+  await host.ports.restore(connections.map(({ machine, publish }) => ({ machine, ports: publish })));
   await host.sandboxes.restore(connections.map(({ slot }) => slot));
   return adopted;
 };

@@ -44,11 +44,12 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
   const journal = up.use(new Journal(join(paths.agent, 'journal.db')));
   const events = new Events(journal, logger);
   const storage = up.adopt(await openStorage({ root: paths.root, driver: instance.storage.driver, sizeMib: instance.storage.poolSizeMib, device: instance.storage.device ?? undefined, logger }), (opened) => opened.close());
+  const uidBlocks = allotment.find(paths.root)?.uidBlocks ?? instance.uidBlocks;
   const { memoryMib, cpuMillis } = share();
   const cgroups = openCgroups({ parent: `/cenote-${instance.instance}`, poolMib: memoryMib, poolCpuMillis: cpuMillis });
   const network = up.adopt(await openNetwork({ instance: instance.instance, instanceNumber: instance.number, subnet: instance.subnet, logger }), (opened) => opened.close({ remove: false }));
   const runtime = up.adopt(openRuntime({ runDirectory, logDirectory: join(paths.agent, 'logs'), seccomp: loadSeccomp(defaultProfilePath, capabilities), logger }), (opened) => opened.close());
-  const sandboxes = up.adopt(openSandboxes({ uidBlocks: instance.uidBlocks, network, size: readySandboxes, logger }), (opened) => opened.close());
+  const sandboxes = up.adopt(openSandboxes({ uidBlocks, claimBlock: () => allotment.claimUidBlock(instance.instance), network, size: readySandboxes, logger }), (opened) => opened.close());
   const archiver = createArchiver({ logger });
   const inUse = (key: string) => machines.usersOf(key);
   const platforms = await openPlatforms({ storage, archiver, nodePath: process.execPath, logger, inUse });
@@ -60,7 +61,7 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
     runtime,
     sandboxes,
     storage,
-    ports: portRegister(allotment, instance.instance),
+    ports: portRegister(allotment, instance.instance, logger),
     journal,
     events,
     logger,
@@ -68,8 +69,8 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
     runDirectory,
     lxcfs: () => (isMounted(paths.lxcfs) ? paths.lxcfs : null),
   };
-  const { totalMib } = await storage.capacity();
-  const machines = new Machines(host, () => ({ ...share(), diskMib: totalMib }));
+  const { promisableMib } = await storage.capacity();
+  const machines = new Machines(host, () => ({ ...share(), diskMib: promisableMib }));
   await platforms.ensureBuiltIn();
   const recovered = await recover(host, machines);
   const server = up.use(await startServer({ host, machines, socketPath: paths.agentSocket, socketGroup: instance.user.gid, instance: instance.instance, startedAt }));

@@ -6,6 +6,8 @@
 import koffi from 'koffi';
 import type { KoffiFunc } from 'koffi';
 
+export { isErrno } from '../base/errno.ts';
+
 const libc = koffi.load('libc.so.6');
 
 /** A failed system call: `code` is the errno's name (`EBUSY`), as Node's own errors have it. */
@@ -23,9 +25,6 @@ export class SystemCallError extends Error {
 }
 
 const errnoNames = new Map<number, string>(Object.entries(koffi.os.errno).map(([name, number]) => [number as number, name]));
-
-export const isErrno = (error: unknown, ...codes: string[]): boolean =>
-  error instanceof Error && 'code' in error && codes.includes(error.code as string);
 
 /** Throws when a libc function said -1. */
 export const checked = (what: string, result: number): number => {

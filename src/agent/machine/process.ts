@@ -1,14 +1,11 @@
 /** What a machine's first process is: command, environment, directory and user, from the image's configuration and the machine's own wishes. */
-import { readFileSync, statSync } from 'node:fs';
 import { CenoteError, invalid } from '../../base/errors.ts';
 import type { MachineSpec } from '../../model/machine.ts';
-import { closeFd, isErrno, openFd, openFlags } from '../../sys/libc.ts';
-import { openInRoot } from '../../sys/openat2.ts';
+import { readInRoot } from '../../host/rootfs/read-in-root.ts';
 import type { ProcessUser } from '../../host/runtime/specification.ts';
 import type { ExecProcess } from '../../host/runtime/runtime.ts';
 
 const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
-const largestAccountFile = 1024 * 1024;
 
 /** The OCI rule: Entrypoint followed by Cmd; the machine's own command replaces both. */
 export const commandOf = (spec: MachineSpec): string[] => {
@@ -73,28 +70,3 @@ const numeric = (text: string, what: string): number => {
 };
 
 const parseAccounts = (text: string): string[][] => text.split('\n').map((line) => line.split(':'));
-
-/** A small file of the machine's, found without leaving its root; empty when there is none. */
-const readInRoot = (root: string, path: string): string => {
-  const rootFd = openFd(root, openFlags.path | openFlags.directory);
-  try {
-    const fd = openInRoot(rootFd, path);
-    try {
-      return readRegular(`/proc/self/fd/${fd}`);
-    } finally {
-      closeFd(fd);
-    }
-  } catch (error) {
-    if (isErrno(error, 'ENOENT', 'ENOTDIR')) return '';
-    throw error;
-  } finally {
-    closeFd(rootFd);
-  }
-};
-
-const readRegular = (path: string): string => {
-  const found = statSync(path);
-  // A FIFO or device here would block or never end.
-  if (!found.isFile() || found.size > largestAccountFile) return '';
-  return readFileSync(path, 'utf8');
-};

@@ -1,7 +1,7 @@
 /** The processes of a machine, from its cgroup and /proc. */
 import { readFileSync } from 'node:fs';
 import type { MachineProcess } from '../../model/machine.ts';
-import { isErrno } from '../../sys/libc.ts';
+import { isErrno } from '../../base/errno.ts';
 import type { Machine } from './machine.ts';
 
 const ticksPerSecond = 100; // USER_HZ, the same on every Linux that Node runs on

@@ -139,7 +139,7 @@ const writeFiles = (host: Host, spec: MachineSpec): Record<string, string> => {
 
 const startFailure = (step: string, error: unknown): CenoteError => {
   if (error instanceof CenoteError) {
-    return new CenoteError(error.code, step === 'checking' ? error.message : `${step}: ${error.message}`, { cause: error, fields: error.fields, advice: error.advice });
+    return new CenoteError(error.code, step === 'checking' ? error.message : `${step}: ${error.message}`, { cause: error.cause, fields: error.fields, advice: error.advice });
   }
-  return new CenoteError('failed', `${step}: ${messageChain(error)}`, { cause: error });
+  return new CenoteError('failed', `${step}: ${messageChain(error)}`, { context: { stack: error instanceof Error ? error.stack : undefined } });
 };

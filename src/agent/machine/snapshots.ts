@@ -14,6 +14,7 @@ export const createSnapshot = (machine: Machine, name: string): Promise<Snapshot
   machine.turn(async () => {
     const { host, record } = machine;
     if (hidden(name)) throw new CenoteError('invalid_argument', 'a snapshot name must not start with a dot', { fields: [{ field: 'name', message: 'starts with a dot' }] });
+    if (name in record.freezeMs) throw new CenoteError('already_exists', `${machine.spec.name} has a snapshot ${name} already`, { fields: [{ field: 'name', message: 'taken' }] });
     const running = machine.run !== null;
     // What can be written out before is not written while the machine stands still.
     if (running) await host.storage.commit();

@@ -12,6 +12,8 @@ import { Slots, uidBaseOf } from './slots.ts';
 
 export interface SandboxPoolOptions {
   uidBlocks: readonly number[];
+  /** The first uid of one more block, when all ranges are in use. */
+  claimBlock: () => Promise<number>;
   network: Network;
   /** How many are kept ready. */
   size: number;
@@ -26,6 +28,7 @@ class SandboxPool implements Sandboxes {
   readonly #maker: NamespaceMaker;
   readonly #ready: Sandbox[] = [];
   #refilling: Promise<void> | null = null;
+  #claiming: Promise<unknown> | null = null;
   #closed = false;
 
   constructor(options: SandboxPoolOptions) {
@@ -71,7 +74,7 @@ class SandboxPool implements Sandboxes {
   }
 
   async #fill(): Promise<void> {
-    while (!this.#closed && this.#ready.length < this.#options.size && this.#slots.freeCount > 0) {
+    while (!this.#closed && this.#ready.length < this.#options.size) {
       try {
         this.#ready.push(await this.#make());
       } catch (error) {
@@ -82,7 +85,14 @@ class SandboxPool implements Sandboxes {
     }
   }
 
+  async #ensureSlot(): Promise<void> {
+    if (this.#slots.freeCount > 0) return;
+    this.#claiming ??= this.#options.claimBlock().then((block) => this.#slots.addBlock(block)).finally(() => (this.#claiming = null));
+    await this.#claiming;
+  }
+
   async #make(): Promise<Sandbox> {
+    await this.#ensureSlot();
     const slot = this.#slots.take();
     await using undo = new AsyncDisposableStack();
     undo.defer(() => this.#slots.release(slot));
