@@ -99,6 +99,8 @@ export const MachineStatus = Type.Object(
     /** Restarts by policy since the last requested start. */
     restarts: Type.Integer(),
     health: Health,
+    /** Files that the machine changed in its /etc and the last update of its platform or image changed too; it keeps its own. Absent: none. */
+    etcConflicts: Type.Optional(Type.Array(Type.String())),
   },
   closed,
 );

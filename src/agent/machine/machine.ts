@@ -5,7 +5,7 @@
  * A request carries a generation. A lower one than accepted is refused, an equal one gets the outcome of the first (it is taken again
  * when a crash left none: every action is idempotent), a higher one is the next action.
  */
-import { CenoteError, asCenoteError, messageChain } from '../../base/errors.ts';
+import { CenoteError, asCenoteError, messageChain, messageOf } from '../../base/errors.ts';
 import { SerialQueue } from '../../base/serial-queue.ts';
 import type { RuntimeExit } from '../../host/runtime/runtime.ts';
 import type { MachineExit, MachineSpec, MachineState, MachineStatus } from '../../model/machine.ts';
@@ -76,9 +76,9 @@ export class Machine {
   }
 
   status(): MachineStatus {
-    const { spec, generation, desired, createdAt, startedAt, exit, error, restarts } = this.record;
+    const { spec, generation, desired, createdAt, startedAt, exit, error, restarts, etcConflicts = [] } = this.record;
     const pid = this.#run?.process.pid ?? null;
-    return { id: this.id, spec, generation, desired, state: this.state, pid, createdAt, startedAt, exit, error, restarts, health: this.health };
+    return { id: this.id, spec, generation, desired, state: this.state, pid, createdAt, startedAt, exit, error, restarts, health: this.health, etcConflicts };
   }
 
   /** Takes a request's turn; see the file's head for generations. */
@@ -141,7 +141,7 @@ export class Machine {
       host.events.emit('machine.started', this.id, `${this.spec.name} is running`, { milliseconds: Math.round((performance.now() - begun) * 10) / 10, pid: run.process.pid });
     } catch (error) {
       record.slot = null;
-      record.error = messageChain(error);
+      record.error = messageOf(error);
       throw error;
     }
   }

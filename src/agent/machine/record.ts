@@ -20,6 +20,8 @@ export interface MachineRecord {
   exit: MachineExit | null;
   error: string | null;
   restarts: number;
+  /** Of the last update that put another platform or image beneath it; absent: none. */
+  etcConflicts?: string[];
   /** Milliseconds each snapshot held the machine still. */
   freezeMs: Record<string, number>;
 }

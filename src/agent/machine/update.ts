@@ -7,6 +7,7 @@ import { CenoteError, messageOf } from '../../base/errors.ts';
 import type { MachineUpdate } from '../../model/agent-api.ts';
 import type { MachineSpec, MachineStatus } from '../../model/machine.ts';
 import type { Machine } from './machine.ts';
+import { rebase } from './rebase.ts';
 
 const safetySnapshot = '.before-update';
 /** Without a health check, a machine that lives this long has come up. */
@@ -20,7 +21,9 @@ export const updateMachine = (machine: Machine, request: MachineUpdate): Promise
     const next: MachineSpec = { ...request.spec, resources: former.resources, name: former.name };
     const running = machine.run !== null;
     if (next.platform !== null || next.image.id !== former.image.id) await host.platforms.rootParts(next.image, next.platform); // refuses what is not there
+    const formerConflicts = record.etcConflicts ?? [];
     if (!needsRestart(former, next) || !running) {
+      if (needsRebase(former, next)) record.etcConflicts = await rebase(machine, former, next);
       await changeInPlace(machine, former, next);
       return;
     }
@@ -31,6 +34,7 @@ export const updateMachine = (machine: Machine, request: MachineUpdate): Promise
       await host.storage.snapshotCreate(machine.id, safetySnapshot);
     }
     try {
+      if (needsRebase(former, next)) record.etcConflicts = await rebase(machine, former, next);
       record.spec = next;
       await machine.boot();
       await comeUp(machine);
@@ -39,6 +43,7 @@ export const updateMachine = (machine: Machine, request: MachineUpdate): Promise
       await machine.halt(0);
       if (safe) await host.storage.snapshotRollback(machine.id, safetySnapshot);
       record.spec = former;
+      record.etcConflicts = formerConflicts;
       await machine.boot();
       throw new CenoteError('failed', `the update was undone: ${messageOf(error)}`, { cause: error });
     } finally {
@@ -50,6 +55,9 @@ const needsRestart = (former: MachineSpec, next: MachineSpec): boolean => {
   const essence = ({ image, platform, config, command, env }: MachineSpec) => JSON.stringify([image.id, platform, config, command, Object.entries(env).toSorted()]);
   return essence(former) !== essence(next);
 };
+
+const needsRebase = (former: MachineSpec, next: MachineSpec): boolean =>
+  former.image.id !== next.image.id || JSON.stringify(former.platform) !== JSON.stringify(next.platform);
 
 const changeInPlace = async (machine: Machine, former: MachineSpec, next: MachineSpec) => {
   const { host, record, run } = machine;
