@@ -1,4 +1,5 @@
 /** The host as the agent sees it: one narrow interface for each thing, real or fake. */
+import type { CrashPoints } from '../base/crash-point.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Semaphore } from '../base/semaphore.ts';
 import type { Archiver } from '../host/archive/archive.ts';
@@ -31,6 +32,8 @@ export interface Host {
   journal: Journal;
   events: Events;
   logger: Logger;
+  /** Reached between any two steps whose order matters after a crash; does nothing but in tests. */
+  crash: CrashPoints;
   /** Starts at once: past a few a core, more at the same time take longer in all (linux.md 4.10). */
   startPlaces: Semaphore;
   /** Emptied by a reboot: mount points and the files bound into machines. */

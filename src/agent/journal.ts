@@ -3,6 +3,8 @@
  * in the same turn of the event loop share one commit (group commit), so that a burst of starts costs one sync and not one each.
  */
 import { DatabaseSync } from 'node:sqlite';
+import { noCrash } from '../base/crash-point.ts';
+import type { CrashPoints } from '../base/crash-point.ts';
 import type { Event } from '../model/event.ts';
 import type { MachineRecord } from './machine/record.ts';
 
@@ -20,10 +22,12 @@ type Write = () => void;
 
 export class Journal implements AsyncDisposable {
   readonly #database: DatabaseSync;
+  readonly #crash: CrashPoints;
   readonly #statements;
   #pending: { writes: Write[]; done: PromiseWithResolvers<void> } | null = null;
 
-  constructor(path: string) {
+  constructor(path: string, crash = noCrash) {
+    this.#crash = crash;
     this.#database = new DatabaseSync(path);
     this.#database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
     this.#migrate();
@@ -41,7 +45,10 @@ export class Journal implements AsyncDisposable {
   }
 
   loadMachines(): MachineRecord[] {
-    return this.#database.prepare('SELECT record FROM machine').all().map((row) => JSON.parse(row['record'] as string) as MachineRecord);
+    return this.#database
+      .prepare('SELECT record FROM machine')
+      .all()
+      .map((row) => JSON.parse(row['record'] as string) as MachineRecord);
   }
 
   /** The generation at which a machine was deleted, if it was. */
@@ -98,9 +105,11 @@ export class Journal implements AsyncDisposable {
     if (batch === null) return;
     this.#pending = null;
     try {
+      this.#crash.reach('journal: before a commit');
       this.#database.exec('BEGIN IMMEDIATE');
       for (const write of batch.writes) write();
       this.#database.exec('COMMIT');
+      this.#crash.reach('journal: after a commit');
       batch.done.resolve();
     } catch (error) {
       if (this.#database.isTransaction) this.#database.exec('ROLLBACK');

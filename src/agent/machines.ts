@@ -67,14 +67,20 @@ export class Machines {
   }
 
   async create(id: string, request: MachineCreate): Promise<MachineStatus> {
-    if (request.spec.id !== id) throw new CenoteError('invalid_argument', 'spec.id is not the id in the path', { fields: [{ field: 'spec.id', message: 'must equal the id in the path' }] });
+    if (request.spec.id !== id)
+      throw new CenoteError('invalid_argument', 'spec.id is not the id in the path', {
+        fields: [{ field: 'spec.id', message: 'must equal the id in the path' }],
+      });
     const known = this.#byId.get(id);
     if (known !== undefined) return createMachine(known, request);
     const buried = this.#host.journal.tombstone(id);
     if (buried !== null && request.generation <= buried) throw new CenoteError('stale_generation', `machine ${id} was deleted at generation ${buried}`);
     this.#admit(request.spec.resources, null);
     const holder = this.#addresses.get(request.spec.address);
-    if (holder !== undefined) throw new CenoteError('in_use', `address ${request.spec.address} belongs to machine ${holder}`, { fields: [{ field: 'spec.address', message: 'in use' }] });
+    if (holder !== undefined)
+      throw new CenoteError('in_use', `address ${request.spec.address} belongs to machine ${holder}`, {
+        fields: [{ field: 'spec.address', message: 'in use' }],
+      });
     if (request.desired === 'running') commandOf(request.spec);
     await this.#host.platforms.rootParts(request.spec.image, request.spec.platform);
     await this.#host.network.checkPublish(request.spec.publish);
@@ -150,8 +156,10 @@ export class Machines {
 
   async update(id: string, request: MachineUpdate): Promise<MachineStatus> {
     const machine = this.get(id);
-    if (request.spec.id !== id || request.spec.address !== machine.spec.address) throw new CenoteError('invalid_argument', 'id and address of a machine cannot be changed');
-    if (JSON.stringify(request.spec.resources) !== JSON.stringify(machine.spec.resources)) throw new CenoteError('invalid_argument', 'resources are changed by resize, not by update');
+    if (request.spec.id !== id || request.spec.address !== machine.spec.address)
+      throw new CenoteError('invalid_argument', 'id and address of a machine cannot be changed');
+    if (JSON.stringify(request.spec.resources) !== JSON.stringify(machine.spec.resources))
+      throw new CenoteError('invalid_argument', 'resources are changed by resize, not by update');
     return updateMachine(machine, request);
   }
 

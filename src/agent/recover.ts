@@ -62,7 +62,12 @@ const adopt = async (host: Host, machines: Machines): Promise<Set<string>> => {
 
 /** Everything of a run that is not adopted goes, for known machines and unknown ones alike. */
 const removeStrays = async (host: Host, machines: Machines, running: Set<string>) => {
-  const seen = new Set([...(await host.cgroups.list()), ...entries(join(host.runDirectory, 'roots')), ...entries(join(host.runDirectory, 'bundles')), ...entries(join(host.runDirectory, 'files'))]);
+  const seen = new Set([
+    ...(await host.cgroups.list()),
+    ...entries(join(host.runDirectory, 'roots')),
+    ...entries(join(host.runDirectory, 'bundles')),
+    ...entries(join(host.runDirectory, 'files')),
+  ]);
   for (const id of seen) {
     if (running.has(id)) continue;
     host.logger.info({ machine: id }, 'removing what a run has left');

@@ -41,15 +41,32 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
   await using up = new AsyncDisposableStack();
   const allotment = openAllotment();
   const share = () => allotment.share(instance.instance);
-  const journal = up.use(new Journal(join(paths.agent, 'journal.db')));
+  const journal = up.use(new Journal(join(paths.agent, 'journal.db'), config.crash));
   const events = new Events(journal, logger);
-  const storage = up.adopt(await openStorage({ root: paths.root, driver: instance.storage.driver, sizeMib: instance.storage.poolSizeMib, device: instance.storage.device ?? undefined, logger }), (opened) => opened.close());
+  const storage = up.adopt(
+    await openStorage({
+      root: paths.root,
+      driver: instance.storage.driver,
+      sizeMib: instance.storage.poolSizeMib,
+      device: instance.storage.device ?? undefined,
+      logger,
+    }),
+    (opened) => opened.close(),
+  );
   const uidBlocks = allotment.find(paths.root)?.uidBlocks ?? instance.uidBlocks;
   const { memoryMib, cpuMillis } = share();
   const cgroups = openCgroups({ parent: `/cenote-${instance.instance}`, poolMib: memoryMib, poolCpuMillis: cpuMillis });
-  const network = up.adopt(await openNetwork({ instance: instance.instance, instanceNumber: instance.number, subnet: instance.subnet, logger }), (opened) => opened.close({ remove: false }));
-  const runtime = up.adopt(openRuntime({ runDirectory, logDirectory: join(paths.agent, 'logs'), seccomp: loadSeccomp(defaultProfilePath, capabilities), logger }), (opened) => opened.close());
-  const sandboxes = up.adopt(openSandboxes({ uidBlocks, claimBlock: () => allotment.claimUidBlock(instance.instance), network, size: readySandboxes, logger }), (opened) => opened.close());
+  const network = up.adopt(await openNetwork({ instance: instance.instance, instanceNumber: instance.number, subnet: instance.subnet, logger }), (opened) =>
+    opened.close({ remove: false }),
+  );
+  const runtime = up.adopt(
+    openRuntime({ runDirectory, logDirectory: join(paths.agent, 'logs'), seccomp: loadSeccomp(defaultProfilePath, capabilities), logger }),
+    (opened) => opened.close(),
+  );
+  const sandboxes = up.adopt(
+    openSandboxes({ uidBlocks, claimBlock: () => allotment.claimUidBlock(instance.instance), network, size: readySandboxes, logger }),
+    (opened) => opened.close(),
+  );
   const archiver = createArchiver({ logger });
   const inUse = (key: string) => machines.usersOf(key);
   const platforms = await openPlatforms({ storage, archiver, nodePath: process.execPath, logger, inUse });
@@ -65,6 +82,7 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
     journal,
     events,
     logger,
+    crash: config.crash,
     startPlaces: new Semaphore(startsPerCore * availableParallelism()),
     runDirectory,
     lxcfs: () => (isMounted(paths.lxcfs) ? paths.lxcfs : null),
@@ -73,8 +91,11 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
   const machines = new Machines(host, () => ({ ...share(), diskMib: promisableMib }));
   await platforms.ensureBuiltIn();
   const recovered = await recover(host, machines);
-  const server = up.use(await startServer({ host, machines, socketPath: paths.agentSocket, socketGroup: instance.user.gid, instance: instance.instance, startedAt }));
+  const server = up.use(
+    await startServer({ host, machines, socketPath: paths.agentSocket, socketGroup: instance.user.gid, instance: instance.instance, startedAt }),
+  );
   logger.info({ adopted: recovered.adopted, starting: recovered.toStart.length, socket: server.socketPath }, 'agent is ready');
+  config.crash.ready();
   startAll(host, recovered.toStart).catch((error: unknown) => logger.error({ error: messageChain(error) }, 'not all machines came back'));
   const held = up.move();
   return { [Symbol.asyncDispose]: () => held.disposeAsync() };

@@ -7,7 +7,6 @@ type Branded<Name extends string> = string & { readonly [brand]: Name };
 export type MachineId = Branded<'machine'>;
 export type ImageId = Branded<'image'>;
 export type JobId = Branded<'job'>;
-export type AccountId = Branded<'account'>;
 
 const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 

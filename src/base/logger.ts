@@ -12,4 +12,7 @@ export interface LoggerOptions {
 }
 
 export const createLogger = (options: LoggerOptions): Logger =>
-  pino({ name: options.name, level: options.level ?? 'info', timestamp: pino.stdTimeFunctions.isoTime }, options.destination ?? pino.destination({ dest: 1, sync: true }));
+  pino(
+    { name: options.name, level: options.level ?? 'info', timestamp: pino.stdTimeFunctions.isoTime },
+    options.destination ?? pino.destination({ dest: 1, sync: true }),
+  );

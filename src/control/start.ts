@@ -70,15 +70,10 @@ export const startControl = async (options: ControlOptions): Promise<RunningCont
       atOnce: options.atOnce ?? defaults.atOnce,
       waitingAtOnce: defaults.waitingAtOnce,
       onTouched: (machine) => touched.touch(machine),
-      onFinished: ({ freed }) => {
-        if (freed !== null) addresses.freed(freed);
-        events.notify();
-      },
+      onFinished: () => events.notify(),
     }),
   );
-  const link = stack.use(
-    new AgentLink({ store, agent, catalog, touched, logger, reachable, onEvents: () => events.notify(), onSynced: () => addresses.forget() }),
-  );
+  const link = stack.use(new AgentLink({ store, agent, catalog, touched, logger, reachable, onEvents: () => events.notify() }));
   const control: Control = {
     store,
     agent,

@@ -62,7 +62,12 @@ export const runAny = (program: string, args: readonly string[], options: RunOpt
     child.on('error', (cause: NodeJS.ErrnoException) => {
       settle();
       const missing = cause.code === 'ENOENT';
-      reject(new CenoteError('failed', missing ? `${program} is not installed` : `${program} could not be started`, { cause, advice: missing ? 'run `cenote up` again: it installs what is missing' : undefined }));
+      reject(
+        new CenoteError('failed', missing ? `${program} is not installed` : `${program} could not be started`, {
+          cause,
+          advice: missing ? 'run `cenote up` again: it installs what is missing' : undefined,
+        }),
+      );
     });
     child.on('close', (code, signal) => {
       settle();

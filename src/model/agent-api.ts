@@ -33,7 +33,8 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { DesiredState, MachineName, MachineSpec } from './machine.ts';
-import { ImageConfig, Platform, PlatformRef } from './image.ts';
+import type { Platform, PlatformRef } from './image.ts';
+import { ImageConfig } from './image.ts';
 import { resourceNamePattern, snapshotNamePattern } from './names.ts';
 import { Resources } from './resources.ts';
 

@@ -34,7 +34,11 @@ export const unmountHierarchy = (): void => {
 
 /** The v2 tree's mount point and options when it lacks the option; null where there is no such tree. */
 export const undynamicTree = (mounts = readFileSync('/proc/mounts', 'utf8')): { path: string; options: string } | null => {
-  const [, path, , options] = mounts.split('\n').map((line) => line.split(' ')).find(([, , type]) => type === 'cgroup2') ?? [];
+  const [, path, , options] =
+    mounts
+      .split('\n')
+      .map((line) => line.split(' '))
+      .find(([, , type]) => type === 'cgroup2') ?? [];
   if (path === undefined || options === undefined || options.split(',').includes(favor)) return null;
   return { path, options };
 };
@@ -53,7 +57,14 @@ export const setDynamic = (tree: { path: string; options: string }, on: boolean)
 };
 
 const favor = 'favordynmods';
-const generic: Record<string, number> = { ro: mountFlags.readOnly, nosuid: mountFlags.noSuid, nodev: mountFlags.noDev, noexec: mountFlags.noExec, rw: 0, relatime: 0 };
+const generic: Record<string, number> = {
+  ro: mountFlags.readOnly,
+  nosuid: mountFlags.noSuid,
+  nodev: mountFlags.noDev,
+  noexec: mountFlags.noExec,
+  rw: 0,
+  relatime: 0,
+};
 
 /** What mount(2) takes as flags, and what is the file system's own: a remount sets both anew. */
 const splitOptions = (options: string): [number, string[]] => {

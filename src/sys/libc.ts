@@ -24,7 +24,7 @@ export class SystemCallError extends Error {
   }
 }
 
-const errnoNames = new Map<number, string>(Object.entries(koffi.os.errno).map(([name, number]) => [number as number, name]));
+const errnoNames = new Map<number, string>(Object.entries(koffi.os.errno).map(([name, number]) => [number, name]));
 
 /** Throws when a libc function said -1. */
 export const checked = (what: string, result: number): number => {
@@ -33,6 +33,7 @@ export const checked = (what: string, result: number): number => {
 };
 
 /** A declared C function: called as it is, or by `callAsync`. */
+// oxlint-disable-next-line typescript/no-explicit-any -- a C prototype is text: its types are known only to who wrote it
 export type NativeFunction = KoffiFunc<(...args: any[]) => any>;
 
 /** Declares a libc function by its C prototype. */

@@ -106,7 +106,7 @@ class FrontAgent implements AsyncDisposable {
     const files = this.files.get(machine) ?? new Map<string, File>();
     this.files.set(machine, files);
     const archive = extract();
-    request.pipe(archive as unknown as NodeJS.WritableStream);
+    request.pipe(archive);
     for await (const entry of archive) {
       const chunks: Buffer[] = [];
       for await (const chunk of entry as AsyncIterable<Buffer>) chunks.push(chunk);

@@ -25,8 +25,13 @@ export const execRoute = ({ machines, host }: AgentServerOptions) => {
       const id = path.exec(request.url ?? '')?.[1];
       if (id === undefined) throw new CenoteError('not_found', 'there is nothing to upgrade to here');
       const machine = machines.get(id);
-      if (machine.run === null) throw new CenoteError('wrong_state', `${machine.spec.name} is ${machine.state}, not running`, { advice: `start it with \`cenote start ${machine.spec.name}\`` });
-      server.handleUpgrade(request, socket, head, (client) => serve(machine, client, (error) => host.logger.info({ machine: id, error: error.message }, 'exec failed')));
+      if (machine.run === null)
+        throw new CenoteError('wrong_state', `${machine.spec.name} is ${machine.state}, not running`, {
+          advice: `start it with \`cenote start ${machine.spec.name}\``,
+        });
+      server.handleUpgrade(request, socket, head, (client) =>
+        serve(machine, client, (error) => host.logger.info({ machine: id, error: error.message }, 'exec failed')),
+      );
     } catch (error) {
       refuse(socket, asCenoteError(error));
     }
@@ -35,7 +40,9 @@ export const execRoute = ({ machines, host }: AgentServerOptions) => {
 
 const refuse = (socket: Duplex, error: CenoteError) => {
   const body = JSON.stringify(error.toBody());
-  socket.end(`HTTP/1.1 ${errorCodes[error.code].status} Refused\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`);
+  socket.end(
+    `HTTP/1.1 ${errorCodes[error.code].status} Refused\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+  );
 };
 
 const serve = (machine: Machine, client: WebSocket, onError: (error: Error) => void) => {
@@ -72,11 +79,12 @@ const serve = (machine: Machine, client: WebSocket, onError: (error: Error) => v
 const begin = async (machine: Machine, data: RawData): Promise<ExecSession> => {
   let request: unknown;
   try {
-    request = JSON.parse(String(data));
+    request = JSON.parse(Buffer.isBuffer(data) ? data.toString('utf8') : '');
   } catch {
     throw new CenoteError('invalid_argument', 'the first message must be JSON');
   }
-  if (!Value.Check(ExecStart, request)) throw new CenoteError('invalid_argument', `the first message must say what to run: ${Value.Errors(ExecStart, request)[0]?.message ?? ''}`);
+  if (!Value.Check(ExecStart, request))
+    throw new CenoteError('invalid_argument', `the first message must say what to run: ${Value.Errors(ExecStart, request)[0]?.message ?? ''}`);
   const { run } = machine;
   if (run === null) throw new CenoteError('wrong_state', `${machine.spec.name} is not running`);
   const base = request.user === undefined ? run.defaults : processOf(machine.spec, `/proc/${run.process.pid}/root`, request.user);
@@ -122,4 +130,11 @@ const send = (client: WebSocket, channel: number, data: Buffer, sent: () => void
 };
 
 const ended = (stream: NodeJS.ReadableStream & { readableEnded?: boolean; destroyed?: boolean }) =>
-  stream.readableEnded === true || stream.destroyed === true ? null : new Promise<void>((resolve) => stream.once('end', resolve).once('close', resolve).once('error', () => resolve()));
+  stream.readableEnded === true || stream.destroyed === true
+    ? null
+    : new Promise<void>((resolve) =>
+        stream
+          .once('end', resolve)
+          .once('close', resolve)
+          .once('error', () => resolve()),
+      );

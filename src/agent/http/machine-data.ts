@@ -25,7 +25,8 @@ const closing = (request: FastifyRequest): AbortSignal => {
 
 const pathOf = (query: { path?: string }): string => {
   const { path } = query;
-  if (path === undefined || !path.startsWith('/') || path.length > 4096 || path.includes('\0')) throw invalid('path', 'must be an absolute path inside the machine');
+  if (path === undefined || !path.startsWith('/') || path.length > 4096 || path.includes('\0'))
+    throw invalid('path', 'must be an absolute path inside the machine');
   return path;
 };
 
@@ -34,7 +35,11 @@ export const machineDataRoutes: AgentRoutes = (app, { host, machines }) => {
     const machine = machines.get(id);
     const { run } = machine;
     const none = { receivedBytes: 0, sentBytes: 0 };
-    const [usage, volume, traffic] = await Promise.all([host.cgroups.usage(id), host.storage.volumeUsage(id), run === null ? none : host.network.traffic(run.slot)]);
+    const [usage, volume, traffic] = await Promise.all([
+      host.cgroups.usage(id),
+      host.storage.volumeUsage(id),
+      run === null ? none : host.network.traffic(run.slot),
+    ]);
     return { id, ...usage, diskMib: volume.usedMib, ...traffic };
   });
 
@@ -47,7 +52,8 @@ export const machineDataRoutes: AgentRoutes = (app, { host, machines }) => {
     const signal = closing(request);
     const lines = async function* () {
       yield '\n';
-      for await (const line of host.runtime.logs(machine.id, { follow: follow === 'true', tail: tail === undefined ? null : Number(tail), signal })) yield `${JSON.stringify(line)}\n`;
+      for await (const line of host.runtime.logs(machine.id, { follow: follow === 'true', tail: tail === undefined ? null : Number(tail), signal }))
+        yield `${JSON.stringify(line)}\n`;
     };
     return reply.type('application/x-ndjson').send(Readable.from(lines()));
   });
@@ -77,12 +83,16 @@ export const machineDataRoutes: AgentRoutes = (app, { host, machines }) => {
   });
 
   app.get<ById>('/v1/machines/:id/snapshots', { schema: { params } }, async ({ params: { id } }) => listSnapshots(machines.get(id)));
-  app.post<ById & { Body: SnapshotCreate }>('/v1/machines/:id/snapshots', { schema: { params, body: SnapshotCreate } }, ({ params: { id }, body }) => createSnapshot(machines.get(id), body.name));
+  app.post<ById & { Body: SnapshotCreate }>('/v1/machines/:id/snapshots', { schema: { params, body: SnapshotCreate } }, ({ params: { id }, body }) =>
+    createSnapshot(machines.get(id), body.name),
+  );
   app.delete<ByName>('/v1/machines/:id/snapshots/:name', { schema: { params } }, async ({ params: { id, name } }, reply) => {
     await deleteSnapshot(machines.get(id), name);
     return reply.status(204).send();
   });
-  app.post<ByName & { Body: { generation: number } }>('/v1/machines/:id/snapshots/:name/rollback', { schema: { params, body: Generation } }, ({ params: { id, name }, body }) =>
-    rollbackSnapshot(machines.get(id), body.generation, name),
+  app.post<ByName & { Body: { generation: number } }>(
+    '/v1/machines/:id/snapshots/:name/rollback',
+    { schema: { params, body: Generation } },
+    ({ params: { id, name }, body }) => rollbackSnapshot(machines.get(id), body.generation, name),
   );
 };

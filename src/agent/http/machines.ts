@@ -17,7 +17,9 @@ export const machineRoutes: AgentRoutes = (app, { machines }) => {
   app.post<ById & { Body: MachineAction }>('/v1/machines/:id/restart', schema(MachineAction), ({ params: { id }, body }) => machines.restart(id, body));
   app.post<ById & { Body: MachineResize }>('/v1/machines/:id/resize', schema(MachineResize), ({ params: { id }, body }) => machines.resize(id, body));
   app.post<ById & { Body: MachineUpdate }>('/v1/machines/:id/update', schema(MachineUpdate), ({ params: { id }, body }) => machines.update(id, body));
-  app.post<ById & { Body: MachineRename }>('/v1/machines/:id/rename', schema(MachineRename), ({ params: { id }, body }) => machines.rename(id, body.generation, body.name));
+  app.post<ById & { Body: MachineRename }>('/v1/machines/:id/rename', schema(MachineRename), ({ params: { id }, body }) =>
+    machines.rename(id, body.generation, body.name),
+  );
   app.delete<ById & { Body: { generation: number } }>('/v1/machines/:id', schema(Generation), async ({ params: { id }, body }, reply) => {
     await machines.delete(id, body.generation);
     return reply.status(204).send();

@@ -46,7 +46,7 @@ export const startServer = async (options: AgentServerOptions): Promise<AsyncDis
     const body: ErrorBody = { code: 'not_found', message: `there is no ${request.method} ${request.url.slice(0, 200)}` };
     void reply.status(404).send(body);
   });
-  for (const routes of [infoRoutes, machineRoutes, machineDataRoutes, imageRoutes]) routes(app as unknown as FastifyInstance, options);
+  for (const routes of [infoRoutes, machineRoutes, machineDataRoutes, imageRoutes]) routes(app, options);
   app.server.on('upgrade', execRoute(options));
   rmSync(options.socketPath, { force: true });
   await app.listen({ path: options.socketPath });
@@ -59,7 +59,14 @@ const fromFastify = (error: FastifyError): CenoteError => {
   if (error instanceof CenoteError) return error;
   if (error.validation !== undefined) {
     const fields = error.validation.map((found) => ({
-      field: [error.validationContext ?? 'body', ...found.instancePath.split('/').slice(1), ...(found.keyword === 'additionalProperties' ? [String(found.params['additionalProperty'])] : [])].slice(1).join('.') || 'body',
+      field:
+        [
+          error.validationContext ?? 'body',
+          ...found.instancePath.split('/').slice(1),
+          ...(found.keyword === 'additionalProperties' ? [String(found.params['additionalProperty'])] : []),
+        ]
+          .slice(1)
+          .join('.') || 'body',
       message: found.message ?? 'is not valid',
     }));
     return new CenoteError('invalid_argument', `${fields[0]!.field}: ${fields[0]!.message}`, { fields });

@@ -13,6 +13,7 @@ export const createMachine = (machine: Machine, request: MachineCreate): Promise
         quotaMib: record.spec.resources.diskMib,
         from: record.origin === null ? undefined : { volume: record.origin.machine, snapshot: record.origin.name },
       });
+      host.crash.reach('create: volume made');
       if (record.origin !== null) await host.storage.commit();
       record.phase = 'ready';
       if (request.desired === 'stopped') await machine.save(); // else the start saves it, with its sandbox
@@ -36,15 +37,20 @@ export const deleteMachine = async (machine: Machine, generation: number): Promi
 export const finishDelete = async (machine: Machine): Promise<void> => {
   const { host } = machine;
   await machine.destroyRun();
+  host.crash.reach('delete: before the volume');
   await host.storage.volumeDelete(machine.id);
+  host.crash.reach('delete: before the logs');
   await host.runtime.forget(machine.id);
+  host.crash.reach('delete: before the tombstone');
   await host.journal.buryMachine(machine.id, machine.record.generation);
   machine.retire();
 };
 
 /** At start: what a crash left half deleted. */
 export const resumeDelete = (machine: Machine): Promise<void> =>
-  machine.turn(() => finishDelete(machine)).catch((error: unknown) => {
-    machine.host.logger.error({ machine: machine.id, error: messageChain(error) }, 'a deletion could not be finished');
-    throw error;
-  });
+  machine
+    .turn(() => finishDelete(machine))
+    .catch((error: unknown) => {
+      machine.host.logger.error({ machine: machine.id, error: messageChain(error) }, 'a deletion could not be finished');
+      throw error;
+    });

@@ -57,5 +57,5 @@ const withRoot = async <T>(machine: Machine, use: (root: Omit<Confinement, 'path
   const parts = await host.platforms.rootParts(machine.spec.image, machine.spec.platform);
   mountRoot({ target, lowers: parts.lowers, usr: parts.usr, volume: host.storage.volumePath(machine.id), idmapFd: sandbox.idmapFd });
   undo.defer(() => unmountRoot(target));
-  return use({ root: target, userNamespace: sandbox.userNamespace });
+  return await use({ root: target, userNamespace: sandbox.userNamespace });
 };

@@ -11,7 +11,8 @@ export interface HealthPlan {
   retries: number;
 }
 
-const milliseconds = (nanoseconds: number | undefined, otherwise: number) => (nanoseconds === undefined || nanoseconds === 0 ? otherwise : Math.max(1, nanoseconds / 1e6));
+const milliseconds = (nanoseconds: number | undefined, otherwise: number) =>
+  nanoseconds === undefined || nanoseconds === 0 ? otherwise : Math.max(1, nanoseconds / 1e6);
 
 export const healthPlan = (config: ImageConfig): HealthPlan | null => {
   const check = config.Healthcheck;
@@ -28,7 +29,12 @@ export const healthPlan = (config: ImageConfig): HealthPlan | null => {
 };
 
 /** Watches one run; `probe` gives true for a check that passed. Stops with the signal. */
-export const watchHealth = async (plan: HealthPlan, probe: (plan: HealthPlan) => Promise<boolean>, report: (state: HealthState) => void, signal: AbortSignal): Promise<void> => {
+export const watchHealth = async (
+  plan: HealthPlan,
+  probe: (plan: HealthPlan) => Promise<boolean>,
+  report: (state: HealthState) => void,
+  signal: AbortSignal,
+): Promise<void> => {
   const startedAt = performance.now();
   let failures = 0;
   let state: HealthState = 'starting';
@@ -36,7 +42,11 @@ export const watchHealth = async (plan: HealthPlan, probe: (plan: HealthPlan) =>
     if (next !== state) report((state = next));
   };
   // The first checks come quickly, so that a machine that is up is known to be up.
-  for (let pauseMs = Math.min(250, plan.intervalMs); !signal.aborted; pauseMs = state === 'starting' ? Math.min(pauseMs * 2, plan.intervalMs) : plan.intervalMs) {
+  for (
+    let pauseMs = Math.min(250, plan.intervalMs);
+    !signal.aborted;
+    pauseMs = state === 'starting' ? Math.min(pauseMs * 2, plan.intervalMs) : plan.intervalMs
+  ) {
     await pause(pauseMs, signal);
     if (signal.aborted) return;
     if (await probe(plan)) {

@@ -138,7 +138,10 @@ export class Machine {
       record.startedAt = new Date().toISOString();
       record.error = null;
       this.#follow(run);
-      host.events.emit('machine.started', this.id, `${this.spec.name} is running`, { milliseconds: Math.round((performance.now() - begun) * 10) / 10, pid: run.process.pid });
+      host.events.emit('machine.started', this.id, `${this.spec.name} is running`, {
+        milliseconds: Math.round((performance.now() - begun) * 10) / 10,
+        pid: run.process.pid,
+      });
     } catch (error) {
       record.slot = null;
       record.error = messageOf(error);
@@ -183,10 +186,12 @@ export class Machine {
       await host.storage.volumeResize(this.id, resources.diskMib);
       undo.defer(() => host.storage.volumeResize(this.id, former.diskMib));
     }
+    host.crash.reach('resize: disk');
     if (this.#run !== null) {
       await host.cgroups.apply(this.id, resources);
       undo.defer(() => host.cgroups.apply(this.id, former));
     }
+    host.crash.reach('resize: control groups');
     record.spec = { ...record.spec, resources };
     undo.defer(() => {
       record.spec = { ...record.spec, resources: former };
@@ -220,7 +225,14 @@ export class Machine {
 
   #follow(run: Run): void {
     const plan = healthPlan(this.spec.config);
-    const current: Current = { ...run, exit: Promise.withResolvers(), startedMs: performance.now(), exited: false, health: plan === null ? 'none' : 'starting', stopHealth: new AbortController() };
+    const current: Current = {
+      ...run,
+      exit: Promise.withResolvers(),
+      startedMs: performance.now(),
+      exited: false,
+      health: plan === null ? 'none' : 'starting',
+      stopHealth: new AbortController(),
+    };
     this.#run = current;
     if (plan === null) return;
     const report = (state: HealthState) => {
@@ -239,7 +251,11 @@ export class Machine {
     run.stopHealth.abort();
     this.#run = null;
     await this.#clean();
-    host.events.emit('machine.exited', this.id, `${this.spec.name} ${ended.reason}`, { code: ended.code, signal: ended.signal, outOfMemory: ended.outOfMemory });
+    host.events.emit('machine.exited', this.id, `${this.spec.name} ${ended.reason}`, {
+      code: ended.code,
+      signal: ended.signal,
+      outOfMemory: ended.outOfMemory,
+    });
     return ended;
   }
 
@@ -269,7 +285,9 @@ export class Machine {
       this.turn(async () => {
         if (this.record.desired !== 'running' || this.#run !== null) return;
         this.record.restarts += 1;
-        this.host.events.emit('machine.restarting', this.id, `${this.spec.name} is started again (${this.record.restarts})`, { restarts: this.record.restarts });
+        this.host.events.emit('machine.restarting', this.id, `${this.spec.name} is started again (${this.record.restarts})`, {
+          restarts: this.record.restarts,
+        });
         try {
           await this.boot();
         } catch {

@@ -58,7 +58,9 @@ export const resolveUser = (root: string, text: string): { user: ProcessUser; ho
   }
   const name = account?.[0];
   const additionalGids =
-    groupPart === undefined && name !== undefined && uid !== 0 ? groups.filter((line) => (line[3] ?? '').split(',').includes(name)).map((line) => Number(line[2])) : [];
+    groupPart === undefined && name !== undefined && uid !== 0
+      ? groups.filter((line) => (line[3] ?? '').split(',').includes(name)).map((line) => Number(line[2]))
+      : [];
   const valid = (id: number) => Number.isInteger(id) && id >= 0 && id < 65_536;
   if (![uid, gid, ...additionalGids].every(valid)) throw new CenoteError('failed', `user ${text}: ids in a machine are 0 to 65535`);
   return { user: { uid, gid, additionalGids }, home: account?.[5] || '/' };

@@ -36,6 +36,7 @@ export const bringUp = async (host: Host, spec: MachineSpec, onSlot: (slot: numb
     const now = performance.now();
     timings[step] = Math.round((now - since) * 100) / 100;
     [step, since] = [name, now];
+    host.crash.reach(`start: ${name}`);
   };
   await using undo = new AsyncDisposableStack();
   try {
@@ -101,19 +102,26 @@ export const bringUp = async (host: Host, spec: MachineSpec, onSlot: (slot: numb
 /** Idempotent; afterwards no process, mount, group, link or port of the run is left. */
 export const takeDown = async (host: Host, id: string, slot: number | null): Promise<void> => {
   await takeProcesses(host, id);
+  host.crash.reach('end: before the mount');
   unmountRoot(rootMount(host, id));
+  host.crash.reach('end: before the ports');
   await host.ports.release(id);
   if (slot !== null) await letGo(host, slot);
 };
 
 const letGo = async (host: Host, slot: number) => {
+  host.crash.reach('end: before the link');
   await host.network.disconnect(slot);
+  host.crash.reach('end: after the link');
   host.sandboxes.release(slot);
 };
 
 const takeProcesses = async (host: Host, id: string) => {
+  host.crash.reach('end: before the kill');
   await host.cgroups.kill(id);
+  host.crash.reach('end: before the control group');
   await host.cgroups.remove(id);
+  host.crash.reach('end: before the bundle');
   await host.runtime.remove(id);
   rmSync(filesOf(host, id), { recursive: true, force: true });
 };
@@ -139,7 +147,11 @@ const writeFiles = (host: Host, spec: MachineSpec): Record<string, string> => {
 
 const startFailure = (step: string, error: unknown): CenoteError => {
   if (error instanceof CenoteError) {
-    return new CenoteError(error.code, step === 'checking' ? error.message : `${step}: ${error.message}`, { cause: error.cause, fields: error.fields, advice: error.advice });
+    return new CenoteError(error.code, step === 'checking' ? error.message : `${step}: ${error.message}`, {
+      cause: error.cause,
+      fields: error.fields,
+      advice: error.advice,
+    });
   }
   return new CenoteError('failed', `${step}: ${messageChain(error)}`, { context: { stack: error instanceof Error ? error.stack : undefined } });
 };

@@ -13,20 +13,26 @@ export const listSnapshots = async (machine: Machine): Promise<Snapshot[]> => {
 export const createSnapshot = (machine: Machine, name: string): Promise<Snapshot> =>
   machine.turn(async () => {
     const { host, record } = machine;
-    if (hidden(name)) throw new CenoteError('invalid_argument', 'a snapshot name must not start with a dot', { fields: [{ field: 'name', message: 'starts with a dot' }] });
-    if (name in record.freezeMs) throw new CenoteError('already_exists', `${machine.spec.name} has a snapshot ${name} already`, { fields: [{ field: 'name', message: 'taken' }] });
+    if (hidden(name))
+      throw new CenoteError('invalid_argument', 'a snapshot name must not start with a dot', { fields: [{ field: 'name', message: 'starts with a dot' }] });
+    if (name in record.freezeMs)
+      throw new CenoteError('already_exists', `${machine.spec.name} has a snapshot ${name} already`, { fields: [{ field: 'name', message: 'taken' }] });
     const running = machine.run !== null;
     // What can be written out before is not written while the machine stands still.
     if (running) await host.storage.commit();
     const begun = performance.now();
     if (running) await host.cgroups.freeze(machine.id);
     try {
+      host.crash.reach('snapshot: frozen');
       await host.storage.snapshotCreate(machine.id, name);
+      host.crash.reach('snapshot: taken');
     } finally {
       if (running) await host.cgroups.thaw(machine.id);
     }
     const freezeMs = running ? Math.round((performance.now() - begun) * 100) / 100 : 0;
+    host.crash.reach('snapshot: thawed');
     await host.storage.commit();
+    host.crash.reach('snapshot: on disk');
     record.freezeMs[name] = freezeMs;
     await machine.save();
     host.events.emit('snapshot.created', machine.id, `snapshot ${name} of ${machine.spec.name}`, { snapshot: name, freezeMs });
@@ -37,6 +43,7 @@ export const deleteSnapshot = (machine: Machine, name: string): Promise<void> =>
   machine.turn(async () => {
     const { host, record } = machine;
     await host.storage.snapshotDelete(machine.id, name);
+    host.crash.reach('snapshot: deleted');
     delete record.freezeMs[name];
     await machine.save();
     host.events.emit('snapshot.deleted', machine.id, `snapshot ${name} of ${machine.spec.name} was deleted`, { snapshot: name });
@@ -50,8 +57,11 @@ export const rollbackSnapshot = (machine: Machine, generation: number, name: str
     if (!known.some((snapshot) => snapshot.name === name)) throw new CenoteError('not_found', `${machine.spec.name} has no snapshot ${name}`);
     const wanted = record.desired;
     await machine.halt(machine.spec.stopGraceSeconds);
+    host.crash.reach('rollback: stopped');
     await host.storage.snapshotRollback(machine.id, name);
+    host.crash.reach('rollback: done');
     await host.storage.commit();
+    host.crash.reach('rollback: on disk');
     host.events.emit('snapshot.rolled-back', machine.id, `${machine.spec.name} was rolled back to ${name}`, { snapshot: name });
     if (wanted === 'running') await machine.boot();
   });

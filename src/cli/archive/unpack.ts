@@ -35,7 +35,7 @@ export const safeParts = (name: string): string[] => {
 export const unpackFiles = async (stream: Readable, target: UnpackTarget, options: UnpackOptions): Promise<number> => {
   const archive = extract();
   stream.on('error', (error) => archive.destroy(error));
-  stream.pipe(archive as unknown as NodeJS.WritableStream);
+  stream.pipe(archive);
   const unpacker = new Unpacker(target, options);
   for await (const entry of archive) {
     options.signal.throwIfAborted();
@@ -82,6 +82,15 @@ class Unpacker {
         return symlink(header.linkname ?? '', path);
       case 'link':
         return this.#hardLink(header.linkname ?? '', path);
+      case 'block-device': {
+        throw new Error('Not implemented yet: "block-device" case');
+      }
+      case 'character-device': {
+        throw new Error('Not implemented yet: "character-device" case');
+      }
+      case 'fifo': {
+        throw new Error('Not implemented yet: "fifo" case');
+      }
       default:
         this.#options.onSkipped?.(header.name);
     }

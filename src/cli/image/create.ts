@@ -79,5 +79,5 @@ const parseConfig = (path: string, text: string): ImageConfig => {
   }
   const inner = typeof whole === 'object' && whole !== null && 'config' in whole ? whole.config : whole;
   if (typeof inner !== 'object' || inner === null || Array.isArray(inner)) throw invalid('--config', `${path} is not an image configuration`);
-  return inner as ImageConfig;
+  return inner;
 };

@@ -78,9 +78,8 @@ const upload = async (context: Context, paths: readonly string[], to: Remote, js
 const isDirectory = async (context: Context, machine: Machine, path: string): Promise<boolean> => {
   if (path.endsWith('/')) return true;
   try {
-    return await (
-      await firstEntry(context, machine, path)
-    ).directory;
+    const first = await firstEntry(context, machine, path);
+    return first.directory;
   } catch (error) {
     if (error instanceof CenoteError && error.code === 'not_found') return false;
     throw error;
@@ -92,7 +91,7 @@ const firstEntry = async (context: Context, machine: Machine, path: string): Pro
   const { extract } = await import('tar-stream');
   const response = await (await context.control()).filesGet(machine.id, path, { signal: context.signal });
   const archive = extract();
-  response.pipe(archive as unknown as NodeJS.WritableStream);
+  response.pipe(archive);
   response.on('error', (error) => archive.destroy(error));
   try {
     for await (const entry of archive) return { directory: entry.header.type === 'directory' };

@@ -98,5 +98,5 @@ export const createMachine = async (context: Context, wanted: NewMachine): Promi
   }
   if (!wanted.start) return { ...created, machine: await control.machineGet(machine.id, { signal: context.signal }) };
   progress.update(`starting ${machine.name}`);
-  return finishJob(context, { doing: `starting ${machine.name}`, machine: machine.name }, (options) => control.machineStart(machine.id, options));
+  return await finishJob(context, { doing: `starting ${machine.name}`, machine: machine.name }, (options) => control.machineStart(machine.id, options));
 };

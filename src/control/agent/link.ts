@@ -32,7 +32,6 @@ export interface LinkOptions {
   /** Told when events have been recorded. */
   onEvents: () => void;
   /** Told when addresses may have changed hands. */
-  onSynced: () => void;
 }
 
 const firstDelayMs = 50;
@@ -136,11 +135,10 @@ export class AgentLink implements AsyncDisposable {
   }
 
   async #syncAll(): Promise<SyncResult> {
-    const { store, agent, touched, onSynced, onEvents } = this.#options;
+    const { store, agent, touched, onEvents } = this.#options;
     using watch = touched.watch();
     const statuses = await agent.machineList({ signal: this.#stopping.signal });
     const result = await syncAll(store, statuses, this.subnet, watch.ids);
-    onSynced();
     onEvents();
     return result;
   }

@@ -4,7 +4,8 @@ import { CenoteError } from '../../base/errors.ts';
 import { newImageId } from '../../base/ids.ts';
 import { platformKey } from '../../model/agent-api.ts';
 import type { CreateImage } from '../../model/control-api.ts';
-import type { Image } from '../../model/image.ts';
+import type { Image, ImageConfig } from '../../model/image.ts';
+import type { MachineSpec } from '../../model/machine.ts';
 import { checkResourceName } from '../../model/names.ts';
 import { authorize } from '../../store/context.ts';
 import type { RequestContext } from '../../store/context.ts';
@@ -27,13 +28,20 @@ export const imageCreate = async (
   }
   const source = asked.fromMachine === undefined ? undefined : await machineGet(context, store.db, asked.fromMachine);
   const kind = asked.kind ?? (source?.spec.platform === null ? 'system' : 'app');
-  const config = asked.config ?? source?.spec.config ?? {};
+  const config = { ...(source === undefined ? {} : configOf(source.spec)), ...asked.config };
   const request = { id: newImageId(), name: asked.name, kind, config, ...(source === undefined ? {} : { fromMachine: source.machine.id }) };
   try {
     return await agent.imageCreate(request, source === undefined ? content : undefined, { signal });
   } finally {
     catalog.invalidate();
   }
+};
+
+/** What the machine runs is what machines of the image run. Its environment stays its own: passwords are handed over there. */
+const configOf = ({ config, command }: MachineSpec): ImageConfig => {
+  if (command === null) return config;
+  const { Entrypoint: _replaced, ...rest } = config;
+  return { ...rest, Cmd: command };
 };
 
 export const imageDelete = async (control: Control, context: RequestContext, idOrName: string): Promise<void> => {

@@ -1,4 +1,4 @@
-/** The subnet that machines' addresses come from, and the choosing of a place in it: always the lowest free one. */
+/** The subnet that machines' addresses come from, and the choosing of a place in it. */
 import { CenoteError } from '../../base/errors.ts';
 import type { RequestContext } from '../../store/context.ts';
 import { machineFreeAddress } from '../../store/machine.ts';
@@ -47,13 +47,16 @@ export class Subnet {
   }
 }
 
-/** Remembers below which place nothing is free, so that the search is short however many there are. The store's unique column decides. */
+/**
+ * Places are given in turn, and an address that was given back comes round last: what the network still remembers of its former owner
+ * (open flows, others' caches) is gone by then. The store's unique column decides.
+ */
 export class AddressBook {
-  #lowest = 1;
+  #next = 1;
 
   /** Within the transaction that takes it. */
   async choose(context: RequestContext, db: Db, subnet: Subnet): Promise<number> {
-    const start = this.#lowest;
+    const start = this.#next;
     const place = (await this.#search(context, db, subnet, start)) ?? (start > 1 ? await this.#search(context, db, subnet, 1) : undefined);
     if (place === undefined) throw new CenoteError('not_enough', `out of addresses: all of ${subnet.text} are in use`);
     return place;
@@ -61,15 +64,7 @@ export class AddressBook {
 
   /** After the transaction that took it. */
   taken(place: number): void {
-    this.#lowest = Math.max(this.#lowest, place + 1);
-  }
-
-  freed(place: number): void {
-    this.#lowest = Math.min(this.#lowest, place);
-  }
-
-  forget(): void {
-    this.#lowest = 1;
+    this.#next = place + 1;
   }
 
   async #search(context: RequestContext, db: Db, subnet: Subnet, from: number): Promise<number | undefined> {

@@ -20,40 +20,35 @@ import type { Action, JobRequests } from './request.ts';
 /** What the host says of the machine after a failed action: null when it has none of that id, undefined when it did not say. */
 export type Found = MachineStatus | null | undefined;
 
-export interface Finished extends Accepted {
-  /** Place in the subnet that is free again. */
-  freed: number | null;
-}
-
-export const finishSucceeded = (store: Store, stored: StoredJob, outcome: Outcome): Promise<Finished> =>
+export const finishSucceeded = (store: Store, stored: StoredJob, outcome: Outcome): Promise<Accepted> =>
   store.transactionRepeatable(async (db) => {
     const job: Job = { ...stored.job, state: 'succeeded', finishedAt: new Date().toISOString(), reason: null };
     job.result = { ...outcome.result, milliseconds: Date.parse(job.finishedAt!) - Date.parse(job.createdAt) };
     await jobFinish(system, db, job);
     const target = await machineFind(system, db, job.machine!);
     await eventAppend(system, db, [eventOf(job, target)]);
-    if (target === undefined) return { job, machine: null, freed: null };
+    if (target === undefined) return { job, machine: null };
     if (outcome.deleted) {
       await machineRemove(system, db, target.machine.id);
-      return { job, machine: null, freed: target.address };
+      return { job, machine: null };
     }
     if (outcome.status !== undefined) applyStatus(target, outcome.status);
     else target.machine.error = null;
     if (job.action === 'resize') target.machine.package = (stored.request as JobRequests['resize']).package?.name ?? target.machine.package;
     await settle(db, target, job.action as Action, true);
-    return { job, machine: target.machine, freed: null };
+    return { job, machine: target.machine };
   });
 
-export const finishFailed = (store: Store, stored: StoredJob, error: CenoteError, found: Found): Promise<Finished> =>
+export const finishFailed = (store: Store, stored: StoredJob, error: CenoteError, found: Found): Promise<Accepted> =>
   store.transactionRepeatable(async (db) => {
     const job: Job = { ...stored.job, state: 'failed', finishedAt: new Date().toISOString(), reason: error.message, result: { error: error.toBody() } };
     await jobFinish(system, db, job);
     const target = await machineFind(system, db, job.machine!);
     await eventAppend(system, db, [eventOf(job, target)]);
-    if (target === undefined) return { job, machine: null, freed: null };
+    if (target === undefined) return { job, machine: null };
     applyFailure(target, job, error, found);
     await settle(db, target, job.action as Action, false);
-    return { job, machine: target.machine, freed: null };
+    return { job, machine: target.machine };
   });
 
 const applyFailure = (target: StoredMachine, job: Job, error: CenoteError, found: Found): void => {

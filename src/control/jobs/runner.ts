@@ -17,7 +17,8 @@ import type { Wake } from '../wake.ts';
 import { execute, isAction } from './execute.ts';
 import type { Outcome } from './execute.ts';
 import { finishFailed, finishSucceeded } from './finish.ts';
-import type { Finished, Found } from './finish.ts';
+import type { Accepted } from '../../model/control-api.ts';
+import type { Found } from './finish.ts';
 
 export interface RunnerOptions {
   store: Store;
@@ -32,7 +33,7 @@ export interface RunnerOptions {
   waitingAtOnce: number;
   /** The machine's row is about to be changed, or was, by a job. */
   onTouched: (machine: string) => void;
-  onFinished: (finished: Finished) => void;
+  onFinished: (finished: Accepted) => void;
   /** Steps by name, for tests that end the process at one. */
   trace: (step: string) => void;
 }
@@ -56,7 +57,7 @@ export class JobRunner implements AsyncDisposable {
   readonly #queues = new Map<string, Entry[]>();
   readonly #ready: Record<Lane, Entry[]> = { working: [], waiting: [] };
   readonly #running: Record<Lane, Set<Promise<void>>> = { working: new Set(), waiting: new Set() };
-  readonly #waiters = new Map<string, Set<(finished: Finished) => void>>();
+  readonly #waiters = new Map<string, Set<(finished: Accepted) => void>>();
   readonly #unfinished = new Set<string>();
   readonly #stopping = new AbortController();
   readonly #owner = `control ${process.pid}`;
@@ -76,11 +77,11 @@ export class JobRunner implements AsyncDisposable {
   }
 
   /** The job's end; undefined when the time is over first, or it had ended before. */
-  async waitFor(jobId: string, milliseconds: number, signal: AbortSignal): Promise<Finished | undefined> {
+  async waitFor(jobId: string, milliseconds: number, signal: AbortSignal): Promise<Accepted | undefined> {
     if (!this.#unfinished.has(jobId)) return undefined;
     const { promise, resolve } = Promise.withResolvers<void>();
-    let finished: Finished | undefined;
-    const waiter = (result: Finished) => {
+    let finished: Accepted | undefined;
+    const waiter = (result: Accepted) => {
       finished = result;
       resolve();
     };
@@ -229,7 +230,7 @@ export class JobRunner implements AsyncDisposable {
     });
   }
 
-  #end(entry: Entry, finished: Finished): void {
+  #end(entry: Entry, finished: Accepted): void {
     const queue = this.#queues.get(entry.machine)!;
     queue.shift();
     if (queue.length === 0) this.#queues.delete(entry.machine);

@@ -8,7 +8,22 @@ export interface CgroupLayout {
   v1: Map<string, string>;
 }
 
-const controllerNames = new Set(['cpu', 'cpuacct', 'cpuset', 'memory', 'devices', 'freezer', 'blkio', 'pids', 'hugetlb', 'net_cls', 'net_prio', 'perf_event', 'rdma', 'misc']);
+const controllerNames = new Set([
+  'cpu',
+  'cpuacct',
+  'cpuset',
+  'memory',
+  'devices',
+  'freezer',
+  'blkio',
+  'pids',
+  'hugetlb',
+  'net_cls',
+  'net_prio',
+  'perf_event',
+  'rdma',
+  'misc',
+]);
 
 /** Reads the format of proc_pid_mountinfo(5); the first mount of a hierarchy counts. */
 export const parseLayout = (mountinfo: string): CgroupLayout => {

@@ -16,6 +16,7 @@ export interface CgroupOptions {
 export const openCgroups = (options: CgroupOptions): Cgroups => {
   const layout = detectLayout();
   if (layout.v1.has('memory')) return new CgroupsV1(layout, options);
-  if (layout.unified === null) throw new CenoteError('unsupported', 'no control groups are mounted on this host', { advice: 'mount cgroup2 on /sys/fs/cgroup' });
+  if (layout.unified === null)
+    throw new CenoteError('unsupported', 'no control groups are mounted on this host', { advice: 'mount cgroup2 on /sys/fs/cgroup' });
   return new CgroupsV2(layout.unified, options);
 };

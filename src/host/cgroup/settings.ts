@@ -16,5 +16,4 @@ export const cpuWeight = (resources: Resources): number => Math.min(10_000, Math
 export const memoryBytes = (mib: number): number => mib * 1024 * 1024;
 
 /** The ceiling in bytes; without one, all the pool has. */
-export const memoryLimit = (resources: Resources, poolMib: number): number =>
-  memoryBytes(Math.min(resources.memoryCeilingMib ?? poolMib, poolMib));
+export const memoryLimit = (resources: Resources, poolMib: number): number => memoryBytes(Math.min(resources.memoryCeilingMib ?? poolMib, poolMib));

@@ -125,7 +125,11 @@ export class CgroupsV1 implements Cgroups {
   }
 
   async remove(machine: string): Promise<void> {
-    await waitUntilEmpty(machine, () => this.#trees.every((tree) => removeGroup(join(tree, this.#parent, machine))), () => this.kill(machine));
+    await waitUntilEmpty(
+      machine,
+      () => this.#trees.every((tree) => removeGroup(join(tree, this.#parent, machine))),
+      () => this.kill(machine),
+    );
   }
 
   async list(): Promise<string[]> {
@@ -161,9 +165,13 @@ const setMemoryLimit = async (memory: string, bytes: number) => {
         continue;
       }
       const floorMib = Math.ceil(readNumber(memory, 'memory.usage_in_bytes') / 2 ** 20);
-      throw new CenoteError('not_enough', `memory cannot be brought below ${floorMib}M, which the machine uses now; ${Math.floor(bytes / 2 ** 20)}M was asked for`, {
-        fields: [{ field: 'resources.memoryCeilingMib', message: `at least ${floorMib}M is in use` }],
-      });
+      throw new CenoteError(
+        'not_enough',
+        `memory cannot be brought below ${floorMib}M, which the machine uses now; ${Math.floor(bytes / 2 ** 20)}M was asked for`,
+        {
+          fields: [{ field: 'resources.memoryCeilingMib', message: `at least ${floorMib}M is in use` }],
+        },
+      );
     }
   }
 };

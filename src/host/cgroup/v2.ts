@@ -104,7 +104,11 @@ export class CgroupsV2 implements Cgroups {
   }
 
   async remove(machine: string): Promise<void> {
-    await waitUntilEmpty(machine, () => removeGroup(this.#group(machine)), () => this.kill(machine));
+    await waitUntilEmpty(
+      machine,
+      () => removeGroup(this.#group(machine)),
+      () => this.kill(machine),
+    );
   }
 
   async list(): Promise<string[]> {
@@ -138,9 +142,13 @@ const reclaimTo = async (group: string, target: number) => {
     const floor = swap ? 0 : (stat['anon'] ?? 0) + (stat['shmem'] ?? 0) + (stat['kernel'] ?? 0) - (stat['slab_reclaimable'] ?? 0);
     if (floor > target || performance.now() - start > reclaimDeadlineMs) {
       const floorMib = Math.ceil(Math.max(floor, swap ? current : floor) / 2 ** 20);
-      throw new CenoteError('not_enough', `memory cannot be brought below ${floorMib}M, which the machine uses now; ${Math.floor(target / 2 ** 20)}M was asked for`, {
-        fields: [{ field: 'resources.memoryCeilingMib', message: `at least ${floorMib}M is in use` }],
-      });
+      throw new CenoteError(
+        'not_enough',
+        `memory cannot be brought below ${floorMib}M, which the machine uses now; ${Math.floor(target / 2 ** 20)}M was asked for`,
+        {
+          fields: [{ field: 'resources.memoryCeilingMib', message: `at least ${floorMib}M is in use` }],
+        },
+      );
     }
     try {
       write(group, 'memory.reclaim', Math.min(reclaimStepBytes, current - target));

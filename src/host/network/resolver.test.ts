@@ -50,7 +50,7 @@ const serve = (address: string, port: number, onQuery: (socket: Socket, message:
 const reply =
   (code = 0) =>
   (socket: Socket, message: Buffer, from: RemoteInfo): void =>
-    void socket.send(answerTo(message, code), from.port, from.address);
+    socket.send(answerTo(message, code), from.port, from.address);
 
 const open = async (servers: string[], upstreamPort: number, timeoutMs = 200): Promise<Resolver> => {
   writeFileSync(resolvConfPath, servers.map((server) => `nameserver ${server}\n`).join(''));

@@ -47,7 +47,7 @@ export const openResolver = async (options: ResolverOptions): Promise<Resolver> 
   } catch (error) {
     if (port === 0 || !isErrno(error, 'EADDRINUSE')) throw cannotListen(address, port, error);
     logger.info({ address, port }, 'a program of this host listens on all addresses; the resolver takes another port');
-    return await openRelay(options, 0).catch((cause: unknown) => Promise.reject(cannotListen(address, 0, cause)));
+    return openRelay(options, 0).catch((cause: unknown) => Promise.reject(cannotListen(address, 0, cause)));
   }
 };
 

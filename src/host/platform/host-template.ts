@@ -108,7 +108,7 @@ const names = async (path: string): Promise<string[]> =>
       if (isErrno(error, 'ENOENT')) return [];
       throw error;
     })
-  ).toSorted();
+  ).toSorted((a, b) => (a < b ? -1 : 1));
 
 /** A link whose target a machine has too, because it is in /usr. */
 const linkIntoUsr = async (from: string, to: string): Promise<TemplateEntry[]> => {

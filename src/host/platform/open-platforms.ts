@@ -63,7 +63,7 @@ export const openPlatforms = async (options: PlatformsOptions): Promise<Platform
   };
 
   const demandUnused = async (ids: readonly string[], what: string) => {
-    const users = [...new Set((await Promise.all(ids.map((id) => inUse(id)))).flat())];
+    const users = [...new Set((await Promise.all(ids.map(async (id) => inUse(id)))).flat())];
     if (users.length > 0)
       throw new CenoteError('in_use', `${what} is used by ${users.slice(0, 5).join(', ')}${users.length > 5 ? ` and ${users.length - 5} more` : ''}`);
   };

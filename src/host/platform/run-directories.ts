@@ -35,7 +35,7 @@ export const runDirectories = async (root: string, accounts: Accounts): Promise<
     if (owner === null || found.has(one.path)) continue;
     found.set(one.path, { path: one.path.slice(1), type: 'directory', mode: one.mode, ...owner });
   }
-  for (const path of [...found.keys()])
+  for (const path of Array.from(found.keys()))
     for (let parent = dirname(path); parent !== '/run'; parent = dirname(parent))
       if (!found.has(parent)) found.set(parent, { path: parent.slice(1), type: 'directory' });
   return [...found.values()].toSorted((one, other) => (one.path < other.path ? -1 : 1));

@@ -71,7 +71,9 @@ class CrunRuntime implements Runtime {
     args.push('--log-path', `k8s-file:${join(log, currentName)}`, '--log-size-max', String(half));
     const monitor = start('/usr/bin/conmon', args, { stdio: ['ignore', 'ignore', 'ignore', 'pipe'], env: { ...plainEnvironment, _OCI_SYNCPIPE: '3' } });
     const failed = new Promise<never>((_resolve, reject) =>
-      monitor.on('error', (cause) => reject(new CenoteError('failed', 'conmon could not be started', { cause, advice: 'run `cenote up` again: it installs what is missing' }))),
+      monitor.on('error', (cause) =>
+        reject(new CenoteError('failed', 'conmon could not be started', { cause, advice: 'run `cenote up` again: it installs what is missing' })),
+      ),
     );
     try {
       const answer = await Promise.race([readSync(monitor.stdio[3] as Readable), failed]);

@@ -2,7 +2,7 @@
 import { rmSync, writeFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
-import type { Readable, Writable } from 'node:stream';
+import type { Writable } from 'node:stream';
 import { randomUUID } from 'node:crypto';
 import type { ChildProcess } from 'node:child_process';
 import { ReadStream } from 'node:tty';
@@ -78,7 +78,12 @@ const receiveTerminal = (received: Promise<number>, child: ChildProcess): Promis
   return Promise.race([received, ended]);
 };
 
-const cleanMessage = (text: string): string => text.trim().split('\n').at(-1)?.replace(/^\S+Z: /, '') ?? '';
+const cleanMessage = (text: string): string =>
+  text
+    .trim()
+    .split('\n')
+    .at(-1)
+    ?.replace(/^\S+Z: /, '') ?? '';
 
 const exitOf = (child: ChildProcess, tidy: () => void): Promise<ExecExit> =>
   new Promise((resolve) => {
@@ -111,8 +116,8 @@ const terminalSession = (fd: number, child: ChildProcess, exited: Promise<ExecEx
   child.stdout!.resume();
   child.stderr!.resume();
   return {
-    stdin: terminal as unknown as Writable,
-    stdout: stdout as Readable,
+    stdin: terminal,
+    stdout: stdout,
     stderr: null,
     resize: (columns, rows) => setWindowSize(fd, columns, rows),
     exited,

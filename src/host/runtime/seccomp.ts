@@ -60,6 +60,9 @@ export const loadSeccomp = (path: string, capabilities: readonly string[]): obje
   try {
     return convertSeccomp(JSON.parse(readFileSync(path, 'utf8')) as Profile, process.arch, capabilities);
   } catch (cause) {
-    throw new CenoteError('unavailable', `the system call filter ${path} cannot be read`, { cause, advice: 'run `cenote up` again: it installs what is missing' });
+    throw new CenoteError('unavailable', `the system call filter ${path} cannot be read`, {
+      cause,
+      advice: 'run `cenote up` again: it installs what is missing',
+    });
   }
 };

@@ -62,10 +62,7 @@ const lxcfsFiles = ['cpuinfo', 'diskstats', 'loadavg', 'meminfo', 'stat', 'swaps
 const lxcfsMounts = (lxcfs: string | null) =>
   lxcfs === null
     ? []
-    : [
-        ...lxcfsFiles.map((file) => bind(`${lxcfs}/proc/${file}`, `/proc/${file}`)),
-        bind(`${lxcfs}/sys/devices/system/cpu`, '/sys/devices/system/cpu'),
-      ];
+    : [...lxcfsFiles.map((file) => bind(`${lxcfs}/proc/${file}`, `/proc/${file}`)), bind(`${lxcfs}/sys/devices/system/cpu`, '/sys/devices/system/cpu')];
 
 /** All but the system call filter, which the runtime adds. */
 export const machineSpecification = (request: SpecificationRequest) => ({

@@ -87,7 +87,10 @@ class SandboxPool implements Sandboxes {
 
   async #ensureSlot(): Promise<void> {
     if (this.#slots.freeCount > 0) return;
-    this.#claiming ??= this.#options.claimBlock().then((block) => this.#slots.addBlock(block)).finally(() => (this.#claiming = null));
+    this.#claiming ??= this.#options
+      .claimBlock()
+      .then((block) => this.#slots.addBlock(block))
+      .finally(() => (this.#claiming = null));
     await this.#claiming;
   }
 

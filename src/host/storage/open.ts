@@ -44,7 +44,7 @@ export const openStorage = async (options: StorageOptions): Promise<Storage> => 
   using _lock = await lockFile(places.lock);
   if (options.driver === 'directory') {
     if (existsSync(places.file) || existsSync(places.record)) throw otherDriver('btrfs', 'directory');
-    return DirectoryStorage.open(places.directory, options.logger);
+    return await DirectoryStorage.open(places.directory, options.logger);
   }
   if (existsSync(places.directory)) throw otherDriver('directory', 'btrfs');
   const device = options.device ?? (await deviceRecorded(places.record));
@@ -57,7 +57,7 @@ export const openStorage = async (options: StorageOptions): Promise<Storage> => 
     const path = await deviceFormat(device, places.record, options.logger);
     await poolMount({ kind: 'device', path }, places.mountPoint, options.logger);
   }
-  return BtrfsStorage.open(places.mountPoint, options.logger);
+  return await BtrfsStorage.open(places.mountPoint, options.logger);
 };
 
 /** Everything of it is gone afterwards. `in_use` while a machine or a process still holds the pool; nothing is lost then. */
