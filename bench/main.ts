@@ -1,0 +1,67 @@
+/**
+ * `npm run bench [-- SUITE… --small --quiet-wait SECONDS]`: runs suites one after another in one run, writes what they measured to
+ * bench/results/SUITE.json and, unless small, the tables between the marks in docs/benchmarks.md.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { messageChain } from '../src/base/errors.ts';
+import { writeDocument } from './lib/document.ts';
+import { hostFacts, loadAverage, waitForQuiet } from './lib/host.ts';
+import { openBenchInstance } from './lib/instance.ts';
+import type { BenchInstance } from './lib/instance.ts';
+import type { StoredResult } from './lib/document.ts';
+import type { Bench } from './lib/suite.ts';
+import { suites } from './suites/all.ts';
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { small: { type: 'boolean', default: false }, 'quiet-wait': { type: 'string', default: '0' }, 'no-document': { type: 'boolean', default: false } },
+});
+const unknown = positionals.filter((name) => !suites.some((suite) => suite.name === name));
+if (unknown.length > 0) {
+  console.error(`no suite called ${unknown.join(', ')}; there are ${suites.map(({ name }) => name).join(', ')}`);
+  process.exit(64);
+}
+if (process.getuid?.() !== 0) {
+  console.error('the benchmarks start machines and must run as root');
+  process.exit(77);
+}
+
+const chosen = positionals.length === 0 ? suites : suites.filter(({ name }) => positionals.includes(name));
+const results = join(import.meta.dirname, 'results');
+mkdirSync(results, { recursive: true });
+const note = (text: string): void => console.log(`  ${text}`);
+let instance: BenchInstance | undefined;
+const bench: Bench = {
+  count: (full, small) => (values.small ? small : full),
+  note,
+  instance: async () => (instance ??= await openBenchInstance(values.small, note)),
+};
+
+let failed = false;
+try {
+  for (const suite of chosen) {
+    const quiet = await waitForQuiet(Number(values['quiet-wait']));
+    const loadBefore = loadAverage();
+    const begun = performance.now();
+    console.log(`${suite.name}: ${suite.title} (load ${loadBefore}${quiet ? '' : ', not quiet'})`);
+    try {
+      const { rows, data } = await suite.run(bench);
+      const seconds = Math.round((performance.now() - begun) / 100) / 10;
+      const stored: StoredResult = { suite: suite.name, title: suite.title, method: suite.method, at: new Date().toISOString(), small: values.small, quiet, loadBefore, seconds, host: hostFacts(), rows, data };
+      writeFileSync(join(results, `${suite.name}.json`), `${JSON.stringify(stored, null, 2)}\n`);
+      for (const row of rows) note([row.what, row.value, row.against, row.note].filter((part) => part !== undefined).join(' | '));
+    } catch (error) {
+      failed = true;
+      console.error(`${suite.name} failed: ${messageChain(error)}`);
+      if (error instanceof Error) console.error(error.stack);
+    }
+  }
+} finally {
+  const left = (await instance?.destroy()) ?? [];
+  for (const line of left) console.error(`left behind: ${line}`);
+  if (left.length > 0) failed = true;
+}
+if (!values['no-document']) writeDocument(results, suites.map(({ name }) => name));
+process.exitCode = failed ? 1 : 0;
