@@ -138,6 +138,7 @@ export class Machines {
     return machine.request(request.generation, 'stopping', async () => {
       machine.record.desired = 'running';
       machine.forgetFailures();
+      await machine.save(); // so that recovery knows this end as asked for
       await machine.halt(request.graceSeconds ?? machine.spec.stopGraceSeconds);
       await machine.boot();
     });

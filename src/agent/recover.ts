@@ -2,14 +2,17 @@
  * What the agent does when it starts: machines that run are taken over as they are; what a crash left half done is finished or
  * undone; what no record speaks of is removed. After a reboot nothing runs, and machines come back as last requested.
  */
-import { messageChain } from '../base/errors.ts';
+import { messageChain, messageOf } from '../base/errors.ts';
 import type { Connection } from '../host/network/network.ts';
 import type { Host } from './host.ts';
 import { processOf } from './machine/process.ts';
-import { resumeDelete } from './machine/create-delete.ts';
 import type { Machine } from './machine/machine.ts';
 import type { Machines } from './machines.ts';
 import { rootMount, takeDown } from './machine/run.ts';
+import { undoUpdate } from './machine/update.ts';
+import type { RuntimeExit } from '../host/runtime/runtime.ts';
+import type { ExecProcess } from '../host/runtime/runtime.ts';
+import type { MachineSpec } from '../model/machine.ts';
 import { unmountRoot } from '../host/rootfs/rootfs.ts';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,30 +20,67 @@ import { isErrno } from '../base/errno.ts';
 
 export interface Recovered {
   adopted: number;
+  /** To be started, once the API serves. */
   toStart: Machine[];
+  /** A stop that a crash cut short: still running, and to have its grace period. */
+  toStop: Machine[];
 }
 
 export const recover = async (host: Host, machines: Machines): Promise<Recovered> => {
   for (const record of host.journal.loadMachines()) machines.add(record);
-  host.runtime.onExit((exit) => machines.find(exit.machine)?.ended(exit));
+  const unwatched = new Map<string, RuntimeExit>();
+  host.runtime.onExit((exit) => {
+    const machine = machines.find(exit.machine);
+    if (machine?.run === null) unwatched.set(exit.machine, exit);
+    else machine?.ended(exit);
+  });
   const running = await adopt(host, machines);
+  host.crash.reach('recovery: adopted');
+  const judged = await takeEnds(machines, unwatched);
   await removeStrays(host, machines, running);
+  host.crash.reach('recovery: strays removed');
   const toStart: Machine[] = [];
-  for (const machine of machines.all()) {
+  for (const machine of [...machines.all()]) {
+    await settle(host, machines, machine);
     const { record } = machine;
-    if (record.phase === 'deleting') {
-      await resumeDelete(machine);
-      await machines.delete(machine.id, record.generation);
-    } else if (record.phase === 'ready' && machine.run === null && record.desired === 'running') {
-      toStart.push(machine);
-    }
     // `creating` was never acknowledged: the control plane's repeat finishes it, or its delete removes it.
+    if (record.phase !== 'ready' || machine.run !== null) continue;
+    if (judged.has(machine)) await machine.judgeEnd();
+    else if (record.desired === 'running') toStart.push(machine);
   }
-  return { adopted: running.size, toStart };
+  const toStop = [...machines.all()].filter((machine) => machine.run !== null && machine.record.desired === 'stopped');
+  return { adopted: running.size, toStart, toStop };
+};
+
+/** Records how machines ended while no agent ran. Those that ended by themselves are to be judged as any end; the others were being stopped. */
+const takeEnds = async (machines: Machines, unwatched: ReadonlyMap<string, RuntimeExit>): Promise<Set<Machine>> => {
+  const judged = new Set<Machine>();
+  for (const exit of unwatched.values()) {
+    const machine = machines.find(exit.machine);
+    if (machine === undefined) continue;
+    await machine.endedUnwatched(exit);
+    if (machine.record.desired === 'running' && machine.record.outcome !== null) judged.add(machine);
+  }
+  return judged;
+};
+
+/** Finishes or undoes what a crash left half done. One that cannot be settled does not keep the others from being served. */
+const settle = async (host: Host, machines: Machines, machine: Machine): Promise<void> => {
+  const { record } = machine;
+  try {
+    if (record.phase === 'deleting') {
+      record.outcome = null; // a failure of the former try is no answer to this one
+      await machines.delete(machine.id, record.generation);
+    }
+    await undoUpdate(machine);
+  } catch (error) {
+    record.error = messageOf(error);
+    host.logger.error({ machine: machine.id, error: messageChain(error) }, 'what a crash left half done could not be settled');
+  }
 };
 
 const adopt = async (host: Host, machines: Machines): Promise<Set<string>> => {
-  const meant = [...machines.all()].filter(({ record }) => record.slot !== null && record.phase === 'ready' && record.desired === 'running');
+  const meant = [...machines.all()].filter(({ record }) => record.slot !== null && record.phase === 'ready' && record.updating === undefined);
   const alive = await host.runtime.restore(meant.map(({ id }) => id));
   const connections: Connection[] = [];
   const adopted = new Set<string>();
@@ -51,13 +91,33 @@ const adopt = async (host: Host, machines: Machines): Promise<Set<string>> => {
     // A number may have gone to another process since: only one in the machine's own group is the machine's.
     if (!(await host.cgroups.processes(machine.id)).includes(process.pid)) continue;
     connections.push({ slot: record.slot, machine: machine.id, address: spec.address, publish: spec.publish });
-    machine.adopt({ slot: record.slot, process, defaults: processOf(spec, `/proc/${process.pid}/root`) });
+    machine.adopt({ slot: record.slot, process, defaults: execDefaults(host, spec, process.pid) });
     adopted.add(machine.id);
+    await asRecorded(host, machine);
   }
   await host.network.restore(connections, []);
   await host.ports.restore(connections.map(({ machine, publish }) => ({ machine, ports: publish })));
   await host.sandboxes.restore(connections.map(({ slot }) => slot));
   return adopted;
+};
+
+/** A machine may have spoilt its own accounts since it started; that must not keep the agent from starting. */
+const execDefaults = (host: Host, spec: MachineSpec, pid: number): ExecProcess => {
+  const root = `/proc/${pid}/root`;
+  try {
+    return processOf(spec, root);
+  } catch (error) {
+    host.logger.warn({ machine: spec.id, error: messageChain(error) }, 'its user cannot be found in it any more; commands run as root inside');
+    return processOf(spec, root, '0:0');
+  }
+};
+
+/** A crash in the middle of a snapshot leaves a machine frozen; one in the middle of a resize, with limits that its record does not have. */
+const asRecorded = async (host: Host, machine: Machine): Promise<void> => {
+  await host.cgroups.thaw(machine.id);
+  await host.cgroups.apply(machine.id, machine.spec.resources).catch((error: unknown) => {
+    host.logger.warn({ machine: machine.id, error: messageChain(error) }, 'limits could not be set as recorded');
+  });
 };
 
 /** Everything of a run that is not adopted goes, for known machines and unknown ones alike. */
@@ -86,12 +146,27 @@ const removeStrays = async (host: Host, machines: Machines, running: Set<string>
   }
 };
 
+export const stopAll = async (host: Host, machines: readonly Machine[]): Promise<void> => {
+  await Promise.all(
+    machines.map((machine) =>
+      machine
+        .turn(async () => {
+          if (machine.record.desired !== 'stopped') return; // a newer request came first
+          await machine.halt(machine.spec.stopGraceSeconds);
+          await machine.save();
+        })
+        .catch((error: unknown) => host.logger.error({ machine: machine.id, error: messageChain(error) }, 'a stop could not be finished')),
+    ),
+  );
+};
+
 /** Starts what should run, without holding up the API; each failure is recorded with its machine. */
 export const startAll = async (host: Host, machines: readonly Machine[]): Promise<void> => {
   await Promise.all(
     machines.map((machine) =>
       machine
         .turn(async () => {
+          if (machine.record.desired !== 'running') return; // a newer request came first
           try {
             await machine.boot();
           } catch {

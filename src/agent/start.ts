@@ -21,7 +21,7 @@ import type { Host } from './host.ts';
 import { Journal } from './journal.ts';
 import { Machines } from './machines.ts';
 import { portRegister } from './ports.ts';
-import { recover, startAll } from './recover.ts';
+import { recover, startAll, stopAll } from './recover.ts';
 import { startServer } from './http/server.ts';
 
 const readySandboxes = 24;
@@ -96,6 +96,7 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
   );
   logger.info({ adopted: recovered.adopted, starting: recovered.toStart.length, socket: server.socketPath }, 'agent is ready');
   config.crash.ready();
+  void stopAll(host, recovered.toStop);
   startAll(host, recovered.toStart).catch((error: unknown) => logger.error({ error: messageChain(error) }, 'not all machines came back'));
   const held = up.move();
   return { [Symbol.asyncDispose]: () => held.disposeAsync() };

@@ -1,5 +1,4 @@
 /** The first and the last of a machine's actions. */
-import { messageChain } from '../../base/errors.ts';
 import type { MachineCreate } from '../../model/agent-api.ts';
 import type { MachineStatus } from '../../model/machine.ts';
 import type { Machine } from './machine.ts';
@@ -34,7 +33,7 @@ export const deleteMachine = async (machine: Machine, generation: number): Promi
   });
 };
 
-export const finishDelete = async (machine: Machine): Promise<void> => {
+const finishDelete = async (machine: Machine): Promise<void> => {
   const { host } = machine;
   await machine.destroyRun();
   host.crash.reach('delete: before the volume');
@@ -45,12 +44,3 @@ export const finishDelete = async (machine: Machine): Promise<void> => {
   await host.journal.buryMachine(machine.id, machine.record.generation);
   machine.retire();
 };
-
-/** At start: what a crash left half deleted. */
-export const resumeDelete = (machine: Machine): Promise<void> =>
-  machine
-    .turn(() => finishDelete(machine))
-    .catch((error: unknown) => {
-      machine.host.logger.error({ machine: machine.id, error: messageChain(error) }, 'a deletion could not be finished');
-      throw error;
-    });

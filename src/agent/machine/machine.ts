@@ -217,10 +217,23 @@ export class Machine {
       .run(async () => {
         if (this.#run !== run) return; // an action waited for this end and has dealt with it
         const ended = await this.#endRun(run, exit);
-        this.#considerRestart(run, ended);
+        if (performance.now() - run.startedMs > settledMs) this.#failures = 0;
+        this.#considerRestart(ended);
         await this.save();
       })
       .catch((error: unknown) => this.host.logger.error({ machine: this.id, error: messageChain(error) }, 'the end of a machine could not be dealt with'));
+  }
+
+  /** An end that came while no agent watched. What follows from it is for `judgeEnd`, once nothing of the run is left. */
+  async endedUnwatched(exit: RuntimeExit): Promise<void> {
+    this.record.exit = await this.#exitOf(exit);
+    await this.#clean();
+    await this.save();
+  }
+
+  judgeEnd(): Promise<void> {
+    if (this.record.exit !== null) this.#considerRestart(this.record.exit);
+    return this.save();
   }
 
   #follow(run: Run): void {
@@ -244,13 +257,18 @@ export class Machine {
   }
 
   async #endRun(run: Current, exit: RuntimeExit | null): Promise<MachineExit> {
-    const { host, record } = this;
-    const usage = await host.cgroups.usage(this.id);
-    const ended = exitOf(this.spec, exit?.code ?? 137, exit?.at ?? new Date().toISOString(), usage.outOfMemoryKills, usage.memoryMib);
-    record.exit = ended;
+    const ended = await this.#exitOf(exit);
+    this.record.exit = ended;
     run.stopHealth.abort();
     this.#run = null;
     await this.#clean();
+    return ended;
+  }
+
+  async #exitOf(exit: RuntimeExit | null): Promise<MachineExit> {
+    const { host } = this;
+    const usage = await host.cgroups.usage(this.id);
+    const ended = exitOf(this.spec, exit?.code ?? 137, exit?.at ?? new Date().toISOString(), usage.outOfMemoryKills, usage.memoryMib);
     host.events.emit('machine.exited', this.id, `${this.spec.name} ${ended.reason}`, {
       code: ended.code,
       signal: ended.signal,
@@ -264,9 +282,8 @@ export class Machine {
     this.record.slot = null;
   }
 
-  #considerRestart(run: Current, exit: MachineExit): void {
+  #considerRestart(exit: MachineExit): void {
     const { record } = this;
-    if (performance.now() - run.startedMs > settledMs) this.#failures = 0;
     this.#failures += 1;
     const delay = record.desired === 'running' ? restartDelayMs(this.spec.restart, exit, this.#failures) : null;
     if (delay === null) {

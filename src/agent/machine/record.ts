@@ -22,6 +22,11 @@ export interface MachineRecord {
   restarts: number;
   /** Of the last update that put another platform or image beneath it; absent: none. */
   etcConflicts?: string[];
+  /**
+   * An update under way, written before it changes anything: recovery undoes it. `over`: it is settled
+   * either way, and only the safety snapshot is left to delete.
+   */
+  updating?: { former: MachineSpec; formerConflicts: string[]; over: boolean };
   /** Milliseconds each snapshot held the machine still. */
   freezeMs: Record<string, number>;
 }

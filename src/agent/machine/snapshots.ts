@@ -56,6 +56,7 @@ export const rollbackSnapshot = (machine: Machine, generation: number, name: str
     const known = await host.storage.snapshotList(machine.id);
     if (!known.some((snapshot) => snapshot.name === name)) throw new CenoteError('not_found', `${machine.spec.name} has no snapshot ${name}`);
     const wanted = record.desired;
+    await machine.save(); // so that recovery knows this end as asked for
     await machine.halt(machine.spec.stopGraceSeconds);
     host.crash.reach('rollback: stopped');
     await host.storage.snapshotRollback(machine.id, name);

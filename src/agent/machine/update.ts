@@ -7,6 +7,7 @@ import { CenoteError, messageOf } from '../../base/errors.ts';
 import type { MachineUpdate } from '../../model/agent-api.ts';
 import type { MachineSpec, MachineStatus } from '../../model/machine.ts';
 import type { Machine } from './machine.ts';
+import type { MachineRecord } from './record.ts';
 import { rebase } from './rebase.ts';
 
 const safetySnapshot = '.before-update';
@@ -27,32 +28,69 @@ export const updateMachine = (machine: Machine, request: MachineUpdate): Promise
       await changeInPlace(machine, former, next);
       return;
     }
+    record.updating = { former, formerConflicts, over: false };
+    await machine.save();
     await machine.halt(former.stopGraceSeconds);
-    const safe = host.storage.features.snapshots;
-    if (safe) {
-      await host.storage.snapshotDelete(machine.id, safetySnapshot).catch(() => {});
+    host.crash.reach('update: stopped');
+    if (host.storage.features.snapshots) {
       await host.storage.snapshotCreate(machine.id, safetySnapshot);
+      await host.storage.commit();
     }
+    host.crash.reach('update: safe');
     try {
       if (needsRebase(former, next)) record.etcConflicts = await rebase(machine, former, next);
       record.spec = next;
       await machine.boot();
       await comeUp(machine);
+      host.crash.reach('update: up');
       host.events.emit('machine.updated', machine.id, `${next.name} was updated`, { image: next.image.name, platform: next.platform });
     } catch (error) {
       await machine.halt(0);
-      if (safe) await host.storage.snapshotRollback(machine.id, safetySnapshot);
-      record.spec = former;
-      record.etcConflicts = formerConflicts;
+      host.crash.reach('update: failed');
+      await restoreFormer(machine, record.updating);
       await machine.boot();
       throw new CenoteError('failed', `the update was undone: ${messageOf(error)}`, { cause: error });
     } finally {
-      if (safe) await host.storage.snapshotDelete(machine.id, safetySnapshot).catch(() => {});
+      await endUpdate(machine, record.updating);
     }
   });
 
+/** At start: an update that a crash cut short is undone, so that its repeat finds what the first found. The machine is at rest. */
+export const undoUpdate = async (machine: Machine): Promise<void> => {
+  const { updating } = machine.record;
+  if (updating === undefined) return;
+  if (!updating.over) await restoreFormer(machine, updating);
+  await endUpdate(machine, updating);
+  await machine.save();
+};
+
+type Updating = NonNullable<MachineRecord['updating']>;
+
+const restoreFormer = async (machine: Machine, { former, formerConflicts }: Updating) => {
+  const { host, record } = machine;
+  const snapshots = host.storage.features.snapshots ? await host.storage.snapshotList(machine.id) : [];
+  // Without the snapshot nothing of the data has been changed yet.
+  if (snapshots.some(({ name }) => name === safetySnapshot)) {
+    await host.storage.snapshotRollback(machine.id, safetySnapshot);
+    host.crash.reach('update: rolled back');
+    await host.storage.commit();
+  }
+  record.spec = former;
+  record.etcConflicts = formerConflicts;
+};
+
+/** What is to be is on record before the way back is closed; the record's own mark goes with the next save. */
+const endUpdate = async (machine: Machine, updating: Updating) => {
+  const { host, record } = machine;
+  updating.over = true;
+  await machine.save();
+  host.crash.reach('update: over');
+  if (host.storage.features.snapshots) await host.storage.snapshotDelete(machine.id, safetySnapshot);
+  delete record.updating;
+};
+
 const needsRestart = (former: MachineSpec, next: MachineSpec): boolean => {
-  const essence = ({ image, platform, config, command, env }: MachineSpec) => JSON.stringify([image.id, platform, config, command, Object.entries(env).toSorted()]);
+  const essence = ({ image, platform, config, command, env }: MachineSpec) => JSON.stringify([image.id, platform, config, command, Object.entries(env).toSorted(([a], [b]) => (a < b ? -1 : 1))]);
   return essence(former) !== essence(next);
 };
 

@@ -1,0 +1,262 @@
+/**
+ * The agent killed at every point of every action, twice: once in the action, and once more in what follows (recovery, or the repeat of the
+ * action). The control plane runs all the while, so its job has to be carried to its end. After each, the host must agree with what was
+ * acknowledged, a machine that had nothing to do with it must not have noticed, and nothing may be left of what was half done.
+ */
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { runAny } from '../../src/exec/run.ts';
+import type { Accepted } from '../../src/model/control-api.ts';
+import type { MachineStatus } from '../../src/model/machine.ts';
+import type { OwnServices } from '../support/own-services.ts';
+import type { TestInstance } from '../support/instance.ts';
+import { random } from '../support/random.ts';
+
+const target = 'target';
+const bystander = 'bystander';
+const sleeper = ['/bin/sleep', '1000000'];
+const small = { name: target, command: sleeper, resources: { diskMib: 256 }, stopGraceSeconds: 1 };
+const publishedPort = 48_213;
+const jobTimeoutMs = 90_000;
+/** More points than any action has, recovery and repeat included. */
+const mostPoints = 400;
+/** What most actions have. */
+const usualPoints = 20;
+
+interface Action {
+  /** Brings the target to where the action begins. */
+  prepare?: (services: OwnServices) => Promise<unknown>;
+  act: (services: OwnServices) => Promise<Accepted>;
+  /** How the job ends; by default it succeeds. */
+  outcome?: 'succeeded' | 'failed';
+  check: (found: MachineStatus | undefined, services: OwnServices) => unknown;
+}
+
+const whole = { wait: 60 };
+const made = (services: OwnServices, start = true) => services.control.machineCreate({ ...small, start }, whole);
+const isRunning = (found: MachineStatus | undefined) => assert.equal(found?.state, 'running', found?.error ?? 'it is gone');
+const isStopped = (found: MachineStatus | undefined) => assert.equal(found?.state, 'stopped', found?.error ?? 'it is gone');
+const isGone = (found: MachineStatus | undefined) => assert.equal(found, undefined);
+
+export const actions: Readonly<Record<string, Action>> = {
+  create: {
+    act: (services) => services.control.machineCreate({ ...small, publish: [{ hostPort: publishedPort, machinePort: 80, protocol: 'tcp' }] }),
+    check: isRunning,
+  },
+  'create that cannot start': {
+    act: (services) => services.control.machineCreate({ ...small, command: ['/no/such/program'] }),
+    outcome: 'failed',
+    check: (found) => assert.notEqual(found?.state, 'running'),
+  },
+  'create stopped': { act: (services) => services.control.machineCreate({ ...small, start: false }), check: isStopped },
+  start: { prepare: (services) => made(services, false), act: (services) => services.control.machineStart(target), check: isRunning },
+  stop: { prepare: made, act: (services) => services.control.machineStop(target), check: isStopped },
+  reboot: { prepare: made, act: (services) => services.control.machineReboot(target), check: isRunning },
+  resize: {
+    prepare: made,
+    act: (services) => services.control.machineResize(target, { resources: { diskMib: 300, memoryMib: 48, processes: 77 } }),
+    check: (found, services) => {
+      isRunning(found);
+      assert.deepEqual([found!.spec.resources.diskMib, found!.spec.resources.memoryMib, found!.spec.resources.processes], [300, 48, 77]);
+      assert.equal(processLimit(services, found!.id), '77');
+    },
+  },
+  update: {
+    prepare: made,
+    act: (services) => services.control.machineUpdate(target, { env: { CHANGED: 'yes' } }),
+    check: (found) => {
+      isRunning(found);
+      assert.equal(found!.spec.env['CHANGED'], 'yes');
+    },
+  },
+  'update that is undone': {
+    prepare: made,
+    act: (services) => services.control.machineUpdate(target, { command: ['/bin/false'] }),
+    outcome: 'failed',
+    check: (found) => {
+      isRunning(found);
+      assert.deepEqual(found!.spec.command, sleeper);
+    },
+  },
+  snapshot: {
+    prepare: made,
+    act: (services) => services.control.snapshotCreate(target, { name: 'one' }),
+    check: async (found, services) => {
+      isRunning(found);
+      assert.deepEqual((await services.agent.snapshotList(found!.id)).map(({ name }) => name), ['one']);
+    },
+  },
+  rollback: {
+    prepare: async (services) => {
+      await made(services);
+      await services.control.snapshotCreate(target, { name: 'one' }, whole);
+    },
+    act: (services) => services.control.snapshotRollback(target, 'one'),
+    check: isRunning,
+  },
+  'delete of a running one': {
+    prepare: async (services) => {
+      await made(services);
+      await services.control.snapshotCreate(target, { name: 'one' }, whole);
+    },
+    act: (services) => services.control.machineDelete(target),
+    check: isGone,
+  },
+};
+
+export interface CrashRun {
+  seed: number;
+  /** So many points of each action, by chance; without, all of them. */
+  perAction?: number | undefined;
+  only?: string | undefined;
+  note: (text: string) => void;
+  signal?: AbortSignal | undefined;
+}
+
+/** How many times the agent was killed. */
+export const runAgentCrashes = async (instance: TestInstance, services: OwnServices, options: CrashRun): Promise<number> => {
+  const next = random(options.seed);
+  const { control } = services;
+  let kills = 0;
+  assert.ok(await services.startAgent());
+  assert.ok(await services.startControl());
+  await reachable(services);
+  await control.machineCreate({ ...small, name: bystander }, whole);
+  const before = await find(services, bystander);
+  assert.ok(before?.pid);
+  for (const [name, action] of Object.entries(actions)) {
+    if (options.only !== undefined && name !== options.only) continue;
+    let taken = 0;
+    for (const point of points(options.perAction, next)) {
+      options.signal?.throwIfAborted();
+      const crashed = await crashOnce(services, action, point, 1 + next(12));
+      const after = await find(services, bystander);
+      const where = `${name}, point ${point} (${crashed.join(', then ') || 'passed'})`;
+      try {
+        assert.equal(after?.state, 'running');
+        assert.equal(after.pid, before.pid, 'the bystander was restarted');
+        await action.check(await find(services, target), services);
+        await checkHost(instance, services);
+        await removeTarget(services);
+        await checkHost(instance, services);
+      } catch (error) {
+        throw new Error(`after ${where}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+      }
+      kills += crashed.length;
+      if (crashed.length > 0) taken += 1;
+      else if (options.perAction === undefined) break; // the action is over before this point
+    }
+    options.note(`${name}: killed at ${taken} points`);
+  }
+  await control.machineDelete(bystander, whole);
+  return kills;
+};
+
+const points = (count: number | undefined, next: (below: number) => number): number[] =>
+  count === undefined ? Array.from({ length: mostPoints }, (_, index) => index + 1) : Array.from({ length: count }, () => 1 + next(usualPoints));
+
+/** Gives the points at which it died; none when the action was over first. */
+const crashOnce = async (services: OwnServices, action: Action, point: number, second: number): Promise<string[]> => {
+  await action.prepare?.(services);
+  await services.stop('agent');
+  assert.ok(await services.startAgent({ CENOTE_CRASH_AT: `ready:${point}` }));
+  await reachable(services);
+  const { job } = await action.act(services);
+  const points: string[] = [];
+  let finished = await endOf(services, job.id);
+  for (const again of [`start:${second}`, '']) {
+    if (finished !== null) break;
+    points.push(lastPoint(services));
+    await services.startAgent({ CENOTE_CRASH_AT: again });
+    finished = await endOf(services, job.id);
+  }
+  assert.ok(finished !== null, `the job did not end: killed at ${points.join(', then ')}`);
+  assert.equal(finished.state, action.outcome ?? 'succeeded', `${finished.reason ?? ''} (killed at ${points.join(', then ')})`);
+  if (services.agentProcess?.end !== null) points.push(lastPoint(services));
+  // Whatever is still to come of the plan must not hit what follows.
+  await services.stop('agent');
+  assert.ok(await services.startAgent());
+  await reachable(services);
+  return points;
+};
+
+/** The job once it has ended, or null when the agent died first. */
+const endOf = async (services: OwnServices, id: string) => {
+  for (const deadline = Date.now() + jobTimeoutMs; Date.now() < deadline; await sleep(20)) {
+    const job = await services.control.jobGet(id);
+    if (job.state === 'succeeded' || job.state === 'failed') return job;
+    if (services.agentProcess!.end !== null) return null;
+  }
+  throw new Error(`job ${id} did not end within ${jobTimeoutMs / 1000} s: ${JSON.stringify(await services.control.jobGet(id))}`);
+};
+
+const reachable = async (services: OwnServices) => {
+  for (const deadline = Date.now() + 30_000; (await services.control.info()).agent === null; await sleep(15))
+    if (Date.now() > deadline) throw new Error('the control plane does not find the agent');
+};
+
+const find = async (services: OwnServices, name: string): Promise<MachineStatus | undefined> =>
+  (await services.agent.machineList()).find(({ spec }) => spec.name === name);
+
+const lastPoint = (services: OwnServices): string => /.*crash point: ([^\n]*)/s.exec(readFileSync(join(services.paths.log, 'agent.log'), 'utf8'))?.[1] ?? 'unknown';
+
+const removeTarget = async (services: OwnServices) => {
+  const known = (await services.control.machineList({ name: target }))[0];
+  if (known === undefined) return;
+  const { job } = await services.control.machineDelete(target, whole);
+  assert.equal(job.state, 'succeeded', job.reason ?? '');
+};
+
+/** The host has what the agent's machines need, and nothing else. */
+const checkHost = async (instance: TestInstance, services: OwnServices) => {
+  const machines = await services.agent.machineList();
+  const all = machines.map(({ id }) => id).toSorted();
+  const running = machines.filter(({ state }) => state === 'running');
+  const ids = running.map(({ id }) => id).toSorted();
+  const run = `/run/cenote-${instance.instance}`;
+  for (const { id, pid } of running) {
+    assert.ok(existsSync(`/proc/${pid}`), `process ${pid} of ${id} is gone`);
+    assert.ok(!isFrozen(instance.instance, id), `${id} is frozen`);
+  }
+  const pool = join(instance.root, 'storage/pool');
+  assert.deepEqual(readdirSync(join(pool, 'volumes')).toSorted(), all, 'volumes');
+  assert.deepEqual(
+    readdirSync(join(pool, 'snapshots')).flatMap((id) => readdirSync(join(pool, 'snapshots', id)).filter((name) => name.startsWith('.'))),
+    [],
+    'safety snapshots',
+  );
+  for (const directory of ['bundles', 'files', 'crun']) assert.deepEqual(readdirSync(join(run, directory)).toSorted(), ids, directory);
+  for (const directory of ['roots', 'copies']) assert.deepEqual(readdirSync(join(run, directory)), [], directory);
+  assert.deepEqual(controlGroups(instance.instance), ids, 'control groups');
+  assert.ok(!readFileSync('/proc/self/mountinfo', 'utf8').includes(` ${run}/`), 'mounts');
+  const ports = JSON.parse(existsSync('/var/lib/cenote-host/ports.json') ? readFileSync('/var/lib/cenote-host/ports.json', 'utf8') : '{}') as Record<string, { instance: string; machine: string }>;
+  const held = Object.values(ports).filter((port) => port.instance === instance.instance);
+  assert.deepEqual(
+    held.map(({ machine }) => machine),
+    running.flatMap(({ id, spec }) => spec.publish.map(() => id)),
+    'published ports',
+  );
+  const processes = (await runAny('ps', ['-eo', 'args'])).stdout.split('\n').filter((line) => line.startsWith('/usr/bin/conmon') && line.includes(`${run}/`));
+  assert.equal(processes.length, ids.length, 'monitors');
+};
+
+const freezer = (instance: string, id: string) => [`/sys/fs/cgroup/freezer/cenote-${instance}/${id}/freezer.state`, `/sys/fs/cgroup/cenote-${instance}/${id}/cgroup.freeze`];
+const isFrozen = (instance: string, id: string): boolean =>
+  freezer(instance, id)
+    .filter((path) => existsSync(path))
+    .some((path) => ['FROZEN', 'FREEZING', '1'].includes(readFileSync(path, 'utf8').trim()));
+
+const groupDirectories = (instance: string) => [`/sys/fs/cgroup/pids/cenote-${instance}`, `/sys/fs/cgroup/cenote-${instance}`].filter((path) => existsSync(path));
+const controlGroups = (instance: string): string[] =>
+  groupDirectories(instance).flatMap((path) =>
+    readdirSync(path, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .map(({ name }) => name)
+      .toSorted(),
+  );
+const processLimit = (services: OwnServices, id: string): string => {
+  const { instance: name } = JSON.parse(readFileSync(services.paths.config, 'utf8')) as { instance: string };
+  return readFileSync(join(groupDirectories(name)[0]!, id, 'pids.max'), 'utf8').trim();
+};

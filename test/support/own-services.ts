@@ -1,0 +1,119 @@
+/**
+ * An instance whose agent and control plane are the test's own children, so that it can kill them, choose their environment, and see
+ * them end. The supervisor is stopped; lxcfs and machines stay as they are.
+ */
+import type { ChildProcess } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { start } from '../../src/exec/run.ts';
+import { AgentClient } from '../../src/client/agent.ts';
+import { ControlClient } from '../../src/client/control.ts';
+import { instancePaths } from '../../src/model/instance.ts';
+import type { InstancePaths } from '../../src/model/instance.ts';
+import { loadInstanceConfig } from '../../src/setup/config.ts';
+import { asUser, servicesOf } from '../../src/setup/service-list.ts';
+import type { TestInstance } from './instance.ts';
+
+const startTimeoutMs = 30_000;
+
+export class OwnService {
+  readonly #child: ChildProcess;
+  readonly ended: Promise<string>;
+  #end: string | null = null;
+
+  constructor(child: ChildProcess) {
+    this.#child = child;
+    this.ended = new Promise((resolve) =>
+      child.on('exit', (code, signal) => {
+        this.#end = signal ?? `code ${code}`;
+        resolve(this.#end);
+      }),
+    );
+  }
+
+  get pid(): number {
+    return this.#child.pid!;
+  }
+
+  /** The signal or code it ended with; null while it runs. */
+  get end(): string | null {
+    return this.#end;
+  }
+
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<string> {
+    this.#child.kill(signal);
+    return this.ended;
+  }
+}
+
+export class OwnServices implements AsyncDisposable {
+  readonly paths: InstancePaths;
+  readonly agent: AgentClient;
+  readonly control: ControlClient;
+  readonly #instance: TestInstance;
+  readonly #running: Record<'agent' | 'control', OwnService | null> = { agent: null, control: null };
+
+  private constructor(instance: TestInstance) {
+    this.#instance = instance;
+    this.paths = instancePaths(instance.root);
+    this.agent = new AgentClient(this.paths.agentSocket);
+    this.control = new ControlClient(this.paths.controlSocket);
+  }
+
+  /** Takes the services over from the instance's supervisor. */
+  static async take(instance: TestInstance): Promise<OwnServices> {
+    await instance.must('down');
+    return new OwnServices(instance);
+  }
+
+  get agentProcess(): OwnService | null {
+    return this.#running.agent;
+  }
+
+  /** Starts the agent; true when it serves, false when it ended first. */
+  async startAgent(env: Record<string, string> = {}): Promise<boolean> {
+    const service = this.#start('agent', env);
+    return this.#answers(service, () => this.agent.info());
+  }
+
+  async startControl(env: Record<string, string> = {}): Promise<boolean> {
+    const service = this.#start('control', env);
+    return this.#answers(service, () => this.control.info());
+  }
+
+  async stop(name: 'agent' | 'control', signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    const service = this.#running[name];
+    this.#running[name] = null;
+    if (service !== null && service.end === null) await service.stop(signal);
+  }
+
+  #start(name: 'agent' | 'control', env: Record<string, string>): OwnService {
+    const service = servicesOf(loadInstanceConfig(this.#instance.root), this.paths).find((one) => one.name === name)!;
+    const [program, ...args] = asUser(service);
+    const output = openSync(`${this.paths.log}/${name}.log`, 'a', 0o640);
+    const umask = process.umask(service.umask);
+    const child = start(program, args, { stdio: ['ignore', output, output], env: { ...service.env, ...env }, cwd: '/' });
+    process.umask(umask);
+    closeSync(output);
+    return (this.#running[name] = new OwnService(child));
+  }
+
+  async #answers(service: OwnService, ask: () => Promise<unknown>): Promise<boolean> {
+    for (const deadline = Date.now() + startTimeoutMs; ; await sleep(15)) {
+      if (service.end !== null) return false;
+      try {
+        await ask();
+        return true;
+      } catch (error) {
+        if (Date.now() > deadline) throw error;
+      }
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.agent[Symbol.dispose]();
+    this.control[Symbol.dispose]();
+    await this.stop('control');
+    await this.stop('agent');
+  }
+}
