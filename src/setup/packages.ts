@@ -8,6 +8,8 @@ import { networkEnvironment } from './config.ts';
 export const neededPackages = {
   crun: 'crun',
   conmon: 'conmon',
+  // The default system call filter.
+  'golang-github-containers-common': null,
   nftables: 'nft',
   iproute2: 'ip',
   'btrfs-progs': 'btrfs',
