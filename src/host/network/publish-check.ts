@@ -19,6 +19,8 @@ export interface PublishCheckOptions {
 export const openPublishCheck =
   ({ instance, nftables, checkReserved }: PublishCheckOptions) =>
   async (publish: PublishedPort[]): Promise<void> => {
+    // Most machines publish nothing, and asking the kernel for its tables takes milliseconds.
+    if (publish.length === 0) return;
     await checkReserved?.(publish);
     const others = otherTables(nftables, instance);
     for (const [index, port] of publish.entries()) {
