@@ -5,8 +5,8 @@
 import koffi from 'koffi';
 
 export class NftablesError extends Error {
-  /** The kernel said that the thing is already there, or is not there. */
-  readonly kind: 'exists' | 'missing' | 'other';
+  /** The kernel said that the thing is already there, or is not there; or a signal came in between. */
+  readonly kind: 'exists' | 'missing' | 'interrupted' | 'other';
   /** All that the library said, with the commands at fault. */
   readonly details: string;
 
@@ -14,10 +14,18 @@ export class NftablesError extends Error {
     const line = /Error: (.*)/.exec(details)?.[1] ?? details.trim().split('\n')[0] ?? 'unknown error';
     super(`nftables: ${line}`);
     this.name = 'NftablesError';
-    this.kind = details.includes('File exists') ? 'exists' : details.includes('No such file or directory') ? 'missing' : 'other';
+    this.kind = kinds.find(([said]) => details.includes(said))?.[1] ?? 'other';
     this.details = details;
   }
 }
+
+const kinds = [
+  ['File exists', 'exists'],
+  ['No such file or directory', 'missing'],
+  ['Interrupted system call', 'interrupted'],
+] as const;
+
+const mostAttempts = 10;
 
 /** A handle on the ruleset of the network namespace in which it was made. Not for use from several threads. */
 export class Nftables implements Disposable {
@@ -37,11 +45,15 @@ export class Nftables implements Disposable {
   run(commands: string): string {
     if (this.#closed) throw new Error('nftables: closed');
     if (commands.includes('\0')) throw new Error('nftables: a command contains NUL');
-    const result = this.#library.run(this.#context, commands) as number;
-    const output = this.#library.output(this.#context) as string | null;
-    const errors = this.#library.errors(this.#context) as string | null;
-    if (result !== 0) throw new NftablesError(errors ?? '');
-    return output ?? '';
+    // A signal may end the library's wait (a profiler's did): what is asked for is added or removed by name, so it may be asked for again.
+    for (let attempt = 1; ; attempt += 1) {
+      const result = this.#library.run(this.#context, commands) as number;
+      const output = this.#library.output(this.#context) as string | null;
+      const errors = this.#library.errors(this.#context) as string | null;
+      if (result === 0) return output ?? '';
+      const error = new NftablesError(errors ?? '');
+      if (error.kind !== 'interrupted' || attempt === mostAttempts) throw error;
+    }
   }
 
   [Symbol.dispose](): void {
