@@ -15,6 +15,7 @@ import { defaultProfilePath, loadSeccomp } from '../host/runtime/seccomp.ts';
 import { capabilities } from '../host/runtime/specification.ts';
 import { openSandboxes } from '../host/sandbox/pool.ts';
 import { openStorage } from '../host/storage/open.ts';
+import { lxcfsPidPath } from '../model/instance.ts';
 import type { AgentConfig } from './config.ts';
 import { Events } from './events.ts';
 import type { Host } from './host.ts';
@@ -23,6 +24,7 @@ import { Machines } from './machines.ts';
 import { portRegister } from './ports.ts';
 import { recover, startAll, stopAll } from './recover.ts';
 import { startServer } from './http/server.ts';
+import { keepLxcfs, serves } from './lxcfs.ts';
 
 const readySandboxes = 24;
 const startsPerCore = 4;
@@ -70,6 +72,7 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
   const archiver = createArchiver({ logger });
   const inUse = (key: string) => machines.usersOf(key);
   const platforms = await openPlatforms({ storage, archiver, nodePath: process.execPath, logger, inUse });
+  const lxcfs = { mountPoint: paths.lxcfs, pidFile: lxcfsPidPath(paths) };
   const host: Host = {
     archiver,
     cgroups,
@@ -85,7 +88,7 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
     crash: config.crash,
     startPlaces: new Semaphore(startsPerCore * availableParallelism()),
     runDirectory,
-    lxcfs: () => (isMounted(paths.lxcfs) ? paths.lxcfs : null),
+    lxcfs: () => (serves(lxcfs) ? lxcfs.mountPoint : null),
   };
   const { promisableMib } = await storage.capacity();
   const machines = new Machines(host, () => ({ ...share(), diskMib: promisableMib }));
@@ -96,14 +99,12 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
   );
   logger.info({ adopted: recovered.adopted, starting: recovered.toStart.length, socket: server.socketPath }, 'agent is ready');
   config.crash.ready();
+  up.use(keepLxcfs(lxcfs, machines, logger));
   void stopAll(host, recovered.toStop);
   startAll(host, recovered.toStart).catch((error: unknown) => logger.error({ error: messageChain(error) }, 'not all machines came back'));
   const held = up.move();
   return { [Symbol.asyncDispose]: () => held.disposeAsync() };
 };
-
-/** Asked at each start: lxcfs may come and go while the agent stays. */
-const isMounted = (path: string): boolean => readFileSync('/proc/self/mounts', 'utf8').includes(` ${path} fuse.lxcfs `);
 
 /** /run is a file system in memory on most hosts, but not on all: what a former boot left there speaks of processes long gone. */
 const emptyAfterReboot = (runDirectory: string): void => {

@@ -81,6 +81,9 @@ export const instancePaths = (root: string): InstancePaths => ({
   lxcfs: `${root}/lxcfs`,
 });
 
+/** Written by lxcfs itself. */
+export const lxcfsPidPath = (paths: InstancePaths): string => `${paths.run}/lxcfs-own.pid`;
+
 /** A root directory's path ends up in units, mounts and socket addresses (107 bytes at most), so only plain ones will do. */
 export const checkRoot = (root: string): string => {
   const plain = root.replace(/\/+$/, '');

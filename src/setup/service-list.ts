@@ -1,4 +1,5 @@
 /** The programs of an instance that run all the time, whoever keeps them running. */
+import { lxcfsPidPath } from '../model/instance.ts';
 import type { InstanceConfig, InstancePaths } from '../model/instance.ts';
 import { plainEnvironment } from '../exec/run.ts';
 
@@ -27,7 +28,7 @@ export const servicesOf = (config: InstanceConfig, paths: InstancePaths): Servic
       name: 'lxcfs',
       description: "Machines' own view of /proc",
       // A machine's load, memory and number of CPUs are its own; in the foreground, so that whoever keeps it sees it end.
-      argv: ['/usr/bin/lxcfs', '--foreground', '--enable-loadavg', '--enable-cfs', '--pidfile', `${paths.run}/lxcfs-own.pid`, paths.lxcfs],
+      argv: ['/usr/bin/lxcfs', '--foreground', '--enable-loadavg', '--enable-cfs', '--pidfile', lxcfsPidPath(paths), paths.lxcfs],
       env: plainEnvironment,
       user: null,
       umask: 0o022,

@@ -59,10 +59,11 @@ const bind = (source: string, destination: string) => ({ destination, type: 'bin
 
 const lxcfsFiles = ['cpuinfo', 'diskstats', 'loadavg', 'meminfo', 'stat', 'swaps', 'uptime'];
 
-const lxcfsMounts = (lxcfs: string | null) =>
-  lxcfs === null
-    ? []
-    : [...lxcfsFiles.map((file) => bind(`${lxcfs}/proc/${file}`, `/proc/${file}`)), bind(`${lxcfs}/sys/devices/system/cpu`, '/sys/devices/system/cpu')];
+/** What of lxcfs, mounted there, a machine sees and where. */
+export const lxcfsBinds = (lxcfs: string): { source: string; destination: string }[] =>
+  [...lxcfsFiles.map((file) => `/proc/${file}`), '/sys/devices/system/cpu'].map((path) => ({ source: `${lxcfs}${path}`, destination: path }));
+
+const lxcfsMounts = (lxcfs: string | null) => (lxcfs === null ? [] : lxcfsBinds(lxcfs).map(({ source, destination }) => bind(source, destination)));
 
 /** All but the system call filter, which the runtime adds. */
 export const machineSpecification = (request: SpecificationRequest) => ({

@@ -40,6 +40,11 @@ export class NamespaceMaker {
     return this.#hold(`idmap ${uidBase}`, (pid) => openFd(`/proc/${pid}/ns/user`, openFlags.readOnly));
   }
 
+  /** In the mount namespace of `pid`: read-only binds of host paths, in place of what is at their destinations. Paths hold no blanks. */
+  async rebind(pid: number, binds: readonly { source: string; destination: string }[]): Promise<void> {
+    await this.#ask(`rebind ${pid} ${binds.map(({ source, destination }) => `${source} ${destination}`).join(' ')}`);
+  }
+
   close(): void {
     this.#child?.stdin?.end();
   }

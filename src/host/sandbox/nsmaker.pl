@@ -1,9 +1,11 @@
 # Makes namespaces for the agent, which cannot: unshare(CLONE_NEWUSER) wants a process with one thread, and Node has many.
+# For the same reason it enters machines' mount namespaces.
 # Perl because perl-base is part of every Debian; this is all that is written in it.
 #
 # One request a line on standard input, one answer a line on standard output, in order:
 #   pair BASE    a user namespace mapping 0..65535 to BASE.., and a network namespace made inside it  -> "PID"
 #   idmap BASE   a user namespace with the same mapping and also 65536 -> 0 (for idmapped mounts only) -> "PID"
+#   rebind PID SOURCE TARGET ...   read-only binds of host paths in PID's mount namespace, in place of what is at the targets -> "ok"
 #   done PID     the agent has opened what it wants of /proc/PID/ns: the holding process may go       -> "ok"
 # Anything that fails answers "error TEXT". The end of standard input ends this process and all it holds.
 use strict;
@@ -14,6 +16,8 @@ $| = 1;
 $SIG{PIPE} = 'IGNORE';
 my ($CLONE_NEWUSER, $CLONE_NEWNET) = (0x10000000, 0x40000000);
 my $SYS_unshare = (POSIX::uname())[4] =~ /^(aarch64|riscv64)/ ? 97 : 272;
+my ($SYS_setns, $SYS_umount2) = $SYS_unshare == 97 ? (268, 39) : (308, 166);
+my ($SYS_open_tree, $SYS_move_mount, $SYS_mount_setattr) = (428, 429, 442);    # the same everywhere
 my %holds;    # pid -> our end of its socket
 
 sub make {
@@ -52,11 +56,53 @@ sub make {
     return $pid;
 }
 
+# The copies are taken in the host's namespace and put in place in the machine's, whose paths only the kernel's own trees lie on.
+sub rebind {
+    my ($target, @binds) = @_;
+    my ($AT_FDCWD, $AT_EMPTY_PATH, $CLONE_NEWNS) = (-100, 0x1000, 0x20000);
+    my ($OPEN_TREE_CLONE, $CLOEXEC, $DETACH_NOFOLLOW, $FROM_EMPTY_PATH) = (1, 02000000, 2 | 8, 4);
+    open my $namespace, '<', "/proc/$target/ns/mnt" or die "namespace: $!\n";
+    # A process that has ended may have left its number to one of the host's.
+    join(' ', (stat $namespace)[0, 1]) ne join(' ', (stat '/proc/self/ns/mnt')[0, 1]) or die "process $target is of the host\n";
+    my $empty = '';
+    my $attributes = pack 'Q4', 1 | 2 | 4 | 8, 0, 1 << 18, 0;    # read-only, no set-uid, no devices, no programs; private
+    my @copies;
+    while (my ($source, $place) = splice @binds, 0, 2) {
+        my $fd = syscall $SYS_open_tree, $AT_FDCWD, $source, $OPEN_TREE_CLONE | $CLOEXEC;
+        die "$source: $!\n" if $fd < 0;
+        push @copies, [$fd, $place];
+        syscall($SYS_mount_setattr, $fd, $empty, $AT_EMPTY_PATH, $attributes, length $attributes) == 0 or die "$source: $!\n";
+    }
+    syscall($SYS_setns, fileno $namespace, $CLONE_NEWNS) == 0 or die "setns: $!\n";
+    for (@copies) {
+        my ($fd, $place) = @$_;
+        syscall $SYS_umount2, $place, $DETACH_NOFOLLOW;    # nothing may be there
+        syscall($SYS_move_mount, $fd, $empty, $AT_FDCWD, $place, $FROM_EMPTY_PATH) == 0 or die "$place: $!\n";
+    }
+}
+
+sub in_child {
+    my ($work) = @_;
+    pipe my $reader, my $writer or die "pipe: $!\n";
+    my $pid = fork // die "fork: $!\n";
+    if ($pid == 0) {
+        eval { $work->(); 1 } or syswrite $writer, $@ || 'unknown';
+        POSIX::_exit(0);
+    }
+    close $writer;
+    my $said = do { local $/; <$reader> } // '';
+    waitpid $pid, 0;
+    die $said if $said ne '';
+    die "the child ended\n" if $?;
+    return 'ok';
+}
+
 while (my $line = <STDIN>) {
     my $answer = eval {
         if ($line =~ /^pair (\d+)$/)     { make($CLONE_NEWUSER | $CLONE_NEWNET, "0 $1 65536\n") }
         elsif ($line =~ /^idmap (\d+)$/) { make($CLONE_NEWUSER, "0 $1 65536\n65536 0 1\n") }
         elsif ($line =~ /^done (\d+)$/ && $holds{$1}) { close delete $holds{$1}; waitpid $1, 0; 'ok' }
+        elsif ($line =~ m{^rebind (\d+)((?: /\S+ /\S+)+)$}) { my ($pid, @binds) = ($1, split ' ', $2); in_child(sub { rebind($pid, @binds) }) }
         else { die "unknown request\n" }
     };
     if (!defined $answer) { $answer = "error $@"; chomp $answer }
