@@ -82,15 +82,9 @@ class Unpacker {
         return symlink(header.linkname ?? '', path);
       case 'link':
         return this.#hardLink(header.linkname ?? '', path);
-      case 'block-device': {
-        throw new Error('Not implemented yet: "block-device" case');
-      }
-      case 'character-device': {
-        throw new Error('Not implemented yet: "character-device" case');
-      }
-      case 'fifo': {
-        throw new Error('Not implemented yet: "fifo" case');
-      }
+      case 'block-device':
+      case 'character-device':
+      case 'fifo':
       default:
         this.#options.onSkipped?.(header.name);
     }
