@@ -15,7 +15,8 @@ import { serviceLogPath, servicePidPath, supervisorPidPath } from './supervisor.
 
 const stopGraceMs = 30_000;
 const serviceGraceMs = 10_000;
-const startTimeoutMs = 10_000;
+// Generous: a supervisor that fails ends, and is heard of at once; a loaded small host may take long.
+const startTimeoutMs = 60_000;
 
 export class SupervisedServices implements ServiceManager {
   readonly kind = 'supervisor';
