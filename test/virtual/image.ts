@@ -1,0 +1,97 @@
+/**
+ * What every virtual host starts from: kernel, initramfs and the disk of a small, fresh Debian with the packages that `cenote up`
+ * would install. Made once and kept in a cache; made anew when anything it is made of changes.
+ *
+ * The disk is a plain ext4 of its own, not this host's files over 9p with an overlay above: machines share /usr through idmapped
+ * mounts, which neither overlay nor 9p can do, and after a power loss all that the host wrote must be there, as on a real disk.
+ */
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { chmod, copyFile, mkdir, readdir, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { installed, run } from '../../src/exec/run.ts';
+import { buildDebian } from '../../src/host/platform/debian-build.ts';
+import { neededPackages } from '../../src/setup/packages.ts';
+import { lockFile } from '../../src/sys/flock.ts';
+import { fetchKernel, kernelPackage, makeInitramfs } from './kernel.ts';
+
+const cache = '/var/cache/cenote-virtual-host';
+const diskMib = 6144;
+const inodes = 200_000;
+const buildTimeoutMs = 20 * 60_000;
+const guestFiles = join(import.meta.dirname, 'guest');
+const rootPackages = [...Object.keys(neededPackages), 'busybox-static', 'kmod', 'mount', 'passwd', 'procps'];
+/** Program, and the package it comes from. */
+const hostPackages = { 'qemu-system-x86_64': 'qemu-system-x86', 'qemu-img': 'qemu-utils' } as const;
+
+export interface VirtualImage {
+  kernel: string;
+  initramfs: string;
+  /** Raw and never written to: a virtual host writes to a layer of its own above it. */
+  disk: string;
+}
+
+/** `note` is told when it takes longer, because something is made. */
+export const ensureImage = async (note: (text: string) => void = () => {}): Promise<VirtualImage> => {
+  await mkdir(cache, { recursive: true, mode: 0o700 });
+  using _lock = await lockFile(join(cache, 'lock'), { timeoutMs: buildTimeoutMs });
+  await ensureHostPackages(note);
+  const kernel = await kernelPackage();
+  const key = imageKey(kernel);
+  const directory = join(cache, key);
+  const image = { kernel: join(directory, 'vmlinuz'), initramfs: join(directory, 'initramfs.gz'), disk: join(directory, 'disk.raw') };
+  if (existsSync(directory)) return image;
+  note(`making the virtual host's disk (${kernel}); later runs find it in ${cache}`);
+  for (const name of await readdir(cache)) if (name !== 'lock') await rm(join(cache, name), { recursive: true, force: true });
+  const staged = join(cache, 'staged');
+  await mkdir(staged);
+  const fetched = await fetchKernel(kernel, staged);
+  const root = join(staged, 'root');
+  await mkdir(root);
+  await buildDebian(root, rootPackages, () => {}, AbortSignal.timeout(buildTimeoutMs));
+  await furnish(root, fetched.modules);
+  await makeInitramfs(fetched, join(root, 'bin/busybox'), join(guestFiles, 'initramfs.sh'), staged);
+  const disk = join(staged, 'disk.raw');
+  await writeFile(disk, '');
+  await truncate(disk, diskMib * 1024 * 1024);
+  await run('mkfs.ext4', ['-q', '-F', '-N', String(inodes), '-E', 'assume_storage_prezeroed=1', '-d', root, disk], { timeoutMs: buildTimeoutMs });
+  await rm(root, { recursive: true });
+  await rm(fetched.modules, { recursive: true });
+  await rename(staged, directory);
+  return image;
+};
+
+/** Machine-wide because the tests' own packages are; without a service or recommended packages. */
+const ensureHostPackages = async (note: (text: string) => void): Promise<void> => {
+  const found = await Promise.all(Object.entries(hostPackages).map(async ([program, name]) => ((await installed(program)) ? [] : [name])));
+  const missing = found.flat();
+  if (missing.length === 0) return;
+  note(`installing ${missing.join(', ')}`);
+  await run('apt-get', ['-y', '-q', 'install', '--no-install-recommends', ...missing], {
+    env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C.UTF-8', DEBIAN_FRONTEND: 'noninteractive' },
+    timeoutMs: buildTimeoutMs,
+  });
+};
+
+const imageKey = (kernel: string): string => {
+  const hash = createHash('sha256').update(JSON.stringify([kernel, rootPackages, diskMib, inodes]));
+  for (const name of readdirSync(guestFiles).toSorted()) hash.update(name).update(readFileSync(join(guestFiles, name)));
+  for (const name of ['image.ts', 'kernel.ts']) hash.update(readFileSync(join(import.meta.dirname, name)));
+  return hash.digest('hex').slice(0, 16);
+};
+
+/** What makes the tree a host that boots: an init that reaps and serves commands, modules, and the files a build leaves empty. */
+const furnish = async (root: string, modules: string): Promise<void> => {
+  const own = join(root, 'etc/virtual-host');
+  await mkdir(own);
+  for (const name of ['boot.sh', 'serve.sh']) {
+    await copyFile(join(guestFiles, name), join(own, name));
+    await chmod(join(own, name), 0o755);
+  }
+  await copyFile(join(guestFiles, 'inittab'), join(root, 'etc/inittab'));
+  await rm(join(root, 'usr/sbin/init'), { force: true });
+  await symlink('/bin/busybox', join(root, 'usr/sbin/init'));
+  await run('cp', ['-R', join(modules, 'lib/modules'), join(root, 'usr/lib/')]);
+  await writeFile(join(root, 'etc/hostname'), 'virtual\n');
+  await writeFile(join(root, 'etc/resolv.conf'), 'nameserver 192.0.2.53\n');
+};

@@ -1,0 +1,119 @@
+/**
+ * A host to test on that is not this one: Debian's stock kernel under qemu, cgroup v2 only, with PSI and full btrfs quotas, and with a
+ * power switch. Where qemu must emulate the processor (the default: it works everywhere), computing is some 15 times slower than here.
+ */
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { start } from '../../src/exec/run.ts';
+import { Channel } from './channel.ts';
+import type { GuestResult, GuestRunOptions } from './channel.ts';
+import { ensureImage } from './image.ts';
+import { createVirtualDisk } from './virtual-disk.ts';
+import type { VirtualDisk } from './virtual-disk.ts';
+
+export interface VirtualHostOptions {
+  /** Of an earlier virtual host, which has ended; without one, a new disk that goes with the host. */
+  disk?: VirtualDisk | undefined;
+  memoryMib?: number | undefined;
+  processors?: number | undefined;
+  /** qemu's -accel; KVM where it can start a stock kernel. */
+  accelerator?: string | undefined;
+  note?: ((text: string) => void) | undefined;
+}
+
+export interface VirtualHost extends AsyncDisposable {
+  /** From the start of qemu until a command was answered. */
+  bootMs: number;
+  disk: VirtualDisk;
+  /** A command line for the guest's bash, as root, in `/`. Whatever its exit code. */
+  run(command: string, options?: GuestRunOptions): Promise<GuestResult>;
+  /** The same, and its exit code must be 0; gives standard output. */
+  succeed(command: string, options?: GuestRunOptions): Promise<string>;
+  /** Pulls the plug. */
+  kill(): Promise<void>;
+  /** Shuts down in order. */
+  stop(): Promise<void>;
+  /** What the kernel said. */
+  console(): string;
+}
+
+export const checkout = join(import.meta.dirname, '../..');
+const ports = ['command0', 'command1', 'command2'];
+const bootTimeoutMs = 60_000;
+const stopTimeoutMs = 60_000;
+
+/** A disk for hosts one after another. */
+export const newDisk = async (note?: (text: string) => void): Promise<VirtualDisk> => createVirtualDisk((await ensureImage(note)).disk);
+
+export const startVirtualHost = async (options: VirtualHostOptions = {}): Promise<VirtualHost> => {
+  const image = await ensureImage(options.note);
+  await using undo = new AsyncDisposableStack();
+  const disk = options.disk ?? undo.use(await createVirtualDisk(image.disk));
+  const consolePath = join(disk.directory, 'console.log');
+  const layer = await disk.newLayer();
+  const sockets = ports.map((name) => join(disk.directory, name));
+  const begun = performance.now();
+  const memory = options.memoryMib ?? 2048;
+  const argv = [
+    ...['-accel', options.accelerator ?? 'tcg,thread=multi', '-cpu', 'max', '-smp', String(options.processors ?? 2), '-m', String(memory)],
+    ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-serial', `file:${consolePath}`, '-device', 'virtio-rng-pci'],
+    ...['-kernel', image.kernel, '-initrd', image.initramfs, '-append', `console=ttyS0 panic=-1 quiet loglevel=4 checkout=${checkout}`],
+    ...['-drive', `file=${layer},format=qcow2,if=none,id=disk,cache=unsafe`, '-device', 'virtio-blk-pci,drive=disk'],
+    ...['-virtfs', `local,path=${checkout},mount_tag=checkout,security_model=none,readonly=on,multidevs=remap`],
+    ...['-device', 'virtio-serial-pci'],
+    ...ports.flatMap((name, index) => [
+      ...['-chardev', `socket,id=${name},path=${sockets[index]},server=on,wait=off`],
+      ...['-device', `virtserialport,chardev=${name},name=${name}`],
+    ]),
+  ];
+  // It ends with us, however we end.
+  const child = start('setpriv', ['--pdeathsig', 'KILL', '--', 'qemu-system-x86_64', ...argv], { stdio: ['ignore', 'ignore', 'pipe'] });
+  undo.defer(() => kill(child));
+  let complaint = '';
+  child.stderr?.on('data', (chunk: Buffer) => (complaint = `${complaint}${chunk.toString()}`.slice(-2000)));
+  const console = (): string => (existsSync(consolePath) ? readFileSync(consolePath, 'utf8') : '');
+  const why = (): Error => new Error(`the virtual host has ended. ${complaint.trim()} ${console().slice(-500)}`);
+  while (!sockets.every((path) => existsSync(path))) {
+    if (hasEnded(child)) throw why();
+    await sleep(10);
+  }
+  const channel = new Channel(sockets);
+  child.once('exit', () => channel.close(why()));
+  undo.defer(() => channel.close(new Error('the virtual host was closed')));
+  await channel.run('true', { timeoutMs: bootTimeoutMs }).catch((error: unknown) => {
+    throw new Error(`the virtual host did not boot: ${console().slice(-2000)}`, { cause: error });
+  });
+  const bootMs = performance.now() - begun;
+  const run = (command: string, runOptions?: GuestRunOptions): Promise<GuestResult> => channel.run(command, runOptions);
+  const held = undo.move();
+  return {
+    bootMs,
+    disk,
+    run,
+    succeed: async (command, runOptions) => {
+      const { code, stdout, stderr } = await run(command, runOptions);
+      if (code !== 0) throw new Error(`${command.slice(0, 300)} ended with code ${code}: ${stderr.slice(-2000)}${stdout.slice(-1000)}`);
+      return stdout;
+    },
+    kill: () => kill(child),
+    stop: async () => {
+      channel.run('sync; busybox poweroff -f').catch(() => {}); // it ends before it answers
+      await Promise.race([hasEnded(child) ? undefined : once(child, 'exit'), sleep(stopTimeoutMs, undefined, { ref: false })]);
+      await kill(child);
+    },
+    console,
+    [Symbol.asyncDispose]: () => held.disposeAsync(),
+  };
+};
+
+const hasEnded = (child: ChildProcess): boolean => child.exitCode !== null || child.signalCode !== null;
+
+const kill = async (child: ChildProcess): Promise<void> => {
+  if (hasEnded(child)) return;
+  const ended = once(child, 'exit');
+  child.kill('SIGKILL');
+  await ended;
+};
