@@ -3,10 +3,10 @@
  * idmapped mounts. A detached mount is a descriptor: it is reachable as /proc/self/fd/N, appears in no mount table, and is gone
  * when the descriptor closes, except where an overlay or a bind holds a copy of it.
  */
-import { callAsync, checked, declare } from './libc.ts';
+import { callAsync, checked, closeFd, declare } from './libc.ts';
 
 /** Numbers of the calls glibc 2.36 has no wrapper for; the same on every architecture Node runs on. */
-const systemCalls = { openTree: 428, moveMount: 429, mountSetattr: 442 } as const;
+const systemCalls = { openTree: 428, moveMount: 429, fsOpen: 430, fsConfig: 431, fsMount: 432, mountSetattr: 442 } as const;
 
 const atFdCwd = -100;
 const atEmptyPath = 0x1000;
@@ -14,6 +14,8 @@ const atRecursive = 0x8000;
 const openTreeClone = 1;
 const openTreeCloexec = 0o2000000;
 const moveMountFromEmptyPath = 4;
+const fsCloexec = 1;
+const configure = { string: 1, create: 6 } as const;
 const attrReadOnly = 1n;
 const attrNoDev = 4n;
 const attrIdmap = 0x00100000n;
@@ -36,6 +38,10 @@ const umountFunction = declare('int umount2(const char* target, int flags)');
 const openTreeCall = declare('long syscall(long number, int fd, const char* path, unsigned int flags)');
 const moveMountCall = declare('long syscall(long number, int fromFd, const char* fromPath, int toFd, const char* toPath, unsigned int flags)');
 const setattrCall = declare('long syscall(long number, int fd, const char* path, unsigned int flags, void* attributes, size_t size)');
+
+const fsOpenCall = declare('long syscall(long number, const char* type, unsigned int flags)');
+const fsConfigCall = declare('long syscall(long number, int fd, unsigned int command, const char* key, const char* value, int aux)');
+const fsMountCall = declare('long syscall(long number, int fd, unsigned int flags, unsigned int attributes)');
 
 export const mountFs = (source: string, target: string, type: string | null, flags: number, data: string | null): void => {
   checked(`mount ${type ?? ''} on ${target}`, mountFunction(source, target, type, flags, data) as number);
@@ -67,6 +73,20 @@ export const cloneMount = (path: string, options: CloneOptions = {}): number => 
   const attributes = new BigUint64Array([set, 0n, BigInt(mountFlags.private), BigInt(options.idmapFd ?? 0)]);
   checked(`mount_setattr ${path}`, Number(setattrCall(systemCalls.mountSetattr, fd, '', atEmptyPath | recursive, attributes, attributes.byteLength)));
   return fd;
+};
+
+/** A new file system as a detached, read-only mount; the caller closes the descriptor. Values are at most 255 bytes each. */
+export const detachedMount = (type: string, options: Readonly<Record<string, string>>): number => {
+  const context = checked(`fsopen ${type}`, Number(fsOpenCall(systemCalls.fsOpen, type, fsCloexec)));
+  try {
+    const config = (command: number, key: string | null, value: string | null) =>
+      checked(`fsconfig ${type} ${key ?? ''}`, Number(fsConfigCall(systemCalls.fsConfig, context, command, key, value, 0)));
+    for (const [key, value] of Object.entries(options)) config(configure.string, key, value);
+    config(configure.create, null, null);
+    return checked(`fsmount ${type}`, Number(fsMountCall(systemCalls.fsMount, context, fsCloexec, Number(attrReadOnly | attrNoDev))));
+  } finally {
+    closeFd(context);
+  }
 };
 
 /** Puts a detached mount in its place. */

@@ -4,11 +4,15 @@
  * Every layer is an idmapped detached mount, so ids on disk are 0-65535 whatever range the machine has (linux.md). The layers are
  * given to overlay as /proc/self/fd/N: nothing of them enters the host's mount table. What is mounted at `target` is needed only
  * until the runtime has made the machine's own mount namespace; `unmountRoot` then leaves the host's table as short as before.
+ *
+ * Trees and volumes are on one file system but number their files each from the same beginning, and overlay takes such numbers for
+ * unique: inside, two files would be "the same" to cp, diff and tar. So every tree is first an overlay by itself, which is
+ * another file system, with a device number of its own. (xino would give all one device number, and the host's log a line for each start.)
  */
 import { mkdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { closeFd, isErrno } from '../../sys/libc.ts';
-import { attachMount, cloneMount, mountFlags, mountFs, unmount, unmountFlags } from '../../sys/mount.ts';
+import { attachMount, cloneMount, detachedMount, mountFlags, mountFs, unmount, unmountFlags } from '../../sys/mount.ts';
 
 export interface RootRequest {
   target: string;
@@ -30,8 +34,15 @@ export const mountRoot = (request: RootRequest): void => {
     return `/proc/self/fd/${fd}`;
   };
   using descriptors = new DisposableStack();
-  const lowers = request.lowers.map((path) => layer(path, true)).join(':');
+  // Overlay wants two lowers where there is no upper; this one is never written to.
+  mkdirSync(join(request.volume, 'empty'), { recursive: true });
   const volume = layer(request.volume, idmapFd === null);
+  const own = (path: string): string => {
+    const fd = detachedMount('overlay', { source: 'cenote', lowerdir: `${layer(path, true)}:${volume}/empty` });
+    descriptors.defer(() => closeFd(fd));
+    return `/proc/self/fd/${fd}`;
+  };
+  const lowers = request.lowers.map(own).join(':');
   mkdirSync(target, { recursive: true, mode: 0o711 });
   undo.defer(() => unmountRoot(target));
   // index and metacopy would tie the upper layer to this very lower one; a platform update puts another beneath it.
