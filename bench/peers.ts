@@ -26,6 +26,11 @@ for (const path of ['/run', '/var/lib/cni', '/etc/cni/net.d', '/var/lib/containe
   await run('mkdir', ['--parents', path]);
   await run('mount', ['--types', 'tmpfs', 'tmpfs', path]);
 }
+// /sys shows the links of the network it was mounted in; only these two directories are wanted anew, for control groups are below /sys too.
+const links = join(directory, 'sysfs');
+await run('mkdir', [links]);
+await run('mount', ['--types', 'sysfs', 'sysfs', links]);
+for (const path of ['class/net', 'devices/virtual/net']) await run('mount', ['--bind', join(links, path), join('/sys', path)]);
 
 const engines: Record<string, (place: PeerPlace) => Promise<Peer[]>> = { Docker: openDocker, Podman: openPodman, LXC: openLxc };
 const place: PeerPlace = { directory, ...(await makeRoot(directory)) };
@@ -56,7 +61,7 @@ for (const [engine, open] of Object.entries(engines)) {
 /** Groups that engines leave, empty: theirs by name. */
 const { v1, unified } = detectLayout();
 for (const tree of new Set([...v1.values(), ...(unified === null ? [] : [unified])])) {
-  for (const name of readdirSync(tree).filter((one) => /^(docker|libpod_parent|machine\.slice|lxc\..*bench-)/.test(one))) {
+  for (const name of readdirSync(tree).filter((one) => /^(docker|libpod_parent|machine\.slice|lxc\.)/.test(one))) {
     for (const inner of readdirSync(join(tree, name), { withFileTypes: true })) if (inner.isDirectory()) remove(join(tree, name, inner.name));
     remove(join(tree, name));
   }

@@ -2,15 +2,16 @@
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { run, runAny } from '../../src/exec/run.ts';
+import { run } from '../../src/exec/run.ts';
 import { mib, ms, rate, times } from '../lib/format.ts';
 import { demand, smallResources } from '../lib/instance.ts';
 import type { BenchInstance } from '../lib/instance.ts';
+import { installPackages } from '../lib/packages.ts';
 import { measurePeer } from '../peers/measure.ts';
 import type { PeerCounts, PeerFigures } from '../peers/measure.ts';
 import { idleCommand, startMemoryMib } from '../peers/peer.ts';
 import type { Peer } from '../peers/peer.ts';
-import type { Bench, Row, Suite } from '../lib/suite.ts';
+import type { Row, Suite } from '../lib/suite.ts';
 
 const packages = ['docker.io', 'podman', 'lxc', 'busybox-static'];
 const timeoutMs = 60 * 60_000;
@@ -28,7 +29,7 @@ export const peersSuite: Suite = {
     'Started one after another and 8 at once until the engine says that it runs; given another memory limit while it runs; removed at once. Cenote and Docker also through their APIs. ' +
     'Memory: what the host has available before and after so many idle ones, less the PSS of the programs themselves, for each.',
   run: async (bench) => {
-    await installPackages(bench);
+    await installPackages(bench, packages);
     const counts: PeerCounts = { serial: bench.count(40, 4), together: bench.count(64, 8), idle: bench.count(50, 8) };
     const instance = await bench.instance();
     const ours = [await measurePeer(throughApi(instance), counts), await measurePeer(throughCommand(instance), counts)];
@@ -76,18 +77,6 @@ const throughCommand = ({ host }: BenchInstance): Peer => ({
   remove: async (name) => void (await host.must('delete', name)),
   [Symbol.asyncDispose]: async () => {},
 });
-
-/** Without what Debian only recommends, and without any service being started. */
-const installPackages = async (bench: Bench): Promise<void> => {
-  const present = (await runAny('dpkg-query', ['--show', '--showformat=${db:Status-Abbrev}${Package}\n', ...packages])).stdout;
-  const missing = packages.filter((name) => !present.includes(`ii ${name}`));
-  if (missing.length === 0) return;
-  bench.note(`installing ${missing.join(', ')}`);
-  await run('apt-get', ['install', '--yes', '--quiet', '--no-install-recommends', ...missing], {
-    timeoutMs,
-    env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' },
-  });
-};
 
 const measureTheirs = async (counts: PeerCounts): Promise<(PeerFigures | Skipped)[]> => {
   const directory = mkdtempSync(join(tmpdir(), 'bench-peers-'));

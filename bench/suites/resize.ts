@@ -1,0 +1,37 @@
+/** Changing what a running machine may take: one at a time, and a hundred at once. */
+import { ms, p50p99, rate } from '../lib/format.ts';
+import { demand } from '../lib/instance.ts';
+import { burst, demandAll, timed } from '../lib/measure.ts';
+import { summarise } from '../lib/statistics.ts';
+import type { Suite } from '../lib/suite.ts';
+
+const wait = 120;
+
+export const resizeSuite: Suite = {
+  name: 'resize',
+  title: 'Resize while running',
+  method: 'CPU ceiling, memory ceiling and disk quota of running machines changed through the API, with wait: up and down in turns, then a hundred machines at once.',
+  run: async (bench) => {
+    const { client, create, remove } = await bench.instance();
+    const count = bench.count(100, 10);
+    const atOnce = bench.count(100, 12);
+    const machines: string[] = [];
+    demandAll('create', await burst(atOnce, 8, async () => machines.push((await create()).id)));
+    const large = { cpuCeilingMillis: 1500, memoryCeilingMib: 512, diskMib: 32 };
+    const small = { cpuCeilingMillis: 500, memoryCeilingMib: 64, diskMib: 24 };
+    const resize = async (id: string, resources: typeof large): Promise<void> => void demand(await client.machineResize(id, { resources }, { wait }));
+    const one: number[] = [];
+    for (let index = 0; index < count; index += 1) one.push(await timed(() => resize(machines[0]!, index % 2 === 0 ? large : small)));
+    const many = await burst(atOnce, atOnce, (index) => resize(machines[index]!, large));
+    demandAll('resize', many);
+    await burst(atOnce, 8, (index) => remove(machines[index]!));
+    const [single, together] = [summarise(one), summarise(many.samples)];
+    return {
+      rows: [
+        { what: 'resize', value: p50p99(single) },
+        { what: `${atOnce} machines at once`, value: `all done after ${ms(many.seconds * 1000)}, ${rate(many.perSecond)}, p50 ${ms(together.p50)}, p99 ${ms(together.p99)}` },
+      ],
+      data: { single, together, perSecond: many.perSecond },
+    };
+  },
+};
