@@ -75,5 +75,7 @@ const imageRequest = (query: URLSearchParams): CreateImage => {
   if (Value.Check(CreateImage, value)) return value;
   const [first] = Value.Errors(CreateImage, value);
   const at = first?.instancePath.split('/').slice(1).join('.') ?? '';
-  throw invalid(at === '' ? 'request' : `request.${at}`.slice(0, 200), first?.message ?? 'is not valid');
+  // What a closed object does not know is checked against a schema that nothing fits.
+  const message = first?.keyword === 'boolean' ? 'unknown field' : (first?.message ?? 'is not valid');
+  throw invalid(at === '' ? 'request' : `request.${at}`.slice(0, 200), message);
 };
