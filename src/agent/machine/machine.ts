@@ -18,6 +18,7 @@ import { probeHealth } from './probe.ts';
 import type { MachineRecord } from './record.ts';
 import { restartDelayMs, settledMs } from './restart.ts';
 import { bringUp, takeDown } from './run.ts';
+import { sendStop } from './stop-signal.ts';
 import type { Run } from './run.ts';
 
 const queueLimit = 64;
@@ -161,8 +162,9 @@ export class Machine {
     if (run === null) return this.#clean();
     const { host } = this;
     this.#transition ??= 'stopping';
-    await host.runtime.signal(this.id, signalNumber(this.spec.config.StopSignal || 'SIGTERM'));
-    let exit = await within(run.exit.promise, graceSeconds * 1000);
+    const signal = signalNumber(this.spec.config.StopSignal || 'SIGTERM');
+    const heard = await sendStop(host, this.id, run.process.pid, signal, graceSeconds * 1000, () => run.exited);
+    let exit = heard ? await within(run.exit.promise, graceSeconds * 1000) : null;
     if (exit === null) {
       await host.cgroups.kill(this.id);
       exit = await within(run.exit.promise, killWaitMs);
