@@ -1,8 +1,11 @@
 /**
- * The agent's memory on disk: machine records, tombstones and the last events, in SQLite with every commit synced. Saves that come
- * in the same turn of the event loop share one commit (group commit), so that a burst of starts costs one sync and not one each.
+ * The agent's memory on disk: machine records, tombstones and the last events, in SQLite with every commit synced, on the thread pool
+ * (base/wal-sync.ts). Saves that come in the same turn of the event loop, or while a sync is under way, share one commit (group
+ * commit), so that a burst of starts costs one sync and not one each.
  */
 import { DatabaseSync } from 'node:sqlite';
+import { setImmediate as turn } from 'node:timers/promises';
+import { WalSync } from '../base/wal-sync.ts';
 import { noCrash } from '../base/crash-point.ts';
 import type { CrashPoints } from '../base/crash-point.ts';
 import type { Event } from '../model/event.ts';
@@ -20,11 +23,18 @@ const migrations = [
 
 type Write = () => void;
 
+interface Batch {
+  writes: Write[];
+  done: PromiseWithResolvers<void>;
+}
+
 export class Journal implements AsyncDisposable {
   readonly #database: DatabaseSync;
   readonly #crash: CrashPoints;
   readonly #statements;
-  #pending: { writes: Write[]; done: PromiseWithResolvers<void> } | null = null;
+  readonly #wal: WalSync;
+  #pending: Batch | null = null;
+  #working: Promise<void> | null = null;
 
   constructor(path: string, crash = noCrash) {
     this.#crash = crash;
@@ -42,6 +52,8 @@ export class Journal implements AsyncDisposable {
       events: prepare('SELECT event FROM event WHERE sequence > ? ORDER BY sequence'),
     };
     this.#database.prepare('DELETE FROM tombstone WHERE at < ?').run(new Date(Date.now() - tombstoneDays * 86_400_000).toISOString());
+    this.#wal = new WalSync(path);
+    this.#database.exec('PRAGMA synchronous = NORMAL;');
   }
 
   loadMachines(): MachineRecord[] {
@@ -87,34 +99,45 @@ export class Journal implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#commit();
+    await this.#working;
+    this.#wal[Symbol.dispose]();
     this.#database.close();
   }
 
   #write(write: Write): Promise<void> {
-    if (this.#pending === null) {
-      this.#pending = { writes: [], done: Promise.withResolvers() };
-      setImmediate(() => this.#commit());
-    }
+    this.#pending ??= { writes: [], done: Promise.withResolvers() };
     this.#pending.writes.push(write);
+    this.#working ??= this.#work();
     return this.#pending.done.promise;
   }
 
-  #commit(): void {
-    const batch = this.#pending;
-    if (batch === null) return;
-    this.#pending = null;
+  /** One batch after another, until none is waiting; the first waits for the end of the event loop's turn. */
+  async #work(): Promise<void> {
+    await turn();
+    for (let batch = this.#pending; batch !== null; batch = this.#pending) {
+      this.#pending = null;
+      try {
+        this.#commit(batch);
+        await this.#wal.sync();
+        batch.done.resolve();
+      } catch (error) {
+        batch.done.promise.catch(() => {}); // saves nobody waits for must not end the process
+        batch.done.reject(error);
+      }
+    }
+    this.#working = null;
+  }
+
+  #commit({ writes }: Batch): void {
     try {
       this.#crash.reach('journal: before a commit');
       this.#database.exec('BEGIN IMMEDIATE');
-      for (const write of batch.writes) write();
+      for (const write of writes) write();
       this.#database.exec('COMMIT');
       this.#crash.reach('journal: after a commit');
-      batch.done.resolve();
     } catch (error) {
       if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
-      batch.done.promise.catch(() => {}); // saves nobody waits for must not end the process
-      batch.done.reject(error);
+      throw error;
     }
   }
 

@@ -1,10 +1,11 @@
 /**
- * Transactions that arrive together are committed together: a sync of the disk costs more than the work of many, and it stops everything
- * else in the process. Each has a savepoint of its own, so that one that fails takes nothing back but its own.
+ * Transactions that arrive together are committed together: a sync of the disk costs more than the work of many. It is done on the thread
+ * pool (base/wal-sync.ts), so that nothing else in the process waits for it. Each has a savepoint of its own, so that one that fails takes nothing back but its own.
  */
 import { setImmediate as turn } from 'node:timers/promises';
 import { sql } from 'kysely';
 import type { Kysely, Transaction } from 'kysely';
+import type { WalSync } from '../base/wal-sync.ts';
 import type { Schema } from './schema.ts';
 
 export type Work<T> = (transaction: Transaction<Schema>) => Promise<T>;
@@ -20,11 +21,14 @@ const mostTogether = 100;
 
 export class GroupCommit {
   readonly #db: Kysely<Schema>;
+  readonly #wal: WalSync;
   #waiting: Waiting[] = [];
   #busy = false;
 
-  constructor(db: Kysely<Schema>) {
+  /** The database's own commits must not sync (`synchronous = NORMAL`). */
+  constructor(db: Kysely<Schema>, wal: WalSync) {
     this.#db = db;
+    this.#wal = wal;
   }
 
   add<T>(work: Work<T>, durable: boolean): Promise<T> {
@@ -53,7 +57,9 @@ export class GroupCommit {
     while (this.#waiting.length > 0) {
       const group = this.#waiting.splice(0, mostTogether);
       try {
-        for (const settle of await this.#commit(group)) settle();
+        const settled = await this.#commit(group);
+        if (group.some(({ durable }) => durable)) await this.#wal.sync();
+        for (const settle of settled) settle();
       } catch (error) {
         for (const { reject } of group) reject(error);
       }
@@ -63,14 +69,10 @@ export class GroupCommit {
   }
 
   #commit(group: readonly Waiting[]): Promise<(() => void)[]> {
-    const durable = group.some((one) => one.durable);
-    return this.#db.connection().execute(async (connection) => {
-      await sql`pragma synchronous = ${sql.raw(durable ? 'full' : 'normal')}`.execute(connection);
-      return connection.transaction().execute(async (transaction) => {
-        const settled: (() => void)[] = [];
-        for (const { run } of group) settled.push(await run(transaction));
-        return settled;
-      });
+    return this.#db.transaction().execute(async (transaction) => {
+      const settled: (() => void)[] = [];
+      for (const { run } of group) settled.push(await run(transaction));
+      return settled;
     });
   }
 }

@@ -1,6 +1,6 @@
 /**
  * node:sqlite behind the interface that kysely's SQLite dialect wants. The class behind it is to be renamed, so it is named only here.
- * One connection; a statement's text is compiled once. Committed means on disk: WAL with a full sync at each commit.
+ * One connection; a statement's text is compiled once. It syncs at each commit until the store, which syncs by itself, says otherwise.
  */
 import { closeSync, openSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';

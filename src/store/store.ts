@@ -2,9 +2,10 @@
  * The control plane's store: opens it, brings its schema up to date, gives transactions. Queries are in the file of their resource, as
  * functions `resourceVerb(context, db, …)` that authorise on their first line; `db` may be the store's or a transaction's.
  */
-import { Kysely, SqliteDialect } from 'kysely';
+import { Kysely, SqliteDialect, sql } from 'kysely';
 import { Migrator } from 'kysely/migration';
 import { CenoteError } from '../base/errors.ts';
+import { WalSync } from '../base/wal-sync.ts';
 import { accountEnsure } from './account.ts';
 import { defaultAccount, systemContext } from './context.ts';
 import { GroupCommit } from './group-commit.ts';
@@ -19,11 +20,13 @@ const migrations = { '0001-first': first };
 
 export class Store implements AsyncDisposable {
   readonly db: Db;
+  readonly #wal: WalSync;
   readonly #commits: GroupCommit;
 
-  private constructor(db: Db) {
+  private constructor(db: Db, wal: WalSync) {
     this.db = db;
-    this.#commits = new GroupCommit(db);
+    this.#wal = wal;
+    this.#commits = new GroupCommit(db, wal);
   }
 
   static async open(path: string): Promise<Store> {
@@ -34,7 +37,9 @@ export class Store implements AsyncDisposable {
       throw new CenoteError('failed', `the store ${path} cannot be opened or brought up to date`, { cause: error });
     }
     await accountEnsure(systemContext, db, defaultAccount);
-    return new Store(db);
+    const wal = new WalSync(path);
+    await sql`pragma synchronous = normal`.execute(db);
+    return new Store(db, wal);
   }
 
   /** All or nothing, and on disk when it resolves. */
@@ -51,6 +56,7 @@ export class Store implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#wal[Symbol.dispose]();
     await this.db.destroy();
   }
 }
