@@ -11,6 +11,9 @@ import { childGroups, ifPresent, makeGroup, readNumber, readPids, readTable, rea
 import { cpuShares, memoryBytes, memoryLimit, quotaPeriodUs, quotaUs } from './settings.ts';
 import { waitUntilEmpty } from './wait.ts';
 
+/** Missing where the kernel does not count swap. */
+const withSwapFile = 'memory.memsw.limit_in_bytes';
+
 export class CgroupsV1 implements Cgroups {
   readonly layout: 'v1' | 'hybrid';
   readonly #parent: string;
@@ -50,6 +53,7 @@ export class CgroupsV1 implements Cgroups {
     const pids = this.#group('pids', machine);
     const before = {
       limit: readNumber(memory, 'memory.limit_in_bytes'),
+      withSwap: ifPresent(() => readNumber(memory, withSwapFile)),
       soft: readNumber(memory, 'memory.soft_limit_in_bytes'),
       shares: readNumber(cpu, 'cpu.shares'),
       quota: readNumber(cpu, 'cpu.cfs_quota_us'),
@@ -60,9 +64,15 @@ export class CgroupsV1 implements Cgroups {
       undo.defer(() => write(directory, file, former === Infinity ? (file === 'pids.max' ? 'max' : -1) : former));
       write(directory, file, value === Infinity ? (file === 'pids.max' ? 'max' : -1) : value);
     };
-    // Memory first: it is the only one the kernel may refuse.
-    undo.defer(() => write(memory, 'memory.limit_in_bytes', before.limit === Infinity ? -1 : before.limit));
-    await setMemoryLimit(memory, memoryLimit(resources, this.#poolMib));
+    // Memory first: it is the only one the kernel may refuse. The ceiling is for memory and swap together, else a machine that takes
+    // too much would fill the host's swap; and the kernel wants the first never above the second.
+    const limits = [{ file: 'memory.limit_in_bytes', former: before.limit }];
+    const limit = memoryLimit(resources, this.#poolMib);
+    if (before.withSwap !== null) limits.splice(limit > before.withSwap ? 0 : 1, 0, { file: withSwapFile, former: before.withSwap });
+    for (const { file, former } of limits) {
+      undo.defer(() => write(memory, file, former === Infinity ? -1 : former));
+      await setMemoryLimit(memory, file, limit);
+    }
     put(memory, 'memory.soft_limit_in_bytes', memoryBytes(resources.memoryMib), before.soft);
     put(cpu, 'cpu.shares', cpuShares(resources), before.shares);
     write(cpu, 'cpu.cfs_period_us', quotaPeriodUs);
@@ -153,10 +163,10 @@ const fillCpuset = (tree: string, parent: string) => {
 };
 
 /** The kernel reclaims by itself on this write and says EBUSY when it cannot get below; then the old limit still stands and nobody is killed. */
-const setMemoryLimit = async (memory: string, bytes: number) => {
+const setMemoryLimit = async (memory: string, file: string, bytes: number) => {
   for (let attempt = 1; ; attempt++) {
     try {
-      write(memory, 'memory.limit_in_bytes', bytes);
+      write(memory, file, bytes);
       return;
     } catch (error) {
       if (!isErrno(error, 'EBUSY')) throw error;
@@ -164,7 +174,7 @@ const setMemoryLimit = async (memory: string, bytes: number) => {
         await sleep(attempt);
         continue;
       }
-      const floorMib = Math.ceil(readNumber(memory, 'memory.usage_in_bytes') / 2 ** 20);
+      const floorMib = Math.ceil(readNumber(memory, file.replace('limit', 'usage')) / 2 ** 20);
       throw new CenoteError(
         'not_enough',
         `memory cannot be brought below ${floorMib}M, which the machine uses now; ${Math.floor(bytes / 2 ** 20)}M was asked for`,

@@ -58,6 +58,8 @@ export class CgroupsV2 implements Cgroups {
     // A write of memory.max below what is used kills: reclaim first, and set it only once there is room.
     if (limit < readNumber(group, 'memory.current')) await reclaimTo(group, limit);
     put('memory.max', limit);
+    // Not without end, else a machine that takes too much would fill the host's swap. Missing where the kernel does not count swap.
+    if (ifPresent(() => readText(group, 'memory.swap.max')) !== null) put('memory.swap.max', limit);
     put('memory.min', memoryBytes(resources.memoryMib));
     put('cpu.weight', cpuWeight(resources));
     put('cpu.max', `${quotaUs(resources) ?? 'max'} ${quotaPeriodUs}`);
