@@ -1,0 +1,280 @@
+/**
+ * From inside a machine, as its root: what it must not see, touch or use up. Programs used inside are those of every Debian (perl-base,
+ * util-linux). The neighbour is a web server that has to answer all the while.
+ */
+import assert from 'node:assert/strict';
+import { readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { get } from 'node:http';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { runAny } from '../../src/exec/run.ts';
+import { AgentClient } from '../../src/client/agent.ts';
+import type { MachineStatus } from '../../src/model/machine.ts';
+import { instancePaths } from '../../src/model/instance.ts';
+import { capabilities } from '../../src/host/runtime/specification.ts';
+import { skipInstance, startInstance } from '../support/instance.ts';
+import type { TestInstance } from '../support/instance.ts';
+
+const sleeper = ['/bin/sleep', '1000000'];
+const little = ['--disk', '256M', '--memory', '48M'];
+const secret = 'only the neighbour may read this';
+const server = `require('node:http').createServer((_, answer) => answer.end('here')).listen(80)`;
+/** Bits of linux/capability.h. */
+const capabilityBits: Record<(typeof capabilities)[number], number> = {
+  CAP_CHOWN: 0,
+  CAP_DAC_OVERRIDE: 1,
+  CAP_FOWNER: 3,
+  CAP_FSETID: 4,
+  CAP_KILL: 5,
+  CAP_SETGID: 6,
+  CAP_SETUID: 7,
+  CAP_SETPCAP: 8,
+  CAP_NET_BIND_SERVICE: 10,
+  CAP_SYS_CHROOT: 18,
+  CAP_SETFCAP: 31,
+};
+
+describe('from inside a machine', { skip: skipInstance, timeout: 900_000 }, () => {
+  let instance: TestInstance;
+  let agent: AgentClient;
+  const status = async (name: string): Promise<MachineStatus> => {
+    const found = (await agent.machineList()).find(({ spec }) => spec.name === name);
+    assert.ok(found, `there is no ${name}`);
+    return found;
+  };
+  const shell = (name: string, script: string) => instance.cenote('exec', name, '--', '/bin/sh', '-c', script);
+  const inside = async (name: string, script: string): Promise<string> => {
+    const { code, stdout, stderr } = await shell(name, script);
+    assert.equal(code, 0, `${script}: ${stderr}${stdout}`);
+    return stdout.trim();
+  };
+  const refuses = async (script: string, why: RegExp): Promise<void> => {
+    const { code, stdout, stderr } = await shell('box', script);
+    assert.notEqual(code, 0, `${script} was allowed: ${stdout}`);
+    assert.match(stderr, why, script);
+  };
+  const neighbourAnswers = async () => assert.equal(await page((await status('neighbour')).spec.address), 'here');
+
+  before(async () => {
+    instance = await startInstance({ poolSizeMib: 3072 });
+    agent = new AgentClient(instancePaths(instance.root).agentSocket);
+    await instance.must('create', 'box', ...little, '--processes', '200', '--', ...sleeper);
+    await instance.must('create', 'neighbour', ...little, '--image', 'node', '--', 'node', '-e', server);
+    await inside('neighbour', `mkdir -m 700 /srv/own && echo '${secret}' > /srv/own/file && chmod 666 /srv/own/file`);
+    await eventually(neighbourAnswers);
+  });
+  after(async () => {
+    agent[Symbol.dispose]();
+    await instance[Symbol.asyncDispose]();
+  });
+
+  test('other processes cannot be seen or signalled', async () => {
+    const neighbour = await status('neighbour');
+    const seen = (await inside('box', 'cat /proc/[0-9]*/cmdline | tr "\\0" " "')).replaceAll(/\s+/g, ' ');
+    assert.ok(seen.includes('sleep 1000000') && !/node|conmon|lxcfs/.test(seen), seen);
+    await refuses(`kill -0 ${neighbour.pid}`, /No such process/);
+    await refuses(`ls /proc/${neighbour.pid}`, /No such file/);
+    // All that there is may be killed: then only the box itself is hit.
+    await instance.must('create', 'reckless', ...little, '--', ...sleeper);
+    await shell('reckless', 'kill -9 -1');
+    await neighbourAnswers();
+    assert.equal((await status('neighbour')).pid, neighbour.pid);
+    await instance.must('delete', 'reckless');
+  });
+
+  test('nothing can be mounted or unmounted, no device made, no module loaded', async () => {
+    await refuses('mount -t tmpfs none /mnt', /permission denied|not permitted/i);
+    await refuses('mount --bind /tmp /proc/sys', /permission denied|not permitted/i);
+    await refuses('mount -o remount,rw /sys', /permission denied|not permitted/i);
+    await refuses('umount /proc/keys', /permission denied|not permitted|must be superuser/i);
+    await refuses('mknod /tmp/disk b 254 0', /not permitted/i);
+    await refuses('mknod /tmp/memory c 1 1', /not permitted/i);
+    // delete_module: 176, and 106 elsewhere
+    await refuses(`perl -MPOSIX -e 'my $module = "loop"; syscall((POSIX::uname())[4] eq "x86_64" ? 176 : 106, $module, 0) == 0 or die "$!\\n"'`, /not permitted/i);
+    await refuses('chroot /proc/1/root /bin/sh -c "mount -t proc proc /proc"', /permission denied|not permitted/i);
+    await refuses('nsenter --target 1 --mount --net true', /permission denied|not permitted/i);
+  });
+
+  test('protected files of the kernel stay protected', async () => {
+    for (const path of ['/proc/sys/kernel/core_pattern', '/proc/sys/kernel/hostname', '/sys/kernel/uevent_helper', '/proc/irq/default_smp_affinity'])
+      await refuses(`echo 1 > ${path}`, /read-only|permission denied|nonexistent|cannot create/i);
+    for (const path of ['/proc/sysrq-trigger', '/proc/kcore', '/proc/kmsg', '/dev/mem', '/dev/kmsg']) await refuses(`head -c1 ${path} | grep -q . || { cat ${path} >&2; false; }`, /./);
+    assert.equal(await inside('box', 'cat /proc/keys /proc/timer_list /proc/interrupts; ls /sys/firmware /sys/dev/block'), '/sys/dev/block:\n\n/sys/firmware:'.trim());
+    await refuses('dmesg', /not permitted/i);
+  });
+
+  test('a user namespace of its own gains a machine nothing', async () => {
+    // Where such a namespace can be made, its root may mount; but nothing that shows more than the machine sees.
+    for (const script of [
+      'unshare -Ur sh -c "cat /proc/kmsg"',
+      'unshare -Urm umount /proc/keys',
+      'unshare -Urm mount -o remount,rw,bind /proc/sys',
+      'unshare -Urmpf mount -t proc proc /mnt',
+      'unshare -Urmn mount -t sysfs sysfs /mnt',
+      'unshare -Ur mknod /tmp/disk b 254 0',
+      'unshare -UrmC sh -c "mount -t cgroup -o memory none /mnt && echo 1 > /mnt/memory.limit_in_bytes"',
+      'unshare -UrmC sh -c "mount -t cgroup -o memory none /mnt && echo /tmp/x > /mnt/release_agent"',
+      'unshare -UrmC sh -c "mount -t cgroup2 none /mnt && mkdir /mnt/more"',
+    ])
+      await refuses(script, /permission denied|not permitted|invalid|must be superuser|read-only|nonexistent|cannot create|wrong fs|special device|not mounted/i);
+  });
+
+  test('it sees its own control group only, and may not write there', async () => {
+    const groups = (await inside('box', 'cat /proc/self/cgroup')).split('\n').map((line) => line.split(':')[2]);
+    assert.deepEqual([...new Set(groups)], ['/']);
+    assert.equal(await inside('box', 'find /sys/fs/cgroup -name "cenote*" | wc -l'), '0');
+    assert.equal(await inside('box', 'find /sys/fs/cgroup -type f -writable 2>/dev/null -exec sh -c "echo 0 > {}" \\; -print 2>/dev/null | wc -l'), '0');
+    await refuses('echo 0 > $(find /sys/fs/cgroup -name cgroup.procs | head -1)', /read-only|permission|cannot create/i);
+    await refuses('mkdir $(find /sys/fs/cgroup -name cgroup.procs | head -1 | xargs dirname)/more', /read-only|permission/i);
+  });
+
+  test('its network is its own', async () => {
+    assert.equal(await inside('box', 'ls /sys/class/net'), 'eth0\nlo');
+    assert.equal(await inside('box', 'cat /sys/class/net/eth0/ifindex >/dev/null && grep -c : /proc/net/dev'), '2');
+    // A low port binds, for an ordinary user too.
+    await inside('box', `setpriv --reuid 33 --regid 33 --clear-groups perl -MIO::Socket::INET -e 'IO::Socket::INET->new(LocalPort => 80, Listen => 1) or die "$!\\n"'`);
+    await refuses(`perl -MSocket -e 'socket(my $s, AF_INET, SOCK_RAW, 255) or die "$!\\n"'`, /not permitted/i);
+    await refuses('ip link set eth0 address 02:00:00:00:00:99', /not permitted/i);
+  });
+
+  test('the sockets and files of the host are not there', async () => {
+    const paths = instancePaths(instance.root);
+    for (const path of [paths.root, paths.agentSocket, paths.controlSocket, '/var/lib/cenote-host', `/run/cenote-${instance.instance}`]) await refuses(`ls ${path}`, /No such file/);
+    const marker = join(instance.directory, 'marker');
+    writeFileSync(marker, 'of the host');
+    for (const root of ['/proc/1/root', '/proc/self/root', '/proc/self/cwd/../../../..']) await refuses(`cat ${root}${marker}`, /No such file/);
+    assert.equal(await inside('box', 'grep -cF "$" /etc/shadow || true'), '0', 'password hashes of the host');
+    // Abstract sockets belong to the network namespace.
+    assert.equal(await inside('box', 'grep -c @ /proc/net/unix || true'), '0');
+    await refuses('touch /usr/bin/new', /read-only/i);
+    await refuses('echo x >> /etc/resolv.conf', /read-only|permission denied/i);
+  });
+
+  test('ids on disk are 0 to 65535, and in the host two ranges that do not meet', async () => {
+    await inside('box', 'echo x > /srv/zero && chown 65535:65535 /srv/zero && echo y > /srv/one');
+    const volume = join(instance.root, 'storage/pool/volumes', (await status('box')).id, 'upper/srv');
+    assert.deepEqual(
+      ['zero', 'one'].map((name) => statSync(join(volume, name)).uid),
+      [65_535, 0],
+    );
+    const range = async (name: string) => readFileSync(`/proc/${(await status(name)).pid}/uid_map`, 'utf8').trim().split(/\s+/).map(Number);
+    const [own, other] = [await range('box'), await range('neighbour')];
+    assert.deepEqual([own[0], own[2], other[0], other[2]], [0, 65_536, 0, 65_536]);
+    assert.ok(Math.abs(own[1]! - other[1]!) >= 65_536 && own[1]! >= 65_536 && other[1]! >= 65_536);
+    assert.equal(statSync(`/proc/${(await status('box')).pid}/root/srv/one`).uid, own[1]);
+    await refuses('chown 65536 /srv/one', /invalid argument/i);
+    // Even with the neighbour's root directory in hand, another machine's root is nobody there.
+    const { pid } = await status('neighbour');
+    const stranger = ['--reuid', String(own[1]), '--regid', String(own[1]), '--clear-groups'];
+    const tried = await runAny('/usr/bin/setpriv', [...stranger, 'cat', `/proc/${pid}/root/srv/own/file`]);
+    assert.notEqual(tried.code, 0);
+    assert.match(tried.stderr, /Permission denied/);
+  });
+
+  test('privileges are those of the usual container, at start and in exec alike', async () => {
+    const wanted = capabilities.reduce((sum, name) => sum | (1n << BigInt(capabilityBits[name])), 0n).toString(16).padStart(16, '0');
+    for (const pid of ['1', 'self']) {
+      const text = await inside('box', `cat /proc/${pid}/status`);
+      const field = (name: string) => new RegExp(`^${name}:\\s+(.*)$`, 'm').exec(text)?.[1];
+      assert.deepEqual([field('CapPrm'), field('CapEff'), field('CapBnd'), field('CapInh'), field('CapAmb')], [wanted, wanted, wanted, '0'.repeat(16), '0'.repeat(16)], pid);
+      assert.deepEqual([field('NoNewPrivs'), field('Seccomp')], ['1', '2'], pid);
+    }
+    assert.equal(await inside('box', 'ls /dev | tr "\\n" " "'), 'core fd full null ptmx pts random shm stderr stdin stdout tty urandom zero');
+    // Set-uid does nothing, unless the image says that it may.
+    const setuid = 'cp /usr/bin/id /srv/id && chmod u+s /srv/id && setpriv --reuid 33 --regid 33 --clear-groups /srv/id -u';
+    assert.equal(await inside('box', setuid), '33');
+    writeFileSync(join(instance.directory, 'config.json'), JSON.stringify({ Cmd: sleeper, Labels: { 'cenote.no-new-privileges': 'false' } }));
+    writeFileSync(join(instance.directory, 'index'), 'content');
+    await instance.must('image', 'create', 'lenient', '--from', instance.directory, '--config', join(instance.directory, 'config.json'));
+    await instance.must('create', 'lenient', ...little, '--image', 'lenient');
+    assert.equal(await inside('lenient', setuid), '0');
+    assert.match(await inside('lenient', 'cat /proc/1/status'), /NoNewPrivs:\s0/);
+    await instance.must('delete', 'lenient');
+    await instance.must('image', 'delete', 'lenient');
+  });
+
+  test('a fork bomb stays inside', async () => {
+    await instance.must('create', 'bomb', ...little, '--processes', '50', '--', '/bin/sh', '-c', 'f() { f | f & }; while :; do f; sleep 1; done');
+    const { id } = await status('bomb');
+    await eventually(async () => assert.ok((await agent.machineUsage(id)).processes >= 45));
+    assert.ok((await agent.machineUsage(id)).processes <= 50);
+    await neighbourAnswers();
+    await instance.must('delete', 'bomb');
+    await neighbourAnswers();
+  });
+
+  test('memory: the one who takes it is killed, and the reason is told', async () => {
+    const { pid } = await status('neighbour');
+    await instance.must('create', 'hungry', '--disk', '256M', '--memory', '32M', '--memory-ceiling', '48M', '--restart', 'never', '--', 'perl', '-e', '$x .= "x" x 1_000_000 while 1');
+    await eventually(async () => assert.notEqual((await status('hungry')).exit, null));
+    const { exit, state } = await status('hungry');
+    assert.equal(exit!.outOfMemory, true, exit!.reason);
+    assert.match(exit!.reason, /want of memory.*of at most 48M/);
+    assert.notEqual(state, 'running');
+    await neighbourAnswers();
+    assert.equal((await status('neighbour')).pid, pid);
+    await instance.must('delete', 'hungry');
+  });
+
+  test('output beyond the quota goes, the newest stays', async () => {
+    await instance.must('create', 'talker', ...little, '--', 'perl', '-e', '$| = 1; for (1 .. 400_000) { print "line $_ ", "x" x 100, "\\n" } print "the last\\n"; sleep 1000000');
+    const { id } = await status('talker');
+    const logs = join(instancePaths(instance.root).agent, 'logs', id);
+    const size = () => readdirSync(logs).reduce((sum, name) => sum + statSync(join(logs, name)).size, 0);
+    let most = 0;
+    await eventually(async () => {
+      most = Math.max(most, size());
+      assert.match(await instance.must('logs', 'talker', '--tail', '1'), /the last/);
+    });
+    assert.ok(most <= 20 * 2 ** 20, `${most} bytes of log`);
+    const kept = (await instance.must('logs', 'talker')).trim().split('\n');
+    assert.ok(kept.length > 10_000, `${kept.length} lines kept`);
+    const numbers = kept.slice(0, -1).map((line) => Number(/^line (\d+) /.exec(line)?.[1]));
+    assert.ok(numbers.every((number, index) => index === 0 || number === numbers[index - 1]! + 1), 'no line is missing between');
+    await instance.must('delete', 'talker');
+  });
+
+  test('a full disk and a great many files are its own trouble', async () => {
+    await instance.must('create', 'hoarder', ...little, '--', ...sleeper);
+    const written = await shell('hoarder', 'dd if=/dev/zero of=/srv/big bs=1M count=400');
+    assert.match(written.stderr, /quota exceeded|no space/i);
+    assert.equal(await inside('neighbour', 'dd if=/dev/zero of=/srv/mine bs=1M count=50 2>/dev/null && sync && stat -c %s /srv/mine'), String(50 * 2 ** 20));
+    await inside('hoarder', 'rm /srv/big && sync');
+    const many = `mkdir /srv/many; perl -e 'for (1 .. 100_000) { open my $f, ">", "/srv/many/" . "f" x 200 . $_ or die "$_ $!\\n" }'`;
+    const made = await shell('hoarder', many);
+    if (made.code !== 0) assert.match(made.stderr, /quota exceeded|no space|Cannot allocate/i);
+    await inside('neighbour', 'echo more > /srv/more && sync && cat /srv/more');
+    await neighbourAnswers();
+    await instance.must('delete', 'hoarder');
+  });
+
+  test('open files and sockets without end are its own trouble', async () => {
+    const open = `perl -MSocket -e 'for (1 .. 10) { next if fork; my @s; while (socket(my $s, AF_INET, SOCK_DGRAM, 0)) { push @s, $s; last if @s > 5_000 } sleep 5; exit }' & sleep 2`;
+    await shell('box', open);
+    await neighbourAnswers();
+    assert.equal(await inside('neighbour', 'cat /srv/own/file'), secret);
+  });
+});
+
+const page = (address: string): Promise<string> =>
+  new Promise((resolve, reject) => {
+    const request = get({ host: address, port: 80, timeout: 20_000 }, (answer) => {
+      let text = '';
+      answer.on('data', (chunk: Buffer) => (text += chunk.toString()));
+      answer.on('end', () => resolve(text));
+    });
+    request.on('timeout', () => request.destroy(new Error(`${address} does not answer`)));
+    request.on('error', reject);
+  });
+
+const eventually = async (check: () => Promise<void>): Promise<void> => {
+  for (const deadline = Date.now() + 60_000; ; await sleep(100)) {
+    try {
+      await check();
+      return;
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+    }
+  }
+};
