@@ -21,6 +21,8 @@ export interface InstanceOptions {
   /** The most it may guarantee in all. */
   cpuMillis?: number;
   memoryMib?: number;
+  /** The directory to make its root in; by default the one for temporary files. */
+  under?: string;
   /** Told what goes on, for `context.diagnostic`. */
   note?: (text: string) => void;
 }
@@ -57,10 +59,15 @@ const callTimeoutMs = 180_000;
 const untilTimeoutMs = 60_000;
 
 export const startInstance = async (options: InstanceOptions): Promise<TestInstance> => {
-  const base = mkdtempSync(join(tmpdir(), 'e'));
+  const base = mkdtempSync(join(options.under ?? tmpdir(), 'e'));
   // The control plane's user has to reach its own directory below.
   chmodSync(base, 0o755);
-  const root = join(base, basename(base).toLowerCase().replaceAll(/[^a-z0-9]/g, 'x'));
+  const root = join(
+    base,
+    basename(base)
+      .toLowerCase()
+      .replaceAll(/[^a-z0-9]/g, 'x'),
+  );
   const directory = mkdtempSync(join(base, 'files-'));
   const before = await auditHost([root]);
 

@@ -6,7 +6,10 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { parseTmpfiles, parseUnit, runDirectories } from './run-directories.ts';
 
-const accounts = { passwd: 'root:x:0:0::/root:/bin/sh\npostgres:x:106:112::/:/bin/sh\nredis:x:105:111::/:/bin/sh\n', group: 'root:x:0:\npostgres:x:112:\nutmp:x:43:\nredis:x:111:\n' };
+const accounts = {
+  passwd: 'root:x:0:0::/root:/bin/sh\npostgres:x:106:112::/:/bin/sh\nredis:x:105:111::/:/bin/sh\n',
+  group: 'root:x:0:\npostgres:x:112:\nutmp:x:43:\nredis:x:111:\n',
+};
 
 test('of tmpfiles.d only plain directories below /run are taken', () => {
   const text = [

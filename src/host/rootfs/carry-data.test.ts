@@ -16,7 +16,15 @@ test('data that the machine has begun to write becomes its own, whole; the rest 
   const root = mkdtempSync(join(tmpdir(), 'cenote-carry-'));
   const [upper, merged, lower, image] = ['upper', 'merged', 'lower', 'image'].map((name) => join(root, name)) as [string, string, string, string];
   try {
-    write(lower, { 'var/lib/db/main/a': 'old', 'var/lib/db/main/b': 'old', 'var/lib/db/other/c': 'old', 'var/lib/db/removed': 'old', 'var/lib/idle/x': 'old', 'var/lib/dpkg/status': 'old', 'var/log/l': 'old' });
+    write(lower, {
+      'var/lib/db/main/a': 'old',
+      'var/lib/db/main/b': 'old',
+      'var/lib/db/other/c': 'old',
+      'var/lib/db/removed': 'old',
+      'var/lib/idle/x': 'old',
+      'var/lib/dpkg/status': 'old',
+      'var/log/l': 'old',
+    });
     write(image, { 'var/lib/db/main/b': 'of the image' });
     write(upper, { 'var/lib/db/main/a': 'mine', 'var/lib/dpkg/mine': '', 'var/log/mine': '' });
     symlinkSync('/etc', join(upper, 'var/lib/trap'));

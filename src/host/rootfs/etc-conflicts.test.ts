@@ -44,8 +44,26 @@ test('told is what both have changed, and nothing else', async () => {
         hosts: 'mine',
         link: { link: 'mine' },
       },
-      former: { 'both.conf': 'old', 'd/both': 'old', 'd/gone-below': 'old', 'same-as-new': 'old', 'mode-below': 'x', unmoved: 'old', hosts: 'old', link: { link: 'old' } },
-      next: { 'both.conf': 'new', 'd/both': 'new', 'd/new-below': 'new', 'same-as-new': 'new', 'mode-below': { mode: 0o600, text: 'x' }, unmoved: 'new', hosts: 'new', link: { link: 'new' } },
+      former: {
+        'both.conf': 'old',
+        'd/both': 'old',
+        'd/gone-below': 'old',
+        'same-as-new': 'old',
+        'mode-below': 'x',
+        unmoved: 'old',
+        hosts: 'old',
+        link: { link: 'old' },
+      },
+      next: {
+        'both.conf': 'new',
+        'd/both': 'new',
+        'd/new-below': 'new',
+        'same-as-new': 'new',
+        'mode-below': { mode: 0o600, text: 'x' },
+        unmoved: 'new',
+        hosts: 'new',
+        link: { link: 'new' },
+      },
     },
     async (root) => {
       assert.deepEqual(await etcConflicts(join(root, 'upper'), [join(root, 'former')], [join(root, 'next')]), [

@@ -10,7 +10,20 @@ import { join } from 'node:path';
 import { isErrno } from '../../sys/libc.ts';
 
 /** Each machine's own by nature, or a copy that a program keeps of such a file. */
-const machinesOwn = new Set(['hostname', 'hosts', 'resolv.conf', 'machine-id', 'mtab', '.pwd.lock', 'passwd-', 'group-', 'shadow-', 'gshadow-', 'subuid-', 'subgid-']);
+const machinesOwn = new Set([
+  'hostname',
+  'hosts',
+  'resolv.conf',
+  'machine-id',
+  'mtab',
+  '.pwd.lock',
+  'passwd-',
+  'group-',
+  'shadow-',
+  'gshadow-',
+  'subuid-',
+  'subgid-',
+]);
 const mostTold = 200;
 const largestCompared = 16 * 1024 * 1024;
 
