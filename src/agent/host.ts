@@ -6,6 +6,7 @@ import type { Archiver } from '../host/archive/archive.ts';
 import type { Cgroups } from '../host/cgroup/cgroup.ts';
 import type { Network } from '../host/network/network.ts';
 import type { Platforms } from '../host/platform/platform.ts';
+import type { Roots } from '../host/rootfs/rootfs.ts';
 import type { Runtime } from '../host/runtime/runtime.ts';
 import type { Sandboxes } from '../host/sandbox/sandbox.ts';
 import type { Storage } from '../host/storage/storage.ts';
@@ -25,6 +26,7 @@ export interface Host {
   cgroups: Cgroups;
   network: Network;
   platforms: Platforms;
+  roots: Roots;
   runtime: Runtime;
   sandboxes: Sandboxes;
   storage: Storage;

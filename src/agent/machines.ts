@@ -185,10 +185,10 @@ export class Machines {
     this.#remove(machine);
   }
 
-  /** Names of machines that use an image, a platform version or a tree: asked before one is deleted. */
+  /** Names of machines that use an image, a platform version or a tree (by its id): asked before one is deleted. */
   usersOf(key: string): string[] {
     return [...this.#byId.values()]
-      .filter(({ spec }) => spec.image.id === key || (spec.platform !== null && platformKey(spec.platform) === key))
+      .filter(({ spec, record }) => spec.image.id === key || (spec.platform !== null && platformKey(spec.platform) === key) || liesOver(record, key))
       .map(({ spec }) => spec.name);
   }
 
@@ -220,3 +220,6 @@ export class Machines {
     check('disk', 'diskMib', 'MiB');
   }
 }
+
+/** Whether a run lies over the tree of this id, which is the last but one part of the tree's path. */
+const liesOver = ({ slot, trees }: MachineRecord, id: string): boolean => slot !== null && trees?.some((path) => path.split('/').at(-2) === id) === true;

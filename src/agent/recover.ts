@@ -13,7 +13,6 @@ import { undoUpdate } from './machine/update.ts';
 import type { RuntimeExit } from '../host/runtime/runtime.ts';
 import type { ExecProcess } from '../host/runtime/runtime.ts';
 import type { MachineSpec } from '../model/machine.ts';
-import { unmountRoot } from '../host/rootfs/rootfs.ts';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { isErrno } from '../base/errno.ts';
@@ -40,7 +39,7 @@ export const recover = async (host: Host, machines: Machines): Promise<Recovered
   await removeStrays(host, machines, running);
   host.crash.reach('recovery: strays removed');
   const toStart: Machine[] = [];
-  for (const machine of [...machines.all()]) {
+  for (const machine of Array.from(machines.all())) {
     await settle(host, machines, machine);
     const { record } = machine;
     // `creating` was never acknowledged: the control plane's repeat finishes it, or its delete removes it.
@@ -133,8 +132,8 @@ const removeStrays = async (host: Host, machines: Machines, running: Set<string>
     host.logger.info({ machine: id }, 'removing what a run has left');
     await takeDown(host, id, null);
   }
-  for (const id of running) unmountRoot(rootMount(host, id));
-  for (const id of entries(join(host.runDirectory, 'copies'))) unmountRoot(join(host.runDirectory, 'copies', id));
+  for (const id of running) host.roots.unmount(rootMount(host, id));
+  for (const id of entries(join(host.runDirectory, 'copies'))) host.roots.unmount(join(host.runDirectory, 'copies', id));
   for (const machine of machines.all()) {
     if (machine.run === null && machine.record.slot !== null) {
       machine.record.slot = null;

@@ -10,6 +10,7 @@ import { createArchiver } from '../host/archive/archiver.ts';
 import { openCgroups } from '../host/cgroup/open.ts';
 import { openNetwork } from '../host/network/open.ts';
 import { openPlatforms } from '../host/platform/open-platforms.ts';
+import { overlayRoots } from '../host/rootfs/rootfs.ts';
 import { openRuntime } from '../host/runtime/crun.ts';
 import { defaultProfilePath, loadSeccomp } from '../host/runtime/seccomp.ts';
 import { capabilities } from '../host/runtime/specification.ts';
@@ -78,6 +79,7 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
     cgroups,
     network,
     platforms,
+    roots: overlayRoots,
     runtime,
     sandboxes,
     storage,

@@ -1,7 +1,6 @@
 /** Copying into and out of a machine's root, running or not. The archive code confines what is copied; here is only where. */
 import type { Readable } from 'node:stream';
 import { join } from 'node:path';
-import { mountRoot, unmountRoot } from '../../host/rootfs/rootfs.ts';
 import type { Confinement } from '../../host/archive/archive.ts';
 import type { Machine } from './machine.ts';
 
@@ -34,10 +33,10 @@ export const withPlainRoot = <T>(machine: Machine, use: (directory: string) => P
     const target = join(host.runDirectory, 'copies', machine.id);
     try {
       const parts = await host.platforms.rootParts(machine.spec.image, machine.spec.platform);
-      mountRoot({ target, lowers: parts.lowers, usr: null, volume: host.storage.volumePath(machine.id), idmapFd: null });
+      host.roots.mount({ target, lowers: parts.lowers, usr: null, volume: host.storage.volumePath(machine.id), idmapFd: null });
       return await use(target);
     } finally {
-      unmountRoot(target);
+      host.roots.unmount(target);
       if (run !== null) await host.cgroups.thaw(machine.id);
     }
   });
@@ -55,7 +54,7 @@ const withRoot = async <T>(machine: Machine, use: (root: Omit<Confinement, 'path
   });
   const target = join(host.runDirectory, 'copies', machine.id);
   const parts = await host.platforms.rootParts(machine.spec.image, machine.spec.platform);
-  mountRoot({ target, lowers: parts.lowers, usr: parts.usr, volume: host.storage.volumePath(machine.id), idmapFd: sandbox.idmapFd });
-  undo.defer(() => unmountRoot(target));
+  host.roots.mount({ target, lowers: parts.lowers, usr: parts.usr, volume: host.storage.volumePath(machine.id), idmapFd: sandbox.idmapFd });
+  undo.defer(() => host.roots.unmount(target));
   return await use({ root: target, userNamespace: sandbox.userNamespace });
 };

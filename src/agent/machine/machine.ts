@@ -132,8 +132,9 @@ export class Machine {
     const { host, record } = this;
     const begun = performance.now();
     try {
-      const run = await bringUp(host, record.spec, (slot) => {
+      const run = await bringUp(host, record.spec, (slot, trees) => {
         record.slot = slot;
+        record.trees = trees;
         return this.save();
       });
       record.startedAt = new Date().toISOString();

@@ -2,7 +2,6 @@
 import { join } from 'node:path';
 import { carryData } from '../../host/rootfs/carry-data.ts';
 import { etcConflicts } from '../../host/rootfs/etc-conflicts.ts';
-import { mountRoot, unmountRoot } from '../../host/rootfs/rootfs.ts';
 import type { MachineSpec } from '../../model/machine.ts';
 import type { Machine } from './machine.ts';
 
@@ -15,11 +14,15 @@ export const rebase = async (machine: Machine, former: MachineSpec, next: Machin
   const upper = join(volume, 'upper');
   const merged = join(host.runDirectory, 'copies', machine.id);
   try {
-    mountRoot({ target: merged, lowers: before.lowers, usr: null, volume, idmapFd: null });
+    host.roots.mount({ target: merged, lowers: before.lowers, usr: null, volume, idmapFd: null });
     const carried = await carryData({ upper, merged, lowers: before.lowers });
-    if (carried.length > 0) host.logger.info({ machine: machine.id, carried: carried.slice(0, 20), count: carried.length }, 'data that came with the platform is the machine’s own now');
+    if (carried.length > 0)
+      host.logger.info(
+        { machine: machine.id, carried: carried.slice(0, 20), count: carried.length },
+        'data that came with the platform is the machine’s own now',
+      );
   } finally {
-    unmountRoot(merged);
+    host.roots.unmount(merged);
   }
   return etcConflicts(upper, before.lowers, after.lowers);
 };

@@ -16,6 +16,8 @@ export interface MachineRecord {
   origin: { machine: string; name: string } | null;
   /** The sandbox of the current run; null while nothing runs. Written before the first process exists. */
   slot: number | null;
+  /** Paths of the trees the current or last run lies over: a newer platform does not change them beneath it. */
+  trees?: string[];
   startedAt: string | null;
   exit: MachineExit | null;
   error: string | null;

@@ -6,7 +6,6 @@
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CenoteError, messageChain } from '../../base/errors.ts';
-import { mountRoot, unmountRoot } from '../../host/rootfs/rootfs.ts';
 import type { ExecProcess, RuntimeProcess } from '../../host/runtime/runtime.ts';
 import { machineSpecification } from '../../host/runtime/specification.ts';
 import type { MachineSpec } from '../../model/machine.ts';
@@ -26,7 +25,7 @@ export const rootMount = (host: Host, id: string): string => join(host.runDirect
 const filesOf = (host: Host, id: string): string => join(host.runDirectory, 'files', id);
 
 /** `onSlot` is awaited before the first process is let go: what it saves tells recovery that the run is meant to be. */
-export const bringUp = async (host: Host, spec: MachineSpec, onSlot: (slot: number) => Promise<void>): Promise<Run> => {
+export const bringUp = async (host: Host, spec: MachineSpec, onSlot: (slot: number, trees: string[]) => Promise<void>): Promise<Run> => {
   using _place = await host.startPlaces.acquire();
   const { id } = spec;
   const timings: Record<string, number> = {};
@@ -50,13 +49,13 @@ export const bringUp = async (host: Host, spec: MachineSpec, onSlot: (slot: numb
       await host.ports.claim(id, spec.publish);
       undo.defer(() => host.ports.release(id));
     }
-    const saved = onSlot(sandbox.slot);
+    const parts = await host.platforms.rootParts(spec.image, spec.platform);
+    const saved = onSlot(sandbox.slot, parts.lowers);
     saved.catch(() => {}); // awaited below; a failure of another step must not leave it unheard
     next('mounting the root file system');
     const root = rootMount(host, id);
-    const parts = await host.platforms.rootParts(spec.image, spec.platform);
-    mountRoot({ target: root, lowers: parts.lowers, usr: parts.usr, volume: host.storage.volumePath(id), idmapFd: sandbox.idmapFd });
-    undo.defer(() => unmountRoot(root));
+    host.roots.mount({ target: root, lowers: parts.lowers, usr: parts.usr, volume: host.storage.volumePath(id), idmapFd: sandbox.idmapFd });
+    undo.defer(() => host.roots.unmount(root));
     next('reading its user');
     const defaults = processOf(spec, root);
     next('creating the first process');
@@ -80,7 +79,7 @@ export const bringUp = async (host: Host, spec: MachineSpec, onSlot: (slot: numb
     const connected = host.network.connect({ slot: sandbox.slot, machine: id, address: spec.address, publish: spec.publish }, sandbox.networkNamespaceFd);
     connected.catch(() => {});
     const process = await created;
-    unmountRoot(root);
+    host.roots.unmount(root);
     next('setting its limits');
     await host.cgroups.apply(id, spec.resources);
     next('connecting its network');
@@ -103,7 +102,7 @@ export const bringUp = async (host: Host, spec: MachineSpec, onSlot: (slot: numb
 export const takeDown = async (host: Host, id: string, slot: number | null): Promise<void> => {
   await takeProcesses(host, id);
   host.crash.reach('end: before the mount');
-  unmountRoot(rootMount(host, id));
+  host.roots.unmount(rootMount(host, id));
   host.crash.reach('end: before the ports');
   await host.ports.release(id);
   if (slot !== null) await letGo(host, slot);

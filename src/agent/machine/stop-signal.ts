@@ -4,25 +4,18 @@
  * is still starting. So the signal waits a moment until it is caught. If it is not, it goes to the processes below instead:
  * a shell ends after its child has; and where there is none, nothing would ever see it.
  */
-import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Host } from '../host.ts';
 
 const patienceMs = 1000;
 const pollMs = 20;
 
-/** From the text of /proc/PID/status. */
-export const heeds = (status: string, signal: number): boolean => {
-  const bit = 1n << BigInt(signal - 1);
-  return ['SigCgt', 'SigBlk'].some((set) => (BigInt(`0x${new RegExp(`^${set}:\\s*([0-9a-f]+)$`, 'm').exec(status)?.[1] ?? '0'}`) & bit) !== 0n);
-};
-
 /** False when nothing in the machine can have heard it: then there is nothing to wait for. */
 export const sendStop = async (host: Host, machine: string, firstPid: number, signal: number, graceMs: number, ended: () => boolean): Promise<boolean> => {
   for (const deadline = performance.now() + Math.min(patienceMs, graceMs); ; await sleep(pollMs)) {
-    const status = statusOf(firstPid);
-    if (ended() || status === null) return true;
-    if (heeds(status, signal)) {
+    const heeded = host.runtime.heeds(machine, signal);
+    if (ended() || heeded === null) return true;
+    if (heeded) {
       await host.runtime.signal(machine, signal);
       return true;
     }
@@ -37,12 +30,4 @@ export const sendStop = async (host: Host, machine: string, firstPid: number, si
     }
   }
   return others.length > 0;
-};
-
-const statusOf = (pid: number): string | null => {
-  try {
-    return readFileSync(`/proc/${pid}/status`, 'utf8');
-  } catch {
-    return null;
-  }
 };

@@ -90,7 +90,8 @@ const endUpdate = async (machine: Machine, updating: Updating) => {
 };
 
 const needsRestart = (former: MachineSpec, next: MachineSpec): boolean => {
-  const essence = ({ image, platform, config, command, env }: MachineSpec) => JSON.stringify([image.id, platform, config, command, Object.entries(env).toSorted(([a], [b]) => (a < b ? -1 : 1))]);
+  const essence = ({ image, platform, config, command, env }: MachineSpec) =>
+    JSON.stringify([image.id, platform, config, command, Object.entries(env).toSorted(([a], [b]) => (a < b ? -1 : 1))]);
   return essence(former) !== essence(next);
 };
 

@@ -25,7 +25,13 @@ export interface RootRequest {
   idmapFd: number | null;
 }
 
-export const mountRoot = (request: RootRequest): void => {
+/** How roots are put together: for real, or in tests without a kernel. */
+export interface Roots {
+  mount(request: RootRequest): void;
+  unmount(target: string): void;
+}
+
+const mountRoot = (request: RootRequest): void => {
   const { idmapFd, target } = request;
   using undo = new DisposableStack();
   const layer = (path: string, readOnly: boolean): string => {
@@ -34,10 +40,9 @@ export const mountRoot = (request: RootRequest): void => {
     return `/proc/self/fd/${fd}`;
   };
   using descriptors = new DisposableStack();
-  // Overlay wants two lowers where there is no upper; this one is never written to.
-  mkdirSync(join(request.volume, 'empty'), { recursive: true });
   const volume = layer(request.volume, idmapFd === null);
   const own = (path: string): string => {
+    // Overlay wants two lowers where there is no upper; the volume has an empty one, made with it, since a full one takes no directory.
     const fd = detachedMount('overlay', { source: 'cenote', lowerdir: `${layer(path, true)}:${volume}/empty` });
     descriptors.defer(() => closeFd(fd));
     return `/proc/self/fd/${fd}`;
@@ -57,7 +62,7 @@ export const mountRoot = (request: RootRequest): void => {
 };
 
 /** Idempotent; the machine's own mount namespace keeps what it has. */
-export const unmountRoot = (target: string): void => {
+const unmountRoot = (target: string): void => {
   try {
     // Lazily and as a whole: the machine may be running on it.
     for (;;) unmount(target, unmountFlags.detach | unmountFlags.noFollow);
@@ -70,3 +75,5 @@ export const unmountRoot = (target: string): void => {
     if (!isErrno(error, 'ENOENT')) throw error;
   }
 };
+
+export const overlayRoots: Roots = { mount: mountRoot, unmount: unmountRoot };

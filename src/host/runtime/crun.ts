@@ -11,14 +11,17 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { CenoteError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { ExecStart, LogLine } from '../../model/agent-api.ts';
-import { plainEnvironment, run, start } from '../../exec/run.ts';
+import { plainEnvironment, run } from '../../exec/run.ts';
 import { isErrno } from '../../sys/libc.ts';
+import { spawnWithPipe } from '../../sys/spawn.ts';
+import type { Spawned } from '../../sys/spawn.ts';
 import { execInMachine } from './exec.ts';
 import { ExitWatch, alive } from './exit-watch.ts';
 import { currentName, readLog } from './log-file.ts';
 import type { LogOptions } from './log-file.ts';
 import { keepRotated, makeLogDirectory, removeLogs } from './log-rotation.ts';
 import { SeccompCache } from './seccomp-cache.ts';
+import { heeds } from './signal-mask.ts';
 import type { ExecProcess, ExecSession, Runtime, RuntimeCreate, RuntimeExit, RuntimeProcess } from './runtime.ts';
 
 export interface CrunOptions {
@@ -69,14 +72,9 @@ class CrunRuntime implements Runtime {
     args.push('--bundle', bundle, '--container-pidfile', join(bundle, 'pid'), '--conmon-pidfile', join(bundle, 'monitor'));
     args.push('--exit-dir', join(this.#options.runDirectory, 'exits'), '--full-attach', '--no-sync-log', '--no-new-keyring');
     args.push('--log-path', `k8s-file:${join(log, currentName)}`, '--log-size-max', String(half));
-    const monitor = start('/usr/bin/conmon', args, { stdio: ['ignore', 'ignore', 'ignore', 'pipe'], env: { ...plainEnvironment, _OCI_SYNCPIPE: '3' } });
-    const failed = new Promise<never>((_resolve, reject) =>
-      monitor.on('error', (cause) =>
-        reject(new CenoteError('failed', 'conmon could not be started', { cause, advice: 'run `cenote up` again: it installs what is missing' })),
-      ),
-    );
+    const { output } = startMonitor(args);
     try {
-      const answer = await Promise.race([readSync(monitor.stdio[3] as Readable), failed]);
+      const answer = await readSync(output);
       const pid = answer.pid ?? -1;
       if (pid <= 0) throw new CenoteError('failed', `the runtime refused: ${answer.message ?? 'it gave no reason'}`);
       const monitorPid = Number(readFileSync(join(bundle, 'monitor'), 'utf8'));
@@ -115,6 +113,16 @@ class CrunRuntime implements Runtime {
       process.kill(running.pid, signal);
     } catch (error) {
       if (!isErrno(error, 'ESRCH')) throw error;
+    }
+  }
+
+  heeds(machine: string, signal: number): boolean | null {
+    const running = this.#exits.get(machine);
+    try {
+      return running === undefined ? null : heeds(readFileSync(`/proc/${running.pid}/status`, 'utf8'), signal);
+    } catch (error) {
+      if (isErrno(error, 'ENOENT', 'ESRCH')) return null;
+      throw error;
     }
   }
 
@@ -192,6 +200,15 @@ class CrunRuntime implements Runtime {
   #bundle = (machine: string): string => join(this.#options.runDirectory, 'bundles', machine);
   #log = (machine: string): string => join(this.#options.logDirectory, machine);
 }
+
+/** It goes on by itself: what was started ends as soon as its child watches. */
+const startMonitor = (args: readonly string[]): Spawned => {
+  try {
+    return spawnWithPipe('/usr/bin/conmon', args, { ...plainEnvironment, _OCI_SYNCPIPE: '3' }, 3);
+  } catch (cause) {
+    throw new CenoteError('failed', 'conmon could not be started', { cause, advice: 'run `cenote up` again: it installs what is missing' });
+  }
+};
 
 /** conmon's answer on its sync pipe: one JSON object, `data` the pid or a negative number with `message` why. */
 const readSync = async (pipe: Readable): Promise<{ pid?: number; message?: string }> => {

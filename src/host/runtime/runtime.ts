@@ -48,6 +48,8 @@ export interface Runtime {
   create(request: RuntimeCreate): Promise<RuntimeProcess>;
   start(machine: string): Promise<void>;
   signal(machine: string, signal: number): Promise<void>;
+  /** Whether the first process would notice this signal now; null when it is gone. */
+  heeds(machine: string, signal: number): boolean | null;
   /** What the runtime keeps of an ended machine; idempotent. Output logs stay until `forget`. */
   remove(machine: string): Promise<void>;
   forget(machine: string): Promise<void>;

@@ -82,7 +82,12 @@ export class BtrfsVolumes {
   async #stageEmpty(name: string, group: bigint): Promise<void> {
     await subvolumeCreate(this.#pool.placeFd('staging'), name, { group: qgroupId(1, group) });
     const path = this.#pool.path('staging', name);
-    await Promise.all([mkdir(join(path, 'upper'), { mode: 0o755 }), mkdir(join(path, 'work'), { mode: 0o700 }), symlink(String(group), join(path, 'group'))]);
+    await Promise.all([
+      mkdir(join(path, 'upper'), { mode: 0o755 }),
+      mkdir(join(path, 'work'), { mode: 0o700 }),
+      mkdir(join(path, 'empty'), { mode: 0o555 }),
+      symlink(String(group), join(path, 'group')),
+    ]);
   }
 
   async #stageCopy(name: string, group: bigint, from: { volume: string; snapshot: string }, quotaMib: number): Promise<void> {

@@ -63,6 +63,7 @@ export class DirectoryStorage implements Storage {
       if (options.from !== undefined) throw this.#lacks('copies of snapshots');
       await mkdir(join(this.volumePath(id), 'upper'), { recursive: true, mode: 0o755 });
       await mkdir(join(this.volumePath(id), 'work'), { recursive: true, mode: 0o700 });
+      await mkdir(join(this.volumePath(id), 'empty'), { recursive: true, mode: 0o555 });
     });
   }
 

@@ -41,6 +41,7 @@ export class FakeStorage implements Storage {
       else await cp(this.#snapshot(options.from.volume, options.from.snapshot), staged, copyOptions);
       await rm(join(staged, 'work'), { recursive: true, force: true });
       await mkdir(join(staged, 'work'));
+      await mkdir(join(staged, 'empty'), { recursive: true });
       await rename(staged, this.volumePath(id));
     }
     await writeFile(join(this.volumePath(id), 'quota'), String(options.quotaMib));

@@ -1,6 +1,6 @@
 /**
- * The pool's disk. A volume is a machine's own changes: a directory with `upper/` and `work/` for its overlay, under a
- * quota. A tree is a read-only directory (an image or a platform), shared by all. Both are named by ids the caller chose.
+ * The pool's disk. A volume is a machine's own changes: a directory with `upper/` and `work/` for its overlay (and
+ * `empty/`, a lower layer with nothing in it), under a quota. A tree is a read-only directory (an image or a platform), shared by all. Both are named by ids the caller chose.
  *
  * Every method is idempotent where its name allows: creating what exists and deleting what is gone succeed, so that a
  * step interrupted by a crash can simply be taken again. Errors are CenoteError with the numbers (`not_enough`, `in_use`).

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { heeds } from './stop-signal.ts';
+import { heeds } from './signal-mask.ts';
 
 const status = (caught: string, blocked: string) => `Name:\tx\nSigBlk:\t${blocked}\nSigIgn:\t0000000000000000\nSigCgt:\t${caught}\n`;
 

@@ -1,0 +1,61 @@
+/** Control groups in memory: they refuse a memory ceiling below what a test says is used, and remember the rest. */
+import { CenoteError } from '../../base/errors.ts';
+import type { Resources } from '../../model/resources.ts';
+import type { CgroupUsage, Cgroups } from './cgroup.ts';
+
+const nothing: CgroupUsage = { cpuSeconds: 0, throttledSeconds: 0, memoryMib: 0, workingSetMib: 0, processes: 0, outOfMemoryKills: 0 };
+
+export class FakeCgroups implements Cgroups {
+  readonly layout = 'v2';
+  /** What was last applied, by machine. */
+  readonly applied = new Map<string, Resources>();
+  readonly frozen = new Set<string>();
+  readonly usages = new Map<string, Partial<CgroupUsage>>();
+  readonly #onKill: (machine: string) => void;
+
+  constructor(onKill: (machine: string) => void) {
+    this.#onKill = onKill;
+  }
+
+  path(machine: string): string {
+    return `/fake/${machine}`;
+  }
+
+  async apply(machine: string, resources: Resources): Promise<void> {
+    const used = Math.ceil(this.usages.get(machine)?.memoryMib ?? 0);
+    if (resources.memoryCeilingMib !== null && resources.memoryCeilingMib < used) {
+      throw new CenoteError('not_enough', `memory cannot be brought below ${used}M, which the machine uses now; ${resources.memoryCeilingMib}M was asked for`);
+    }
+    this.applied.set(machine, resources);
+  }
+
+  async usage(machine: string): Promise<CgroupUsage> {
+    return { ...nothing, ...this.usages.get(machine) };
+  }
+
+  async processes(): Promise<number[]> {
+    return [];
+  }
+
+  async freeze(machine: string): Promise<void> {
+    this.frozen.add(machine);
+  }
+
+  async thaw(machine: string): Promise<void> {
+    this.frozen.delete(machine);
+  }
+
+  async kill(machine: string): Promise<void> {
+    this.#onKill(machine);
+  }
+
+  async remove(machine: string): Promise<void> {
+    this.applied.delete(machine);
+  }
+
+  async list(): Promise<string[]> {
+    return [...this.applied.keys()];
+  }
+
+  async close(): Promise<void> {}
+}

@@ -1,0 +1,10 @@
+/** Roots that are empty directories: nothing is mounted. */
+import { mkdirSync, rmSync } from 'node:fs';
+import type { Roots } from './rootfs.ts';
+
+export const plainRoots: Roots = {
+  mount: ({ target }) => {
+    mkdirSync(target, { recursive: true });
+  },
+  unmount: (target) => rmSync(target, { recursive: true, force: true }),
+};

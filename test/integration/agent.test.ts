@@ -1,0 +1,169 @@
+/** The agent through its API, over fakes of the host: what it promises of generations, admission, ends, updates and recovery. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import fc from 'fast-check';
+import type { MachineStatus } from '../../src/model/machine.ts';
+import { defaultResources } from '../../src/model/resources.ts';
+import { agentFixture } from '../support/agent-fixture.ts';
+import type { AgentFixture } from '../support/agent-fixture.ts';
+
+const until = async (agent: AgentFixture, id: string, condition: (status: MachineStatus) => boolean): Promise<MachineStatus> => {
+  for (;;) {
+    const status = await agent.client.machineGet(id);
+    if (condition(status)) return status;
+    await sleep(5);
+  }
+};
+
+test('created, it runs; stopped, nothing of the run is left; deleted, nothing at all', async () => {
+  await using agent = await agentFixture();
+  const spec = agent.spec();
+  const created = await agent.client.machineCreate(spec.id, { generation: 1, spec, desired: 'running' });
+  assert.equal(created.state, 'running');
+  assert.equal(agent.runtime.started(spec.id), true);
+  assert.deepEqual(agent.cgroups.applied.get(spec.id), spec.resources);
+  const stopped = await agent.client.machineStop(spec.id, { generation: 2 });
+  assert.equal(stopped.state, 'stopped');
+  assert.equal(stopped.exit?.reason, 'ended by SIGTERM');
+  assert.equal(agent.sandboxes.taken.size, 0);
+  assert.equal(agent.network.connected.size, 0);
+  await agent.client.machineDelete(spec.id, 3);
+  assert.deepEqual(await agent.storage.volumeList(), []);
+  assert.deepEqual(await agent.client.machineList(), []);
+  await agent.client.machineDelete(spec.id, 3); // again is no error
+  await assert.rejects(agent.client.machineCreate(spec.id, { generation: 3, spec, desired: 'running' }), { code: 'stale_generation' });
+});
+
+test('a generation is taken once: an older one is refused, an equal one answered again', async () => {
+  await using agent = await agentFixture();
+  const spec = agent.spec();
+  const request = { generation: 5, spec, desired: 'running' } as const;
+  const [first, second] = await Promise.all([agent.client.machineCreate(spec.id, request), agent.client.machineCreate(spec.id, request)]);
+  assert.equal(first.pid, second.pid);
+  await assert.rejects(agent.client.machineStop(spec.id, { generation: 4 }), { code: 'stale_generation' });
+  const refused = { generation: 6, resources: { ...spec.resources, memoryCeilingMib: 64 } };
+  agent.cgroups.usages.set(spec.id, { memoryMib: 100 });
+  await assert.rejects(agent.client.machineResize(spec.id, refused), { code: 'not_enough', message: /100M/ });
+  agent.cgroups.usages.clear();
+  await assert.rejects(agent.client.machineResize(spec.id, refused), { code: 'not_enough' }, 'the outcome is kept');
+  const resized = await agent.client.machineResize(spec.id, { ...refused, generation: 7 });
+  assert.equal(resized.spec.resources.memoryCeilingMib, 64);
+});
+
+test('a resize that is refused changes nothing at all', async () => {
+  await using agent = await agentFixture();
+  const spec = agent.spec();
+  await agent.client.machineCreate(spec.id, { generation: 1, spec, desired: 'running' });
+  agent.cgroups.usages.set(spec.id, { memoryMib: 500 });
+  const resources = { ...spec.resources, diskMib: 4096, memoryCeilingMib: 400 };
+  await assert.rejects(agent.client.machineResize(spec.id, { generation: 2, resources }), { code: 'not_enough' });
+  assert.deepEqual((await agent.client.machineGet(spec.id)).spec.resources, spec.resources);
+  assert.equal((await agent.storage.volumeUsage(spec.id)).quotaMib, spec.resources.diskMib);
+  assert.equal((await agent.client.info()).guaranteed.diskMib, spec.resources.diskMib);
+});
+
+test('a stubborn one is killed after its grace period', async () => {
+  await using agent = await agentFixture();
+  const spec = agent.spec({ command: ['stubborn'] });
+  await agent.client.machineCreate(spec.id, { generation: 1, spec, desired: 'running' });
+  const stopped = await agent.client.machineStop(spec.id, { generation: 2, graceSeconds: 0 });
+  assert.equal(stopped.exit?.signal, 'SIGKILL');
+  assert.equal(stopped.state, 'stopped');
+});
+
+test('a start that fails says which step and why, and leaves no sandbox behind', async () => {
+  await using agent = await agentFixture();
+  const spec = agent.spec({ command: ['fail:no such file'] });
+  await assert.rejects(agent.client.machineCreate(spec.id, { generation: 1, spec, desired: 'running' }), {
+    message: /creating the first process: the runtime refused: no such file/,
+  });
+  const status = await agent.client.machineGet(spec.id);
+  assert.equal(status.state, 'failed');
+  assert.match(status.error ?? '', /no such file/);
+  assert.equal(agent.sandboxes.taken.size, 0);
+  assert.equal(agent.network.connected.size + agent.network.prepared.size, 0);
+});
+
+test('the restart policy: on failure until it gives up, never after success', async () => {
+  await using agent = await agentFixture();
+  const spec = agent.spec({ restart: { policy: 'on-failure', maxRetries: 1 } });
+  await agent.client.machineCreate(spec.id, { generation: 1, spec, desired: 'running' });
+  agent.runtime.end(spec.id, 3);
+  const again = await until(agent, spec.id, ({ state, restarts }) => state === 'running' && restarts === 1);
+  assert.equal(again.exit?.code, 3);
+  agent.runtime.end(spec.id, 4);
+  const given = await until(agent, spec.id, ({ state }) => state === 'failed');
+  assert.equal(given.error, 'exited with code 4');
+  await agent.client.machineStart(spec.id, { generation: 2 });
+  agent.runtime.end(spec.id, 0);
+  assert.equal((await until(agent, spec.id, ({ state }) => state !== 'running')).state, 'stopped');
+});
+
+test('out of memory is told as such', async () => {
+  await using agent = await agentFixture();
+  const spec = agent.spec({ resources: { ...defaultResources, memoryCeilingMib: 64 } });
+  await agent.client.machineCreate(spec.id, { generation: 1, spec, desired: 'running' });
+  agent.cgroups.usages.set(spec.id, { memoryMib: 64, outOfMemoryKills: 1 });
+  agent.runtime.end(spec.id, 137);
+  const { exit } = await until(agent, spec.id, ({ state }) => state === 'failed');
+  assert.equal(exit?.outOfMemory, true);
+  assert.match(exit.reason, /want of memory: it used 64M of at most 64M/);
+});
+
+test('a restart of the agent disturbs nothing that runs, and brings back what should', async () => {
+  await using agent = await agentFixture();
+  const [running, stopped, ended] = [agent.spec({ name: 'a' }), agent.spec({ name: 'b' }), agent.spec({ name: 'c' })];
+  const before = await agent.client.machineCreate(running.id, { generation: 1, spec: running, desired: 'running' });
+  await agent.client.machineCreate(stopped.id, { generation: 1, spec: stopped, desired: 'stopped' });
+  await agent.client.machineCreate(ended.id, { generation: 1, spec: ended, desired: 'running' });
+  await agent.restart();
+  assert.equal((await agent.client.machineGet(stopped.id)).state, 'stopped');
+  for (const spec of [running, ended]) assert.equal((await agent.client.machineGet(spec.id)).state, 'running');
+  assert.equal(before.state, 'running');
+  assert.equal((await agent.client.machineCreate(running.id, { generation: 1, spec: running, desired: 'running' })).state, 'running');
+});
+
+test('guarantees never exceed the pool, whatever is asked for in whatever order', async () => {
+  const pool = { cpuMillis: 100, memoryMib: 512, diskMib: 2048 };
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(
+        fc.record({
+          cpuMillis: fc.integer({ min: 1, max: 60 }),
+          memoryMib: fc.integer({ min: 4, max: 300 }),
+          diskMib: fc.integer({ min: 16, max: 1200 }),
+          resize: fc.boolean(),
+        }),
+        {
+          minLength: 1,
+          maxLength: 8,
+        },
+      ),
+      async (wishes) => {
+        await using agent = await agentFixture({ pool });
+        let generation = 1;
+        let last: string | null = null;
+        for (const { resize, ...wish } of wishes) {
+          const resources = { ...defaultResources, ...wish };
+          const spec = agent.spec({ resources });
+          generation += 1;
+          const asked: Promise<MachineStatus> =
+            resize && last !== null
+              ? agent.client.machineResize(last, { generation, resources })
+              : agent.client.machineCreate(spec.id, { generation, spec, desired: 'stopped' });
+          const done: MachineStatus | null = await asked.catch((error: { code: string }) => {
+            assert.equal(error.code, 'not_enough');
+            return null;
+          });
+          last = done?.id ?? last;
+          const { guaranteed } = await agent.client.info();
+          const sum = (await agent.client.machineList()).reduce((total, { spec: { resources: own } }) => total + own.memoryMib, 0);
+          assert.equal(guaranteed.memoryMib, sum);
+          for (const kind of ['cpuMillis', 'memoryMib', 'diskMib'] as const) assert.ok(guaranteed[kind] <= pool[kind], `${kind}: ${guaranteed[kind]}`);
+        }
+      },
+    ),
+    { numRuns: 15 },
+  );
+});
