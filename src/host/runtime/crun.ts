@@ -72,9 +72,8 @@ class CrunRuntime implements Runtime {
     args.push('--bundle', bundle, '--container-pidfile', join(bundle, 'pid'), '--conmon-pidfile', join(bundle, 'monitor'));
     args.push('--exit-dir', join(this.#options.runDirectory, 'exits'), '--full-attach', '--no-sync-log', '--no-new-keyring');
     args.push('--log-path', `k8s-file:${join(log, currentName)}`, '--log-size-max', String(half));
-    const { output } = startMonitor(args);
     try {
-      const answer = await readSync(output);
+      const answer = await readSync(startMonitor(args).output);
       const pid = answer.pid ?? -1;
       if (pid <= 0) throw new CenoteError('failed', `the runtime refused: ${answer.message ?? 'it gave no reason'}`);
       const monitorPid = Number(readFileSync(join(bundle, 'monitor'), 'utf8'));
