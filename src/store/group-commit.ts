@@ -40,8 +40,12 @@ export class GroupCommit {
         await sql`release savepoint one`.execute(transaction);
         return () => resolve(value);
       } catch (error) {
-        await sql`rollback to savepoint one`.execute(transaction);
-        await sql`release savepoint one`.execute(transaction);
+        try {
+          await sql`rollback to savepoint one`.execute(transaction);
+          await sql`release savepoint one`.execute(transaction);
+        } catch {
+          throw error; // a full disk ends the whole transaction: then it is the reason for all
+        }
         return () => reject(error);
       }
     };

@@ -8,6 +8,7 @@ import type { SQLInputValue } from 'node:sqlite';
 import type { SqliteDatabase, SqliteStatement } from 'kysely';
 
 const mostStatements = 500;
+const nothingDone = { changes: 0, lastInsertRowid: 0 };
 
 export const openSqlite = (path: string): SqliteDatabase => {
   // Machines' environments hold secrets: the file, and what SQLite puts beside it with the same mode, are its owner's only.
@@ -24,7 +25,8 @@ export const openSqlite = (path: string): SqliteDatabase => {
     const made: SqliteStatement = {
       reader: statement.columns().length > 0,
       all: (parameters) => statement.all(...(parameters as SQLInputValue[])),
-      run: (parameters) => statement.run(...(parameters as SQLInputValue[])),
+      // SQLite ends a transaction by itself when the disk is full; to roll it back is then an error, which would hide the reason.
+      run: (parameters) => (sql === 'rollback' && !database.isTransaction ? nothingDone : statement.run(...(parameters as SQLInputValue[]))),
       iterate: (parameters) => statement.iterate(...(parameters as SQLInputValue[])),
     };
     if (statements.size >= mostStatements) statements.clear();

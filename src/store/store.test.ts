@@ -3,6 +3,7 @@ import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { sql } from 'kysely';
 import * as account from './account.ts';
 import { systemContext } from './context.ts';
 import type { RequestContext } from './context.ts';
@@ -53,6 +54,18 @@ test('transactions that arrive together: one that fails takes nothing of the oth
       else assert.deepEqual(outcome, { status: 'fulfilled', value: index });
     }
     assert.equal((await packages.packageList(systemContext, store.db)).length, outcomes.filter(({ status }) => status === 'fulfilled').length);
+  }));
+
+test('a database that is full says so to all, and works again when there is room', () =>
+  withStore(async (store) => {
+    const write = (size: number) => store.transaction((transaction) => meta.metaSet(systemContext, transaction, 'agent.sequence', 'x'.repeat(size)));
+    const { page_count: pages } = (await sql<{ page_count: number }>`pragma page_count`.execute(store.db)).rows[0]!;
+    await sql.raw(`pragma max_page_count = ${pages + 4}`).execute(store.db);
+    const outcomes = await Promise.allSettled([write(1_000_000), write(10)]);
+    for (const outcome of outcomes) assert.match(String(outcome.status === 'rejected' && outcome.reason), /database or disk is full/);
+    await sql`pragma max_page_count = 1000000`.execute(store.db);
+    await write(1_000_000);
+    assert.equal((await meta.metaGet(systemContext, store.db, 'agent.sequence'))?.length, 1_000_000);
   }));
 
 test('every store method authorises first', () =>
