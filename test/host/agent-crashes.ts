@@ -85,7 +85,10 @@ export const actions: Readonly<Record<string, Action>> = {
     act: (services) => services.control.snapshotCreate(target, { name: 'one' }),
     check: async (found, services) => {
       isRunning(found);
-      assert.deepEqual((await services.agent.snapshotList(found!.id)).map(({ name }) => name), ['one']);
+      assert.deepEqual(
+        (await services.agent.snapshotList(found!.id)).map(({ name }) => name),
+        ['one'],
+      );
     },
   },
   rollback: {
@@ -120,9 +123,7 @@ export const runAgentCrashes = async (instance: TestInstance, services: OwnServi
   const next = random(options.seed);
   const { control } = services;
   let kills = 0;
-  assert.ok(await services.startAgent());
-  assert.ok(await services.startControl());
-  await reachable(services);
+  await services.startBoth();
   await control.machineCreate({ ...small, name: bystander }, whole);
   const before = await find(services, bystander);
   assert.ok(before?.pid);
@@ -162,7 +163,7 @@ const crashOnce = async (services: OwnServices, action: Action, point: number, s
   await action.prepare?.(services);
   await services.stop('agent');
   assert.ok(await services.startAgent({ CENOTE_CRASH_AT: `ready:${point}` }));
-  await reachable(services);
+  await services.reachable();
   const { job } = await action.act(services);
   const points: string[] = [];
   let finished = await endOf(services, job.id);
@@ -178,7 +179,7 @@ const crashOnce = async (services: OwnServices, action: Action, point: number, s
   // Whatever is still to come of the plan must not hit what follows.
   await services.stop('agent');
   assert.ok(await services.startAgent());
-  await reachable(services);
+  await services.reachable();
   return points;
 };
 
@@ -192,15 +193,11 @@ const endOf = async (services: OwnServices, id: string) => {
   throw new Error(`job ${id} did not end within ${jobTimeoutMs / 1000} s: ${JSON.stringify(await services.control.jobGet(id))}`);
 };
 
-const reachable = async (services: OwnServices) => {
-  for (const deadline = Date.now() + 30_000; (await services.control.info()).agent === null; await sleep(15))
-    if (Date.now() > deadline) throw new Error('the control plane does not find the agent');
-};
-
 const find = async (services: OwnServices, name: string): Promise<MachineStatus | undefined> =>
   (await services.agent.machineList()).find(({ spec }) => spec.name === name);
 
-const lastPoint = (services: OwnServices): string => /.*crash point: ([^\n]*)/s.exec(readFileSync(join(services.paths.log, 'agent.log'), 'utf8'))?.[1] ?? 'unknown';
+const lastPoint = (services: OwnServices): string =>
+  /.*crash point: ([^\n]*)/s.exec(readFileSync(join(services.paths.log, 'agent.log'), 'utf8'))?.[1] ?? 'unknown';
 
 const removeTarget = async (services: OwnServices) => {
   const known = (await services.control.machineList({ name: target }))[0];
@@ -210,7 +207,7 @@ const removeTarget = async (services: OwnServices) => {
 };
 
 /** The host has what the agent's machines need, and nothing else. */
-const checkHost = async (instance: TestInstance, services: OwnServices) => {
+export const checkHost = async (instance: TestInstance, services: OwnServices) => {
   const machines = await services.agent.machineList();
   const all = machines.map(({ id }) => id).toSorted();
   const running = machines.filter(({ state }) => state === 'running');
@@ -231,7 +228,10 @@ const checkHost = async (instance: TestInstance, services: OwnServices) => {
   for (const directory of ['roots', 'copies']) assert.deepEqual(readdirSync(join(run, directory)), [], directory);
   assert.deepEqual(controlGroups(instance.instance), ids, 'control groups');
   assert.ok(!readFileSync('/proc/self/mountinfo', 'utf8').includes(` ${run}/`), 'mounts');
-  const ports = JSON.parse(existsSync('/var/lib/cenote-host/ports.json') ? readFileSync('/var/lib/cenote-host/ports.json', 'utf8') : '{}') as Record<string, { instance: string; machine: string }>;
+  const ports = JSON.parse(existsSync('/var/lib/cenote-host/ports.json') ? readFileSync('/var/lib/cenote-host/ports.json', 'utf8') : '{}') as Record<
+    string,
+    { instance: string; machine: string }
+  >;
   const held = Object.values(ports).filter((port) => port.instance === instance.instance);
   assert.deepEqual(
     held.map(({ machine }) => machine),
@@ -242,13 +242,17 @@ const checkHost = async (instance: TestInstance, services: OwnServices) => {
   assert.equal(processes.length, ids.length, 'monitors');
 };
 
-const freezer = (instance: string, id: string) => [`/sys/fs/cgroup/freezer/cenote-${instance}/${id}/freezer.state`, `/sys/fs/cgroup/cenote-${instance}/${id}/cgroup.freeze`];
+const freezer = (instance: string, id: string) => [
+  `/sys/fs/cgroup/freezer/cenote-${instance}/${id}/freezer.state`,
+  `/sys/fs/cgroup/cenote-${instance}/${id}/cgroup.freeze`,
+];
 const isFrozen = (instance: string, id: string): boolean =>
   freezer(instance, id)
     .filter((path) => existsSync(path))
     .some((path) => ['FROZEN', 'FREEZING', '1'].includes(readFileSync(path, 'utf8').trim()));
 
-const groupDirectories = (instance: string) => [`/sys/fs/cgroup/pids/cenote-${instance}`, `/sys/fs/cgroup/cenote-${instance}`].filter((path) => existsSync(path));
+const groupDirectories = (instance: string) =>
+  [`/sys/fs/cgroup/pids/cenote-${instance}`, `/sys/fs/cgroup/cenote-${instance}`].filter((path) => existsSync(path));
 const controlGroups = (instance: string): string[] =>
   groupDirectories(instance).flatMap((path) =>
     readdirSync(path, { withFileTypes: true })
@@ -257,6 +261,5 @@ const controlGroups = (instance: string): string[] =>
       .toSorted(),
   );
 const processLimit = (services: OwnServices, id: string): string => {
-  const { instance: name } = JSON.parse(readFileSync(services.paths.config, 'utf8')) as { instance: string };
-  return readFileSync(join(groupDirectories(name)[0]!, id, 'pids.max'), 'utf8').trim();
+  return readFileSync(join(groupDirectories(services.config.instance)[0]!, id, 'pids.max'), 'utf8').trim();
 };

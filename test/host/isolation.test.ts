@@ -91,7 +91,10 @@ describe('from inside a machine', { skip: skipInstance, timeout: 900_000 }, () =
     await refuses('mknod /tmp/disk b 254 0', /not permitted/i);
     await refuses('mknod /tmp/memory c 1 1', /not permitted/i);
     // delete_module: 176, and 106 elsewhere
-    await refuses(`perl -MPOSIX -e 'my $module = "loop"; syscall((POSIX::uname())[4] eq "x86_64" ? 176 : 106, $module, 0) == 0 or die "$!\\n"'`, /not permitted/i);
+    await refuses(
+      `perl -MPOSIX -e 'my $module = "loop"; syscall((POSIX::uname())[4] eq "x86_64" ? 176 : 106, $module, 0) == 0 or die "$!\\n"'`,
+      /not permitted/i,
+    );
     await refuses('chroot /proc/1/root /bin/sh -c "mount -t proc proc /proc"', /permission denied|not permitted/i);
     await refuses('nsenter --target 1 --mount --net true', /permission denied|not permitted/i);
   });
@@ -99,8 +102,12 @@ describe('from inside a machine', { skip: skipInstance, timeout: 900_000 }, () =
   test('protected files of the kernel stay protected', async () => {
     for (const path of ['/proc/sys/kernel/core_pattern', '/proc/sys/kernel/hostname', '/sys/kernel/uevent_helper', '/proc/irq/default_smp_affinity'])
       await refuses(`echo 1 > ${path}`, /read-only|permission denied|nonexistent|cannot create/i);
-    for (const path of ['/proc/sysrq-trigger', '/proc/kcore', '/proc/kmsg', '/dev/mem', '/dev/kmsg']) await refuses(`head -c1 ${path} | grep -q . || { cat ${path} >&2; false; }`, /./);
-    assert.equal(await inside('box', 'cat /proc/keys /proc/timer_list /proc/interrupts; ls /sys/firmware /sys/dev/block'), '/sys/dev/block:\n\n/sys/firmware:'.trim());
+    for (const path of ['/proc/sysrq-trigger', '/proc/kcore', '/proc/kmsg', '/dev/mem', '/dev/kmsg'])
+      await refuses(`head -c1 ${path} | grep -q . || { cat ${path} >&2; false; }`, /./);
+    assert.equal(
+      await inside('box', 'cat /proc/keys /proc/timer_list /proc/interrupts; ls /sys/firmware /sys/dev/block'),
+      '/sys/dev/block:\n\n/sys/firmware:'.trim(),
+    );
     await refuses('dmesg', /not permitted/i);
   });
 
@@ -117,7 +124,10 @@ describe('from inside a machine', { skip: skipInstance, timeout: 900_000 }, () =
       'unshare -UrmC sh -c "mount -t cgroup -o memory none /mnt && echo /tmp/x > /mnt/release_agent"',
       'unshare -UrmC sh -c "mount -t cgroup2 none /mnt && mkdir /mnt/more"',
     ])
-      await refuses(script, /permission denied|not permitted|invalid|must be superuser|read-only|nonexistent|cannot create|wrong fs|special device|not mounted/i);
+      await refuses(
+        script,
+        /permission denied|not permitted|invalid|must be superuser|read-only|nonexistent|cannot create|wrong fs|special device|not mounted/i,
+      );
   });
 
   test('it sees its own control group only, and may not write there', async () => {
@@ -133,14 +143,18 @@ describe('from inside a machine', { skip: skipInstance, timeout: 900_000 }, () =
     assert.equal(await inside('box', 'ls /sys/class/net'), 'eth0\nlo');
     assert.equal(await inside('box', 'cat /sys/class/net/eth0/ifindex >/dev/null && grep -c : /proc/net/dev'), '2');
     // A low port binds, for an ordinary user too.
-    await inside('box', `setpriv --reuid 33 --regid 33 --clear-groups perl -MIO::Socket::INET -e 'IO::Socket::INET->new(LocalPort => 80, Listen => 1) or die "$!\\n"'`);
+    await inside(
+      'box',
+      `setpriv --reuid 33 --regid 33 --clear-groups perl -MIO::Socket::INET -e 'IO::Socket::INET->new(LocalPort => 80, Listen => 1) or die "$!\\n"'`,
+    );
     await refuses(`perl -MSocket -e 'socket(my $s, AF_INET, SOCK_RAW, 255) or die "$!\\n"'`, /not permitted/i);
     await refuses('ip link set eth0 address 02:00:00:00:00:99', /not permitted/i);
   });
 
   test('the sockets and files of the host are not there', async () => {
     const paths = instancePaths(instance.root);
-    for (const path of [paths.root, paths.agentSocket, paths.controlSocket, '/var/lib/cenote-host', `/run/cenote-${instance.instance}`]) await refuses(`ls ${path}`, /No such file/);
+    for (const path of [paths.root, paths.agentSocket, paths.controlSocket, '/var/lib/cenote-host', `/run/cenote-${instance.instance}`])
+      await refuses(`ls ${path}`, /No such file/);
     const marker = join(instance.directory, 'marker');
     writeFileSync(marker, 'of the host');
     for (const root of ['/proc/1/root', '/proc/self/root', '/proc/self/cwd/../../../..']) await refuses(`cat ${root}${marker}`, /No such file/);
@@ -158,7 +172,11 @@ describe('from inside a machine', { skip: skipInstance, timeout: 900_000 }, () =
       ['zero', 'one'].map((name) => statSync(join(volume, name)).uid),
       [65_535, 0],
     );
-    const range = async (name: string) => readFileSync(`/proc/${(await status(name)).pid}/uid_map`, 'utf8').trim().split(/\s+/).map(Number);
+    const range = async (name: string) =>
+      readFileSync(`/proc/${(await status(name)).pid}/uid_map`, 'utf8')
+        .trim()
+        .split(/\s+/)
+        .map(Number);
     const [own, other] = [await range('box'), await range('neighbour')];
     assert.deepEqual([own[0], own[2], other[0], other[2]], [0, 65_536, 0, 65_536]);
     assert.ok(Math.abs(own[1]! - other[1]!) >= 65_536 && own[1]! >= 65_536 && other[1]! >= 65_536);
@@ -173,11 +191,18 @@ describe('from inside a machine', { skip: skipInstance, timeout: 900_000 }, () =
   });
 
   test('privileges are those of the usual container, at start and in exec alike', async () => {
-    const wanted = capabilities.reduce((sum, name) => sum | (1n << BigInt(capabilityBits[name])), 0n).toString(16).padStart(16, '0');
+    const wanted = capabilities
+      .reduce((sum, name) => sum | (1n << BigInt(capabilityBits[name])), 0n)
+      .toString(16)
+      .padStart(16, '0');
     for (const pid of ['1', 'self']) {
       const text = await inside('box', `cat /proc/${pid}/status`);
       const field = (name: string) => new RegExp(`^${name}:\\s+(.*)$`, 'm').exec(text)?.[1];
-      assert.deepEqual([field('CapPrm'), field('CapEff'), field('CapBnd'), field('CapInh'), field('CapAmb')], [wanted, wanted, wanted, '0'.repeat(16), '0'.repeat(16)], pid);
+      assert.deepEqual(
+        [field('CapPrm'), field('CapEff'), field('CapBnd'), field('CapInh'), field('CapAmb')],
+        [wanted, wanted, wanted, '0'.repeat(16), '0'.repeat(16)],
+        pid,
+      );
       assert.deepEqual([field('NoNewPrivs'), field('Seccomp')], ['1', '2'], pid);
     }
     assert.equal(await inside('box', 'ls /dev | tr "\\n" " "'), 'core fd full null ptmx pts random shm stderr stdin stdout tty urandom zero');
@@ -206,7 +231,22 @@ describe('from inside a machine', { skip: skipInstance, timeout: 900_000 }, () =
 
   test('memory: the one who takes it is killed, and the reason is told', async () => {
     const { pid } = await status('neighbour');
-    await instance.must('create', 'hungry', '--disk', '256M', '--memory', '32M', '--memory-ceiling', '48M', '--restart', 'never', '--', 'perl', '-e', '$x .= "x" x 1_000_000 while 1');
+    await instance.must(
+      'create',
+      'hungry',
+      '--disk',
+      '256M',
+      '--memory',
+      '32M',
+      '--memory-ceiling',
+      '48M',
+      '--restart',
+      'never',
+      '--',
+      'perl',
+      '-e',
+      '$x .= "x" x 1_000_000 while 1',
+    );
     await eventually(async () => assert.notEqual((await status('hungry')).exit, null));
     const { exit, state } = await status('hungry');
     assert.equal(exit!.outOfMemory, true, exit!.reason);
@@ -218,7 +258,15 @@ describe('from inside a machine', { skip: skipInstance, timeout: 900_000 }, () =
   });
 
   test('output beyond the quota goes, the newest stays', async () => {
-    await instance.must('create', 'talker', ...little, '--', 'perl', '-e', '$| = 1; for (1 .. 400_000) { print "line $_ ", "x" x 100, "\\n" } print "the last\\n"; sleep 1000000');
+    await instance.must(
+      'create',
+      'talker',
+      ...little,
+      '--',
+      'perl',
+      '-e',
+      '$| = 1; for (1 .. 400_000) { print "line $_ ", "x" x 100, "\\n" } print "the last\\n"; sleep 1000000',
+    );
     const { id } = await status('talker');
     const logs = join(instancePaths(instance.root).agent, 'logs', id);
     const size = () => readdirSync(logs).reduce((sum, name) => sum + statSync(join(logs, name)).size, 0);
@@ -231,7 +279,10 @@ describe('from inside a machine', { skip: skipInstance, timeout: 900_000 }, () =
     const kept = (await instance.must('logs', 'talker')).trim().split('\n');
     assert.ok(kept.length > 10_000, `${kept.length} lines kept`);
     const numbers = kept.slice(0, -1).map((line) => Number(/^line (\d+) /.exec(line)?.[1]));
-    assert.ok(numbers.every((number, index) => index === 0 || number === numbers[index - 1]! + 1), 'no line is missing between');
+    assert.ok(
+      numbers.every((number, index) => index === 0 || number === numbers[index - 1]! + 1),
+      'no line is missing between',
+    );
     await instance.must('delete', 'talker');
   });
 

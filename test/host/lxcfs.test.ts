@@ -7,12 +7,17 @@ import { instancePaths, lxcfsPidPath } from '../../src/model/instance.ts';
 import { skipInstance, startInstance } from '../support/instance.ts';
 
 // All that lxcfs serves, and a number that only it can give: the machine's own memory.
-const view = ['/bin/sh', '-c', 'cd /proc && cat cpuinfo diskstats loadavg stat swaps uptime >/dev/null && ls /sys/devices/system/cpu >/dev/null && grep -w MemTotal: meminfo && grep -c lxcfs mounts'];
+const view = [
+  '/bin/sh',
+  '-c',
+  'cd /proc && cat cpuinfo diskstats loadavg stat swaps uptime >/dev/null && ls /sys/devices/system/cpu >/dev/null && grep -w MemTotal: meminfo && grep -c lxcfs mounts',
+];
 
 test('machines see their own /proc again after lxcfs was killed', { skip: skipInstance, timeout: 300_000 }, async (t) => {
   await using instance = await startInstance({ poolSizeMib: 1024, note: (text) => t.diagnostic(text) });
   const paths = instancePaths(instance.root);
-  for (const name of ['one', 'two']) await instance.must('create', name, '--disk', '256M', '--memory', '64M', '--memory-ceiling', '128M', '--', '/bin/sleep', '1000000');
+  for (const name of ['one', 'two'])
+    await instance.must('create', name, '--disk', '256M', '--memory', '64M', '--memory-ceiling', '128M', '--', '/bin/sleep', '1000000');
   using agent = new AgentClient(paths.agentSocket);
   const pids = async () => (await agent.machineList()).map(({ spec, pid }) => `${spec.name} ${pid}`).toSorted();
   const before = await pids();

@@ -9,7 +9,7 @@ import { start } from '../../src/exec/run.ts';
 import { AgentClient } from '../../src/client/agent.ts';
 import { ControlClient } from '../../src/client/control.ts';
 import { instancePaths } from '../../src/model/instance.ts';
-import type { InstancePaths } from '../../src/model/instance.ts';
+import type { InstanceConfig, InstancePaths } from '../../src/model/instance.ts';
 import { loadInstanceConfig } from '../../src/setup/config.ts';
 import { asUser, servicesOf } from '../../src/setup/service-list.ts';
 import type { TestInstance } from './instance.ts';
@@ -66,13 +66,17 @@ export class OwnServices implements AsyncDisposable {
     return new OwnServices(instance);
   }
 
+  get config(): InstanceConfig {
+    return loadInstanceConfig(this.#instance.root);
+  }
+
   get agentProcess(): OwnService | null {
     return this.#running.agent;
   }
 
-  /** Starts the agent; true when it serves, false when it ended first. */
-  async startAgent(env: Record<string, string> = {}): Promise<boolean> {
-    const service = this.#start('agent', env);
+  /** Starts the agent, with other files in place of some of the host's as only it sees them; true when it serves, false when it ended first. */
+  async startAgent(env: Record<string, string> = {}, instead: Record<string, string> = {}): Promise<boolean> {
+    const service = this.#start('agent', env, instead);
     return this.#answers(service, () => this.agent.info());
   }
 
@@ -81,15 +85,31 @@ export class OwnServices implements AsyncDisposable {
     return this.#answers(service, () => this.control.info());
   }
 
+  /** Both, until they have found each other. */
+  async startBoth(env: Record<string, string> = {}): Promise<void> {
+    if (!(await this.startAgent(env)) || !(await this.startControl(env))) throw new Error('the services did not start');
+    await this.reachable();
+  }
+
+  /** Until the control plane has found the agent. */
+  async reachable(): Promise<void> {
+    for (const deadline = Date.now() + startTimeoutMs; (await this.control.info()).agent === null; await sleep(15))
+      if (Date.now() > deadline) throw new Error('the control plane does not find the agent');
+  }
+
+  pidOf(name: 'agent' | 'control'): number {
+    return this.#running[name]!.pid;
+  }
+
   async stop(name: 'agent' | 'control', signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     const service = this.#running[name];
     this.#running[name] = null;
     if (service !== null && service.end === null) await service.stop(signal);
   }
 
-  #start(name: 'agent' | 'control', env: Record<string, string>): OwnService {
-    const service = servicesOf(loadInstanceConfig(this.#instance.root), this.paths).find((one) => one.name === name)!;
-    const [program, ...args] = asUser(service);
+  #start(name: 'agent' | 'control', env: Record<string, string>, instead: Record<string, string> = {}): OwnService {
+    const service = servicesOf(this.config, this.paths).find((one) => one.name === name)!;
+    const [program, ...args] = seeing(instead, asUser(service));
     const output = openSync(`${this.paths.log}/${name}.log`, 'a', 0o640);
     const umask = process.umask(service.umask);
     const child = start(program, args, { stdio: ['ignore', output, output], env: { ...service.env, ...env }, cwd: '/' });
@@ -117,3 +137,11 @@ export class OwnServices implements AsyncDisposable {
     await this.stop('agent');
   }
 }
+
+const bindAll = 'while [ "$1" != -- ]; do mount --bind "$2" "$1" || exit 1; shift 2; done; shift; exec "$@"';
+
+/** The command in a mount namespace of its own, where the files named first are covered by the second. */
+const seeing = (instead: Record<string, string>, command: [string, ...string[]]): [string, ...string[]] =>
+  Object.keys(instead).length === 0
+    ? command
+    : ['/usr/bin/unshare', '--mount', '--propagation', 'private', '/bin/sh', '-c', bindAll, 'sh', ...Object.entries(instead).flat(), '--', ...command];

@@ -1,0 +1,284 @@
+/** What fails around the agent and the control plane: programs, disks, helpers, sockets, and a store that is older than the host. */
+import assert from 'node:assert/strict';
+import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { CreateMachine } from '../../src/model/control-api.ts';
+import type { Job } from '../../src/model/event.ts';
+import { run, runAny } from '../../src/exec/run.ts';
+import { skipInstance, startInstance } from '../support/instance.ts';
+import type { TestInstance } from '../support/instance.ts';
+import { OwnServices } from '../support/own-services.ts';
+import { random } from '../support/random.ts';
+import { checkHost } from './agent-crashes.ts';
+
+const sleeper = ['/bin/sleep', '1000000'];
+const small = (name: string): CreateMachine => ({ name, command: sleeper, resources: { diskMib: 128, memoryMib: 32, cpuMillis: 10 }, stopGraceSeconds: 1 });
+const whole = { wait: 60 };
+const seed = Number(process.env['CENOTE_TEST_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+
+describe('faults around a host', { skip: skipInstance, timeout: 900_000 }, () => {
+  let instance: TestInstance;
+  let services: OwnServices;
+  let steady: string;
+  const running = async () => (await services.agent.machineList()).filter(({ state }) => state === 'running');
+  const steadyPid = async () => String((await running()).find(({ spec }) => spec.name === 'steady')?.pid);
+  const ended = async (id: string): Promise<Job> => {
+    for (;;) {
+      const job = await services.control.jobGet(id, { wait: 30 }).catch(() => null);
+      if (job?.state === 'succeeded' || job?.state === 'failed') return job;
+      await sleep(50);
+    }
+  };
+  const remove = async (name: string) => assert.equal((await services.control.machineDelete(name, whole)).job.state, 'succeeded');
+  const works = async (name: string) => {
+    const { job } = await services.control.machineCreate(small(name), whole);
+    assert.equal(job.state, 'succeeded', job.reason ?? '');
+    await remove(name);
+    assert.equal(await steadyPid(), steady, 'a machine that had nothing to do with it was restarted');
+    await checkHost(instance, services);
+  };
+
+  before(async () => {
+    instance = await startInstance({ poolSizeMib: 1024 });
+    services = await OwnServices.take(instance);
+    await services.startBoth();
+    await services.control.machineCreate(small('steady'), whole);
+    steady = await steadyPid();
+  });
+  after(async () => {
+    await services[Symbol.asyncDispose]();
+    await instance[Symbol.asyncDispose]();
+  });
+
+  for (const [what, program, script] of [
+    ['crun that fails', '/usr/bin/crun', '#!/bin/sh\necho "broken runtime" >&2\nexit 1\n'],
+    ['crun that cannot be run', '/usr/bin/crun', null],
+    ['conmon that ends at once', '/usr/bin/conmon', '#!/bin/sh\nexit 1\n'],
+    ['conmon that cannot be run', '/usr/bin/conmon', null],
+    ['conmon that talks nonsense', '/usr/bin/conmon', '#!/bin/sh\necho "{{{" >&3\n'],
+  ] as const)
+    test(what, async () => {
+      const stand = join(instance.directory, 'stand-in');
+      writeFileSync(stand, script ?? '');
+      chmodSync(stand, script === null ? 0o600 : 0o755);
+      await services.stop('agent');
+      assert.ok(await services.startAgent({}, { [program]: stand }));
+      await services.reachable();
+      const { job, machine } = await services.control.machineCreate(small('unlucky'), whole);
+      assert.equal(job.state, 'failed');
+      assert.match(job.reason!, /^creating the first process: /);
+      assert.ok(!job.reason!.includes('\n'));
+      assert.equal(machine!.state, 'failed');
+      await checkHost(instance, services);
+      await services.stop('agent');
+      assert.ok(await services.startAgent());
+      await services.reachable();
+      if ((await services.agent.machineList()).some(({ spec }) => spec.name === 'unlucky'))
+        assert.equal((await services.control.machineStart('unlucky', whole)).job.state, 'succeeded');
+      await remove('unlucky');
+      await works('next');
+    });
+
+  test('a full pool refuses, and is itself again when there is room', async () => {
+    const filler = join(instance.root, 'storage/pool/filler');
+    await runAny('dd', ['if=/dev/zero', `of=${filler}`, 'bs=1M', 'oflag=direct']);
+    await runAny('dd', ['if=/dev/zero', `of=${filler}2`, 'bs=4k']);
+    const { job } = await services.control.machineCreate(small('late'), whole);
+    if (job.state === 'failed') assert.match(job.reason!, /space|full|disk/i);
+    const snapshot = await services.control.snapshotCreate('steady', { name: 'late' }, whole);
+    if (snapshot.job.state === 'failed') assert.match(snapshot.job.reason!, /space|full|disk/i);
+    assert.equal(await steadyPid(), steady);
+    await remove('late');
+    for (const path of [filler, `${filler}2`]) rmSync(path);
+    await runAny('sync', ['-f', join(instance.root, 'storage/pool')]);
+    if (snapshot.job.state === 'succeeded') await services.control.snapshotDelete('steady', 'late', whole);
+    await works('roomy');
+  });
+
+  test('the helper that makes namespaces killed again and again', async () => {
+    const killHelper = async () => {
+      const { stdout } = await runAny('ps', ['-o', 'pid=,args=', '--ppid', String(services.pidOf('agent'))]);
+      for (const line of stdout.split('\n').filter((text) => text.includes('nsmaker.pl'))) process.kill(Number(line.trim().split(' ')[0]), 'SIGKILL');
+    };
+    const names = Array.from({ length: 4 }, (_, index) => `many-${index}`);
+    const creates = names.map((name) => services.control.machineCreate(small(name), whole));
+    for (let round = 0; round < 5; round += 1) {
+      await killHelper();
+      await sleep(50);
+    }
+    for (const { job } of await Promise.all(creates)) assert.equal(job.state, 'succeeded', job.reason ?? '');
+    for (const name of names) await remove(name);
+    await works('after');
+  });
+
+  test('the control plane killed at any moment, with the real agent', async (t) => {
+    t.diagnostic(`seed ${seed}`);
+    const next = random(seed);
+    for (let round = 0; round < 6; round += 1) {
+      const accepted: string[] = [];
+      const send = async (act: () => Promise<{ job: Job }>) => {
+        try {
+          accepted.push((await act()).job.id);
+        } catch {
+          // not acknowledged: it may have been taken or not
+        }
+      };
+      const made = ['one', 'two', 'three'].map((name) => send(() => services.control.machineCreate(small(`${name}-${round}`))));
+      await sleep(next(150));
+      await services.stop('control', 'SIGKILL');
+      await Promise.all(made);
+      assert.ok(await services.startControl());
+      await services.reachable();
+      for (const id of accepted) assert.equal((await ended(id)).state, 'succeeded');
+      const kept = (await services.control.machineList()).filter(({ name }) => name !== 'steady');
+      assert.ok(kept.length >= accepted.length);
+      const deletes = kept.map(({ name }) => send(() => services.control.machineDelete(name)));
+      await sleep(next(100));
+      await services.stop('control', 'SIGKILL');
+      await Promise.all(deletes);
+      assert.ok(await services.startControl());
+      await services.reachable();
+      for (const id of accepted) await ended(id);
+      for (const { name } of await services.control.machineList()) if (name !== 'steady') await remove(name);
+      assert.deepEqual(
+        (await services.agent.machineList()).map(({ spec }) => spec.name),
+        ['steady'],
+      );
+    }
+    await works('calm');
+  });
+
+  test('a store restored from an old copy takes the host as it is', async () => {
+    await services.control.machineCreate(small('older'), whole);
+    const copy = join(instance.directory, 'copy');
+    await services.stop('control');
+    cpSync(services.paths.control, copy, { recursive: true, filter: (path) => !path.endsWith('.sock') });
+    assert.ok(await services.startControl());
+    await services.reachable();
+    await services.control.machineCreate(small('newer'), whole);
+    await services.control.machineStop('steady', {}, whole);
+    await services.control.machineStart('steady', whole);
+    steady = await steadyPid();
+    await remove('older');
+    const pids = (await running()).map(({ pid }) => pid);
+    await services.stop('control');
+    for (const name of readdirSync(services.paths.control)) if (!name.endsWith('.sock')) rmSync(join(services.paths.control, name));
+    await runAny('cp', ['-a', `${copy}/.`, services.paths.control]);
+    await runAny('chown', ['-R', `${services.config.user.uid}:${services.config.user.gid}`, services.paths.control]);
+    assert.ok(await services.startControl());
+    await services.reachable();
+    const known = new Map((await services.control.machineList()).map((machine) => [machine.name, machine]));
+    assert.deepEqual([...known.keys()].toSorted(), ['newer', 'older', 'steady']);
+    assert.deepEqual(
+      ['newer', 'older', 'steady'].map((name) => known.get(name)!.state),
+      ['running', 'failed', 'running'],
+    );
+    assert.match(known.get('older')!.error!, /does not know/);
+    assert.deepEqual(
+      (await running()).map(({ pid }) => pid),
+      pids,
+      'nothing was restarted',
+    );
+    // All of them can be worked with, though the copy's generations were older.
+    assert.equal((await services.control.machineResize('steady', { resources: { processes: 500 } }, whole)).job.state, 'succeeded');
+    for (const name of ['newer', 'older']) await remove(name);
+    await works('again');
+  });
+
+  test('the socket of the agent gone, then the agent', async () => {
+    rmSync(services.paths.agentSocket);
+    const { job } = await services.control.machineCreate(small('patient'), { wait: 1 }).catch(() => ({ job: null }));
+    assert.ok(
+      (await services.control.machineList()).some(({ name }) => name === 'steady'),
+      'what is known is still told',
+    );
+    await services.stop('agent', 'SIGKILL');
+    assert.ok(!existsSync(services.paths.agentSocket));
+    assert.ok(await services.startAgent());
+    await services.reachable();
+    if (job !== null) assert.equal((await ended(job.id)).state, 'succeeded');
+    if ((await services.control.machineList({ name: 'patient' })).length > 0) await remove('patient');
+    await works('reached');
+  });
+
+  test('an end that nobody watched is judged by the restart policy', async () => {
+    const once = {
+      ...small('once'),
+      command: ['/bin/sh', '-c', 'echo ran >> /srv/ran; sleep 2; exit 3'],
+      restart: { policy: 'never' as const, maxRetries: null },
+    };
+    const { machine } = await services.control.machineCreate(once, whole);
+    await services.stop('agent', 'SIGKILL');
+    await sleep(4000);
+    assert.ok(await services.startAgent());
+    const found = await services.agent.machineGet(machine!.id);
+    assert.deepEqual([found.exit?.code, found.desired, found.state], [3, 'stopped', 'failed']);
+    assert.equal(readFileSync(join(instance.root, 'storage/pool/volumes', machine!.id, 'upper/srv/ran'), 'utf8'), 'ran\n');
+    await services.reachable();
+    await remove('once');
+    await works('last');
+  });
+
+  test('a stop that the agent did not live to see goes on with its grace period', async () => {
+    const script = `trap 'sleep 2; echo whole > /srv/end; exit 0' TERM; while :; do sleep 0.1; done`;
+    const { machine } = await services.control.machineCreate({ ...small('careful'), command: ['/bin/sh', '-c', script], stopGraceSeconds: 20 }, whole);
+    const { job } = await services.control.machineStop('careful');
+    await sleep(500);
+    await services.stop('agent', 'SIGKILL');
+    assert.ok(await services.startAgent());
+    await services.reachable();
+    assert.equal((await ended(job.id)).state, 'succeeded');
+    assert.equal(readFileSync(join(instance.root, 'storage/pool/volumes', machine!.id, 'upper/srv/end'), 'utf8'), 'whole\n');
+    await remove('careful');
+  });
+});
+
+test('a host disk that is full stops nothing that runs', { skip: skipInstance, timeout: 300_000 }, async () => {
+  await using disk = await smallDisk();
+  const { mountPoint } = disk;
+  {
+    await using instance = await startInstance({ poolSizeMib: 512, under: mountPoint });
+    await using services = await OwnServices.take(instance);
+    await services.startBoth();
+    const { machine } = await services.control.machineCreate(small('steady'), whole);
+    const before = (await services.agent.machineGet(machine!.id)).pid;
+    const filler = join(mountPoint, 'filler');
+    await runAny('dd', ['if=/dev/zero', `of=${filler}`, 'bs=64k']);
+    await runAny('dd', ['if=/dev/zero', `of=${filler}2`, 'bs=1k']);
+    assert.equal(statfsSync(mountPoint).bavail, 0);
+    const outcome = await services.control.machineCreate(small('late'), whole).then(
+      ({ job }) => job.reason ?? '',
+      (error: Error) => error.message,
+    );
+    // Either it fits into what the databases have already, or it is refused in so many words.
+    if (outcome !== '') assert.match(outcome, /full|space|disk/i);
+    assert.equal((await services.agent.machineGet(machine!.id)).pid, before);
+    assert.equal(services.agentProcess!.end, null, 'the agent lives');
+    for (const path of [filler, `${filler}2`]) rmSync(path);
+    await services.reachable();
+    for (const { name } of await services.control.machineList()) assert.equal((await services.control.machineDelete(name, whole)).job.state, 'succeeded');
+    const { job } = await services.control.machineCreate(small('roomy'), whole);
+    assert.equal(job.state, 'succeeded', job.reason ?? '');
+  }
+});
+
+/** An ext4 of its own in a file, mounted. */
+const smallDisk = async (): Promise<{ mountPoint: string } & AsyncDisposable> => {
+  const directory = mkdtempSync(join(tmpdir(), 'd'));
+  chmodSync(directory, 0o755);
+  const [image, mountPoint] = [join(directory, 'image'), join(directory, 'm')];
+  mkdirSync(mountPoint);
+  await run('truncate', ['--size', '3G', image]);
+  await run('mkfs.ext4', ['-q', '-m', '0', image]);
+  await run('mount', ['-o', 'loop', image, mountPoint]);
+  return {
+    mountPoint,
+    [Symbol.asyncDispose]: async () => {
+      await run('umount', [mountPoint]);
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+};
