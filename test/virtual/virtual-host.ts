@@ -5,9 +5,10 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { start } from '../../src/exec/run.ts';
+import { run as runHere, start } from '../../src/exec/run.ts';
 import { Channel } from './channel.ts';
 import type { GuestResult, GuestRunOptions } from './channel.ts';
 import { ensureImage } from './image.ts';
@@ -62,7 +63,8 @@ export const startVirtualHost = async (options: VirtualHostOptions = {}): Promis
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-serial', `file:${consolePath}`, '-device', 'virtio-rng-pci'],
     ...['-kernel', image.kernel, '-initrd', image.initramfs, '-append', `console=ttyS0 panic=-1 quiet loglevel=4 checkout=${checkout}`],
     ...['-drive', `file=${layer},format=qcow2,if=none,id=disk,cache=unsafe`, '-device', 'virtio-blk-pci,drive=disk'],
-    ...['-virtfs', `local,path=${checkout},mount_tag=checkout,security_model=none,readonly=on,multidevs=remap`],
+    ...share('checkout', await copyCheckout(disk.directory)),
+    ...share('modules', join(checkout, 'node_modules')),
     ...['-device', 'virtio-serial-pci'],
     ...ports.flatMap((name, index) => [
       ...['-chardev', `socket,id=${name},path=${sockets[index]},server=on,wait=off`],
@@ -107,6 +109,17 @@ export const startVirtualHost = async (options: VirtualHostOptions = {}): Promis
     console,
     [Symbol.asyncDispose]: () => held.disposeAsync(),
   };
+};
+
+const share = (tag: string, path: string): string[] => ['-virtfs', `local,path=${path},mount_tag=${tag},security_model=none,readonly=on,multidevs=remap`];
+
+/** As it is now: what is edited while the host runs must not show there, and half a file least of all. */
+const copyCheckout = async (into: string): Promise<string> => {
+  const copy = join(into, 'checkout');
+  await rm(copy, { recursive: true, force: true });
+  await mkdir(join(copy, 'node_modules'), { recursive: true, mode: 0o755 });
+  await runHere('cp', ['-R', '--preserve=mode,timestamps', ...['cenote', 'package.json', 'package-lock.json', 'src', 'examples', 'test'].map((name) => join(checkout, name)), copy]);
+  return copy;
 };
 
 const hasEnded = (child: ChildProcess): boolean => child.exitCode !== null || child.signalCode !== null;

@@ -15,6 +15,8 @@ ip link set lo up
 modprobe -a virtio_console 9pnet_virtio 9p
 checkout=$(sed -n 's/.*checkout=\([^ ]*\).*/\1/p' /proc/cmdline)
 mkdir -p "$checkout"
-mount -t 9p -o trans=virtio,version=9p2000.L,msize=524288,cache=loose,ro checkout "$checkout"
+options=trans=virtio,version=9p2000.L,msize=524288,cache=loose,ro
+mount -t 9p -o "$options" checkout "$checkout"
+mount -t 9p -o "$options" modules "$checkout/node_modules"
 for setting in /etc/sysctl.d/*.conf; do [ -f "$setting" ] && sysctl -q -e -p "$setting"; done
 echo virtual host is up >/dev/console

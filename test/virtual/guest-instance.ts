@@ -1,0 +1,24 @@
+/** `cenote up` in a virtual host. */
+import { join } from 'node:path';
+import { checkout } from './virtual-host.ts';
+import type { VirtualHost } from './virtual-host.ts';
+
+export const guestNode = join(checkout, 'node_modules/.bin/node');
+const upTimeoutMs = 400_000;
+const attempts = 3;
+/** What `up` ends with when the services did not answer in time: an emulated host on a busy one may need longer, and repeating is safe. */
+const notInTime = 75;
+
+export interface UpAnswer {
+  instance: string;
+  hello: { name: string; url: string; runningMs: number | null; answerMs: number | null } | null;
+}
+
+export const bringUp = async (host: VirtualHost, flags: readonly string[] = []): Promise<UpAnswer & { seconds: number }> => {
+  const begun = performance.now();
+  for (let attempt = 1; ; attempt += 1) {
+    const { code, stdout, stderr } = await host.run(`${checkout}/cenote up --json ${flags.join(' ')}`, { timeoutMs: upTimeoutMs });
+    if (code === 0) return { ...(JSON.parse(stdout) as UpAnswer), seconds: (performance.now() - begun) / 1000 };
+    if (code !== notInTime || attempt === attempts) throw new Error(`cenote up ended with code ${code}: ${stderr}${stdout}`);
+  }
+};

@@ -1,0 +1,175 @@
+/**
+ * An instance on a host with cgroup v2 only and full quota groups, as most hosts are and the usual test host is not. Runs inside the
+ * virtual host, on the instance that `cenote up` has made at the default root; skipped elsewhere.
+ */
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { after, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ControlClient } from '../../../src/client/control.ts';
+import type { Accepted, CreateMachine, Machine } from '../../../src/model/control-api.ts';
+import { defaultRoot, instancePaths } from '../../../src/model/instance.ts';
+import { recallProcess, signalProcess } from '../../../src/setup/process-identity.ts';
+import { servicePidPath } from '../../../src/setup/supervisor.ts';
+import { shell } from './exec.ts';
+
+const paths = instancePaths(defaultRoot);
+const socket = paths.controlSocket;
+const skip = !existsSync('/sys/fs/cgroup/cgroup.controllers') || !existsSync(paths.config) ? 'wants a host of its own, with cgroup v2 only' : false;
+const tree = '/sys/fs/cgroup/cenote-default';
+const mib = 1024 * 1024;
+const jobSeconds = 120;
+const name = 'probe';
+
+const control = new ControlClient(socket);
+after(() => control[Symbol.dispose]());
+
+const done = async (action: Promise<Accepted>): Promise<Machine> => {
+  const { job, machine } = await action;
+  assert.equal(job.state, 'succeeded', `${job.action}: ${job.reason}`);
+  return machine!;
+};
+const refused = async (action: Promise<Accepted>): Promise<string> => {
+  try {
+    const { job } = await action;
+    assert.equal(job.state, 'failed', `${job.action} should have been refused`);
+    return job.reason ?? '';
+  } catch (error) {
+    assert.ok(error instanceof Error && !(error instanceof assert.AssertionError), String(error));
+    return error.message;
+  }
+};
+const wait = { wait: jobSeconds };
+const create = (json: CreateMachine) => done(control.machineCreate(json, wait));
+const group = (id: string, file: string): string => readFileSync(`${tree}/${id}/${file}`, 'utf8').trim();
+const inside = async (script: string): Promise<string> => {
+  const { code, output } = await shell(socket, name, script);
+  assert.equal(code, 0, `${script}: ${output}`);
+  return output.trim();
+};
+
+it('says what host this is', { skip }, async () => {
+  const { agent } = await control.info();
+  assert.equal(agent?.host.cgroup, 'v2');
+  assert.equal(agent?.storage.driver, 'btrfs');
+  assert.equal(agent?.storage.quota, 'qgroup');
+});
+
+it('writes guarantees and ceilings, and changes them live', { skip }, async () => {
+  const { id } = await create({
+    name,
+    command: ['/bin/sleep', '1000000'],
+    resources: { cpuMillis: 100, memoryMib: 64, memoryCeilingMib: 128, diskMib: 64, processes: 60 },
+    stopGraceSeconds: 1,
+  });
+  const limits = () => ['memory.min', 'memory.max', 'cpu.weight', 'cpu.max', 'pids.max'].map((file) => group(id, file));
+  assert.deepEqual(limits(), [String(64 * mib), String(128 * mib), '10', 'max 100000', '60']);
+  const { pid } = JSON.parse(await inside('echo "{\\"pid\\": $$}"')) as { pid: number };
+  assert.ok(pid > 0);
+  await done(control.machineResize(id, { resources: { cpuMillis: 200, cpuCeilingMillis: 500, memoryMib: 96, memoryCeilingMib: 160, processes: 80 } }, wait));
+  assert.deepEqual(limits(), [String(96 * mib), String(160 * mib), '20', '50000 100000', '80']);
+  await done(control.machineResize(id, { resources: { cpuMillis: 100, cpuCeilingMillis: null, memoryMib: 64, memoryCeilingMib: 128, processes: 60 } }, wait));
+  assert.deepEqual(limits(), [String(64 * mib), String(128 * mib), '10', 'max 100000', '60']);
+});
+
+it('shows a machine its own group, memory and no controls', { skip }, async () => {
+  assert.equal(await inside('cat /sys/fs/cgroup/memory.max'), String(128 * mib));
+  assert.notEqual((await shell(socket, name, 'echo max > /sys/fs/cgroup/memory.max')).code, 0);
+  assert.match(await inside('grep MemTotal /proc/meminfo'), /\b131072 kB/);
+});
+
+it('takes page cache back to become smaller, and refuses below what is in use', { skip }, async () => {
+  const { id } = await control.machineGet(name);
+  await inside('head -c 40000000 /dev/zero > /var/tmp/cached; cat /var/tmp/cached > /dev/null');
+  await done(control.machineResize(id, { resources: { memoryMib: 16, memoryCeilingMib: 32 } }, wait));
+  assert.equal(group(id, 'memory.max'), String(32 * mib));
+  assert.ok(Number(group(id, 'memory.current')) <= 32 * mib);
+  await inside('rm /var/tmp/cached');
+  await done(control.machineResize(id, { resources: { memoryMib: 64, memoryCeilingMib: 128 } }, wait));
+});
+
+it('a fork bomb ends at the limit of processes', { skip }, async () => {
+  const { id } = await control.machineGet(name);
+  await shell(socket, name, 'i=0; while [ $i -lt 200 ]; do sleep 20 & i=$((i+1)); done 2>/dev/null');
+  assert.ok(Number(group(id, 'pids.current')) <= 60);
+  assert.match(group(id, 'pids.events'), /^max [1-9]/);
+  await inside('pkill sleep -f 20$ || true').catch(() => {}); // no room for a shell is the point; they end by themselves
+});
+
+it('what asks for more memory than the ceiling is killed, and nothing else', { skip }, async () => {
+  const { id } = await control.machineGet(name);
+  for (const deadline = Date.now() + 60_000; Number(group(id, 'pids.current')) > 5 && Date.now() < deadline; ) await sleep(500);
+  const others = await control.machineList();
+  const { code } = await shell(socket, name, 'head -c 400000000 /dev/urandom | tail -c 400000000 > /dev/null');
+  assert.notEqual(code, 0);
+  assert.match(group(id, 'memory.events'), /^oom_kill [1-9]/m);
+  const now = await control.machineList();
+  assert.deepEqual(now.map(({ name: one, state, restarts }) => [one, state, restarts]), others.map(({ name: one, state, restarts }) => [one, state, restarts]));
+});
+
+it('holds the disk quota to the megabyte, and moves it both ways', { skip }, async () => {
+  const { id } = await control.machineGet(name);
+  const fill = async () => {
+    await shell(socket, name, 'rm -f /var/tmp/fill; dd if=/dev/urandom of=/var/tmp/fill bs=64k count=4000 conv=fsync');
+    return Number(await inside('stat -c %s /var/tmp/fill')) / mib;
+  };
+  const first = await fill();
+  assert.ok(first > 58 && first <= 64, `${first} MiB of 64`);
+  await done(control.machineResize(id, { resources: { diskMib: 100 } }, wait));
+  const second = await fill();
+  assert.ok(second > 94 && second <= 100, `${second} MiB of 100`);
+  assert.match(await refused(control.machineResize(id, { resources: { diskMib: 64 } }, wait)), /\d/);
+  assert.equal((await control.machineGet(id)).resources.diskMib, 100);
+  await inside('rm /var/tmp/fill; sync');
+  await done(control.machineResize(id, { resources: { diskMib: 64 } }, wait));
+});
+
+it('snapshots stand still for a moment, and rolling back brings the data back', { skip }, async () => {
+  const { id } = await control.machineGet(name);
+  await inside('echo before > /srv/state');
+  await done(control.snapshotCreate(id, { name: 'first' }, wait));
+  const [snapshot] = await control.snapshotList(id);
+  assert.ok(snapshot!.freezeMs > 0);
+  assert.equal(group(id, 'cgroup.freeze'), '0');
+  await inside('echo after > /srv/state');
+  await done(control.snapshotRollback(id, 'first', wait));
+  assert.equal(await inside('cat /srv/state'), 'before');
+  await done(control.snapshotDelete(id, 'first', wait));
+});
+
+it('an agent that is killed comes back, and no machine notices', { skip }, async () => {
+  const processes = () => new Map(readdirSync(tree, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [[entry.name, group(entry.name, 'cgroup.procs')]] : [])));
+  const before = processes();
+  const agent = recallProcess(servicePidPath(paths, 'agent'))!;
+  signalProcess(agent, 'SIGKILL');
+  for (const deadline = Date.now() + 120_000; ; await sleep(200)) {
+    const next = recallProcess(servicePidPath(paths, 'agent'));
+    if (next !== null && next.pid !== agent.pid && (await shell(socket, name, 'true').catch(() => null))?.code === 0) break;
+    assert.ok(Date.now() < deadline, 'the agent did not come back');
+  }
+  assert.deepEqual(processes(), before);
+});
+
+it('logs, stop, start and delete', { skip }, async () => {
+  const machine = await create({ name: 'speaker', command: ['/bin/sh', '-c', 'echo spoken; exec sleep 1000'], stopGraceSeconds: 1, resources: { diskMib: 64 } });
+  const logs = await control.logs(machine.id, { tail: 10 });
+  let text = '';
+  for await (const chunk of logs) text += String(chunk);
+  assert.match(text, /spoken/);
+  assert.equal((await done(control.machineStop(machine.id, {}, wait))).state, 'stopped');
+  assert.equal(existsSync(`${tree}/${machine.id}`), false);
+  assert.equal((await done(control.machineStart(machine.id, wait))).state, 'running');
+  for (const { id } of [machine, await control.machineGet(name)]) await control.machineDelete(id, wait);
+  assert.equal(existsSync(`${tree}/${machine.id}`), false);
+});
+
+it('a create takes little more than its parts', { skip }, async (context) => {
+  const times: number[] = [];
+  for (let round = 0; round < 5; round += 1) {
+    const begun = performance.now();
+    const { id } = await create({ name: `round-${round}`, command: ['/bin/sleep', '1000'], stopGraceSeconds: 0, resources: { diskMib: 32 } });
+    times.push(Math.round(performance.now() - begun));
+    await control.machineDelete(id, wait);
+  }
+  context.diagnostic(`create to running, ms: ${times.join(' ')}`);
+});
