@@ -13,6 +13,7 @@ import type { Logger } from '../../base/logger.ts';
 import type { ExecStart, LogLine } from '../../model/agent-api.ts';
 import { plainEnvironment, run } from '../../exec/run.ts';
 import { isErrno } from '../../sys/libc.ts';
+import { SealedProgram } from '../../sys/sealed-program.ts';
 import { spawnWithPipe } from '../../sys/spawn.ts';
 import type { Spawned } from '../../sys/spawn.ts';
 import { execInMachine } from './exec.ts';
@@ -39,6 +40,7 @@ export const openRuntime = (options: CrunOptions): Runtime => new CrunRuntime(op
 
 class CrunRuntime implements Runtime {
   readonly #options: CrunOptions;
+  readonly #program = new SealedProgram('/usr/bin/crun');
   readonly #exits: ExitWatch;
   readonly #filter: SeccompCache;
   readonly #logWatches = new Map<string, FSWatcher>();
@@ -68,9 +70,9 @@ class CrunRuntime implements Runtime {
     const log = this.#log(machine);
     makeLogDirectory(log);
     const half = Math.max(64 * 1024, Math.floor((request.logLimitMib * 2 ** 20) / 2));
-    const args = ['--api-version', '1', '--cid', machine, '--cuuid', machine, '--runtime', '/usr/bin/crun', '--runtime-arg', `--root=${this.#state()}`];
+    const args = ['--api-version', '1', '--cid', machine, '--cuuid', machine, '--runtime', this.#program.path(), '--runtime-arg', `--root=${this.#state()}`];
     args.push('--bundle', bundle, '--container-pidfile', join(bundle, 'pid'), '--conmon-pidfile', join(bundle, 'monitor'));
-    args.push('--exit-dir', join(this.#options.runDirectory, 'exits'), '--full-attach', '--no-sync-log', '--no-new-keyring');
+    args.push('--exit-dir', join(this.#options.runDirectory, 'exits'), '--full-attach', '--no-sync-log');
     args.push('--log-path', `k8s-file:${join(log, currentName)}`, '--log-size-max', String(half));
     try {
       const answer = await readSync(startMonitor(args).output);
@@ -138,7 +140,7 @@ class CrunRuntime implements Runtime {
   }
 
   exec(machine: string, request: ExecStart, process: ExecProcess): Promise<ExecSession> {
-    return execInMachine({ state: this.#state(), directory: this.#bundle(machine), machine, request, process });
+    return execInMachine({ program: this.#program.path(), state: this.#state(), directory: this.#bundle(machine), machine, request, process });
   }
 
   logs(machine: string, options: LogOptions): AsyncIterable<LogLine> {
@@ -167,6 +169,7 @@ class CrunRuntime implements Runtime {
   }
 
   async close(): Promise<void> {
+    this.#program[Symbol.dispose]();
     this.#exits.close();
     for (const watcher of this.#logWatches.values()) watcher.close();
   }

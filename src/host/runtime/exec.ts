@@ -15,6 +15,8 @@ import { capabilities } from './specification.ts';
 import type { ExecProcess, ExecSession } from './runtime.ts';
 
 interface ExecRequest {
+  /** The runtime, as a path to execute now. */
+  program: string;
   /** crun's state directory. */
   state: string;
   /** For the process file and the terminal's socket. */
@@ -26,7 +28,7 @@ interface ExecRequest {
 
 const consoleTimeoutSeconds = 10;
 
-export const execInMachine = async ({ state, directory, machine, request, process: as }: ExecRequest): Promise<ExecSession> => {
+export const execInMachine = async ({ program, state, directory, machine, request, process: as }: ExecRequest): Promise<ExecSession> => {
   const name = join(directory, `x${randomUUID().slice(0, 8)}`);
   const [processFile, pidFile, socket] = [`${name}.json`, `${name}.pid`, `${name}.tty`];
   const specification = {
@@ -49,7 +51,7 @@ export const execInMachine = async ({ state, directory, machine, request, proces
   let child: ChildProcess;
   try {
     using listener = request.tty ? listenForConsole(socket, consoleTimeoutSeconds) : null;
-    child = start('crun', [...args, machine], { stdio: [request.stdin && !request.tty ? 'pipe' : 'ignore', 'pipe', 'pipe'] });
+    child = start(program, [...args, machine], { stdio: [request.stdin && !request.tty ? 'pipe' : 'ignore', 'pipe', 'pipe'] });
     if (listener !== null) terminal = await receiveTerminal(listener.receive(), child);
   } catch (error) {
     tidy();
