@@ -6,6 +6,8 @@ export interface CgroupLayout {
   unified: string | null;
   /** Mount point by v1 controller name. */
   v1: Map<string, string>;
+  /** Mount points of v1 trees that have a name and no controller (`name=systemd`): the runtime makes a group in each of them too. */
+  named: string[];
 }
 
 const controllerNames = new Set([
@@ -27,7 +29,7 @@ const controllerNames = new Set([
 
 /** Reads the format of proc_pid_mountinfo(5); the first mount of a hierarchy counts. */
 export const parseLayout = (mountinfo: string): CgroupLayout => {
-  const layout: CgroupLayout = { unified: null, v1: new Map() };
+  const layout: CgroupLayout = { unified: null, v1: new Map(), named: [] };
   for (const line of mountinfo.split('\n')) {
     const [before, after] = line.split(' - ');
     if (before === undefined || after === undefined) continue;
@@ -36,7 +38,10 @@ export const parseLayout = (mountinfo: string): CgroupLayout => {
     if (root !== '/' || mountPoint === undefined) continue;
     if (type === 'cgroup2') layout.unified ??= mountPoint;
     if (type === 'cgroup') {
-      for (const option of (options ?? '').split(',')) {
+      const words = (options ?? '').split(',');
+      const isNamed = words.some((word) => word.startsWith('name=')) && !words.some((word) => controllerNames.has(word));
+      if (isNamed && !layout.named.includes(mountPoint)) layout.named.push(mountPoint);
+      for (const option of words) {
         if (controllerNames.has(option) && !layout.v1.has(option)) layout.v1.set(option, mountPoint);
       }
     }

@@ -18,7 +18,7 @@ export class CgroupsV1 implements Cgroups {
   readonly layout: 'v1' | 'hybrid';
   readonly #parent: string;
   readonly #poolMib: number;
-  /** Every tree a machine has a directory in: the v1 controllers, and v2 where it is mounted beside them. */
+  /** Every tree a machine has a directory in: the v1 controllers, named trees, and v2 where it is mounted beside them. */
   readonly #trees: string[];
   readonly #controller: (name: string) => string;
 
@@ -26,7 +26,7 @@ export class CgroupsV1 implements Cgroups {
     this.layout = layout.unified === null ? 'v1' : 'hybrid';
     this.#parent = options.parent;
     this.#poolMib = options.poolMib;
-    this.#trees = [...new Set([...layout.v1.values(), ...(layout.unified === null ? [] : [layout.unified])])];
+    this.#trees = [...new Set([...layout.v1.values(), ...layout.named, ...(layout.unified === null ? [] : [layout.unified])])];
     this.#controller = (name) => {
       const tree = layout.v1.get(name);
       if (tree === undefined) throw new CenoteError('unsupported', `this host has no ${name} cgroup controller`);
