@@ -82,6 +82,7 @@ export class Machines {
         fields: [{ field: 'spec.address', message: 'in use' }],
       });
     if (request.desired === 'running') commandOf(request.spec);
+    this.#demandSnapshot(request.fromSnapshot);
     await this.#host.platforms.rootParts(request.spec.image, request.spec.platform);
     await this.#host.network.checkPublish(request.spec.publish);
     // Another request may have come while that was checked.
@@ -190,6 +191,12 @@ export class Machines {
     return [...this.#byId.values()]
       .filter(({ spec, record }) => spec.image.id === key || (spec.platform !== null && platformKey(spec.platform) === key) || liesOver(record, key))
       .map(({ spec }) => spec.name);
+  }
+
+  #demandSnapshot(from: MachineCreate['fromSnapshot']): void {
+    if (from === undefined) return;
+    const source = this.get(from.machine);
+    if (!(from.name in source.record.freezeMs)) throw new CenoteError('not_found', `${source.spec.name} has no snapshot ${from.name}`);
   }
 
   #remove(machine: Machine): void {

@@ -141,7 +141,10 @@ const removeStrays = async (host: Host, machines: Machines, running: Set<string>
     }
   }
   for (const volume of await host.storage.volumeList()) {
-    if (machines.find(volume) === undefined) await host.storage.volumeDelete(volume);
+    if (machines.find(volume) !== undefined) continue;
+    // A tombstone says that it was to go. Without one the journal may be an old copy: data is not thrown away on its word.
+    if (host.journal.tombstone(volume) !== null) await host.storage.volumeDelete(volume);
+    else host.logger.warn({ volume, path: host.storage.volumePath(volume) }, 'a volume of a machine that the journal does not know is left as it is');
   }
 };
 

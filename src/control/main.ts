@@ -1,4 +1,5 @@
 /** The control plane's process: `node src/control/main.ts [--root DIR]`. Ends at SIGTERM or SIGINT; being killed is as good. */
+import { flushCompileCache } from 'node:module';
 import { createLogger } from '../base/logger.ts';
 import { messageChain } from '../base/errors.ts';
 import { readConfig } from './config.ts';
@@ -8,6 +9,7 @@ const config = readConfig(process.argv.slice(2));
 const logger = createLogger({ name: 'control', level: config.logLevel });
 try {
   const control = await startControl({ ...config, logger });
+  flushCompileCache(); // a killed process would keep nothing of what it compiled
   const stop = (signal: string) => {
     logger.info({ signal }, 'control plane ends');
     void control[Symbol.asyncDispose]().then(

@@ -12,7 +12,7 @@
  *   DELETE /v1/machines/:id                         Generation -> 204 (also for one that is gone already)
  *   GET    /v1/machines/:id/usage                   MachineUsage
  *   GET    /v1/machines/:id/processes               MachineProcess[]
- *   GET    /v1/machines/:id/logs?follow=&tail=      text/plain stream of LogLine JSON lines
+ *   GET    /v1/machines/:id/logs?follow=&tail=      application/x-ndjson stream of LogLine
  *   GET    /v1/machines/:id/files?path=             application/x-tar stream
  *   PUT    /v1/machines/:id/files?path=             application/x-tar body, unpacked at path -> 204
  *   GET    /v1/machines/:id/exec                    WebSocket, see ExecStart
@@ -65,7 +65,7 @@ export type MachineResize = Static<typeof MachineResize>;
 export const MachineUpdate = Type.Object({ generation, spec: MachineSpec }, closed);
 export type MachineUpdate = Static<typeof MachineUpdate>;
 
-export const MachineRename = Type.Object({ generation, name: MachineName, tags: Type.Optional(Type.Record(Type.String(), Type.String())) }, closed);
+export const MachineRename = Type.Object({ generation, name: MachineName }, closed);
 export type MachineRename = Static<typeof MachineRename>;
 
 export const SnapshotCreate = Type.Object({ name: Type.String({ pattern: snapshotNamePattern }) }, closed);

@@ -14,7 +14,7 @@ export const Resources = Type.Object(
     memoryMib: Type.Integer({ minimum: 4, maximum: 1024 * 1024 * 1024 }),
     /** The most memory it may take; null is the whole pool. */
     memoryCeilingMib: Type.Union([Type.Integer({ minimum: 4, maximum: 1024 * 1024 * 1024 }), Type.Null()]),
-    /** Disk quota, MiB: all the machine may write, its snapshots' own data not included. */
+    /** Disk quota, MiB: all the machine and its snapshots hold. */
     diskMib: Type.Integer({ minimum: 16, maximum: 1024 * 1024 * 1024 }),
     /** Processes and threads at once. */
     processes: Type.Integer({ minimum: 4, maximum: 4_000_000 }),

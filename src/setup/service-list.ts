@@ -22,7 +22,8 @@ export interface Service {
 
 export const servicesOf = (config: InstanceConfig, paths: InstancePaths): Service[] => {
   const node = (entry: string): [string, ...string[]] => [config.nodePath, `${config.codePath}/src/${entry}`, '--root', paths.root];
-  const env = { ...plainEnvironment, NODE_ENV: 'production' };
+  // What Node compiled is kept in the service's own directory, which nobody else can write: the next start takes half the time.
+  const env = (own: string) => ({ ...plainEnvironment, NODE_ENV: 'production', NODE_COMPILE_CACHE: `${own}/compiled` });
   return [
     {
       name: 'lxcfs',
@@ -34,8 +35,8 @@ export const servicesOf = (config: InstanceConfig, paths: InstancePaths): Servic
       umask: 0o022,
       neededByMachines: true,
     },
-    { name: 'agent', description: 'Agent', argv: node('agent/main.ts'), env, user: null, umask: 0o022, neededByMachines: false },
-    { name: 'control', description: 'Control plane', argv: node('control/main.ts'), env, user: config.user.name, umask: 0o077, neededByMachines: false },
+    { name: 'agent', description: 'Agent', argv: node('agent/main.ts'), env: env(paths.agent), user: null, umask: 0o022, neededByMachines: false },
+    { name: 'control', description: 'Control plane', argv: node('control/main.ts'), env: env(paths.control), user: config.user.name, umask: 0o077, neededByMachines: false },
   ];
 };
 

@@ -12,7 +12,6 @@ import { checkRoot, instancePaths, parseInstanceConfig } from '../model/instance
 import type { InstanceConfig } from '../model/instance.ts';
 import { findAccount } from './account.ts';
 import { missingHierarchy } from './control-groups.ts';
-import { parseObstacles } from './doctor/forwarding.ts';
 import { examineKernel, kernelVersion } from './doctor/kernel.ts';
 import { freePort } from './hello.ts';
 import { hasCapability, parseMounts } from './host-view.ts';
@@ -173,16 +172,6 @@ describe('what the host is', () => {
     assert.equal(statuses({ capabilities: 0x1ff_feff_ffffn, hasPressure: false }), 'pressure=warn,rlimits=warn');
     assert.match(examineKernel(facts).find(({ name }) => name === 'quota')!.says, /quota groups/);
     assert.ok(kernelVersion('6.18.44') > kernelVersion('6.7'));
-  });
-
-  it('finds firewalls in the way, and whose they are', () => {
-    const docker = 'table ip filter {\n\tchain DOCKER {\n\t}\n\tchain FORWARD {\n\t\ttype filter hook forward priority filter; policy drop;\n\t}\n}\n';
-    assert.deepEqual(parseObstacles(docker), [{ table: 'ip filter', chain: 'FORWARD', whose: 'Docker' }]);
-    assert.deepEqual(
-      parseObstacles('table inet cenote-default {\n\tchain forward {\n\t\ttype filter hook forward priority filter; policy drop;\n\t}\n}\n'),
-      [],
-    );
-    assert.deepEqual(parseObstacles('table ip filter {\n\tchain FORWARD {\n\t\ttype filter hook forward priority filter; policy accept;\n\t}\n}\n'), []);
   });
 });
 

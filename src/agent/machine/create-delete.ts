@@ -8,6 +8,9 @@ export const createMachine = (machine: Machine, request: MachineCreate): Promise
   machine.request(request.generation, 'provisioning', async () => {
     const { host, record } = machine;
     if (record.phase === 'creating') {
+      // Known before anything is made: what the journal does not know, recovery leaves alone.
+      await machine.save();
+      host.crash.reach('create: recorded');
       await host.storage.volumeCreate(machine.id, {
         quotaMib: record.spec.resources.diskMib,
         from: record.origin === null ? undefined : { volume: record.origin.machine, snapshot: record.origin.name },

@@ -27,7 +27,7 @@ const killWaitMs = 10_000;
 interface Current extends Run {
   exit: PromiseWithResolvers<RuntimeExit>;
   startedMs: number;
-  exited: boolean;
+  end: RuntimeExit | null;
   health: HealthState;
   stopHealth: AbortController;
 }
@@ -63,9 +63,11 @@ export class Machine {
     return this.#run?.health ?? 'none';
   }
 
-  /** True when its process has ended, though nobody has dealt with it yet. */
-  get ending(): boolean {
-    return this.#run === null || this.#run.exited;
+  /** How its process has ended, in words, though nobody has dealt with it yet; null while it runs. */
+  get ending(): string | null {
+    if (this.#run === null) return 'it does not run';
+    const { end } = this.#run;
+    return end === null ? null : exitOf(this.spec, end.code, end.at, 0, 0).reason;
   }
 
   get state(): MachineState {
@@ -164,7 +166,7 @@ export class Machine {
     const { host } = this;
     this.#transition ??= 'stopping';
     const signal = signalNumber(this.spec.config.StopSignal || 'SIGTERM');
-    const heard = await sendStop(host, this.id, run.process.pid, signal, graceSeconds * 1000, () => run.exited);
+    const heard = await sendStop(host, this.id, run.process.pid, signal, graceSeconds * 1000, () => run.end !== null);
     let exit = heard ? await within(run.exit.promise, graceSeconds * 1000) : null;
     if (exit === null) {
       await host.cgroups.kill(this.id);
@@ -214,7 +216,7 @@ export class Machine {
   ended(exit: RuntimeExit): void {
     const run = this.#run;
     if (run === null) return;
-    run.exited = true;
+    run.end = exit;
     run.exit.resolve(exit);
     this.#queue
       .run(async () => {
@@ -245,7 +247,7 @@ export class Machine {
       ...run,
       exit: Promise.withResolvers(),
       startedMs: performance.now(),
-      exited: false,
+      end: null,
       health: plan === null ? 'none' : 'starting',
       stopHealth: new AbortController(),
     };

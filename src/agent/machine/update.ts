@@ -122,7 +122,7 @@ const comeUp = async (machine: Machine) => {
   const checked = machine.health !== 'none';
   const deadline = performance.now() + (checked ? healthDeadlineMs : aliveMs);
   for (;;) {
-    if (machine.ending) throw new CenoteError('failed', `it ended at once: ${machine.record.exit?.reason ?? 'see its logs'}`);
+    if (machine.ending !== null) throw new CenoteError('failed', `it ended at once: ${machine.ending}; see its logs`);
     if (machine.health === 'healthy') return;
     if (machine.health === 'unhealthy') throw new CenoteError('failed', 'its health check failed');
     if (performance.now() > deadline) {

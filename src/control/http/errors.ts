@@ -23,7 +23,10 @@ export const statusOf = (error: CenoteError): number => errorCodes[error.code].s
 /** Disk full, file gone, locked by another: the machines are untouched, and the same request may succeed later. */
 const storeError = (cause: Error): CenoteError =>
   // `errstr` is SQLite's general word for its error code: it names no table.
-  new CenoteError('unavailable', `the store cannot be used${'errstr' in cause ? `: ${String(cause.errstr)}` : ''}`, { cause, advice: 'see whether its disk is full: cenote doctor' });
+  new CenoteError('unavailable', `the store cannot be used${'errstr' in cause ? `: ${String(cause.errstr)}` : ''}`, {
+    cause,
+    advice: 'see whether its disk is full: cenote doctor',
+  });
 
 const validationError = (error: FastifyError): CenoteError => {
   const where = error.validationContext ?? 'body';
