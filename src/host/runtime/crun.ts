@@ -35,6 +35,8 @@ export interface CrunOptions {
 }
 
 const createTimeoutMs = 30_000;
+const monitorRounds = 300;
+const monitorPatience = 200;
 
 export const openRuntime = (options: CrunOptions): Runtime => new CrunRuntime(options);
 
@@ -110,11 +112,7 @@ class CrunRuntime implements Runtime {
   async signal(machine: string, signal: number): Promise<void> {
     const running = this.#exits.get(machine);
     if (running === undefined) return;
-    try {
-      process.kill(running.pid, signal);
-    } catch (error) {
-      if (!isErrno(error, 'ESRCH')) throw error;
-    }
+    signalIfThere(running.pid, signal);
   }
 
   heeds(machine: string, signal: number): boolean | null {
@@ -128,6 +126,9 @@ class CrunRuntime implements Runtime {
   }
 
   async remove(machine: string): Promise<void> {
+    // The monitor sees its machine end a moment after us, and would write into what is removed here.
+    const monitor = this.#known(machine)?.monitorPid;
+    if (monitor !== undefined) await endMonitor(monitor, machine);
     this.#exits.clear(machine);
     this.#logWatches.get(machine)?.close();
     this.#logWatches.delete(machine);
@@ -150,6 +151,7 @@ class CrunRuntime implements Runtime {
 
   async restore(machines: readonly string[]): Promise<Map<string, RuntimeProcess>> {
     const running = new Map<string, RuntimeProcess>();
+    this.#exits.keepOnly(machines);
     for (const machine of machines) {
       const process = this.#known(machine);
       if (process === null) continue;
@@ -209,6 +211,31 @@ const startMonitor = (args: readonly string[]): Spawned => {
     return spawnWithPipe('/usr/bin/conmon', args, { ...plainEnvironment, _OCI_SYNCPIPE: '3' }, 3);
   } catch (cause) {
     throw new CenoteError('failed', 'conmon could not be started', { cause, advice: 'run `cenote up` again: it installs what is missing' });
+  }
+};
+
+/** Waits until it is gone, or for a while: one that cannot be ended has nothing left to watch. Its number may be another's by now. */
+const endMonitor = async (pid: number, machine: string): Promise<void> => {
+  const isThere = () => {
+    try {
+      return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(`--cid\0${machine}\0`);
+    } catch (error) {
+      if (isErrno(error, 'ENOENT', 'ESRCH')) return false;
+      throw error;
+    }
+  };
+  for (let round = 0; round < monitorRounds && isThere(); round += 1) {
+    // It ends by itself within milliseconds; killed in the middle of writing it would leave half a file.
+    if (round >= monitorPatience) signalIfThere(pid, 'SIGKILL');
+    await sleep(1);
+  }
+};
+
+const signalIfThere = (pid: number, signal: number | NodeJS.Signals): void => {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if (!isErrno(error, 'ESRCH')) throw error;
   }
 };
 

@@ -2,7 +2,7 @@
  * Learning of ends. conmon writes a file named after the machine into one directory; one watch on it serves all machines. A sweep
  * every few seconds finds those whose monitor was killed and so left no file: one signal-0 a machine, a third of a microsecond each.
  */
-import { readFileSync, rmSync, statSync, watch } from 'node:fs';
+import { readFileSync, readdirSync, rmSync, statSync, watch } from 'node:fs';
 import type { FSWatcher } from 'node:fs';
 import { join } from 'node:path';
 import { isErrno } from '../../sys/libc.ts';
@@ -30,6 +30,12 @@ export class ExitWatch {
   clear(machine: string): void {
     this.#running.delete(machine);
     rmSync(join(this.#directory, machine), { force: true });
+  }
+
+  /** At start: files of machines that nobody asks about any more go. */
+  keepOnly(machines: readonly string[]): void {
+    const kept = new Set(machines);
+    for (const name of readdirSync(this.#directory)) if (!kept.has(name)) rmSync(join(this.#directory, name), { force: true });
   }
 
   add(machine: string, process: RuntimeProcess): void {
