@@ -16,7 +16,7 @@ export const createMachine = (machine: Machine, request: MachineCreate): Promise
         from: record.origin === null ? undefined : { volume: record.origin.machine, snapshot: record.origin.name },
       });
       host.crash.reach('create: volume made');
-      if (record.origin !== null) await host.storage.commit();
+      if (record.origin !== null) await host.storage.commit('names');
       record.phase = 'ready';
       if (request.desired === 'stopped') await machine.save(); // else the start saves it, with its sandbox
       host.events.emit('machine.created', machine.id, `${record.spec.name} was created`, { image: record.spec.image.name });

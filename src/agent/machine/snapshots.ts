@@ -31,7 +31,7 @@ export const createSnapshot = (machine: Machine, name: string): Promise<Snapshot
     }
     const freezeMs = running ? Math.round((performance.now() - begun) * 100) / 100 : 0;
     host.crash.reach('snapshot: thawed');
-    await host.storage.commit();
+    await host.storage.commit('names');
     host.crash.reach('snapshot: on disk');
     record.freezeMs[name] = freezeMs;
     await machine.save();
@@ -61,7 +61,7 @@ export const rollbackSnapshot = (machine: Machine, generation: number, name: str
     host.crash.reach('rollback: stopped');
     await host.storage.snapshotRollback(machine.id, name);
     host.crash.reach('rollback: done');
-    await host.storage.commit();
+    await host.storage.commit('names');
     host.crash.reach('rollback: on disk');
     host.events.emit('snapshot.rolled-back', machine.id, `${machine.spec.name} was rolled back to ${name}`, { snapshot: name });
     if (wanted === 'running') await machine.boot();
