@@ -15,7 +15,7 @@ export const snapshotSuite: Suite = {
   run: async (bench) => {
     const { client, create, remove } = await bench.instance();
     const count = bench.count(40, 5);
-    const work = `mkdir -p /srv/d; i=0; while [ $i -lt ${files} ]; do echo $i > /srv/d/$i; i=$((i+1)); done; trap 'exit 0' TERM; while :; do date > /srv/now; sleep 0.2; done`;
+    const work = `mkdir -p /srv/d; i=0; while [ $i -lt ${files} ]; do echo $i > /srv/d/$i; i=$((i+1)); done; trap 'exit 0' TERM; while :; do date > /srv/now; sleep 0.2 & wait $!; done`;
     const machine = await create({ command: ['/bin/sh', '-c', work], resources: { ...smallResources, diskMib: 128 } });
     const taken = { create: [] as number[], snapshot: [] as number[], freeze: [] as number[], rollback: [] as number[], clone: [] as number[], remove: [] as number[] };
     for (let index = 0; index < count; index += 1) {
