@@ -63,6 +63,11 @@ export class Journal implements AsyncDisposable {
       .map((row) => JSON.parse(row['record'] as string) as MachineRecord);
   }
 
+  /** Nothing was ever written here: it is a first start, or a journal that was lost. */
+  isEmpty(): boolean {
+    return this.#database.prepare('SELECT 1 FROM machine UNION ALL SELECT 1 FROM tombstone UNION ALL SELECT 1 FROM event LIMIT 1').get() === undefined;
+  }
+
   /** The generation at which a machine was deleted, if it was. */
   tombstone(id: string): number | null {
     const row = this.#statements.buried.get(id);

@@ -140,7 +140,15 @@ const removeStrays = async (host: Host, machines: Machines, running: Set<string>
       await machine.save();
     }
   }
-  for (const volume of await host.storage.volumeList()) {
+  const volumes = await host.storage.volumeList();
+  if (volumes.length > 0 && host.journal.isEmpty()) {
+    host.logger.error(
+      { volumes: volumes.length },
+      'the journal is empty, but the pool has volumes: they are kept, since a lost journal is no reason to delete data',
+    );
+    return;
+  }
+  for (const volume of volumes) {
     if (machines.find(volume) !== undefined) continue;
     // A tombstone says that it was to go. Without one the journal may be an old copy: data is not thrown away on its word.
     if (host.journal.tombstone(volume) !== null) await host.storage.volumeDelete(volume);

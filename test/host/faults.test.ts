@@ -165,7 +165,7 @@ describe('faults around a host', { skip: skipInstance, timeout: 900_000 }, () =>
     await remove('older');
     const pids = (await running()).map(({ pid }) => pid);
     await services.stop('control');
-    for (const name of readdirSync(services.paths.control)) if (!name.endsWith('.sock')) rmSync(join(services.paths.control, name));
+    for (const name of readdirSync(services.paths.control)) if (!name.endsWith('.sock')) rmSync(join(services.paths.control, name), { recursive: true });
     await runAny('cp', ['-a', `${copy}/.`, services.paths.control]);
     await runAny('chown', ['-R', `${services.config.user.uid}:${services.config.user.gid}`, services.paths.control]);
     assert.ok(await services.startControl());
@@ -234,6 +234,17 @@ describe('faults around a host', { skip: skipInstance, timeout: 900_000 }, () =>
     assert.equal(readFileSync(join(instance.root, 'storage/pool/volumes', machine!.id, 'upper/srv/end'), 'utf8'), 'whole\n');
     await remove('careful');
   });
+});
+
+test('a journal that was lost costs no data', { skip: skipInstance, timeout: 300_000 }, async () => {
+  await using instance = await startInstance({ poolSizeMib: 512 });
+  await using services = await OwnServices.take(instance);
+  await services.startBoth();
+  const { machine } = await services.control.machineCreate(small('kept'), whole);
+  await services.stop('agent');
+  for (const name of readdirSync(services.paths.agent)) if (name.startsWith('journal.db')) rmSync(join(services.paths.agent, name));
+  assert.ok(await services.startAgent());
+  assert.ok(existsSync(join(instance.root, 'storage/pool/volumes', machine!.id, 'upper')));
 });
 
 test('a host disk that is full stops nothing that runs', { skip: skipInstance, timeout: 300_000 }, async () => {
