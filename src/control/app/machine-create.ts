@@ -27,8 +27,8 @@ export const machineCreate = async (control: Control, context: RequestContext, a
   const name = asked.name === undefined ? `machine-${shortId(id)}` : checkMachineName('name', asked.name);
   const publish = checkPublish(asked.publish ?? []);
   const source = asked.fromSnapshot === undefined ? undefined : await sourceOf(control, context, asked.fromSnapshot.machine);
-  if (source !== undefined) await demandSnapshot(control, source, asked.fromSnapshot!.name);
   const content = await contentOf(control, asked, source);
+  if (source !== undefined) await demandSnapshot(control, source, asked.fromSnapshot!.name);
   const change = await resourceChange(context, store.db, asked);
   const resources = newResources(change);
   const { subnet, pool } = link;
@@ -69,10 +69,7 @@ export const machineCreate = async (control: Control, context: RequestContext, a
 const demandSnapshot = async ({ agent }: Control, { machine }: StoredMachine, name: string): Promise<void> => {
   const snapshots = await agent.snapshotList(machine.id);
   if (snapshots.some((snapshot) => snapshot.name === name)) return;
-  throw new CenoteError('not_found', `${machine.name} has no snapshot "${name}"`, {
-    fields: [{ field: 'fromSnapshot.name', message: 'there is none of this name' }],
-    advice: `see what there is: cenote snapshot ls ${machine.name}`,
-  });
+  throw invalid('fromSnapshot.name', `${machine.name} has no snapshot "${name}"`, `see what there is: cenote snapshot ls ${machine.name}`);
 };
 
 const sourceOf = async (control: Control, context: RequestContext, idOrName: string): Promise<StoredMachine> => {
