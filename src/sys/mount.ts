@@ -75,15 +75,15 @@ export const cloneMount = (path: string, options: CloneOptions = {}): number => 
   return fd;
 };
 
-/** A new file system as a detached, read-only mount; the caller closes the descriptor. Values are at most 255 bytes each. */
-export const detachedMount = (type: string, options: Readonly<Record<string, string>>): number => {
+/** A new file system as a detached mount without devices; the caller closes the descriptor. Values are at most 255 bytes each. */
+export const detachedMount = (type: string, options: Readonly<Record<string, string>>, readOnly = true): number => {
   const context = checked(`fsopen ${type}`, Number(fsOpenCall(systemCalls.fsOpen, type, fsCloexec)));
   try {
     const config = (command: number, key: string | null, value: string | null) =>
       checked(`fsconfig ${type} ${key ?? ''}`, Number(fsConfigCall(systemCalls.fsConfig, context, command, key, value, 0)));
     for (const [key, value] of Object.entries(options)) config(configure.string, key, value);
     config(configure.create, null, null);
-    return checked(`fsmount ${type}`, Number(fsMountCall(systemCalls.fsMount, context, fsCloexec, Number(attrReadOnly | attrNoDev))));
+    return checked(`fsmount ${type}`, Number(fsMountCall(systemCalls.fsMount, context, fsCloexec, Number((readOnly ? attrReadOnly : 0n) | attrNoDev))));
   } finally {
     closeFd(context);
   }

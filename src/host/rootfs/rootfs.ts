@@ -2,7 +2,7 @@
  * A machine's root: shared read-only trees below, the machine's own volume on top, /usr bound from the platform.
  *
  * Every layer is an idmapped detached mount, so ids on disk are 0-65535 whatever range the machine has (linux.md). The layers are
- * given to overlay as /proc/self/fd/N: nothing of them enters the host's mount table. What is mounted at `target` is needed only
+ * given to overlay as /proc/self/fd/N: nothing of them enters the host's mount table where the kernel allows. What is mounted at `target` is needed only
  * until the runtime has made the machine's own mount namespace; `unmountRoot` then leaves the host's table as short as before.
  *
  * Trees and volumes are on one file system but number their files each from the same beginning, and overlay takes such numbers for
@@ -10,9 +10,10 @@
  * another file system, with a device number of its own. (xino would give all one device number, and the host's log a line for each start.)
  */
 import { mkdirSync, rmdirSync } from 'node:fs';
+import { release } from 'node:os';
 import { join } from 'node:path';
 import { closeFd, isErrno } from '../../sys/libc.ts';
-import { attachMount, cloneMount, detachedMount, mountFlags, mountFs, unmount, unmountFlags } from '../../sys/mount.ts';
+import { attachMount, cloneMount, detachedMount, unmount, unmountFlags } from '../../sys/mount.ts';
 
 export interface RootRequest {
   target: string;
@@ -31,28 +32,39 @@ export interface Roots {
   unmount(target: string): void;
 }
 
+/** From which kernel on overlay takes detached layers: the oldest they were seen to work on. Debian 12's 6.1 refuses them (EINVAL). */
+const detachedLayersSince = [6, 18] as const;
+
+const takesDetachedLayers = (kernel = release()): boolean => {
+  const [major = 0, minor = 0] = kernel.split(/[.-]/).map(Number);
+  return major > detachedLayersSince[0] || (major === detachedLayersSince[0] && minor >= detachedLayersSince[1]);
+};
+
 const mountRoot = (request: RootRequest): void => {
   const { idmapFd, target } = request;
   using undo = new DisposableStack();
-  const layer = (path: string, readOnly: boolean): string => {
-    const fd = cloneMount(path, { idmapFd: idmapFd ?? undefined, readOnly });
-    descriptors.defer(() => closeFd(fd));
-    return `/proc/self/fd/${fd}`;
-  };
-  using descriptors = new DisposableStack();
-  const volume = layer(request.volume, idmapFd === null);
-  const own = (path: string): string => {
-    // Overlay wants two lowers where there is no upper; the volume has an empty one, made with it, since a full one takes no directory.
-    const fd = detachedMount('overlay', { source: 'cenote', lowerdir: `${layer(path, true)}:${volume}/empty` });
-    descriptors.defer(() => closeFd(fd));
-    return `/proc/self/fd/${fd}`;
-  };
-  const lowers = request.lowers.map(own).join(':');
   mkdirSync(target, { recursive: true, mode: 0o711 });
   undo.defer(() => unmountRoot(target));
+  using descriptors = new DisposableStack();
+  const attach = !takesDetachedLayers();
+  const layer = (fd: number): string => {
+    descriptors.defer(() => closeFd(fd));
+    // An older overlay wants its layers attached somewhere. They lie on `target`, one on the other, only until it has its own copies;
+    // the descriptors tell them apart, and whatever a crash leaves there, `unmountRoot` takes.
+    if (attach) attachMount(fd, target);
+    return `/proc/self/fd/${fd}`;
+  };
+  const idmapped = (path: string, readOnly: boolean): string => layer(cloneMount(path, { idmapFd: idmapFd ?? undefined, readOnly }));
+  const volume = idmapped(request.volume, idmapFd === null);
+  // Overlay wants two lowers where there is no upper; the volume has an empty one, made with it, since a full one takes no directory.
+  const own = (path: string): string => layer(detachedMount('overlay', { source: 'cenote', lowerdir: `${idmapped(path, true)}:${volume}/empty` }));
+  const lowers = request.lowers.map(own).join(':');
+  const layers = idmapFd === null ? { lowerdir: `${volume}/upper:${lowers}` } : { lowerdir: lowers, upperdir: `${volume}/upper`, workdir: `${volume}/work` };
   // index and metacopy would tie the upper layer to this very lower one; a platform update puts another beneath it.
-  const layers = idmapFd === null ? `lowerdir=${volume}/upper:${lowers}` : `lowerdir=${lowers},upperdir=${volume}/upper,workdir=${volume}/work`;
-  mountFs('cenote', target, 'overlay', mountFlags.noDev, `${layers},index=off,metacopy=off,redirect_dir=off,xino=off`);
+  const root = detachedMount('overlay', { source: 'cenote', ...layers, index: 'off', metacopy: 'off', redirect_dir: 'off', xino: 'off' }, false);
+  descriptors.defer(() => closeFd(root));
+  if (attach) detachAll(target);
+  attachMount(root, target);
   if (request.usr !== null) {
     const usr = cloneMount(request.usr, { idmapFd: idmapFd ?? undefined, readOnly: true });
     descriptors.defer(() => closeFd(usr));
@@ -63,16 +75,20 @@ const mountRoot = (request: RootRequest): void => {
 
 /** Idempotent; the machine's own mount namespace keeps what it has. */
 const unmountRoot = (target: string): void => {
-  try {
-    // Lazily and as a whole: the machine may be running on it.
-    for (;;) unmount(target, unmountFlags.detach | unmountFlags.noFollow);
-  } catch (error) {
-    if (!isErrno(error, 'EINVAL', 'ENOENT')) throw error;
-  }
+  detachAll(target);
   try {
     rmdirSync(target);
   } catch (error) {
     if (!isErrno(error, 'ENOENT')) throw error;
+  }
+};
+
+/** Lazily and as a whole: the machine may be running on it. */
+const detachAll = (target: string): void => {
+  try {
+    for (;;) unmount(target, unmountFlags.detach | unmountFlags.noFollow);
+  } catch (error) {
+    if (!isErrno(error, 'EINVAL', 'ENOENT')) throw error;
   }
 };
 
