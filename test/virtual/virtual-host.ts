@@ -98,7 +98,7 @@ export const startVirtualHost = async (options: VirtualHostOptions = {}): Promis
     succeed: async (command, runOptions) => {
       const { code, stdout, stderr } = await run(command, runOptions);
       if (code !== 0) throw new Error(`${command.slice(0, 300)} ended with code ${code}: ${stderr.slice(-2000)}${stdout.slice(-1000)}`);
-      return stdout;
+      return stdout.trimEnd();
     },
     kill: () => kill(child),
     stop: async () => {
