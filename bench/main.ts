@@ -49,7 +49,19 @@ try {
     try {
       const { rows, data } = await suite.run(bench);
       const seconds = Math.round((performance.now() - begun) / 100) / 10;
-      const stored: StoredResult = { suite: suite.name, title: suite.title, method: suite.method, at: new Date().toISOString(), small: values.small, quiet, loadBefore, seconds, host: hostFacts(), rows, data };
+      const stored: StoredResult = {
+        suite: suite.name,
+        title: suite.title,
+        method: suite.method,
+        at: new Date().toISOString(),
+        small: values.small,
+        quiet,
+        loadBefore,
+        seconds,
+        host: hostFacts(),
+        rows,
+        data,
+      };
       writeFileSync(join(results, `${suite.name}.json`), `${JSON.stringify(stored, null, 2)}\n`);
       for (const row of rows) note([row.what, row.value, row.against, row.note].filter((part) => part !== undefined).join(' | '));
     } catch (error) {
@@ -63,5 +75,9 @@ try {
   for (const line of left) console.error(`left behind: ${line}`);
   if (left.length > 0) failed = true;
 }
-if (!values['no-document']) writeDocument(results, suites.map(({ name }) => name));
+if (!values['no-document'])
+  writeDocument(
+    results,
+    suites.map(({ name }) => name),
+  );
 process.exitCode = failed ? 1 : 0;

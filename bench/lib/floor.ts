@@ -48,11 +48,22 @@ export const openFloor = async (): Promise<Floor> => {
   });
   const noNetwork = { prepare: async () => {}, disconnect: async () => {} } as never;
   const sandboxes = undo.adopt(
-    openSandboxes({ uidBlocks: [uidBlock], claimBlock: () => Promise.reject(new Error('the floor uses no second block')), network: noNetwork, size: 4, logger: silent }),
+    openSandboxes({
+      uidBlocks: [uidBlock],
+      claimBlock: () => Promise.reject(new Error('the floor uses no second block')),
+      network: noNetwork,
+      size: 4,
+      logger: silent,
+    }),
     (opened) => opened.close(),
   );
   const runtime = undo.adopt(
-    openRuntime({ runDirectory: join(directory, 'run'), logDirectory: join(directory, 'logs'), seccomp: loadSeccomp(defaultProfilePath, capabilities), logger: silent }),
+    openRuntime({
+      runDirectory: join(directory, 'run'),
+      logDirectory: join(directory, 'logs'),
+      seccomp: loadSeccomp(defaultProfilePath, capabilities),
+      logger: silent,
+    }),
     (opened) => opened.close(),
   );
   undo.defer(removeGroups);
@@ -91,7 +102,9 @@ export const openFloor = async (): Promise<Floor> => {
       const bundle = join(directory, 'bare');
       mkdirSync(bundle, { recursive: true });
       writeFileSync(join(bundle, 'config.json'), JSON.stringify(bareSpecification(root)));
-      return timed(() => run('crun', ['--cgroup-manager=disabled', '--root', join(directory, 'state'), 'run', '--bundle', bundle, `bare-${process.pid}-${++count}`]));
+      return timed(() =>
+        run('crun', ['--cgroup-manager=disabled', '--root', join(directory, 'state'), 'run', '--bundle', bundle, `bare-${process.pid}-${++count}`]),
+      );
     },
     crunWhole: () =>
       withSandbox(async (id, sandbox) => {
@@ -101,7 +114,18 @@ export const openFloor = async (): Promise<Floor> => {
         const crun = (...args: string[]) => run('crun', ['--root', join(directory, 'state'), ...args]);
         const taken = await timed(async () => {
           // Its own output would keep our pipes open as long as it lives.
-          await run('/bin/sh', ['-c', 'exec "$@" >/dev/null 2>&1 </dev/null', 'sh', 'crun', '--root', join(directory, 'state'), 'create', '--bundle', bundle, id]);
+          await run('/bin/sh', [
+            '-c',
+            'exec "$@" >/dev/null 2>&1 </dev/null',
+            'sh',
+            'crun',
+            '--root',
+            join(directory, 'state'),
+            'create',
+            '--bundle',
+            bundle,
+            id,
+          ]);
           await crun('start', id);
         });
         await crun('delete', '--force', id);

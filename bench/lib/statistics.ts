@@ -26,5 +26,3 @@ export const summarise = (samples: readonly number[]): Summary => {
     mean: rounded(sorted.reduce((sum, value) => sum + value, 0) / sorted.length),
   };
 };
-
-export const median = (samples: readonly number[]): number => summarise(samples).p50;

@@ -16,7 +16,16 @@ export const openDocker = async (place: PeerPlace): Promise<Peer[]> => {
   mkdirSync(directory, { recursive: true });
   const socket = join(directory, 'docker.sock');
   const log = openSync(join(directory, 'log'), 'a');
-  const args = ['--data-root', join(directory, 'data'), '--exec-root', join(directory, 'exec'), '--pidfile', join(directory, 'pid'), '--host', `unix://${socket}`];
+  const args = [
+    '--data-root',
+    join(directory, 'data'),
+    '--exec-root',
+    join(directory, 'exec'),
+    '--pidfile',
+    join(directory, 'pid'),
+    '--host',
+    `unix://${socket}`,
+  ];
   const daemon = start('/usr/sbin/dockerd', args, { stdio: ['ignore', log, log] });
   const docker = (...words: string[]) => run(program, ['--host', `unix://${socket}`, ...words], { timeoutMs: readyTimeoutMs });
   const close = () => endDaemon(daemon);

@@ -13,7 +13,8 @@ export const openLxc = async (place: PeerPlace): Promise<Peer[]> => {
   mkdirSync(directory, { recursive: true });
   await run('ip', ['link', 'add', bridge, 'type', 'bridge']);
   await run('ip', ['link', 'set', bridge, 'up']);
-  const lxc = (program: string, id: string, ...words: string[]) => run(`/usr/bin/lxc-${program}`, ['--lxcpath', directory, '--name', id, ...words], { timeoutMs });
+  const lxc = (program: string, id: string, ...words: string[]) =>
+    run(`/usr/bin/lxc-${program}`, ['--lxcpath', directory, '--name', id, ...words], { timeoutMs });
   const version = `LXC ${(await run('/usr/bin/lxc-start', ['--version'])).trim()}`;
   return [
     {
@@ -24,7 +25,23 @@ export const openLxc = async (place: PeerPlace): Promise<Peer[]> => {
         for (const name of ['upper', 'rootfs']) mkdirSync(join(own, name), { recursive: true });
         writeFileSync(join(own, 'config'), configuration(id, place.rootTree, own));
         // Its output would keep our pipes open as long as it runs.
-        await run('/bin/sh', ['-c', 'exec "$@" >/dev/null 2>&1 </dev/null', 'sh', '/usr/bin/lxc-start', '--lxcpath', directory, '--name', id, '--daemon', '--logfile', join(own, 'log')], { timeoutMs });
+        await run(
+          '/bin/sh',
+          [
+            '-c',
+            'exec "$@" >/dev/null 2>&1 </dev/null',
+            'sh',
+            '/usr/bin/lxc-start',
+            '--lxcpath',
+            directory,
+            '--name',
+            id,
+            '--daemon',
+            '--logfile',
+            join(own, 'log'),
+          ],
+          { timeoutMs },
+        );
       },
       update: async (id, mib) => void (await lxc('cgroup', id, 'memory.limit_in_bytes', `${mib}M`)),
       remove: async (id) => {

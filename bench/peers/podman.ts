@@ -11,14 +11,26 @@ export const openPodman = async (place: PeerPlace): Promise<Peer[]> => {
   const directory = join(place.directory, 'podman');
   mkdirSync(directory, { recursive: true });
   const own = ['--root', join(directory, 'root'), '--runroot', join(directory, 'run'), '--tmpdir', join(directory, 'tmp')];
-  own.push('--cgroup-manager', 'cgroupfs', '--events-backend', 'file', '--runtime', 'crun', '--network-config-dir', join(directory, 'networks'), '--storage-driver', 'overlay');
+  own.push(
+    '--cgroup-manager',
+    'cgroupfs',
+    '--events-backend',
+    'file',
+    '--runtime',
+    'crun',
+    '--network-config-dir',
+    join(directory, 'networks'),
+    '--storage-driver',
+    'overlay',
+  );
   const podman = (...words: string[]) => run('/usr/bin/podman', [...own, ...words], { timeoutMs });
   await podman('import', place.rootTar, 'idle:1');
   const version = `Podman ${(await podman('version', '--format', '{{.Client.Version}}')).trim()}`;
   const peer = (name: string, network: string): Peer => ({
     name,
     version,
-    start: async (id) => void (await podman('run', '--detach', '--name', id, '--network', network, '--memory', `${startMemoryMib}m`, 'localhost/idle:1', ...idleCommand)),
+    start: async (id) =>
+      void (await podman('run', '--detach', '--name', id, '--network', network, '--memory', `${startMemoryMib}m`, 'localhost/idle:1', ...idleCommand)),
     update: async (id, mib) => void (await podman('update', '--memory', `${mib}m`, id)),
     remove: async (id) => void (await podman('rm', '--force', '--time', '0', id)),
     [Symbol.asyncDispose]: async () => {},

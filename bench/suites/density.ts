@@ -59,7 +59,11 @@ export const densitySuite: Suite = {
     demandAll(`delete of ${count} machines`, stopped);
 
     const rows: Row[] = [
-      { what: `${count} machines started, ${atOnce} at once`, value: `${rate(started.perSecond)}, the last hundred p50 ${ms(lastRate.p50)}`, note: `${first.count} of ${count} answer` },
+      {
+        what: `${count} machines started, ${atOnce} at once`,
+        value: `${rate(started.perSecond)}, the last hundred p50 ${ms(lastRate.p50)}`,
+        note: `${first.count} of ${count} answer`,
+      },
       { what: 'memory of one beyond its own process', value: mib(beyond), note: metOrNot(beyond <= 1.2, '<= 1.2 MiB') },
       {
         what: 'of it the monitor (conmon, PSS)',
@@ -67,8 +71,17 @@ export const densitySuite: Suite = {
         note: `inside ${mib(inside / count)}; control group counts ${mib((after.group - before.group) / count)}; kernel slab ${mib((after.slab - before.slab) / count)}, per-CPU ${mib((after.perCpu - before.perCpu) / count)}, stacks and tables ${mib((after.stacks - before.stacks) / count)}`,
       },
       { what: 'growth of agent and control plane (RSS)', value: `${mib(after.agent - before.agent)}, ${mib(after.control - before.control)}` },
-      { what: `\`cenote ls\` of ${count}, whole command`, value: `p50 ${ms(listing.p50)}, p99 ${ms(listing.p99)}`, note: metOrNot(listing.p50 <= 150, '<= 150 ms') },
-      { what: 'agent, helper and control plane while all idle', value: `${idle.percent.toFixed(2)} % of a core`, against: idle.parts, note: metOrNot(idle.percent <= 2, '<= 2 %') },
+      {
+        what: `\`cenote ls\` of ${count}, whole command`,
+        value: `p50 ${ms(listing.p50)}, p99 ${ms(listing.p99)}`,
+        note: metOrNot(listing.p50 <= 150, '<= 150 ms'),
+      },
+      {
+        what: 'agent, helper and control plane while all idle',
+        value: `${idle.percent.toFixed(2)} % of a core`,
+        against: idle.parts,
+        note: metOrNot(idle.percent <= 2, '<= 2 %'),
+      },
       {
         what: `agent killed with ${count} machines`,
         value: `serving again after ${ms(restart.servingMs)}; control plane in step after ${ms(restart.inStepMs)}`,
@@ -77,7 +90,22 @@ export const densitySuite: Suite = {
       },
       { what: `${count} deleted, ${atOnce} at once`, value: `${rate(stopped.perSecond)}, ${stopped.seconds.toFixed(1)} s in all` },
     ];
-    return { rows, data: { count, before, after, inside, monitors, beyond, started: { ...summarise(started.samples), perSecond: started.perSecond }, listing, idle, restart, stopped: stopped.perSecond } };
+    return {
+      rows,
+      data: {
+        count,
+        before,
+        after,
+        inside,
+        monitors,
+        beyond,
+        started: { ...summarise(started.samples), perSecond: started.perSecond },
+        listing,
+        idle,
+        restart,
+        stopped: stopped.perSecond,
+      },
+    };
   },
 };
 

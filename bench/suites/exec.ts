@@ -35,7 +35,12 @@ export const execSuite: Suite = {
     return {
       rows: [
         { what: 'floor: `crun exec`', value: p50p99(crun) },
-        { what: 'exec through the API', value: p50p99(api), against: `${times(api.p50 / crun.p50)} of the floor`, note: metOrNot(api.p50 <= 25, 'p50 <= 25 ms') },
+        {
+          what: 'exec through the API',
+          value: p50p99(api),
+          against: `${times(api.p50 / crun.p50)} of the floor`,
+          note: metOrNot(api.p50 <= 25, 'p50 <= 25 ms'),
+        },
       ],
       data: { api, crun },
     };

@@ -18,25 +18,49 @@ interface Test {
 }
 
 const seconds = 3;
-const number = (pattern: RegExp) => (output: string): number => {
-  const found = pattern.exec(output)?.[1];
-  if (found === undefined) throw new Error(`no figure in: ${output.slice(-300)}`);
-  return Number(found);
-};
+const number =
+  (pattern: RegExp) =>
+  (output: string): number => {
+    const found = pattern.exec(output)?.[1];
+    if (found === undefined) throw new Error(`no figure in: ${output.slice(-300)}`);
+    return Number(found);
+  };
 
 const fio = (options: string): string => `fio --name=t --directory="$D" --size=64M --runtime=${seconds} --time_based --output-format=json ${options}`;
-const fioRate = (kind: 'read' | 'write') => (output: string): number => {
-  const report = JSON.parse(output.slice(output.indexOf('{'))) as { jobs: Record<'read' | 'write', { iops: number }>[] };
-  return report.jobs[0]![kind].iops;
-};
+const fioRate =
+  (kind: 'read' | 'write') =>
+  (output: string): number => {
+    const report = JSON.parse(output.slice(output.indexOf('{'))) as { jobs: Record<'read' | 'write', { iops: number }>[] };
+    return report.jobs[0]![kind].iops;
+  };
 
 const tests: readonly Test[] = [
   { what: 'CPU, one thread (sysbench cpu)', unit: 'events/s', script: `sysbench cpu --time=${seconds} run`, read: number(/events per second:\s+([\d.]+)/) },
   { what: 'CPU, two threads', unit: 'events/s', script: `sysbench cpu --threads=2 --time=${seconds} run`, read: number(/events per second:\s+([\d.]+)/) },
-  { what: 'memory, 1 MiB blocks (sysbench memory)', unit: 'MiB/s', script: `sysbench memory --memory-block-size=1M --memory-total-size=100T --time=${seconds} run`, read: number(/\(([\d.]+) MiB\/sec\)/) },
-  { what: 'system calls (dd, one byte each)', unit: 'calls/s', script: 'dd if=/dev/zero of=/dev/null bs=1 count=2000000 2>&1', read: (output) => 4_000_000 / number(/copied, ([\d.]+) s/)(output) },
-  { what: 'processes (fork, exec, wait of true)', unit: 'a second', script: `timeout ${seconds} sh -c 'i=0; trap "echo done \\$i; exit" TERM; while :; do /bin/true; i=$((i+1)); done'; :`, read: (output) => number(/done (\d+)/)(output) / seconds },
-  { what: 'file reads, 4 KiB, random, cached (fio)', unit: 'a second', script: fio('--rw=randread --bs=4k --ioengine=psync --invalidate=0'), read: fioRate('read') },
+  {
+    what: 'memory, 1 MiB blocks (sysbench memory)',
+    unit: 'MiB/s',
+    script: `sysbench memory --memory-block-size=1M --memory-total-size=100T --time=${seconds} run`,
+    read: number(/\(([\d.]+) MiB\/sec\)/),
+  },
+  {
+    what: 'system calls (dd, one byte each)',
+    unit: 'calls/s',
+    script: 'dd if=/dev/zero of=/dev/null bs=1 count=2000000 2>&1',
+    read: (output) => 4_000_000 / number(/copied, ([\d.]+) s/)(output),
+  },
+  {
+    what: 'processes (fork, exec, wait of true)',
+    unit: 'a second',
+    script: `timeout ${seconds} sh -c 'i=0; trap "echo done \\$i; exit" TERM; while :; do /bin/true; i=$((i+1)); done'; :`,
+    read: (output) => number(/done (\d+)/)(output) / seconds,
+  },
+  {
+    what: 'file reads, 4 KiB, random, cached (fio)',
+    unit: 'a second',
+    script: fio('--rw=randread --bs=4k --ioengine=psync --invalidate=0'),
+    read: fioRate('read'),
+  },
   { what: 'file writes, 4 KiB, random, buffered', unit: 'a second', script: fio('--rw=randwrite --bs=4k --ioengine=psync'), read: fioRate('write') },
   { what: 'file writes, 4 KiB, each synced', unit: 'a second', script: fio('--rw=randwrite --bs=4k --ioengine=psync --fdatasync=1'), read: fioRate('write') },
   {
@@ -81,15 +105,28 @@ export const insideSuite: Suite = {
           what: test.what,
           value: `${count(middle['inside']!)} ${test.unit}`,
           against: [`host ${count(middle['outside']!)}`, ...(onFiles ? [`host, same pool ${count(middle['pool']!)}`] : [])].join(', '),
-          note: [`${times(middle['inside']! / middle['outside']!)} of the host`, ...(onFiles ? [`${times(middle['inside']! / middle['pool']!)} of the pool`] : [])].join(', '),
+          note: [
+            `${times(middle['inside']! / middle['outside']!)} of the host`,
+            ...(onFiles ? [`${times(middle['inside']! / middle['pool']!)} of the pool`] : []),
+          ].join(', '),
         });
       }
       const network = await networkRates(instance, rounds);
       data['network'] = network;
       const [pair, toHost, toMachine] = [network.pair, network.toHost, network.toMachine].map((values) => summarise(values).p50);
       const gigabits = (value: number) => `${value.toFixed(1)} Gbit/s`;
-      rows.push({ what: 'network, machine to host', value: gigabits(toHost!), against: `bare veth pair ${gigabits(pair!)}`, note: `${times(toHost! / pair!)} of the pair` });
-      rows.push({ what: 'network, machine to machine', value: gigabits(toMachine!), against: `bare veth pair ${gigabits(pair!)}`, note: `${times(toMachine! / pair!)} of the pair` });
+      rows.push({
+        what: 'network, machine to host',
+        value: gigabits(toHost!),
+        against: `bare veth pair ${gigabits(pair!)}`,
+        note: `${times(toHost! / pair!)} of the pair`,
+      });
+      rows.push({
+        what: 'network, machine to machine',
+        value: gigabits(toMachine!),
+        against: `bare veth pair ${gigabits(pair!)}`,
+        note: `${times(toMachine! / pair!)} of the pair`,
+      });
     } finally {
       for (const directory of [pool, disk]) rmSync(directory, { recursive: true, force: true });
       await instance.remove(machine.id);
@@ -101,7 +138,10 @@ export const insideSuite: Suite = {
 const count = (value: number): string => Math.round(value).toLocaleString('en').replaceAll(',', ' ');
 
 const outside = (script: string, directory: string): Promise<string> =>
-  run('/bin/sh', ['-c', script], { env: { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C.UTF-8', D: directory }, timeoutMs: 120_000 });
+  run('/bin/sh', ['-c', script], {
+    env: { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C.UTF-8', D: directory },
+    timeoutMs: 120_000,
+  });
 
 /** Gbit/s. Machines may not open connections to the host, so the host opens the one on which a machine sends to it. */
 const networkRates = async (instance: BenchInstance, rounds: number) => {

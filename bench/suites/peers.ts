@@ -37,7 +37,10 @@ export const peersSuite: Suite = {
     const skipped = theirs.filter((one): one is Skipped => 'skipped' in one);
     for (const { name, skipped: why } of skipped) bench.note(`skipped ${name}: ${why}`);
     const measured = [...ours, ...theirs.filter((one): one is PeerFigures => !('skipped' in one))];
-    const rows: Row[] = [...measured.map((one) => rowOf(one, ours[0]!)), ...skipped.map(({ name, skipped: why }) => ({ what: name, value: `could not run here: ${why.slice(0, 200)}` }))];
+    const rows: Row[] = [
+      ...measured.map((one) => rowOf(one, ours[0]!)),
+      ...skipped.map(({ name, skipped: why }) => ({ what: name, value: `could not run here: ${why.slice(0, 200)}` })),
+    ];
     return { rows, data: { counts, measured, skipped } };
   },
 };
@@ -51,7 +54,10 @@ const rowOf = (one: PeerFigures, ours: PeerFigures): Row => ({
     `remove ${ms(one.remove.p50)}, 8 at once ${rate(one.removePerSecondAt8)}`,
     `idle ${mib(one.idleMib)}`,
   ].join('; '),
-  against: one === ours ? 'the measure' : `start ${times(one.start.p50 / ours.start.p50)}, 8 at once ${times(one.startPerSecondAt8 / ours.startPerSecondAt8)}, memory ${times(one.idleMib / ours.idleMib)}`,
+  against:
+    one === ours
+      ? 'the measure'
+      : `start ${times(one.start.p50 / ours.start.p50)}, 8 at once ${times(one.startPerSecondAt8 / ours.startPerSecondAt8)}, memory ${times(one.idleMib / ours.idleMib)}`,
 });
 
 const throughApi = ({ client, create, remove }: BenchInstance): Peer => {
@@ -72,7 +78,8 @@ const throughApi = ({ client, create, remove }: BenchInstance): Peer => {
 const throughCommand = ({ host }: BenchInstance): Peer => ({
   name: 'Cenote (command)',
   version: 'this',
-  start: async (name) => void (await host.must('create', name, '--cpu', '0.001', '--memory', '4M', '--memory-ceiling', `${startMemoryMib}M`, '--disk', '16M', '--', ...idleCommand)),
+  start: async (name) =>
+    void (await host.must('create', name, '--cpu', '0.001', '--memory', '4M', '--memory-ceiling', `${startMemoryMib}M`, '--disk', '16M', '--', ...idleCommand)),
   update: async (name, memoryMib) => void (await host.must('resize', name, '--memory-ceiling', `${memoryMib}M`)),
   remove: async (name) => void (await host.must('delete', name)),
   [Symbol.asyncDispose]: async () => {},
@@ -82,7 +89,9 @@ const measureTheirs = async (counts: PeerCounts): Promise<(PeerFigures | Skipped
   const directory = mkdtempSync(join(tmpdir(), 'bench-peers-'));
   try {
     const program = resolve(import.meta.dirname, '../peers.ts');
-    const output = await run('unshare', ['--mount', '--net', '--propagation', 'private', '--', process.execPath, program, directory, JSON.stringify(counts)], { timeoutMs });
+    const output = await run('unshare', ['--mount', '--net', '--propagation', 'private', '--', process.execPath, program, directory, JSON.stringify(counts)], {
+      timeoutMs,
+    });
     return output
       .trim()
       .split('\n')

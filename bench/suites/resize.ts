@@ -10,7 +10,8 @@ const wait = 120;
 export const resizeSuite: Suite = {
   name: 'resize',
   title: 'Resize while running',
-  method: 'CPU ceiling, memory ceiling and disk quota of running machines changed through the API, with wait: up and down in turns, then a hundred machines at once.',
+  method:
+    'CPU ceiling, memory ceiling and disk quota of running machines changed through the API, with wait: up and down in turns, then a hundred machines at once.',
   run: async (bench) => {
     const { client, create, remove } = await bench.instance();
     const count = bench.count(100, 10);
@@ -29,7 +30,10 @@ export const resizeSuite: Suite = {
     return {
       rows: [
         { what: 'resize', value: p50p99(single) },
-        { what: `${atOnce} machines at once`, value: `all done after ${ms(many.seconds * 1000)}, ${rate(many.perSecond)}, p50 ${ms(together.p50)}, p99 ${ms(together.p99)}` },
+        {
+          what: `${atOnce} machines at once`,
+          value: `all done after ${ms(many.seconds * 1000)}, ${rate(many.perSecond)}, p50 ${ms(together.p50)}, p99 ${ms(together.p99)}`,
+        },
       ],
       data: { single, together, perSecond: many.perSecond },
     };

@@ -17,7 +17,14 @@ export const snapshotSuite: Suite = {
     const count = bench.count(40, 5);
     const work = `mkdir -p /srv/d; i=0; while [ $i -lt ${files} ]; do echo $i > /srv/d/$i; i=$((i+1)); done; trap 'exit 0' TERM; while :; do date > /srv/now; sleep 0.2 & wait $!; done`;
     const machine = await create({ command: ['/bin/sh', '-c', work], resources: { ...smallResources, diskMib: 128 } });
-    const taken = { create: [] as number[], snapshot: [] as number[], freeze: [] as number[], rollback: [] as number[], clone: [] as number[], remove: [] as number[] };
+    const taken = {
+      create: [] as number[],
+      snapshot: [] as number[],
+      freeze: [] as number[],
+      rollback: [] as number[],
+      clone: [] as number[],
+      remove: [] as number[],
+    };
     for (let index = 0; index < count; index += 1) {
       const name = `s${index}`;
       let other = '';
@@ -28,7 +35,9 @@ export const snapshotSuite: Suite = {
           if (typeof job.result['freezeMs'] === 'number') taken.freeze.push(job.result['freezeMs']);
         }),
       );
-      taken.clone.push(await timed(async () => (other = (await create({ fromSnapshot: { machine: machine.id, name }, resources: { ...smallResources, diskMib: 128 } })).id)));
+      taken.clone.push(
+        await timed(async () => (other = (await create({ fromSnapshot: { machine: machine.id, name }, resources: { ...smallResources, diskMib: 128 } })).id)),
+      );
       await remove(other);
       taken.create.push(await timed(async () => (other = (await create({ resources: { ...smallResources, diskMib: 128 } })).id)));
       await remove(other);
@@ -43,9 +52,19 @@ export const snapshotSuite: Suite = {
     return {
       rows: [
         { what: 'create, for comparison', value: p50p99(made) },
-        { what: 'snapshot', value: p50p99(snapshot), against: freeze === null ? '' : `frozen for p50 ${ms(freeze.p50)}, p99 ${ms(freeze.p99)}`, note: metOrNot(snapshot.p50 <= 10, 'p50 <= 10 ms') },
+        {
+          what: 'snapshot',
+          value: p50p99(snapshot),
+          against: freeze === null ? '' : `frozen for p50 ${ms(freeze.p50)}, p99 ${ms(freeze.p99)}`,
+          note: metOrNot(snapshot.p50 <= 10, 'p50 <= 10 ms'),
+        },
         { what: 'rollback', value: p50p99(rollback), against: beside(rollback.p50), note: metOrNot(rollback.p50 <= made.p50, 'no slower than a create') },
-        { what: 'clone (create from a snapshot)', value: p50p99(clone), against: beside(clone.p50), note: metOrNot(clone.p50 <= made.p50, 'no slower than a create') },
+        {
+          what: 'clone (create from a snapshot)',
+          value: p50p99(clone),
+          against: beside(clone.p50),
+          note: metOrNot(clone.p50 <= made.p50, 'no slower than a create'),
+        },
         { what: 'delete of a snapshot', value: p50p99(removed) },
       ],
       data: { made, snapshot, freeze, rollback, clone, removed },

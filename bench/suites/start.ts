@@ -36,7 +36,12 @@ export const startSuite: Suite = {
         note: metOrNot(serial.create.p50 <= 25 && serial.create.p99 <= 70, 'p50 <= 25 ms, p99 <= 70 ms'),
       },
       { what: 'of it the agent (bring-up)', value: p50p99(serial.agent) },
-      { what: 'delete, one after another', value: p50p99(serial.remove), against: `${times(serial.remove.p50 / serial.create.p50)} of a create`, note: metOrNot(serial.remove.p50 <= serial.create.p50, 'as fast as create') },
+      {
+        what: 'delete, one after another',
+        value: p50p99(serial.remove),
+        against: `${times(serial.remove.p50 / serial.create.p50)} of a create`,
+        note: metOrNot(serial.remove.p50 <= serial.create.p50, 'as fast as create'),
+      },
       { what: 'create, 8 at once', value: burstText(eight.create), note: metOrNot(eight.create.perSecond >= 50, '>= 50 a second') },
       { what: 'delete, 8 at once', value: burstText(eight.remove) },
       {
@@ -51,7 +56,8 @@ export const startSuite: Suite = {
   },
 };
 
-const burstText = ({ perSecond, samples }: Burst): string => `${rate(perSecond)}, p50 ${ms(summarise(samples).p50)}, p99 ${ms(summarise(samples).p99)} (n=${samples.length})`;
+const burstText = ({ perSecond, samples }: Burst): string =>
+  `${rate(perSecond)}, p50 ${ms(summarise(samples).p50)}, p99 ${ms(summarise(samples).p99)} (n=${samples.length})`;
 const numbers = ({ create, remove }: { create: Burst; remove: Burst }) => ({
   create: { ...summarise(create.samples), perSecond: create.perSecond },
   remove: { ...summarise(remove.samples), perSecond: remove.perSecond },

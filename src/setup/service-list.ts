@@ -36,7 +36,15 @@ export const servicesOf = (config: InstanceConfig, paths: InstancePaths): Servic
       neededByMachines: true,
     },
     { name: 'agent', description: 'Agent', argv: node('agent/main.ts'), env: env(paths.agent), user: null, umask: 0o022, neededByMachines: false },
-    { name: 'control', description: 'Control plane', argv: node('control/main.ts'), env: env(paths.control), user: config.user.name, umask: 0o077, neededByMachines: false },
+    {
+      name: 'control',
+      description: 'Control plane',
+      argv: node('control/main.ts'),
+      env: env(paths.control),
+      user: config.user.name,
+      umask: 0o077,
+      neededByMachines: false,
+    },
   ];
 };
 

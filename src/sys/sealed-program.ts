@@ -50,7 +50,7 @@ const sealedCopy = (path: string): number | null => {
   if (fd < 0) return null;
   try {
     const content = readFileSync(path);
-    for (let at = 0; at < content.length; ) at += writeSync(fd, content, at);
+    for (let at = 0; at < content.length;) at += writeSync(fd, content, at);
     checked('seal a copy', fcntlFunction(fd, addSeals, everySeal) as number);
     return fd;
   } catch {

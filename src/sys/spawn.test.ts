@@ -19,7 +19,10 @@ test('a program gets its arguments, its environment and the pipe, and nothing el
 
 test('signals are as by default, none ignored or blocked', async () => {
   const status = await outputOf('grep -E "Sig(Ign|Blk)" /proc/self/status >&5');
-  assert.deepEqual([...status.matchAll(/Sig\w+:\s+(\w+)/g)].map(([, set]) => BigInt(`0x${set}`)), [0n, 0n]);
+  assert.deepEqual(
+    [...status.matchAll(/Sig\w+:\s+(\w+)/g)].map(([, set]) => BigInt(`0x${set}`)),
+    [0n, 0n],
+  );
 });
 
 test('a program that is not there is said', () => {
@@ -31,5 +34,8 @@ test('a program that is not there is said', () => {
 
 test('many at once leave no zombies', async () => {
   const outputs = await Promise.all(Array.from({ length: 50 }, (_, index) => outputOf(`echo ${index} >&5`)));
-  assert.deepEqual(outputs, Array.from({ length: 50 }, (_, index) => `${index}\n`));
+  assert.deepEqual(
+    outputs,
+    Array.from({ length: 50 }, (_, index) => `${index}\n`),
+  );
 });
