@@ -6,8 +6,8 @@
  * The program's standard streams are /dev/null; signals are as they are by default, none blocked.
  */
 import { Socket } from 'node:net';
-import { callAsync, closeFd, declare } from './libc.ts';
-import { SystemCallError } from './libc.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { SystemCallError, closeFd, declare } from './libc.ts';
 
 const spawnFunction = declare('int posix_spawn(_Out_ int* pid, const char* path, void* actions, void* attributes, const char** argv, const char** env)');
 const actionsInit = declare('int posix_spawn_file_actions_init(void* actions)');
@@ -26,6 +26,8 @@ const setDefaultSignals = 4;
 const setSignalMask = 8;
 const closeOnExec = 0o2000000;
 const readWrite = 2;
+const noHang = 1;
+const longestPauseMs = 100;
 /** Larger than glibc's types on every architecture (80, 336 and 128 bytes). */
 const roomBytes = 1024;
 
@@ -34,7 +36,7 @@ export interface Spawned {
   /** What the program writes to the descriptor that was asked for. */
   output: Socket;
   /** Its end, once taken notice of; the process is a zombie until then. */
-  ended: Promise<unknown>;
+  ended: Promise<void>;
 }
 
 /** These functions give the error back; `errno` is not set. */
@@ -56,9 +58,12 @@ export const spawnWithPipe = (program: string, args: readonly string[], env: Rea
   } finally {
     closeFd(theirs);
   }
-  const ended = callAsync('waitpid', waitFunction, pid, null, 0);
-  ended.catch(() => {}); // somebody else took notice of its end: nothing is lost
-  return { pid, output: new Socket({ fd: ours, readable: true, writable: false }), ended };
+  return { pid, output: new Socket({ fd: ours, readable: true, writable: false }), ended: endOf(pid) };
+};
+
+/** Asked again and again, since a wait would keep a thread of the pool: for programs that end within milliseconds. */
+const endOf = async (pid: number): Promise<void> => {
+  for (let pauseMs = 1; waitFunction(pid, null, noHang) === 0; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) await sleep(pauseMs);
 };
 
 const spawn = (program: string, args: readonly string[], env: Readonly<Record<string, string>>, pipe: number, target: number): number => {

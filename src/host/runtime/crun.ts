@@ -77,7 +77,10 @@ class CrunRuntime implements Runtime {
     args.push('--exit-dir', join(this.#options.runDirectory, 'exits'), '--full-attach', '--no-sync-log');
     args.push('--log-path', `k8s-file:${join(log, currentName)}`, '--log-size-max', String(half));
     try {
-      const answer = await readSync(startMonitor(args).output);
+      const { output, ended } = startMonitor(args);
+      const answer = await readSync(output);
+      // What was started writes down the monitor's pid and ends; on a busy host the monitor may have answered before that.
+      await ended;
       const pid = answer.pid ?? -1;
       if (pid <= 0) throw new CenoteError('failed', `the runtime refused: ${answer.message ?? 'it gave no reason'}`);
       const monitorPid = Number(readFileSync(join(bundle, 'monitor'), 'utf8'));
@@ -205,7 +208,7 @@ class CrunRuntime implements Runtime {
   #log = (machine: string): string => join(this.#options.logDirectory, machine);
 }
 
-/** It goes on by itself: what was started ends as soon as its child watches. */
+/** What is started ends as soon as its child, which is the monitor, goes on by itself. */
 const startMonitor = (args: readonly string[]): Spawned => {
   try {
     return spawnWithPipe('/usr/bin/conmon', args, { ...plainEnvironment, _OCI_SYNCPIPE: '3' }, 3);
