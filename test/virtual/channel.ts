@@ -109,7 +109,10 @@ class Port {
     this.#tell(end === -1 ? this.#received.length : end + 1);
     const endOfLine = end === -1 ? -1 : this.#received.indexOf('\n', end + 1);
     if (endOfLine === -1) return;
-    const [, code, errorSize] = this.#received.subarray(end + 1, endOfLine).toString().split(' ');
+    const [, code, errorSize] = this.#received
+      .subarray(end + 1, endOfLine)
+      .toString()
+      .split(' ');
     if (this.#received.length < endOfLine + 1 + Number(errorSize)) return;
     const { done, timer } = this.#command;
     clearTimeout(timer);

@@ -37,7 +37,10 @@ describe('a host with Debian’s kernel and cgroup v2 only', { skip: skipVirtual
 
   for (const file of insideTests)
     it(`inside: ${file}`, async (context) => {
-      const { code, stdout, stderr } = await host.run(`cd ${checkout} && ${guestNode} --test --test-reporter=spec ${file}`, { timeoutMs: timeout, onLine: (line) => context.diagnostic(line) });
+      const { code, stdout, stderr } = await host.run(`cd ${checkout} && ${guestNode} --test --test-reporter=spec ${file}`, {
+        timeoutMs: timeout,
+        onLine: (line) => context.diagnostic(line),
+      });
       assert.equal(code, 0, stdout.slice(stdout.indexOf('failing tests')) + stderr.slice(-2000));
     });
 

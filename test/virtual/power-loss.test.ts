@@ -14,8 +14,12 @@ it('a virtual host’s disk loses what was not flushed, and only that', { skip: 
     await using host = await startVirtualHost({ disk, memoryMib: 512 });
     // Past the page cache both, so that the disk has them; only one is flushed.
     await host.succeed('mkdir /test && fallocate -l 8M /test/kept && fallocate -l 8M /test/lost && sync');
-    await host.succeed('dd if=/dev/zero bs=1M count=8 2>/dev/null | tr "\\0" k | dd of=/test/kept bs=1M count=8 iflag=fullblock oflag=direct conv=notrunc,fsync 2>/dev/null');
-    await host.succeed('dd if=/dev/zero bs=1M count=8 2>/dev/null | tr "\\0" l | dd of=/test/lost bs=1M count=8 iflag=fullblock oflag=direct conv=notrunc 2>/dev/null');
+    await host.succeed(
+      'dd if=/dev/zero bs=1M count=8 2>/dev/null | tr "\\0" k | dd of=/test/kept bs=1M count=8 iflag=fullblock oflag=direct conv=notrunc,fsync 2>/dev/null',
+    );
+    await host.succeed(
+      'dd if=/dev/zero bs=1M count=8 2>/dev/null | tr "\\0" l | dd of=/test/lost bs=1M count=8 iflag=fullblock oflag=direct conv=notrunc 2>/dev/null',
+    );
     await host.kill();
   }
   await using host = await startVirtualHost({ disk, memoryMib: 512 });

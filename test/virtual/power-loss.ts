@@ -44,7 +44,9 @@ export const runPowerLoss = async (seed: number, note: (text: string) => void = 
     await host.kill();
   }
   const { states, inDoubt } = follow(lines);
-  note(`power lost after ${lines.filter(({ phase }) => phase === 'acknowledged').length} acknowledged steps; in doubt: ${inDoubt.map(describe).join(', ') || 'nothing'}`);
+  note(
+    `power lost after ${lines.filter(({ phase }) => phase === 'acknowledged').length} acknowledged steps; in doubt: ${inDoubt.map(describe).join(', ') || 'nothing'}`,
+  );
   await using host = await startVirtualHost({ disk, memoryMib, note });
   const begun = performance.now();
   await bringUp(host, ['--no-hello']);
@@ -55,7 +57,9 @@ export const runPowerLoss = async (seed: number, note: (text: string) => void = 
     await checkNothingLeaks(host);
   } catch (error) {
     const log = await host.run('tail -n 30 /var/lib/cenote/log/agent.log');
-    throw new Error(`seed ${seed}: ${String(error)}\n${lines.map((line) => JSON.stringify(line)).join('\n')}\nfound ${JSON.stringify(found)}\n${log.stdout}`, { cause: error });
+    throw new Error(`seed ${seed}: ${String(error)}\n${lines.map((line) => JSON.stringify(line)).join('\n')}\nfound ${JSON.stringify(found)}\n${log.stdout}`, {
+      cause: error,
+    });
   }
   const acknowledged: Record<string, number> = {};
   for (const { verb, phase } of lines) if (phase === 'acknowledged') acknowledged[verb] = (acknowledged[verb] ?? 0) + 1;
@@ -71,7 +75,9 @@ const untilAcknowledged = async (host: VirtualHost, seed: number, steps: number,
     if (line.phase === 'refused') reject(new Error(`seed ${seed}: ${describe(line)} was refused: ${line.reason}`));
     if (lines.filter(({ phase }) => phase === 'acknowledged').length >= steps) resolve();
   };
-  host.run(`${inside('work.ts')} ${seed} ${lanes}`, { timeoutMs: workTimeoutMs, onLine }).then(({ stdout, stderr }) => reject(new Error(`the work ended by itself: ${stderr}${stdout.slice(-500)}`)), reject);
+  host
+    .run(`${inside('work.ts')} ${seed} ${lanes}`, { timeoutMs: workTimeoutMs, onLine })
+    .then(({ stdout, stderr }) => reject(new Error(`the work ended by itself: ${stderr}${stdout.slice(-500)}`)), reject);
   await promise;
 };
 
@@ -97,10 +103,14 @@ const check = (states: readonly LaneState[], inDoubt: readonly Step[], found: re
       machine === undefined ? emptyLane() : { exists: true, running: machine.desired === 'running', data: machine.data, snapshots: machine.snapshots };
     if (machine !== undefined) assert.equal(machine.state, machine.desired, `lane ${lane} is ${machine.state}: ${machine.error}`);
     const allowed = step === undefined ? [state] : acceptable(state, step);
-    if (!allowed.some((one) => isSame(one, seen))) assert.deepEqual(seen, allowed.at(0), `lane ${lane}${step === undefined ? '' : `, with ${describe(step)} in doubt`}`);
+    if (!allowed.some((one) => isSame(one, seen)))
+      assert.deepEqual(seen, allowed.at(0), `lane ${lane}${step === undefined ? '' : `, with ${describe(step)} in doubt`}`);
   }
   const known = states.map((_, lane) => `lane-${lane}`);
-  assert.deepEqual(found.map(({ name }) => name).filter((name) => !known.includes(name)), []);
+  assert.deepEqual(
+    found.map(({ name }) => name).filter((name) => !known.includes(name)),
+    [],
+  );
 };
 
 const isSame = (one: LaneState, other: LaneState): boolean => {

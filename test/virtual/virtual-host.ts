@@ -57,20 +57,21 @@ export const startVirtualHost = async (options: VirtualHostOptions = {}): Promis
   const layer = await disk.newLayer();
   const sockets = ports.map((name) => join(disk.directory, name));
   const begun = performance.now();
-  const memory = options.memoryMib ?? 2048;
   const argv = [
-    ...['-accel', options.accelerator ?? 'tcg,thread=multi', '-cpu', 'max', '-smp', String(options.processors ?? 2), '-m', String(memory)],
-    ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-serial', `file:${consolePath}`, '-device', 'virtio-rng-pci'],
-    ...['-kernel', image.kernel, '-initrd', image.initramfs, '-append', `console=ttyS0 panic=-1 quiet loglevel=4 checkout=${checkout}`],
-    ...['-drive', `file=${layer},format=qcow2,if=none,id=disk,cache=unsafe`, '-device', 'virtio-blk-pci,drive=disk'],
-    ...share('checkout', await copyCheckout(disk.directory)),
-    ...share('modules', join(checkout, 'node_modules')),
-    ...['-device', 'virtio-serial-pci'],
-    ...ports.flatMap((name, index) => [
-      ...['-chardev', `socket,id=${name},path=${sockets[index]},server=on,wait=off`],
-      ...['-device', `virtserialport,chardev=${name},name=${name}`],
+    ['-accel', options.accelerator ?? 'tcg,thread=multi', '-cpu', 'max', '-smp', String(options.processors ?? 2)],
+    ['-m', String(options.memoryMib ?? 2048), '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
+    ['-kernel', image.kernel, '-initrd', image.initramfs, '-append', `console=ttyS0 panic=-1 quiet loglevel=4 checkout=${checkout}`],
+    ['-serial', `file:${consolePath}`, '-device', 'virtio-rng-pci', '-device', 'virtio-serial-pci'],
+    ['-drive', `file=${layer},format=qcow2,if=none,id=disk,cache=unsafe`, '-device', 'virtio-blk-pci,drive=disk'],
+    share('checkout', await copyCheckout(disk.directory)),
+    share('modules', join(checkout, 'node_modules')),
+    ...ports.map((name, index) => [
+      '-chardev',
+      `socket,id=${name},path=${sockets[index]},server=on,wait=off`,
+      '-device',
+      `virtserialport,chardev=${name},name=${name}`,
     ]),
-  ];
+  ].flat();
   // It ends with us, however we end.
   const child = start('setpriv', ['--pdeathsig', 'KILL', '--', 'qemu-system-x86_64', ...argv], { stdio: ['ignore', 'ignore', 'pipe'] });
   undo.defer(() => kill(child));
@@ -118,7 +119,12 @@ const copyCheckout = async (into: string): Promise<string> => {
   const copy = join(into, 'checkout');
   await rm(copy, { recursive: true, force: true });
   await mkdir(join(copy, 'node_modules'), { recursive: true, mode: 0o755 });
-  await runHere('cp', ['-R', '--preserve=mode,timestamps', ...['cenote', 'package.json', 'package-lock.json', 'src', 'examples', 'test'].map((name) => join(checkout, name)), copy]);
+  await runHere('cp', [
+    '-R',
+    '--preserve=mode,timestamps',
+    ...['cenote', 'package.json', 'package-lock.json', 'src', 'examples', 'test'].map((name) => join(checkout, name)),
+    copy,
+  ]);
   return copy;
 };
 

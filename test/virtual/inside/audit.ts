@@ -7,6 +7,6 @@ const file = process.argv[2]!;
 const now = await auditHost(['/var/lib/cenote']);
 if (existsSync(file)) {
   const left = compare(JSON.parse(readFileSync(file, 'utf8')) as AuditSnapshot, now);
-  for (const line of left) console.log(line);
+  for (const line of left) process.stdout.write(`${line}\n`);
   process.exitCode = left.length === 0 ? 0 : 1;
 } else writeFileSync(file, JSON.stringify(now));

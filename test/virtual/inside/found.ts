@@ -41,7 +41,7 @@ const main = async (): Promise<void> => {
       one.snapshots[snapshot.name] = await read(name);
     }
   }
-  console.log(JSON.stringify(found));
+  process.stdout.write(`${JSON.stringify(found)}\n`);
 };
 
 const read = async (machine: string): Promise<string | null> => {

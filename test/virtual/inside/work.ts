@@ -43,7 +43,9 @@ export const nextStep = (lane: number, state: Lane, round: number, next: (below:
   if (!state.exists) return step('create');
   const snapshot = state.snapshots[next(Math.max(1, state.snapshots.length))];
   const choices: Step[] = [
-    ...(state.running ? [step('write', `${lane}-${round}`), step('write', `${lane}-${round}`), step('write', `${lane}-${round}`), step('stop')] : [step('start')]),
+    ...(state.running
+      ? [step('write', `${lane}-${round}`), step('write', `${lane}-${round}`), step('write', `${lane}-${round}`), step('stop')]
+      : [step('start')]),
     ...(state.snapshots.length < 3 ? [step('snapshot', `s${round}`)] : []),
     ...(snapshot === undefined ? [] : [step('rollback', snapshot), step('drop', snapshot)]),
     ...(next(4) === 0 ? [step('delete')] : []),
@@ -86,7 +88,11 @@ const take = async (control: ControlClient, { verb, machine, value }: Step): Pro
   const wait = { wait: jobSeconds };
   if (verb === 'write') {
     // Durable by the program's own means: a new file, synced, renamed, and its directory synced.
-    const { code, output } = await shell(socket, machine, `echo ${value} > ${dataPath}.new && sync ${dataPath}.new && mv ${dataPath}.new ${dataPath} && sync /srv`);
+    const { code, output } = await shell(
+      socket,
+      machine,
+      `echo ${value} > ${dataPath}.new && sync ${dataPath}.new && mv ${dataPath}.new ${dataPath} && sync /srv`,
+    );
     if (code !== 0) throw new Error(`write ended with code ${code}: ${output}`);
     return;
   }
