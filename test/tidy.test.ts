@@ -102,7 +102,9 @@ describe('the house is in order', () => {
   });
 
   it('only src/exec starts programs', () => {
-    const wrong = shipped.filter((path) => folderOf(path) !== 'exec' && importsOf(path, text(path)).some(({ from, typeOnly }) => !typeOnly && /^(node:)?child_process$/.test(from)));
+    const wrong = shipped.filter(
+      (path) => folderOf(path) !== 'exec' && importsOf(path, text(path)).some(({ from, typeOnly }) => !typeOnly && /^(node:)?child_process$/.test(from)),
+    );
     assert.deepEqual(wrong, []);
   });
 

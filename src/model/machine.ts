@@ -9,10 +9,7 @@ const closed = { additionalProperties: false } as const;
 const port = Type.Integer({ minimum: 1, maximum: 65535 });
 const noNul = (maxLength: number) => Type.String({ maxLength, pattern: '^[^\\u0000]*$' });
 
-export const PublishedPort = Type.Object(
-  { hostPort: port, machinePort: port, protocol: Type.Union([Type.Literal('tcp'), Type.Literal('udp')]) },
-  closed,
-);
+export const PublishedPort = Type.Object({ hostPort: port, machinePort: port, protocol: Type.Union([Type.Literal('tcp'), Type.Literal('udp')]) }, closed);
 export type PublishedPort = Static<typeof PublishedPort>;
 
 export const RestartPolicy = Type.Object(

@@ -270,7 +270,8 @@ describe('from inside a machine', { skip: skipInstance, timeout: 900_000 }, () =
     const { id } = await status('talker');
     const logs = join(instancePaths(instance.root).agent, 'logs', id);
     // A file may have two names there for a while.
-    const size = () => new Map(readdirSync(logs).map((name) => [statSync(join(logs, name)).ino, statSync(join(logs, name)).size])).values().reduce((sum, one) => sum + one, 0);
+    const size = () =>
+      new Map(readdirSync(logs).map((name) => [statSync(join(logs, name)).ino, statSync(join(logs, name)).size])).values().reduce((sum, one) => sum + one, 0);
     let most = 0;
     await eventually(async () => {
       most = Math.max(most, size());

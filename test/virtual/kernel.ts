@@ -11,9 +11,10 @@ const fetchTimeoutMs = 10 * 60_000;
 const bootModules = ['virtio_pci', 'virtio_blk', 'ext4', 'crc32c_generic'];
 /** What goes onto the disk; of drivers, only those a virtual host has. */
 const moduleFolders = ['arch', 'block', 'crypto', 'fs', 'lib', 'mm', 'net', 'drivers/block', 'drivers/virtio', 'drivers/net/vxlan', 'drivers/net/bonding'];
-const moduleFiles = ['char/virtio_console', ...['dummy', 'ifb', 'macvlan', 'net_failover', 'tun', 'veth', 'virtio_net', 'vrf'].map((name) => `net/${name}`)].map(
-  (path) => `drivers/${path}.ko`,
-);
+const moduleFiles = [
+  'char/virtio_console',
+  ...['dummy', 'ifb', 'macvlan', 'net_failover', 'tun', 'veth', 'virtio_net', 'vrf'].map((name) => `net/${name}`),
+].map((path) => `drivers/${path}.ko`);
 
 export interface Kernel {
   release: string;
