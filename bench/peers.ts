@@ -59,8 +59,8 @@ for (const [engine, open] of Object.entries(engines)) {
 }
 
 /** Groups that engines leave, empty: theirs by name. */
-const { v1, unified } = detectLayout();
-for (const tree of new Set([...v1.values(), ...(unified === null ? [] : [unified])])) {
+const { v1, unified, named } = detectLayout();
+for (const tree of new Set([...v1.values(), ...named, ...(unified === null ? [] : [unified])])) {
   for (const name of readdirSync(tree).filter((one) => /^(docker|libpod_parent|machine\.slice|lxc\.)/.test(one))) {
     for (const inner of readdirSync(join(tree, name), { withFileTypes: true })) if (inner.isDirectory()) remove(join(tree, name, inner.name));
     remove(join(tree, name));

@@ -148,8 +148,8 @@ export const openFloor = async (): Promise<Floor> => {
 };
 
 const removeGroups = async (): Promise<void> => {
-  const { unified, v1 } = detectLayout();
-  const trees = [...new Set([...v1.values(), ...(unified === null ? [] : [unified])])];
+  const { unified, v1, named } = detectLayout();
+  const trees = [...new Set([...v1.values(), ...named, ...(unified === null ? [] : [unified])])];
   for (let round = 0; round < 50; round += 1) {
     if (trees.every((tree) => removeGroup(join(tree, cgroupParent)))) return;
     await new Promise((resolve) => setTimeout(resolve, 20));
