@@ -56,6 +56,8 @@ export const startVirtualHost = async (options: VirtualHostOptions = {}): Promis
   const consolePath = join(disk.directory, 'console.log');
   const layer = await disk.newLayer();
   const sockets = ports.map((name) => join(disk.directory, name));
+  // Those of the host before would be taken for this one's.
+  for (const path of sockets) await rm(path, { force: true });
   const begun = performance.now();
   const argv = [
     ['-accel', options.accelerator ?? 'tcg,thread=multi', '-cpu', 'max', '-smp', String(options.processors ?? 2)],
