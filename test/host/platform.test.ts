@@ -231,9 +231,12 @@ test('Debian platforms: nginx, Redis and PostgreSQL are in one that is built, an
   const root = parts.lowers[0]!;
   assert.equal(parts.usr, `${root}/usr`);
   assert.equal((await runAny('find', [root, '-type', 'b', '-o', '-type', 'c', '-o', '-type', 'p', '-o', '-type', 's'])).stdout, '');
-  for (const name of ['dev', 'proc', 'run', 'tmp', 'var/lib/apt/lists', 'etc/apt/sources.list.d', 'etc/ssl/private'])
+  for (const name of ['dev', 'proc', 'tmp', 'var/lib/apt/lists', 'etc/apt/sources.list.d', 'etc/ssl/private'])
     assert.deepEqual(existsSync(join(root, name)) ? readdirSync(join(root, name)) : [], [], name);
   assert.equal((await runAny('find', [join(root, 'var/log'), '-type', 'f'])).stdout, '');
+  // Below /run only the directories that its services would have had made at boot.
+  assert.equal((await runAny('find', [join(root, 'run'), '!', '-type', 'd'])).stdout, '');
+  assert.ok(existsSync(join(root, 'run/postgresql')));
   for (const name of ['machine-id', 'hostname', 'resolv.conf']) assert.equal(statSync(join(root, 'etc', name)).size, 0);
   assert.equal(existsSync(join(root, 'usr/sbin/policy-rc.d')), false);
   assert.match(await says(parts, ['nginx', '-t', '-q']).then(() => 'ok'), /ok/);

@@ -89,7 +89,7 @@ test('killed at any moment, it loses nothing that was done and leaves nothing ha
     for (const id of of('deleted')) assert.ok(!listed.includes(id), `${id} was deleted`);
     for (const id of of('rolledBack')) if (!mayBeGone.has(id)) assert.equal(readFileSync(join(survivor.volumePath(id), 'upper', 'file'), 'utf8'), 'first');
     for (const id of readdirSync(pool(root, 'volumes'))) {
-      assert.deepEqual(readdirSync(survivor.volumePath(id)).toSorted(), ['group', 'upper', 'work']);
+      assert.deepEqual(readdirSync(survivor.volumePath(id)).toSorted(), ['empty', 'group', 'upper', 'work']);
       assert.equal((await survivor.volumeUsage(id)).quotaMib, 64);
     }
     for (const id of listed) await survivor.volumeDelete(id);
