@@ -18,5 +18,7 @@ mkdir -p "$checkout"
 options=trans=virtio,version=9p2000.L,msize=524288,cache=loose,ro
 mount -t 9p -o "$options" checkout "$checkout"
 mount -t 9p -o "$options" modules "$checkout/node_modules"
+# Read in whole and ahead, which by 9p is much quicker than page by page.
+cat "$(readlink -f "$checkout/node_modules/.bin/node")" >/dev/null &
 for setting in /etc/sysctl.d/*.conf; do [ -f "$setting" ] && sysctl -q -e -p "$setting"; done
 echo virtual host is up >/dev/console
