@@ -32,7 +32,7 @@ describe('a host with Debian’s kernel and cgroup v2 only', { skip: skipVirtual
     const { hello, seconds } = await bringUp(host, ['--pool-size', '1G']);
     context.diagnostic(`boot ${(host.bootMs / 1000).toFixed(1)} s, up ${seconds.toFixed(1)} s, hello running after ${hello?.runningMs} ms`);
     assert.ok(hello !== null);
-    assert.match(await host.succeed(`busybox wget -q -O - ${hello.url}healthz`), /ok/);
+    assert.match(await host.succeed(`busybox wget -q -O - ${hello.url.replace('localhost', '127.0.0.1')}healthz`), /ok/);
   });
 
   for (const file of insideTests)
