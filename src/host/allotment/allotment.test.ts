@@ -33,6 +33,25 @@ const codeIs = (code: string) => (error: unknown) => error instanceof CenoteErro
 const tcp = (hostPort: number) => ({ hostPort, machinePort: 80, protocol: 'tcp' as const });
 
 describe('the allotment of a host', () => {
+  it('is taken up while the last instance that has it leaves', async (context) => {
+    const { open, root } = setUp(context);
+    const allotment = open();
+    await allotment.register({ root: root('old') });
+    const leaving = Promise.withResolvers<void>();
+    const left = allotment.unregister(root('old'), () => leaving.promise);
+    // These wait for the lock in a directory that is removed under them.
+    const comers = ['one', 'two', 'three'].map((name) => open().register({ root: root(name) }));
+    setTimeout(leaving.resolve, 50);
+    const [, ...made] = await Promise.all([left, ...comers]);
+    assert.deepEqual(
+      allotment
+        .list()
+        .map(({ instance }) => instance)
+        .toSorted(),
+      made.map(({ instance }) => instance).toSorted(),
+    );
+  });
+
   it('gives every instance a name, number, subnet and ids of its own, and the same again', async (context) => {
     const { allotment, root } = setUp(context);
     const a = await allotment.register({ root: root('One') });

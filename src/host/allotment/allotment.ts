@@ -5,21 +5,24 @@
  * Ports have a file of their own, not synced: agents claim again what they hold when they start, so a power loss costs nothing,
  * and no request waits for the disk.
  */
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { CenoteError } from '../../base/errors.ts';
 import type { PublishedPort } from '../../model/machine.ts';
 import { lockFile } from '../../sys/flock.ts';
+import { isErrno } from '../../sys/libc.ts';
 import { chooseName, chooseNumber, chooseShare, chooseSubnet, chooseUidBlock, unsharedOf } from './choose.ts';
 import type { ShareRequest } from './choose.ts';
 import { hostFacts } from './host-facts.ts';
 import type { HostFacts } from './host-facts.ts';
-import { AllotmentRecord, PortRecord, makeRecordDirectory, readRecord, writeRecord } from './record.ts';
+import { AllotmentRecord, PortRecord, makeRecordDirectory, readRecord, removeRecordDirectory, writeRecord } from './record.ts';
 import type { AllottedInstance, Share } from './record.ts';
 
 export type { AllottedInstance, Share } from './record.ts';
 export type { HostFacts } from './host-facts.ts';
 
 export const defaultAllotmentDirectory = '/var/lib/cenote-host';
+const lockName = 'lock';
 
 export interface AllotmentOptions {
   directory?: string | undefined;
@@ -179,7 +182,7 @@ export class Allotment {
     record.instances = record.instances.filter((one) => one !== entry);
     for (const { key } of orphans) delete record.changes[key];
     if (record.instances.length === 0 && Object.keys(record.changes).length === 0) {
-      rmSync(this.directory, { recursive: true, force: true });
+      removeRecordDirectory(this.directory, lockName);
       return;
     }
     writeRecord(this.#path, record, { sync: true });
@@ -225,9 +228,16 @@ export class Allotment {
     }
   }
 
-  #lock(): Promise<Disposable> {
-    makeRecordDirectory(this.directory);
-    return lockFile(`${this.directory}/lock`);
+  async #lock(): Promise<Disposable> {
+    for (;;) {
+      makeRecordDirectory(this.directory);
+      try {
+        return await lockFile(join(this.directory, lockName));
+      } catch (error) {
+        // The last instance has just left, and took the directory with it: this one makes it anew.
+        if (!isErrno(error, 'ENOENT')) throw error;
+      }
+    }
   }
 
   async #change<Result>(step: (record: AllotmentRecord) => Result): Promise<Result> {

@@ -2,8 +2,8 @@
  * The host-wide record on disk. Read without the lock (a file is only ever replaced whole), written under it: to a temporary
  * file, synced, renamed, so that neither kill -9 nor a power loss leaves half a record.
  */
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync, rmdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { Type } from 'typebox';
 import type { Static, TSchema } from 'typebox';
 import { Value } from 'typebox/value';
@@ -74,6 +74,17 @@ export const writeRecord = (path: string, value: object, options: { sync: boolea
 
 export const makeRecordDirectory = (directory: string): void => {
   mkdirSync(directory, { recursive: true, mode: 0o755 });
+};
+
+/** The lock last: from then on another may hold a new one, and what it writes stays. */
+export const removeRecordDirectory = (directory: string, lockName: string): void => {
+  for (const name of readdirSync(directory)) if (name !== lockName) rmSync(join(directory, name), { recursive: true, force: true });
+  rmSync(join(directory, lockName));
+  try {
+    rmdirSync(directory);
+  } catch (error) {
+    if (!isErrno(error, 'ENOTEMPTY', 'ENOENT')) throw error;
+  }
 };
 
 const syncPath = (path: string): void => {
