@@ -84,6 +84,8 @@ export class FakeStorage implements Storage {
     if (existsSync(target)) return;
     if (!existsSync(this.volumePath(volume))) throw new CenoteError('not_found', `there is no volume ${volume}`);
     await cp(this.volumePath(volume), target, copyOptions);
+    // Finer than the file system's own clock, by which two snapshots of one moment would be of the same age.
+    await writeFile(join(target, 'order'), String(process.hrtime.bigint()));
   }
 
   async snapshotList(volume: string): Promise<VolumeSnapshot[]> {
@@ -92,13 +94,14 @@ export class FakeStorage implements Storage {
     const listed = await Promise.all(
       (await readdir(directory)).map(async (name) => ({
         name,
-        born: (await stat(join(directory, name), { bigint: true })).birthtimeNs,
+        order: BigInt(await readFile(join(directory, name, 'order'), 'utf8')),
+        born: (await stat(join(directory, name))).birthtime,
         bytes: await bytesBelow(join(directory, name, 'upper')),
       })),
     );
     return listed
-      .sort((one, other) => Number(one.born - other.born))
-      .map(({ name, born, bytes }) => ({ name, createdAt: new Date(Number(born / 1_000_000n)).toISOString(), sizeMib: mibOfBytes(bytes) }));
+      .sort((one, other) => Number(one.order - other.order))
+      .map(({ name, born, bytes }) => ({ name, createdAt: born.toISOString(), sizeMib: mibOfBytes(bytes) }));
   }
 
   async snapshotDelete(volume: string, name: string): Promise<void> {
