@@ -23,13 +23,15 @@ export const neededPackages = {
 const policyPath = '/usr/sbin/policy-rc.d';
 const installTimeoutMs = 15 * 60_000;
 
-export const missingPackages = async (): Promise<string[]> => {
+type Packages = Readonly<Record<string, string | null>>;
+
+export const missingPackages = async (needed: Packages = neededPackages): Promise<string[]> => {
   if (!(await installed('dpkg-query'))) {
-    const programs = Object.entries(neededPackages).filter((entry): entry is [string, NonNullable<(typeof entry)[1]>] => entry[1] !== null);
+    const programs = Object.entries(needed).filter((entry): entry is [string, string] => entry[1] !== null);
     const found = await Promise.all(programs.map(([, program]) => installed(program)));
     return programs.filter((_, index) => !found[index]).map(([name]) => name);
   }
-  const names = Object.keys(neededPackages);
+  const names = Object.keys(needed);
   const { stdout } = await runAny('dpkg-query', ['-W', '-f', '${Package} ${db:Status-Status}\n', ...names]);
   const present = new Set(
     stdout
@@ -41,8 +43,8 @@ export const missingPackages = async (): Promise<string[]> => {
 };
 
 /** Installs what is missing; asks nothing. The result is what was installed. */
-export const ensurePackages = async (at: (text: string) => void, signal?: AbortSignal): Promise<string[]> => {
-  const missing = await missingPackages();
+export const ensurePackages = async (at: (text: string) => void, signal?: AbortSignal, needed: Packages = neededPackages): Promise<string[]> => {
+  const missing = await missingPackages(needed);
   if (missing.length === 0) return [];
   if (!(await installed('apt-get')))
     throw new CenoteError('unsupported', `this host has no apt-get, and lacks ${missing.join(', ')}`, {
