@@ -20,7 +20,7 @@ const diskMib = 6144;
 const inodes = 200_000;
 const buildTimeoutMs = 20 * 60_000;
 const guestFiles = join(import.meta.dirname, 'guest');
-const rootPackages = [...Object.keys(neededPackages), 'busybox-static', 'kmod', 'mount', 'passwd', 'procps'];
+const rootPackages = [...Object.keys(neededPackages), 'busybox-static', 'iputils-ping', 'kmod', 'mount', 'passwd', 'procps'];
 /** Program, and the package it comes from. */
 const hostPackages = { 'qemu-system-x86_64': 'qemu-system-x86', 'qemu-img': 'qemu-utils' } as const;
 
