@@ -11,6 +11,7 @@ import type { InstancePaths } from '../model/instance.ts';
 import { removeAccount } from './account.ts';
 import type { DestroyOptions } from './config.ts';
 import { eachAtMost } from './each-at-most.ts';
+import { lockHost } from './host-lock.ts';
 import { removeLeftovers } from './leftovers.ts';
 import { serviceManager } from './manager.ts';
 import { undoHostChanges } from './prepare-host.ts';
@@ -54,8 +55,7 @@ export const destroyAll = async (options: DestroyOptions, progress: Progress): P
   });
   if (entry !== null) await progress.step('host', () => clean(entry, problems));
   rmSync(root, { recursive: true, force: true });
-  const last = await progress.step('record', () => forget(allotment, root, problems));
-  if (last.isLast) await removeAccount().catch((error: unknown) => problems.push(`user "cenote": ${messageOf(error)}`));
+  await progress.step('record', () => forget(allotment, root, problems));
   if (problems.length > 0)
     throw new CenoteError('failed', `removed, but for: ${problems.join('; ')}`, {
       advice: 'run `cenote destroy --yes` again, or `cenote doctor` to see what is left',
@@ -102,11 +102,13 @@ const clean = async (entry: AllottedInstance, problems: string[]): Promise<{ sai
   return { said: found.length === 0 ? `nothing of "${entry.instance}" is left on the host` : `${found.length} things are left` };
 };
 
-const forget = async (allotment: Allotment, root: string, problems: string[]): Promise<{ said: string; isLast: boolean }> => {
+const forget = async (allotment: Allotment, root: string, problems: string[]): Promise<{ said: string }> => {
+  using _host = await lockHost();
   await allotment.unregister(
     root,
     undoHostChanges((message) => problems.push(message)),
   );
-  const isLast = allotment.list().length === 0;
-  return { isLast, said: isLast ? 'kernel limits and swap are as they were' : 'the host-wide record has forgotten it' };
+  if (allotment.list().length > 0) return { said: 'the host-wide record has forgotten it' };
+  await removeAccount().catch((error: unknown) => problems.push(`user "cenote": ${messageOf(error)}`));
+  return { said: 'kernel limits and swap are as they were' };
 };

@@ -8,11 +8,15 @@ import { CenoteError, invalid } from '../base/errors.ts';
 import type { InstancePaths } from '../model/instance.ts';
 import type { Account } from './account.ts';
 
-export const makeDirectories = (paths: InstancePaths, account: Account): void => {
+/** What the lock of an instance's own `up` lies in; the rest wants the account. */
+export const makeRoot = (paths: InstancePaths): void => {
   mkdirSync(dirname(paths.root), { recursive: true, mode: 0o755 });
   checkPassable(dirname(paths.root));
   makeDirectory(paths.root, 0o711, 0, 0);
   makeDirectory(paths.run, 0o755, 0, 0);
+};
+
+export const makeDirectories = (paths: InstancePaths, account: Account): void => {
   makeDirectory(paths.agent, 0o700, 0, 0);
   // Its socket is in it, so it can be passed through; its files are made under umask 077.
   makeDirectory(paths.control, 0o711, account.uid, account.gid);

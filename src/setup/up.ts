@@ -14,7 +14,8 @@ import { ensureAccount } from './account.ts';
 import { codeFingerprint, placeCode } from './code.ts';
 import { checkoutPath, findInstanceConfig, saveInstanceConfig } from './config.ts';
 import type { UpOptions } from './config.ts';
-import { makeDirectories } from './directories.ts';
+import { makeDirectories, makeRoot } from './directories.ts';
+import { lockHost } from './host-lock.ts';
 import { serviceManager } from './manager.ts';
 import { ensurePackages } from './packages.ts';
 import { checkDevice, choosePool, freeMibAt, hasBtrfs } from './pool-size.ts';
@@ -41,15 +42,24 @@ export const bringUp = async (options: UpOptions, progress: Progress): Promise<U
     const added = await ensurePackages(at, options.signal);
     return { said: added.length === 0 ? 'all installed' : `installed ${added.join(', ')}` };
   });
+  makeRoot(paths);
+  // One `up` of an instance at a time; a second waits, then finds everything done.
+  using _lock = await lockFile(`${paths.run}/up.lock`, { timeoutMs: readyTimeoutMs, signal: options.signal });
+  const { config, changed } = await changeHost(options, paths, progress);
+  await progress.step('services', () => startServices(config, paths, changed, options.signal));
+  return { config, paths };
+};
+
+/** What one instance does to the host while no other does, comes or goes: account, allotment, kernel settings, swap. */
+const changeHost = async (options: UpOptions, paths: InstancePaths, progress: Progress): Promise<{ config: InstanceConfig; changed: boolean }> => {
+  const { root } = paths;
+  using _host = await lockHost(options.signal);
   const { account } = await progress.step('user', async () => {
     const { account: found, made } = await ensureAccount();
     return { account: found, said: made ? 'user and group "cenote" made' : 'user and group "cenote" exist' };
   });
-  const allotment = openAllotment({ onNotice: (message) => progress.note(`  note: ${message}`) });
   makeDirectories(paths, account);
-  // One `up` of an instance at a time; a second waits, then finds everything done.
-  using _lock = await lockFile(`${paths.run}/up.lock`, { timeoutMs: readyTimeoutMs, ...(options.signal === undefined ? {} : { signal: options.signal }) });
-
+  const allotment = openAllotment({ onNotice: (message) => progress.note(`  note: ${message}`) });
   const { config, changed } = await progress.step('instance', async () => {
     const entry = await allotment.register({
       root,
@@ -81,8 +91,7 @@ export const bringUp = async (options: UpOptions, progress: Progress): Promise<U
     };
   });
   await progress.step('host', () => prepareHost(allotment, config.instance));
-  await progress.step('services', () => startServices(config, paths, changed, options.signal));
-  return { config, paths };
+  return { config, changed };
 };
 
 const startServices = async (config: InstanceConfig, paths: InstancePaths, changed: boolean, signal?: AbortSignal): Promise<{ said: string }> => {

@@ -35,7 +35,7 @@ export const tryLockFile = (path: string): FileLock | null => {
 };
 
 /** Waits by asking again: a blocking flock could be neither timed nor cancelled. */
-export const lockFile = async (path: string, options: { timeoutMs?: number; signal?: AbortSignal } = {}): Promise<FileLock> => {
+export const lockFile = async (path: string, options: { timeoutMs?: number; signal?: AbortSignal | undefined } = {}): Promise<FileLock> => {
   const deadline = Date.now() + (options.timeoutMs ?? 30_000);
   for (;;) {
     options.signal?.throwIfAborted();
