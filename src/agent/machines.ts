@@ -120,7 +120,7 @@ export class Machines {
     return machine.request(request.generation, 'provisioning', async () => {
       machine.record.desired = 'running';
       machine.forgetFailures();
-      await machine.boot();
+      await machine.bootAsAsked();
     });
   }
 
@@ -141,7 +141,7 @@ export class Machines {
       machine.forgetFailures();
       await machine.save(); // so that recovery knows this end as asked for
       await machine.halt(request.graceSeconds ?? machine.spec.stopGraceSeconds);
-      await machine.boot();
+      await machine.bootAsAsked();
     });
   }
 

@@ -21,7 +21,7 @@ export const createMachine = (machine: Machine, request: MachineCreate): Promise
       if (request.desired === 'stopped') await machine.save(); // else the start saves it, with its sandbox
       host.events.emit('machine.created', machine.id, `${record.spec.name} was created`, { image: record.spec.image.name });
     }
-    if (record.desired === 'running') await machine.boot();
+    if (record.desired === 'running') await machine.bootAsAsked();
   });
 
 /** From the first save on it will be finished, whatever happens: recovery takes it up again. */

@@ -153,6 +153,16 @@ export class Machine {
     }
   }
 
+  /** A start that somebody waits for: told of its failure, they ask again if they wish, and until then it is at rest, `failed`. */
+  async bootAsAsked(): Promise<void> {
+    try {
+      await this.boot();
+    } catch (error) {
+      this.record.desired = 'stopped';
+      throw error;
+    }
+  }
+
   /** A run that a former agent started, found alive. */
   adopt(run: Run): void {
     this.#follow(run);

@@ -64,5 +64,5 @@ export const rollbackSnapshot = (machine: Machine, generation: number, name: str
     await host.storage.commit('names');
     host.crash.reach('rollback: on disk');
     host.events.emit('snapshot.rolled-back', machine.id, `${machine.spec.name} was rolled back to ${name}`, { snapshot: name });
-    if (wanted === 'running') await machine.boot();
+    if (wanted === 'running') await machine.bootAsAsked();
   });
