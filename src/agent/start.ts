@@ -1,5 +1,5 @@
 /** Builds the agent: the order in which things come up is the order of this file, and they go down in reverse. */
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Logger } from '../base/logger.ts';
@@ -12,6 +12,7 @@ import { openNetwork } from '../host/network/open.ts';
 import { openPlatforms } from '../host/platform/open-platforms.ts';
 import { overlayRoots } from '../host/rootfs/rootfs.ts';
 import { openRuntime } from '../host/runtime/crun.ts';
+import { openRunDirectory } from '../host/runtime/run-directory.ts';
 import { defaultProfilePath, loadSeccomp } from '../host/runtime/seccomp.ts';
 import { capabilities } from '../host/runtime/specification.ts';
 import { openSandboxes } from '../host/sandbox/pool.ts';
@@ -35,12 +36,7 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
   const startedAt = new Date().toISOString();
   const runDirectory = `/run/cenote-${instance.instance}`;
   for (const directory of [paths.agent, paths.run]) mkdirSync(directory, { recursive: true, mode: 0o711 });
-  emptyAfterReboot(runDirectory);
-  for (const directory of [runDirectory, ...['roots', 'files', 'copies'].map((name) => join(runDirectory, name))]) {
-    mkdirSync(directory, { recursive: true });
-    // Passable for all, whatever the umask: the runtime walks here as a machine's own root user, who is nobody on the host.
-    chmodSync(directory, 0o711);
-  }
+  openRunDirectory(runDirectory);
   await using up = new AsyncDisposableStack();
   const allotment = openAllotment();
   const share = () => allotment.share(instance.instance);
@@ -106,14 +102,4 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
   startAll(host, recovered.toStart).catch((error: unknown) => logger.error({ error: messageChain(error) }, 'not all machines came back'));
   const held = up.move();
   return { [Symbol.asyncDispose]: () => held.disposeAsync() };
-};
-
-/** /run is a file system in memory on most hosts, but not on all: what a former boot left there speaks of processes long gone. */
-const emptyAfterReboot = (runDirectory: string): void => {
-  const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8');
-  const file = join(runDirectory, 'boot-id');
-  if (existsSync(file) && readFileSync(file, 'utf8') === bootId) return;
-  rmSync(runDirectory, { recursive: true, force: true });
-  mkdirSync(runDirectory, { recursive: true });
-  writeFileSync(file, bootId);
 };

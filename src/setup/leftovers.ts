@@ -95,5 +95,6 @@ const cgroupOf = (pid: string): string => {
 /** The last mounted first. What lies below `except` is left to who knows how to close it. */
 const unmountBelow = (root: string, except: string | null): void => {
   for (const { path } of readMounts().toReversed())
-    if (path.startsWith(`${root}/`) && !(except !== null && path.startsWith(`${except}/`))) unmount(path, unmountFlags.detach | unmountFlags.noFollow);
+    if ((path === root || path.startsWith(`${root}/`)) && !(except !== null && path.startsWith(`${except}/`)))
+      unmount(path, unmountFlags.detach | unmountFlags.noFollow);
 };

@@ -1,0 +1,26 @@
+/**
+ * The directory for what a reboot ends: bundles, the runtime's state, files bound into machines, mount points. It is on a file system
+ * in memory, as /run is on most hosts; where it is not (some virtual hosts have all on one disk) the agent mounts one. Every start of a
+ * machine makes a dozen small files there and every end removes them, which a disk would journal each time.
+ */
+import { chmodSync, mkdirSync, rmSync, statfsSync } from 'node:fs';
+import { join } from 'node:path';
+import { mountFlags, mountFs } from '../../sys/mount.ts';
+
+const tmpfsMagic = 0x0102_1994;
+const parts = ['roots', 'files', 'copies'];
+
+export const openRunDirectory = (path: string): void => {
+  mkdirSync(path, { recursive: true });
+  if (statfsSync(path).type !== tmpfsMagic) {
+    // What is found here on a disk is of another boot.
+    rmSync(path, { recursive: true });
+    mkdirSync(path);
+    mountFs('cenote', path, 'tmpfs', mountFlags.noSuid | mountFlags.noDev | mountFlags.noExec, null);
+  }
+  for (const directory of [path, ...parts.map((name) => join(path, name))]) {
+    mkdirSync(directory, { recursive: true });
+    // Passable for all, whatever the umask: the runtime walks here as a machine's own root user, who is nobody on the host.
+    chmodSync(directory, 0o711);
+  }
+};
