@@ -132,8 +132,8 @@ const removeStrays = async (host: Host, machines: Machines, running: Set<string>
     host.logger.info({ machine: id }, 'removing what a run has left');
     await takeDown(host, id, null);
   }
-  for (const id of running) host.roots.unmount(rootMount(host, id));
-  for (const id of entries(join(host.runDirectory, 'copies'))) host.roots.unmount(join(host.runDirectory, 'copies', id));
+  for (const id of running) await host.roots.unmount(rootMount(host, id));
+  for (const id of entries(join(host.runDirectory, 'copies'))) await host.roots.unmount(join(host.runDirectory, 'copies', id));
   for (const machine of machines.all()) {
     if (machine.run === null && machine.record.slot !== null) {
       machine.record.slot = null;

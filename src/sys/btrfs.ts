@@ -65,7 +65,7 @@ export const subvolumeCreate = async (parentFd: number, name: string, options: S
   await ioctl(`create subvolume ${name}`, parentFd, requests.subvolumeCreate, createArgs(name, 0n, options.group));
 };
 
-/** Commits the transaction: what the source held is on disk afterwards. */
+/** Commits the transaction: what the source held is on disk afterwards, and so is the snapshot, which the commit itself makes. */
 export const subvolumeSnapshot = async (sourceFd: number, parentFd: number, name: string, options: SubvolumeOptions & { readOnly: boolean }): Promise<void> => {
   const args = createArgs(name, options.readOnly ? flagReadOnly : 0n, options.group);
   args.writeBigInt64LE(BigInt(sourceFd), 0);

@@ -39,19 +39,34 @@ export type NativeFunction = KoffiFunc<(...args: any[]) => any>;
 /** Declares a libc function by its C prototype. */
 export const declare = (prototype: string): NativeFunction => libc.func(prototype);
 
-/** Runs a declared function on the thread pool; the errno is read there, before another call can change it. */
-export const callAsync = (what: string, declared: NativeFunction, ...args: unknown[]): Promise<number> =>
+/** Runs a declared function on the thread pool; `settle` reads the errno there, before another call can change it. */
+const onThread = <Result>(declared: NativeFunction, args: readonly unknown[], settle: (result: number) => Result): Promise<Result> =>
   new Promise((resolve, reject) => {
     declared.async(...args, (error: Error | null, result: number) => {
-      if (error !== null) reject(error);
-      else if (result === -1) reject(new SystemCallError(what, koffi.errno()));
-      else resolve(result);
+      if (error !== null) return reject(error);
+      try {
+        resolve(settle(result));
+      } catch (failure) {
+        reject(failure);
+      }
     });
   });
+
+/** A function that says -1 and sets errno when it fails, on the thread pool. */
+export const callAsync = (what: string, declared: NativeFunction, ...args: unknown[]): Promise<number> =>
+  onThread(declared, args, (result) => checked(what, result));
+
+/** A function whose result says all, on the thread pool. */
+export const resultOf = (declared: NativeFunction, ...args: unknown[]): Promise<number> => onThread(declared, args, (result) => result);
 
 const closeFunction = declare('int close(int fd)');
 export const closeFd = (fd: number): void => {
   checked('close', closeFunction(fd) as number);
+};
+
+/** For a descriptor whose close makes the kernel wait, such as the last one of a detached mount (a grace period); nobody waits for it here. */
+export const closeLater = (fd: number): void => {
+  void callAsync('close', closeFunction, fd);
 };
 
 const openFunction = declare('int open(const char* path, int flags, unsigned int mode)');

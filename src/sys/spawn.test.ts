@@ -4,7 +4,7 @@ import { isErrno } from '../base/errno.ts';
 import { spawnWithPipe } from './spawn.ts';
 
 const outputOf = async (script: string, env: Record<string, string> = {}): Promise<string> => {
-  const { output, ended } = spawnWithPipe('/bin/sh', ['-c', script], { PATH: '/usr/bin:/bin', ...env }, 5);
+  const { output, ended } = await spawnWithPipe('/bin/sh', ['-c', script], { PATH: '/usr/bin:/bin', ...env }, 5);
   let text = '';
   for await (const chunk of output) text += String(chunk);
   await ended;
@@ -25,11 +25,8 @@ test('signals are as by default, none ignored or blocked', async () => {
   );
 });
 
-test('a program that is not there is said', () => {
-  assert.throws(
-    () => spawnWithPipe('/nonexistent/program', [], {}, 5),
-    (error) => isErrno(error, 'ENOENT'),
-  );
+test('a program that is not there is said', async () => {
+  await assert.rejects(spawnWithPipe('/nonexistent/program', [], {}, 5), (error) => isErrno(error, 'ENOENT'));
 });
 
 test('many at once leave no zombies', async () => {

@@ -1,15 +1,16 @@
 /**
  * Starting a program without a copy of this process. Node forks, which copies the page tables of a process that has hundreds of MiB
  * mapped and makes it fault on every page it writes afterwards: 3-5 ms of the one thread that serves everybody. posix_spawn(3) shares the
- * memory until the program is there. For the one program that every start of a machine needs; all others go through src/exec.
+ * memory until the program is there, and the caller stands still for that long: a thread of the pool does. For the one program that
+ * every start of a machine needs; all others go through src/exec.
  *
  * The program's standard streams are /dev/null; signals are as they are by default, none blocked.
  */
 import { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { SystemCallError, closeFd, declare } from './libc.ts';
+import { SystemCallError, closeFd, declare, resultOf } from './libc.ts';
 
-const spawnFunction = declare('int posix_spawn(_Out_ int* pid, const char* path, void* actions, void* attributes, const char** argv, const char** env)');
+const spawnFunction = declare('int posix_spawn(void* pid, const char* path, void* actions, void* attributes, const char** argv, const char** env)');
 const actionsInit = declare('int posix_spawn_file_actions_init(void* actions)');
 const actionsDestroy = declare('int posix_spawn_file_actions_destroy(void* actions)');
 const actionsOpen = declare('int posix_spawn_file_actions_addopen(void* actions, int fd, const char* path, int flags, unsigned int mode)');
@@ -45,13 +46,13 @@ const demand = (what: string, error: unknown): void => {
 };
 
 /** `outputFd`: the number under which the program finds the pipe to us. */
-export const spawnWithPipe = (program: string, args: readonly string[], env: Readonly<Record<string, string>>, outputFd: number): Spawned => {
+export const spawnWithPipe = async (program: string, args: readonly string[], env: Readonly<Record<string, string>>, outputFd: number): Promise<Spawned> => {
   const ends = Buffer.alloc(8);
   if (pipeFunction(ends, closeOnExec) !== 0) throw new Error('no pipe: too many open files');
   const [ours, theirs] = [ends.readInt32LE(0), ends.readInt32LE(4)];
   let pid: number;
   try {
-    pid = spawn(program, args, env, theirs, outputFd);
+    pid = await spawn(program, args, env, theirs, outputFd);
   } catch (error) {
     closeFd(ours);
     throw error;
@@ -66,7 +67,7 @@ const endOf = async (pid: number): Promise<void> => {
   for (let pauseMs = 1; waitFunction(pid, null, noHang) === 0; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) await sleep(pauseMs);
 };
 
-const spawn = (program: string, args: readonly string[], env: Readonly<Record<string, string>>, pipe: number, target: number): number => {
+const spawn = async (program: string, args: readonly string[], env: Readonly<Record<string, string>>, pipe: number, target: number): Promise<number> => {
   const actions = Buffer.alloc(roomBytes);
   const attributes = Buffer.alloc(roomBytes);
   const [everySignal, noSignal] = [Buffer.alloc(128, 0xff), Buffer.alloc(128)];
@@ -78,10 +79,10 @@ const spawn = (program: string, args: readonly string[], env: Readonly<Record<st
     demand('spawn flags', attributesFlags(attributes, setDefaultSignals | setSignalMask));
     demand('default signals', attributesDefault(attributes, everySignal));
     demand('signal mask', attributesMask(attributes, noSignal));
-    const pid: [number] = [0];
+    const pid = Buffer.alloc(4);
     const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
-    demand(`start ${program}`, spawnFunction(pid, program, actions, attributes, [program, ...args, null], [...variables, null]));
-    return pid[0];
+    demand(`start ${program}`, await resultOf(spawnFunction, pid, program, actions, attributes, [program, ...args, null], [...variables, null]));
+    return pid.readInt32LE(0);
   } finally {
     actionsDestroy(actions);
     attributesDestroy(attributes);

@@ -33,10 +33,10 @@ export const withPlainRoot = <T>(machine: Machine, use: (directory: string) => P
     const target = join(host.runDirectory, 'copies', machine.id);
     try {
       const parts = await host.platforms.rootParts(machine.spec.image, machine.spec.platform);
-      host.roots.mount({ target, lowers: parts.lowers, usr: null, volume: host.storage.volumePath(machine.id), idmapFd: null });
+      await host.roots.mount({ target, lowers: parts.lowers, usr: null, volume: host.storage.volumePath(machine.id), idmapFd: null });
       return await use(target);
     } finally {
-      host.roots.unmount(target);
+      await host.roots.unmount(target);
       if (run !== null) await host.cgroups.thaw(machine.id);
     }
   });
@@ -54,7 +54,7 @@ const withRoot = async <T>(machine: Machine, use: (root: Omit<Confinement, 'path
   });
   const target = join(host.runDirectory, 'copies', machine.id);
   const parts = await host.platforms.rootParts(machine.spec.image, machine.spec.platform);
-  host.roots.mount({ target, lowers: parts.lowers, usr: parts.usr, volume: host.storage.volumePath(machine.id), idmapFd: sandbox.idmapFd });
+  await host.roots.mount({ target, lowers: parts.lowers, usr: parts.usr, volume: host.storage.volumePath(machine.id), idmapFd: sandbox.idmapFd });
   undo.defer(() => host.roots.unmount(target));
   return await use({ root: target, userNamespace: sandbox.userNamespace });
 };

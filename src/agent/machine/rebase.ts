@@ -14,7 +14,7 @@ export const rebase = async (machine: Machine, former: MachineSpec, next: Machin
   const upper = join(volume, 'upper');
   const merged = join(host.runDirectory, 'copies', machine.id);
   try {
-    host.roots.mount({ target: merged, lowers: before.lowers, usr: null, volume, idmapFd: null });
+    await host.roots.mount({ target: merged, lowers: before.lowers, usr: null, volume, idmapFd: null });
     const carried = await carryData({ upper, merged, lowers: before.lowers });
     if (carried.length > 0)
       host.logger.info(
@@ -22,7 +22,7 @@ export const rebase = async (machine: Machine, former: MachineSpec, next: Machin
         'data that came with the platform is the machine’s own now',
       );
   } finally {
-    host.roots.unmount(merged);
+    await host.roots.unmount(merged);
   }
   return etcConflicts(upper, before.lowers, after.lowers);
 };

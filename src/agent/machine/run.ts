@@ -54,7 +54,7 @@ export const bringUp = async (host: Host, spec: MachineSpec, onSlot: (slot: numb
     saved.catch(() => {}); // awaited below; a failure of another step must not leave it unheard
     next('mounting the root file system');
     const root = rootMount(host, id);
-    host.roots.mount({ target: root, lowers: parts.lowers, usr: parts.usr, volume: host.storage.volumePath(id), idmapFd: sandbox.idmapFd });
+    await host.roots.mount({ target: root, lowers: parts.lowers, usr: parts.usr, volume: host.storage.volumePath(id), idmapFd: sandbox.idmapFd });
     undo.defer(() => host.roots.unmount(root));
     next('reading its user');
     const defaults = processOf(spec, root);
@@ -79,11 +79,14 @@ export const bringUp = async (host: Host, spec: MachineSpec, onSlot: (slot: numb
     const connected = host.network.connect({ slot: sandbox.slot, machine: id, address: spec.address, publish: spec.publish }, sandbox.networkNamespaceFd);
     connected.catch(() => {});
     const process = await created;
-    host.roots.unmount(root);
+    // The machine has its mounts to itself by now; the host's table is as short as before.
+    const unmounted = host.roots.unmount(root);
+    unmounted.catch(() => {});
     next('setting its limits');
     await host.cgroups.apply(id, spec.resources);
     next('connecting its network');
     await connected;
+    await unmounted;
     next('writing the journal');
     await saved;
     next('starting the first process');
@@ -102,7 +105,7 @@ export const bringUp = async (host: Host, spec: MachineSpec, onSlot: (slot: numb
 export const takeDown = async (host: Host, id: string, slot: number | null): Promise<void> => {
   await takeProcesses(host, id);
   host.crash.reach('end: before the mount');
-  host.roots.unmount(rootMount(host, id));
+  await host.roots.unmount(rootMount(host, id));
   host.crash.reach('end: before the ports');
   await host.ports.release(id);
   if (slot !== null) await letGo(host, slot);

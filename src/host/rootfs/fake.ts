@@ -3,8 +3,8 @@ import { mkdirSync, rmSync } from 'node:fs';
 import type { Roots } from './rootfs.ts';
 
 export const plainRoots: Roots = {
-  mount: ({ target }) => {
+  mount: async ({ target }) => {
     mkdirSync(target, { recursive: true });
   },
-  unmount: (target) => rmSync(target, { recursive: true, force: true }),
+  unmount: async (target) => rmSync(target, { recursive: true, force: true }),
 };

@@ -12,8 +12,8 @@
 import { mkdirSync, rmdirSync } from 'node:fs';
 import { release } from 'node:os';
 import { join } from 'node:path';
-import { closeFd, isErrno } from '../../sys/libc.ts';
-import { attachMount, cloneMount, detachedMount, unmount, unmountFlags } from '../../sys/mount.ts';
+import { closeLater, isErrno } from '../../sys/libc.ts';
+import { attachMount, cloneMount, detachedMount, unmountAsync, unmountFlags } from '../../sys/mount.ts';
 
 export interface RootRequest {
   target: string;
@@ -28,8 +28,9 @@ export interface RootRequest {
 
 /** How roots are put together: for real, or in tests without a kernel. */
 export interface Roots {
-  mount(request: RootRequest): void;
-  unmount(target: string): void;
+  mount(request: RootRequest): Promise<void>;
+  /** Idempotent. */
+  unmount(target: string): Promise<void>;
 }
 
 /** From which kernel on overlay takes detached layers: the oldest they were seen to work on. Debian 12's 6.1 refuses them (EINVAL). */
@@ -40,15 +41,15 @@ const takesDetachedLayers = (kernel = release()): boolean => {
   return major > detachedLayersSince[0] || (major === detachedLayersSince[0] && minor >= detachedLayersSince[1]);
 };
 
-const mountRoot = (request: RootRequest): void => {
+const mountRoot = async (request: RootRequest): Promise<void> => {
   const { idmapFd, target } = request;
-  using undo = new DisposableStack();
+  await using undo = new AsyncDisposableStack();
   mkdirSync(target, { recursive: true, mode: 0o711 });
   undo.defer(() => unmountRoot(target));
   using descriptors = new DisposableStack();
   const attach = !takesDetachedLayers();
   const layer = (fd: number): string => {
-    descriptors.defer(() => closeFd(fd));
+    descriptors.defer(() => closeLater(fd));
     // An older overlay wants its layers attached somewhere. They lie on `target`, one on the other, only until it has its own copies;
     // the descriptors tell them apart, and whatever a crash leaves there, `unmountRoot` takes.
     if (attach) attachMount(fd, target);
@@ -62,34 +63,39 @@ const mountRoot = (request: RootRequest): void => {
   const layers = idmapFd === null ? { lowerdir: `${volume}/upper:${lowers}` } : { lowerdir: lowers, upperdir: `${volume}/upper`, workdir: `${volume}/work` };
   // index and metacopy would tie the upper layer to this very lower one; a platform update puts another beneath it.
   const root = detachedMount('overlay', { source: 'cenote', ...layers, index: 'off', metacopy: 'off', redirect_dir: 'off', xino: 'off' }, false);
-  descriptors.defer(() => closeFd(root));
-  if (attach) detachAll(target);
+  descriptors.defer(() => closeLater(root));
+  if (attach) await detachAll(target);
   attachMount(root, target);
   if (request.usr !== null) {
     const usr = cloneMount(request.usr, { idmapFd: idmapFd ?? undefined, readOnly: true });
-    descriptors.defer(() => closeFd(usr));
+    descriptors.defer(() => closeLater(usr));
     attachMount(usr, join(target, 'usr'));
   }
   undo.move();
 };
 
-/** Idempotent; the machine's own mount namespace keeps what it has. */
-const unmountRoot = (target: string): void => {
-  detachAll(target);
-  try {
-    rmdirSync(target);
-  } catch (error) {
-    if (!isErrno(error, 'ENOENT')) throw error;
+/** The machine's own mount namespace keeps what it has. */
+const unmountRoot = async (target: string): Promise<void> => {
+  for (;;) {
+    try {
+      return rmdirSync(target);
+    } catch (error) {
+      if (isErrno(error, 'ENOENT')) return;
+      if (!isErrno(error, 'EBUSY')) throw error;
+    }
+    await detach(target);
   }
 };
 
-/** Lazily and as a whole: the machine may be running on it. */
-const detachAll = (target: string): void => {
+const detachAll = async (target: string): Promise<void> => {
   try {
-    for (;;) unmount(target, unmountFlags.detach | unmountFlags.noFollow);
+    for (;;) await detach(target);
   } catch (error) {
-    if (!isErrno(error, 'EINVAL', 'ENOENT')) throw error;
+    if (!isErrno(error, 'EINVAL')) throw error;
   }
 };
+
+/** The topmost mount, lazily and with what is mounted in it: the machine may be running on it. On the thread pool, since the kernel waits for a grace period. */
+const detach = (target: string): Promise<void> => unmountAsync(target, unmountFlags.detach | unmountFlags.noFollow);
 
 export const overlayRoots: Roots = { mount: mountRoot, unmount: unmountRoot };

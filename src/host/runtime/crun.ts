@@ -77,7 +77,7 @@ class CrunRuntime implements Runtime {
     args.push('--exit-dir', join(this.#options.runDirectory, 'exits'), '--full-attach', '--no-sync-log');
     args.push('--log-path', `k8s-file:${join(log, currentName)}`, '--log-size-max', String(half));
     try {
-      const { output, ended } = startMonitor(args);
+      const { output, ended } = await startMonitor(args);
       const answer = await readSync(output);
       // What was started writes down the monitor's pid and ends; on a busy host the monitor may have answered before that.
       await ended;
@@ -209,9 +209,9 @@ class CrunRuntime implements Runtime {
 }
 
 /** What is started ends as soon as its child, which is the monitor, goes on by itself. */
-const startMonitor = (args: readonly string[]): Spawned => {
+const startMonitor = async (args: readonly string[]): Promise<Spawned> => {
   try {
-    return spawnWithPipe('/usr/bin/conmon', args, { ...plainEnvironment, _OCI_SYNCPIPE: '3' }, 3);
+    return await spawnWithPipe('/usr/bin/conmon', args, { ...plainEnvironment, _OCI_SYNCPIPE: '3' }, 3);
   } catch (cause) {
     throw new CenoteError('failed', 'conmon could not be started', { cause, advice: 'run `cenote up` again: it installs what is missing' });
   }
