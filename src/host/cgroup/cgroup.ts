@@ -11,7 +11,7 @@ export interface CgroupUsage {
 }
 
 export interface Cgroups {
-  readonly layout: 'v2' | 'v1' | 'hybrid';
+  readonly layout: 'v2' | 'hybrid';
   /** For the OCI specification's `linux.cgroupsPath`. */
   path(machine: string): string;
   /** Writes the whole of `resources`, in the order that is safe from what is there now; on failure puts the former values back and throws `not_enough` with the measured floor. */

@@ -15,8 +15,10 @@ export interface CgroupOptions {
 
 export const openCgroups = (options: CgroupOptions): Cgroups => {
   const layout = detectLayout();
-  if (layout.v1.has('memory')) return new CgroupsV1(layout, options);
   if (layout.unified === null)
-    throw new CenoteError('unsupported', 'no control groups are mounted on this host', { advice: 'mount cgroup2 on /sys/fs/cgroup' });
-  return new CgroupsV2(layout.unified, options);
+    throw new CenoteError('unsupported', 'the v2 hierarchy of control groups is not mounted on this host', {
+      advice:
+        layout.v1.size === 0 ? 'mount -t cgroup2 cgroup2 /sys/fs/cgroup' : 'mkdir /sys/fs/cgroup/unified; mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified',
+    });
+  return layout.v1.has('memory') ? new CgroupsV1(layout, layout.unified, options) : new CgroupsV2(layout.unified, options);
 };

@@ -1,4 +1,4 @@
-/** cgroup v1 and hybrid hosts: one directory a machine in every controller's own tree. */
+/** Hybrid hosts, with controllers on v1: one directory a machine in every controller's own tree, and one in the v2 tree beside them. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { join } from 'node:path';
 import { CenoteError } from '../../base/errors.ts';
@@ -9,24 +9,26 @@ import type { CgroupUsage, Cgroups } from './cgroup.ts';
 import type { CgroupOptions } from './open.ts';
 import { childGroups, ifPresent, makeGroup, readNumber, readPids, readTable, readText, removeGroup, write } from './files.ts';
 import { cpuShares, memoryBytes, memoryLimit, quotaPeriodUs, quotaUs } from './settings.ts';
+import { freezeGroup, killGroup, thawGroup } from './stop.ts';
 import { waitUntilEmpty } from './wait.ts';
 
 /** Missing where the kernel does not count swap. */
 const withSwapFile = 'memory.memsw.limit_in_bytes';
 
 export class CgroupsV1 implements Cgroups {
-  readonly layout: 'v1' | 'hybrid';
+  readonly layout = 'hybrid';
   readonly #parent: string;
   readonly #poolMib: number;
-  /** Every tree a machine has a directory in: the v1 controllers, named trees, and v2 where it is mounted beside them. */
+  readonly #unifiedTree: string;
+  /** Every tree a machine has a directory in: the v1 controllers, named trees, and v2. */
   readonly #trees: string[];
   readonly #controller: (name: string) => string;
 
-  constructor(layout: CgroupLayout, options: CgroupOptions) {
-    this.layout = layout.unified === null ? 'v1' : 'hybrid';
+  constructor(layout: CgroupLayout, unified: string, options: CgroupOptions) {
+    this.#unifiedTree = unified;
     this.#parent = options.parent;
     this.#poolMib = options.poolMib;
-    this.#trees = [...new Set([...layout.v1.values(), ...layout.named, ...(layout.unified === null ? [] : [layout.unified])])];
+    this.#trees = [...new Set([...layout.v1.values(), ...layout.named, unified])];
     this.#controller = (name) => {
       const tree = layout.v1.get(name);
       if (tree === undefined) throw new CenoteError('unsupported', `this host has no ${name} cgroup controller`);
@@ -41,6 +43,10 @@ export class CgroupsV1 implements Cgroups {
 
   path(machine: string): string {
     return `${this.#parent}/${machine}`;
+  }
+
+  #unified(machine: string): string {
+    return join(this.#unifiedTree, this.#parent, machine);
   }
 
   #group(controller: string, machine: string): string {
@@ -101,37 +107,16 @@ export class CgroupsV1 implements Cgroups {
     return ifPresent(() => readPids(this.#group('pids', machine))) ?? [];
   }
 
-  async freeze(machine: string): Promise<void> {
-    const freezer = this.#group('freezer', machine);
-    const deadline = performance.now() + 5000;
-    // FREEZING may stay when a process forked meanwhile; writing again takes the newcomer along.
-    for (;;) {
-      write(freezer, 'freezer.state', 'FROZEN');
-      if (readText(freezer, 'freezer.state') === 'FROZEN') return;
-      if (performance.now() > deadline) {
-        await this.thaw(machine);
-        throw new CenoteError('timeout', 'the machine could not be frozen within 5 s');
-      }
-      await sleep(1);
-    }
+  freeze(machine: string): Promise<void> {
+    return freezeGroup(this.#unified(machine));
   }
 
   async thaw(machine: string): Promise<void> {
-    ifPresent(() => write(this.#group('freezer', machine), 'freezer.state', 'THAWED'));
+    thawGroup(this.#unified(machine));
   }
 
   async kill(machine: string): Promise<void> {
-    // No cgroup.kill here: freeze, so that nothing forks away, signal all, thaw.
-    const freezer = this.#group('freezer', machine);
-    ifPresent(() => write(freezer, 'freezer.state', 'FROZEN'));
-    for (const pid of await this.processes(machine)) {
-      try {
-        process.kill(pid, 'SIGKILL');
-      } catch (error) {
-        if (!isErrno(error, 'ESRCH')) throw error;
-      }
-    }
-    await this.thaw(machine);
+    killGroup(this.#unified(machine));
   }
 
   async remove(machine: string): Promise<void> {

@@ -9,6 +9,7 @@ import type { CgroupUsage, Cgroups } from './cgroup.ts';
 import type { CgroupOptions } from './open.ts';
 import { childGroups, ifPresent, makeGroup, readNumber, readPids, readTable, readText, removeGroup, write } from './files.ts';
 import { cpuWeight, memoryBytes, memoryLimit, quotaPeriodUs, quotaUs } from './settings.ts';
+import { freezeGroup, killGroup, thawGroup } from './stop.ts';
 import { waitUntilEmpty } from './wait.ts';
 
 const wanted = ['cpu', 'cpuset', 'memory', 'pids', 'io'];
@@ -86,23 +87,16 @@ export class CgroupsV2 implements Cgroups {
     return ifPresent(() => readPids(this.#group(machine))) ?? [];
   }
 
-  async freeze(machine: string): Promise<void> {
-    const group = this.#group(machine);
-    write(group, 'cgroup.freeze', 1);
-    for (const start = performance.now(); readTable(group, 'cgroup.events')['frozen'] !== 1; await sleep(1)) {
-      if (performance.now() - start > 5000) {
-        await this.thaw(machine);
-        throw new CenoteError('timeout', 'the machine could not be frozen within 5 s');
-      }
-    }
+  freeze(machine: string): Promise<void> {
+    return freezeGroup(this.#group(machine));
   }
 
   async thaw(machine: string): Promise<void> {
-    ifPresent(() => write(this.#group(machine), 'cgroup.freeze', 0));
+    thawGroup(this.#group(machine));
   }
 
   async kill(machine: string): Promise<void> {
-    ifPresent(() => write(this.#group(machine), 'cgroup.kill', 1));
+    killGroup(this.#group(machine));
   }
 
   async remove(machine: string): Promise<void> {

@@ -66,15 +66,17 @@ export const examineKernel = (facts: KernelFacts): Finding[] => {
 const examineCgroups = (layout: CgroupLayout, unified: readonly string[]): Finding[] => {
   const present = (name: string): boolean => layout.v1.has(name) || unified.includes(name);
   const missing = neededControllers.filter((name) => !present(name));
-  if (layout.unified === null && layout.v1.size === 0) return [fail('cgroups', 'no control groups are mounted: mount cgroup2 on /sys/fs/cgroup')];
+  if (layout.unified === null) {
+    const place = layout.v1.size === 0 ? '/sys/fs/cgroup' : '/sys/fs/cgroup/unified';
+    return [fail('cgroups', `the v2 hierarchy is not mounted, by which machines are frozen and killed: mount -t cgroup2 cgroup2 ${place}`)];
+  }
   if (missing.length > 0) return [fail('cgroups', `controllers missing: ${missing.join(', ')}; without them there are no guarantees and no limits`)];
-  const kind = layout.v1.size === 0 ? 'v2' : layout.unified === null ? 'v1' : 'hybrid';
-  if (kind === 'v2') return [ok('cgroups', `v2 with ${unified.join(', ')}`)];
+  if (layout.v1.size === 0) return [ok('cgroups', `v2 with ${unified.join(', ')}`)];
   const left = unified.filter((name) => !layout.v1.has(name));
   return [
     warn(
       'cgroups',
-      `${kind} (${[...layout.v1.keys()].join(', ')} on v1): limits and CPU shares work; memory guarantees are weaker than on v2, and writes to disk through the cache cannot be limited`,
+      `hybrid (${[...layout.v1.keys()].join(', ')} on v1): limits and CPU shares work; memory guarantees are weaker than on v2, and writes to disk through the cache cannot be limited`,
     ),
     ...(left.length > 0
       ? [warn('cgroups v2', `${left.join(', ')} left on v2 beside v1: \`cenote up\` mounts hugetlb as v1, because crun refuses such a mixture`)]
