@@ -1,9 +1,13 @@
 /** The first and the last of a machine's actions. */
+import { together } from '../../base/together.ts';
 import type { MachineCreate } from '../../model/agent-api.ts';
 import type { MachineStatus } from '../../model/machine.ts';
 import type { Machine } from './machine.ts';
 
-/** Volume, then the first start when it is to run. A machine that was made but did not start is there, `failed`, with the reason. */
+/**
+ * Volume, then the first start when it is to run. A machine that was made but did not start is there, `failed`, with the reason.
+ * The volume is on disk before anything is acknowledged; the start need not wait for that, so the machine is `creating` until both are done.
+ */
 export const createMachine = (machine: Machine, request: MachineCreate): Promise<MachineStatus> =>
   machine.request(request.generation, 'provisioning', async () => {
     const { host, record } = machine;
@@ -16,12 +20,13 @@ export const createMachine = (machine: Machine, request: MachineCreate): Promise
         from: record.origin === null ? undefined : { volume: record.origin.machine, snapshot: record.origin.name },
       });
       host.crash.reach('create: volume made');
-      if (record.origin !== null) await host.storage.commit('names');
-      record.phase = 'ready';
-      if (request.desired === 'stopped') await machine.save(); // else the start saves it, with its sandbox
       host.events.emit('machine.created', machine.id, `${record.spec.name} was created`, { image: record.spec.image.name });
     }
-    if (record.desired === 'running') await machine.bootAsAsked();
+    try {
+      await together(host.storage.commit('names'), record.desired === 'running' ? machine.bootAsAsked() : Promise.resolve());
+    } finally {
+      record.phase = 'ready';
+    }
   });
 
 /** From the first save on it will be finished, whatever happens: recovery takes it up again. */

@@ -1,5 +1,6 @@
 /** Snapshots of a machine's volume: exact for one that is busy, because it stands still for the moment they take. */
 import { CenoteError } from '../../base/errors.ts';
+import { together } from '../../base/together.ts';
 import type { MachineStatus, Snapshot } from '../../model/machine.ts';
 import type { Machine } from './machine.ts';
 
@@ -31,8 +32,6 @@ export const createSnapshot = (machine: Machine, name: string): Promise<Snapshot
     }
     const freezeMs = running ? Math.round((performance.now() - begun) * 100) / 100 : 0;
     host.crash.reach('snapshot: thawed');
-    await host.storage.commit('names');
-    host.crash.reach('snapshot: on disk');
     record.freezeMs[name] = freezeMs;
     await machine.save();
     host.events.emit('snapshot.created', machine.id, `snapshot ${name} of ${machine.spec.name}`, { snapshot: name, freezeMs });
@@ -49,20 +48,21 @@ export const deleteSnapshot = (machine: Machine, name: string): Promise<void> =>
     host.events.emit('snapshot.deleted', machine.id, `snapshot ${name} of ${machine.spec.name} was deleted`, { snapshot: name });
   });
 
-/** The machine is stopped, its volume becomes the snapshot's, and it is started again if it ran. */
+/**
+ * The machine is killed, its volume becomes the snapshot's, and it is started again if it ran. It gets no stop signal: what it would write
+ * on its way out is thrown away with the rest.
+ */
 export const rollbackSnapshot = (machine: Machine, generation: number, name: string): Promise<MachineStatus> =>
   machine.request(generation, 'stopping', async () => {
     const { host, record } = machine;
-    const known = await host.storage.snapshotList(machine.id);
-    if (!known.some((snapshot) => snapshot.name === name)) throw new CenoteError('not_found', `${machine.spec.name} has no snapshot ${name}`);
+    if (!(name in record.freezeMs)) throw new CenoteError('not_found', `${machine.spec.name} has no snapshot ${name}`);
     const wanted = record.desired;
     await machine.save(); // so that recovery knows this end as asked for
-    await machine.halt(machine.spec.stopGraceSeconds);
+    await machine.halt(0);
     host.crash.reach('rollback: stopped');
     await host.storage.snapshotRollback(machine.id, name);
     host.crash.reach('rollback: done');
-    await host.storage.commit('names');
-    host.crash.reach('rollback: on disk');
     host.events.emit('snapshot.rolled-back', machine.id, `${machine.spec.name} was rolled back to ${name}`, { snapshot: name });
-    if (wanted === 'running') await machine.bootAsAsked();
+    // It is on disk before it is acknowledged; the start need not wait for that: until then a power loss leaves the old volume, and nobody was told.
+    await together(host.storage.commit('names'), wanted === 'running' ? machine.bootAsAsked() : Promise.resolve());
   });

@@ -47,7 +47,7 @@ export interface Storage {
   /** Ids of all volumes on disk, also half-made ones: what recovery compares with the journal. */
   volumeList(): Promise<string[]>;
 
-  /** The caller has synced and frozen the machine; this only takes the snapshot. Durable after `commit`. */
+  /** The caller has synced and frozen the machine; this only takes the snapshot. It is on disk when this resolves. */
   snapshotCreate(volume: string, name: string): Promise<void>;
   snapshotList(volume: string): Promise<VolumeSnapshot[]>;
   snapshotDelete(volume: string, name: string): Promise<void>;
