@@ -15,6 +15,7 @@ import { Callers } from '../src/control/http/caller.ts';
 import { imageRoutes } from '../src/control/http/image-routes.ts';
 import { machineRoutes } from '../src/control/http/machine-routes.ts';
 import { otherRoutes } from '../src/control/http/other-routes.ts';
+import { packageRoutes } from '../src/control/http/package-routes.ts';
 import { createServer } from '../src/control/http/server.ts';
 import type { Route } from '../src/control/http/server.ts';
 import { snapshotRoutes } from '../src/control/http/snapshot-routes.ts';
@@ -35,7 +36,7 @@ const nothing = {} as never;
 const controlRoutes = async (): Promise<string[]> => {
   const routes: Route[] = [];
   await using app = createServer(pino({ level: 'silent' }), new Callers([], new UserNames()), routes);
-  for (const add of [machineRoutes, streamRoutes, snapshotRoutes, imageRoutes, otherRoutes]) add(app, nothing);
+  for (const add of [machineRoutes, streamRoutes, snapshotRoutes, imageRoutes, packageRoutes, otherRoutes]) add(app, nothing);
   await app.ready();
   return routes.map(({ method, url }) => `${method} ${url}`).toSorted();
 };

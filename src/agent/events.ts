@@ -1,8 +1,11 @@
 /** The agent's event log: numbered, kept in the journal, and told to whoever follows. */
 import type { Logger } from '../base/logger.ts';
 import { messageChain } from '../base/errors.ts';
-import type { Event } from '../model/event.ts';
+import type { Event, EventDetails } from '../model/event.ts';
 import type { Journal } from './journal.ts';
+
+/** Events that explain something have a shape of their own; others say what they like. */
+type DetailOf<T extends string> = T extends keyof EventDetails ? [detail: EventDetails[T]] : [detail?: Record<string, unknown>];
 
 export class Events {
   readonly #journal: Journal;
@@ -16,9 +19,9 @@ export class Events {
     this.#sequence = journal.lastSequence();
   }
 
-  emit(type: string, subject: string, message: string, detail: Record<string, unknown> = {}): void {
+  emit<T extends string>(type: T, subject: string, message: string, ...[detail]: DetailOf<T>): void {
     this.#sequence += 1;
-    const event: Event = { sequence: this.#sequence, at: new Date().toISOString(), type, subject, message, detail };
+    const event: Event = { sequence: this.#sequence, at: new Date().toISOString(), type, subject, message, detail: { ...detail } };
     this.#logger.info({ event: type, subject, ...detail }, message);
     this.#journal.appendEvent(event).catch((error: unknown) => this.#logger.error({ error: messageChain(error) }, 'an event could not be kept'));
     for (const listener of this.#listeners) listener(event);

@@ -19,6 +19,17 @@ const migrations = [
   `CREATE TABLE machine (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
    CREATE TABLE tombstone (id TEXT PRIMARY KEY, generation INTEGER NOT NULL, at TEXT NOT NULL) STRICT;
    CREATE TABLE event (sequence INTEGER PRIMARY KEY, event TEXT NOT NULL) STRICT;`,
+  // Records from before these resources existed get the values that change nothing; json_insert leaves what there is.
+  ['$.spec', '$.updating.former']
+    .map(
+      (spec) => `UPDATE machine SET record = json_insert(record,
+        '${spec}.resources.burst', NULL, '${spec}.resources.ioWeight', 100,
+        '${spec}.resources.ioReadMibps', NULL, '${spec}.resources.ioWriteMibps', NULL,
+        '${spec}.resources.ioReadIops', NULL, '${spec}.resources.ioWriteIops', NULL,
+        '${spec}.resources.networkMbps', 0, '${spec}.resources.networkCeilingMbps', NULL)
+        WHERE json_type(record, '${spec}.resources') = 'object';`,
+    )
+    .join('\n'),
 ];
 
 type Write = () => void;

@@ -3,7 +3,8 @@ import { CenoteError } from '../base/errors.ts';
 import type { MachineAction, MachineCreate, MachineResize, MachineUpdate } from '../model/agent-api.ts';
 import { platformKey } from '../model/agent-api.ts';
 import type { MachineStatus } from '../model/machine.ts';
-import type { Resources } from '../model/resources.ts';
+import { guaranteeKeys, noGuarantees } from '../model/resources.ts';
+import type { Guarantees, PoolSize, Resources } from '../model/resources.ts';
 import type { Host } from './host.ts';
 import { createMachine, deleteMachine } from './machine/create-delete.ts';
 import { Machine } from './machine/machine.ts';
@@ -11,19 +12,11 @@ import type { MachineRecord } from './machine/record.ts';
 import { commandOf } from './machine/process.ts';
 import { updateMachine } from './machine/update.ts';
 
-export interface Guarantees {
-  cpuMillis: number;
-  memoryMib: number;
-  diskMib: number;
-}
-
-export interface PoolSize extends Guarantees {}
-
 export class Machines {
   readonly #host: Host;
   readonly #pool: () => PoolSize;
   readonly #byId = new Map<string, Machine>();
-  readonly #guaranteed: Guarantees = { cpuMillis: 0, memoryMib: 0, diskMib: 0 };
+  readonly #guaranteed: Guarantees = { ...noGuarantees };
   readonly #addresses = new Map<string, string>();
 
   constructor(host: Host, pool: () => PoolSize) {
@@ -207,24 +200,25 @@ export class Machines {
   }
 
   #count(resources: Resources, sign: 1 | -1): void {
-    this.#guaranteed.cpuMillis += sign * resources.cpuMillis;
-    this.#guaranteed.memoryMib += sign * resources.memoryMib;
-    this.#guaranteed.diskMib += sign * resources.diskMib;
+    for (const key of guaranteeKeys) this.#guaranteed[key] += sign * resources[key];
   }
 
   /** Guarantees never exceed the pool. `former`: what the machine has now, when it is resized. */
   #admit(wanted: Resources, former: Resources | null): void {
     const pool = this.#pool();
     const check = (what: string, field: keyof Guarantees, unit: string) => {
-      const left = pool[field] - this.#guaranteed[field] + (former?.[field] ?? 0);
+      const most = pool[field];
+      if (most === null) return;
+      const left = most - this.#guaranteed[field] + (former?.[field] ?? 0);
       if (wanted[field] <= left || (former !== null && wanted[field] <= former[field])) return;
-      throw new CenoteError('not_enough', `${what}: ${wanted[field]} ${unit} asked for, ${Math.max(0, left)} ${unit} of ${pool[field]} left to guarantee`, {
+      throw new CenoteError('not_enough', `${what}: ${wanted[field]} ${unit} asked for, ${Math.max(0, left)} ${unit} of ${most} left to guarantee`, {
         fields: [{ field: `resources.${field}`, message: `at most ${Math.max(0, left)}` }],
       });
     };
     check('CPU', 'cpuMillis', 'thousandths of a core');
     check('memory', 'memoryMib', 'MiB');
     check('disk', 'diskMib', 'MiB');
+    check('network', 'networkMbps', 'Mbit/s');
   }
 }
 

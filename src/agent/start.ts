@@ -89,7 +89,7 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
     lxcfs: () => (serves(lxcfs) ? lxcfs.mountPoint : null),
   };
   const { promisableMib } = await storage.capacity();
-  const machines = new Machines(host, () => ({ ...share(), diskMib: promisableMib }));
+  const machines = new Machines(host, () => ({ ...share(), diskMib: promisableMib, networkMbps: instance.networkMbps ?? null }));
   await platforms.ensureBuiltIn();
   const recovered = await recover(host, machines);
   const server = up.use(

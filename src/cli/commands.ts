@@ -74,7 +74,8 @@ export const sections: readonly Section[] = [
     commands: {
       'package create': entry('Name a set of guarantees and ceilings', () => import('./package/create.ts')),
       'package ls': entry('List packages', () => import('./package/ls.ts')),
-      'package get': entry('Show a package', () => import('./package/get.ts')),
+      'package get': entry('Show all about a package', () => import('./package/get.ts')),
+      'package update': entry('Make the next version of a package', () => import('./package/update.ts')),
       'package delete': entry('Delete packages', () => import('./package/delete.ts')),
     },
   },

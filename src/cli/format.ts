@@ -38,6 +38,10 @@ export const formatCpuRange = (guarantee: number, ceiling: number | null): strin
 export const formatSizeRange = (guarantee: number, ceiling: number | null): string =>
   ceiling === null ? formatMib(guarantee) : `${formatMib(guarantee)}..${formatMib(ceiling)}`;
 
+/** 50 -> `50M/s`, 2048 -> `2G/s`. */
+export const formatMibps = (mibps: number | null): string => (mibps === null ? 'none' : `${formatMib(mibps)}/s`);
+export const formatMbps = (mbps: number): string => (mbps < 1000 ? `${mbps} Mbit/s` : `${Number((mbps / 1000).toFixed(3))} Gbit/s`);
+
 /** A word as a shell would need it written. */
 export const quoteWord = (word: string): string => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`);
 export const quoteWords = (words: readonly string[]): string => words.map(quoteWord).join(' ');

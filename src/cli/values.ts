@@ -1,6 +1,8 @@
 /** Flag values that several commands read: `K=V`, ports, restart policies, references to snapshots. Each refusal names the flag. */
 import { invalid } from '../base/errors.ts';
 import { parseCpuMillis, parseSizeMib } from '../base/units.ts';
+import { parseCount, parseSeconds } from './format.ts';
+import type { CpuBurst } from '../model/resources.ts';
 import type { MachineState, PublishedPort, RestartPolicy } from '../model/machine.ts';
 import { checkSnapshotName, environmentNamePattern, tagNamePattern } from '../model/names.ts';
 import { closest } from './suggest.ts';
@@ -59,13 +61,41 @@ export const parseSnapshotRef = (field: string, text: string): { machine: string
   return { machine: text.slice(0, at), name: checkSnapshotName(field, text.slice(at + 1)) };
 };
 
-/** A ceiling, or `none` for the whole host. */
+/** A ceiling, or `none`. */
 const orNone =
-  (parse: (field: string, text: string) => number) =>
-  (field: string, text: string): number | 'none' =>
+  <T>(parse: (field: string, text: string) => T) =>
+  (field: string, text: string): T | 'none' =>
     text === 'none' ? 'none' : parse(field, text);
 export const parseCpuCeiling = orNone(parseCpuMillis);
 export const parseSizeCeiling = orNone(parseSizeMib);
+export const parseIopsLimit = orNone(parseCount(1, 100_000_000));
+
+/** `50M`, `1G`, with an optional `/s`: MiB a second. */
+export const parseMibpsLimit = orNone((field, text) => parseSizeMib(field, text.replace(/\/s$/, '')));
+
+/** `100`, `100M`, `2.5G`, with an optional `bit/s`: Mbit/s, as networks count (1G is 1000M). */
+export const parseMbps = (field: string, text: string): number => {
+  const match = /^(\d{1,8}(?:\.\d{1,3})?)([MG])?(?:bit(?:\/s)?)?$/i.exec(text);
+  const mbps = match === null ? Number.NaN : Number(match[1]) * (match[2]?.toUpperCase() === 'G' ? 1000 : 1);
+  if (!Number.isInteger(mbps) || mbps > 10_000_000)
+    throw invalid(field, `${JSON.stringify(text)} is not a rate in Mbit/s`, 'write whole Mbit/s, such as 100, or 2.5G');
+  return mbps;
+};
+export const parseMbpsCeiling = orNone((field, text) => {
+  const mbps = parseMbps(field, text);
+  if (mbps === 0) throw invalid(field, 'a ceiling of 0 would be no network at all', 'write none for no ceiling');
+  return mbps;
+});
+
+/** `0.5:30s`: a baseline of half a core, and a bank of 30 seconds at the ceiling. */
+export const parseBurst = orNone((field, text): CpuBurst => {
+  const [baseline, time, ...more] = text.split(':');
+  if (baseline === undefined || time === undefined || more.length > 0)
+    throw invalid(field, `${JSON.stringify(text)} is not BASELINE:TIME`, 'write cores and a time, such as 0.5:30s, or none');
+  const burstSeconds = parseSeconds(field, time);
+  if (burstSeconds < 1 || burstSeconds > 86_400) throw invalid(field, `${JSON.stringify(time)} is out of range (1s to 24h)`);
+  return { baselineMillis: parseCpuMillis(field, baseline), burstSeconds };
+});
 
 export const machineStateNames: readonly MachineState[] = ['provisioning', 'running', 'stopping', 'stopped', 'failed', 'deleting'];
 

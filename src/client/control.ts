@@ -12,6 +12,7 @@ import type {
   Machine,
   ResizeMachine,
   UpdateMachine,
+  UpdatePackage,
 } from '../model/control-api.ts';
 import type { Event, Job } from '../model/event.ts';
 import type { Image, Platform } from '../model/image.ts';
@@ -170,8 +171,9 @@ export class ControlClient implements Disposable {
     return this.http.json('DELETE', `/v1/platforms/${part(name)}/${part(version)}`, call);
   }
 
-  packageList(call: ControlCall = {}): Promise<Package[]> {
-    return this.http.json('GET', '/v1/packages', call);
+  /** The newest version of each, or with `versions` all. */
+  packageList(query: { versions?: boolean } = {}, call: ControlCall = {}): Promise<Package[]> {
+    return this.http.json('GET', '/v1/packages', { query, ...call });
   }
 
   packageGet(name: string, call: ControlCall = {}): Promise<Package> {
@@ -180,6 +182,10 @@ export class ControlClient implements Disposable {
 
   packageCreate(json: CreatePackage, call: ControlCall = {}): Promise<Package> {
     return this.http.json('POST', '/v1/packages', { json, ...call });
+  }
+
+  packageUpdate(name: string, json: UpdatePackage, call: ControlCall = {}): Promise<Package> {
+    return this.http.json('POST', `/v1/packages/${part(name)}/update`, { json, ...call });
   }
 
   packageDelete(name: string, call: ControlCall = {}): Promise<void> {

@@ -17,6 +17,7 @@ import { serveExec } from './http/exec.ts';
 import { imageRoutes } from './http/image-routes.ts';
 import { machineRoutes } from './http/machine-routes.ts';
 import { otherRoutes } from './http/other-routes.ts';
+import { packageRoutes } from './http/package-routes.ts';
 import { createServer } from './http/server.ts';
 import type { Route } from './http/server.ts';
 import { snapshotRoutes } from './http/snapshot-routes.ts';
@@ -95,7 +96,7 @@ export const startControl = async (options: ControlOptions): Promise<RunningCont
   const routes: Route[] = [];
   const callers = new Callers(options.adminGids, new UserNames());
   const app = createServer(logger, callers, routes);
-  for (const add of [machineRoutes, streamRoutes, snapshotRoutes, imageRoutes, otherRoutes]) add(app, control);
+  for (const add of [machineRoutes, streamRoutes, snapshotRoutes, imageRoutes, packageRoutes, otherRoutes]) add(app, control);
   await app.ready();
   await refuseSecond(socketPath);
   // Room for a burst of callers; the kernel's own bound is below it.

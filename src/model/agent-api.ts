@@ -36,7 +36,7 @@ import { DesiredState, MachineName, MachineSpec } from './machine.ts';
 import type { Platform, PlatformRef } from './image.ts';
 import { ImageConfig } from './image.ts';
 import { resourceNamePattern, snapshotNamePattern } from './names.ts';
-import { Resources } from './resources.ts';
+import { PoolSize, Resources } from './resources.ts';
 
 const closed = { additionalProperties: false } as const;
 const generation = Type.Integer({ minimum: 1 });
@@ -119,8 +119,8 @@ export const AgentInfo = Type.Object(
     startedAt: Type.String(),
     host: Type.Object({ name: Type.String(), kernel: Type.String(), cpus: Type.Integer(), memoryMib: Type.Number(), cgroup: Type.String() }, closed),
     /** What the machines of this instance may be guaranteed in all. */
-    pool: Type.Object({ cpuMillis: Type.Integer(), memoryMib: Type.Integer(), diskMib: Type.Integer(), diskUsedMib: Type.Number() }, closed),
-    guaranteed: Type.Object({ cpuMillis: Type.Integer(), memoryMib: Type.Integer(), diskMib: Type.Integer() }, closed),
+    pool: Type.Object({ ...PoolSize.properties, diskUsedMib: Type.Number() }, closed),
+    guaranteed: Type.Object({ cpuMillis: Type.Integer(), memoryMib: Type.Integer(), diskMib: Type.Integer(), networkMbps: Type.Integer() }, closed),
     storage: StorageFeatures,
     network: Type.Object({ subnet: Type.String(), gateway: Type.String() }, closed),
     machines: Type.Object({ total: Type.Integer(), running: Type.Integer() }, closed),

@@ -18,7 +18,7 @@
  *   GET    /v1/jobs/:id?wait=SECONDS                 Job; with wait, answers when it ended or the time is over
  *   GET    /v1/images, POST /v1/images?request=JSON, GET|DELETE /v1/images/:idOrName
  *   GET    /v1/platforms, POST /v1/platforms (NDJSON progress), DELETE /v1/platforms/:name/:version
- *   GET|POST /v1/packages, GET|DELETE /v1/packages/:name
+ *   GET /v1/packages?versions=, POST /v1/packages, GET|DELETE /v1/packages/:name, POST /v1/packages/:name/update
  *   GET    /v1/events?after=N&follow=                NDJSON of Event
  *
  * `:id` of a machine is its id or its exact name; the command line resolves short ids and globs.
@@ -30,8 +30,8 @@ import type { Static } from 'typebox';
 import { Job } from './event.ts';
 import { ImageConfig, PlatformRef } from './image.ts';
 import { Command, Environment, Health, MachineExit, MachineName, MachineState, PublishedPort, RestartPolicy, Tags } from './machine.ts';
-import { resourceNamePattern, snapshotNamePattern } from './names.ts';
-import { Resources } from './resources.ts';
+import { packageRefPattern, resourceNamePattern, snapshotNamePattern } from './names.ts';
+import { PackageRef, Resources } from './resources.ts';
 import { AgentInfo } from './agent-api.ts';
 
 const closed = { additionalProperties: false } as const;
@@ -46,7 +46,7 @@ export const Machine = Type.Object(
     desired: Type.Union([Type.Literal('running'), Type.Literal('stopped')]),
     image: Type.Object({ id: Type.String(), name: Type.String() }, closed),
     platform: nullable(PlatformRef),
-    package: nullable(Type.String()),
+    package: nullable(PackageRef),
     resources: Resources,
     address: Type.String(),
     publish: Type.Array(PublishedPort),
@@ -69,6 +69,8 @@ export type Machine = Static<typeof Machine>;
 
 /** Single numbers; what is left out comes from the package or the defaults. */
 const ResourcePatch = Type.Partial(Resources, closed);
+/** `NAME` is a package's newest version, `NAME@VERSION` that one. */
+const PackageText = Type.String({ pattern: packageRefPattern });
 
 export const CreateMachine = Type.Object(
   {
@@ -77,7 +79,7 @@ export const CreateMachine = Type.Object(
     image: Type.Optional(Type.String({ maxLength: 128 })),
     /** `NAME` (newest version) or `NAME@VERSION`; default `host`. Not with an image that has its own userland. */
     platform: Type.Optional(Type.String({ maxLength: 128 })),
-    package: Type.Optional(Type.String({ pattern: resourceNamePattern })),
+    package: Type.Optional(PackageText),
     resources: Type.Optional(ResourcePatch),
     command: Type.Optional(Command),
     env: Type.Optional(Environment),
@@ -99,10 +101,7 @@ export type ActionOptions = Static<typeof ActionOptions>;
 export const RenameMachine = Type.Object({ name: MachineName }, closed);
 export type RenameMachine = Static<typeof RenameMachine>;
 
-export const ResizeMachine = Type.Object(
-  { package: Type.Optional(Type.String({ pattern: resourceNamePattern })), resources: Type.Optional(ResourcePatch) },
-  closed,
-);
+export const ResizeMachine = Type.Object({ package: Type.Optional(PackageText), resources: Type.Optional(ResourcePatch) }, closed);
 export type ResizeMachine = Static<typeof ResizeMachine>;
 
 /** What is left out stays as it is; `env` and `tags` are whole new sets. */
@@ -133,8 +132,13 @@ export const CreateImage = Type.Object(
 );
 export type CreateImage = Static<typeof CreateImage>;
 
-export const CreatePackage = Type.Object({ name: Type.String({ pattern: resourceNamePattern }), resources: Resources }, closed);
+/** What is left out is as a machine without a package has it. */
+export const CreatePackage = Type.Object({ name: Type.String({ pattern: resourceNamePattern }), resources: ResourcePatch }, closed);
 export type CreatePackage = Static<typeof CreatePackage>;
+
+/** What is left out is as in the newest version. */
+export const UpdatePackage = Type.Object({ resources: ResourcePatch }, closed);
+export type UpdatePackage = Static<typeof UpdatePackage>;
 
 export const Accepted = Type.Object({ job: Job, machine: nullable(Machine) }, closed);
 export type Accepted = Static<typeof Accepted>;

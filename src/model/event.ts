@@ -8,7 +8,7 @@ export const Event = Type.Object(
   {
     sequence: Type.Integer(),
     at: Type.String(),
-    /** `machine.started`, `machine.exited`, `machine.deleted`, `snapshot.created`, `image.created`… */
+    /** `machine.started`, `machine.exited`, `machine.deleted`, `snapshot.created`, `image.created`, those of `EventDetails`… */
     type: Type.String(),
     /** The machine, image or platform it is about. */
     subject: Type.String(),
@@ -18,6 +18,101 @@ export const Event = Type.Object(
   closed,
 );
 export type Event = Static<typeof Event>;
+
+const mib = Type.Number({ minimum: 0 });
+const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()]);
+
+/** A machine's memory at one moment. */
+const memoryOfMachine = {
+  usedMib: mib,
+  guaranteeMib: mib,
+  /** What it used above its guarantee. */
+  borrowedMib: mib,
+  /** Null: none but the pool's. */
+  ceilingMib: nullable(mib),
+};
+/** The host's memory at the same moment. */
+const memoryOfHost = {
+  hostAvailableMib: mib,
+  /** What the governor keeps available; below it, borrowed memory is taken back. */
+  hostReserveMib: mib,
+};
+
+/** `governor.reclaimed`: borrowed memory was taken back. */
+export const GovernorReclaimed = Type.Object(
+  {
+    ...memoryOfMachine,
+    ...memoryOfHost,
+    reclaimedMib: mib,
+    milliseconds: Type.Number(),
+    /** The machine that claimed its guarantee; null: the host as a whole had run low. */
+    claimant: nullable(Type.String()),
+  },
+  closed,
+);
+export type GovernorReclaimed = Static<typeof GovernorReclaimed>;
+
+/** `governor.throttled`: a machine was made slower; `until` says what ends it. */
+export const GovernorThrottled = Type.Union([
+  /** Its bank of metered bursting is empty, and its ceiling came down to its baseline. */
+  Type.Object(
+    {
+      resource: Type.Literal('cpu'),
+      usedMillis: Type.Number(),
+      fromMillis: Type.Number(),
+      toMillis: Type.Number(),
+      guaranteeMillis: Type.Number(),
+      bankSeconds: Type.Number(),
+      until: Type.String(),
+    },
+    closed,
+  ),
+  /** It grew faster than memory could be taken back from it. */
+  Type.Object({ resource: Type.Literal('memory'), ...memoryOfMachine, ...memoryOfHost, limitMib: mib, until: Type.String() }, closed),
+  /** Its reads or writes were held back for the sake of a neighbour's share of the disk. */
+  Type.Object(
+    { resource: Type.Literal('io'), usedMibps: Type.Number(), limitMibps: Type.Number(), claimant: nullable(Type.String()), until: Type.String() },
+    closed,
+  ),
+]);
+export type GovernorThrottled = Static<typeof GovernorThrottled>;
+
+/** `governor.killed`: nothing could be taken back any more, so a process inside the borrower was killed. */
+export const GovernorKilled = Type.Object(
+  {
+    ...memoryOfMachine,
+    ...memoryOfHost,
+    /** What had been taken back from it before. */
+    reclaimedMib: mib,
+    swapFreeMib: mib,
+    /** The 10 s average of `memory.pressure` full, in percent; null where the kernel has none. */
+    pressure: nullable(Type.Number()),
+    claimant: nullable(Type.String()),
+    killed: Type.Array(Type.Object({ pid: Type.Integer(), command: Type.String(), memoryMib: mib }, closed)),
+  },
+  closed,
+);
+export type GovernorKilled = Static<typeof GovernorKilled>;
+
+/** `machine.oom`: the kernel killed inside a machine that had reached its limit. */
+export const MachineOutOfMemory = Type.Object(
+  {
+    ...memoryOfMachine,
+    /** What it had reached: its ceiling, or less where the host had no more to give. */
+    limitMib: mib,
+    kills: Type.Integer({ minimum: 1 }),
+  },
+  closed,
+);
+export type MachineOutOfMemory = Static<typeof MachineOutOfMemory>;
+
+/** The details of events that explain a machine's speed or death, by type. */
+export interface EventDetails {
+  'governor.reclaimed': GovernorReclaimed;
+  'governor.throttled': GovernorThrottled;
+  'governor.killed': GovernorKilled;
+  'machine.oom': MachineOutOfMemory;
+}
 
 export const jobStates = ['queued', 'running', 'succeeded', 'failed'] as const;
 

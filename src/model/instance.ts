@@ -37,6 +37,8 @@ export const InstanceConfig = Type.Object(
       },
       closed,
     ),
+    /** What the host's uplink carries, Mbit/s, for machines' guarantees; absent: nobody has said, and nothing is set aside. */
+    networkMbps: Type.Optional(Type.Integer({ minimum: 1, maximum: 10_000_000 })),
     /** User and group the control plane runs as. */
     user: Type.Object({ name: Type.String(), uid: Type.Integer(), gid: Type.Integer() }, closed),
     /** The Node that runs the services, and the directory with `src/` and `node_modules/` that they run from. */

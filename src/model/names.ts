@@ -6,6 +6,8 @@ import { isUuid } from '../base/ids.ts';
 export const machineNamePattern = '^[a-zA-Z0-9]([a-zA-Z0-9_.-]{0,61}[a-zA-Z0-9])?$';
 /** Images, packages, platforms: as machines, but lower case, so that they read the same everywhere. */
 export const resourceNamePattern = '^[a-z0-9]([a-z0-9_.-]{0,61}[a-z0-9])?$';
+/** A package: its newest version, or with `@VERSION` that one. */
+export const packageRefPattern = '^[a-z0-9]([a-z0-9_.-]{0,61}[a-z0-9])?(@[1-9][0-9]{0,8})?$';
 /** CloudAPI's rule for snapshot names. */
 export const snapshotNamePattern = '^[a-zA-Z0-9_.:%-]{1,64}$';
 export const environmentNamePattern = '^[a-zA-Z_][a-zA-Z0-9_]{0,255}$';

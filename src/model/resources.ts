@@ -3,36 +3,113 @@ import { Type } from 'typebox';
 import type { Static } from 'typebox';
 
 const closed = { additionalProperties: false } as const;
+const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()]);
+const rate = (most: number) => nullable(Type.Integer({ minimum: 1, maximum: most }));
+
+/** Metered bursting: how long a machine may work above its baseline before its ceiling comes down to it. */
+export const CpuBurst = Type.Object(
+  {
+    /** What it may use without end; at least its guarantee, below its ceiling. */
+    baselineMillis: Type.Integer({ minimum: 10, maximum: 10_000_000 }),
+    /**
+     * The bank, in seconds at the ceiling. What is used above the baseline is taken out, what is left unused below it is paid in; while it
+     * is empty the baseline is the ceiling.
+     */
+    burstSeconds: Type.Integer({ minimum: 1, maximum: 86_400 }),
+  },
+  closed,
+);
+export type CpuBurst = Static<typeof CpuBurst>;
 
 export const Resources = Type.Object(
   {
     /** CPU guarantee, thousandths of a core. */
     cpuMillis: Type.Integer({ minimum: 1, maximum: 10_000_000 }),
     /** The most CPU it may take; null is the whole host. */
-    cpuCeilingMillis: Type.Union([Type.Integer({ minimum: 10, maximum: 10_000_000 }), Type.Null()]),
+    cpuCeilingMillis: nullable(Type.Integer({ minimum: 10, maximum: 10_000_000 })),
+    /** Null: it may stay at its ceiling for ever. */
+    burst: nullable(CpuBurst),
     /** Memory guarantee, MiB. */
     memoryMib: Type.Integer({ minimum: 4, maximum: 1024 * 1024 * 1024 }),
     /** The most memory it may take; null is the whole pool. */
-    memoryCeilingMib: Type.Union([Type.Integer({ minimum: 4, maximum: 1024 * 1024 * 1024 }), Type.Null()]),
+    memoryCeilingMib: nullable(Type.Integer({ minimum: 4, maximum: 1024 * 1024 * 1024 })),
     /** Disk quota, MiB: all the machine and its snapshots hold. */
     diskMib: Type.Integer({ minimum: 16, maximum: 1024 * 1024 * 1024 }),
     /** Processes and threads at once. */
     processes: Type.Integer({ minimum: 4, maximum: 4_000_000 }),
+    /** Its share of the disk's time when several want it, relative to the others' weights. */
+    ioWeight: Type.Integer({ minimum: 1, maximum: 1000 }),
+    /** The most it may read and write; null is no limit. */
+    ioReadMibps: rate(1024 * 1024),
+    ioWriteMibps: rate(1024 * 1024),
+    ioReadIops: rate(100_000_000),
+    ioWriteIops: rate(100_000_000),
+    /** Network guarantee, Mbit/s each way, set aside of the host's uplink where its capacity is known. */
+    networkMbps: Type.Integer({ minimum: 0, maximum: 10_000_000 }),
+    /** The most its link carries each way, Mbit/s; null is no limit. */
+    networkCeilingMbps: rate(10_000_000),
   },
   closed,
 );
 export type Resources = Static<typeof Resources>;
 
+/** What is set aside for a machine, and never promised twice. */
+export const guaranteeKeys = ['cpuMillis', 'memoryMib', 'diskMib', 'networkMbps'] as const;
+export type Guarantees = Pick<Resources, (typeof guaranteeKeys)[number]>;
+
+/** What all machines of an instance may be guaranteed together. */
+export const PoolSize = Type.Object(
+  {
+    cpuMillis: Type.Integer(),
+    memoryMib: Type.Integer(),
+    diskMib: Type.Integer(),
+    /** Null where nobody has said what the uplink carries: then nothing is set aside of it. */
+    networkMbps: nullable(Type.Integer()),
+  },
+  closed,
+);
+export type PoolSize = Static<typeof PoolSize>;
+
+export const noGuarantees: Readonly<Guarantees> = { cpuMillis: 0, memoryMib: 0, diskMib: 0, networkMbps: 0 };
+
+export const guaranteesOf = ({ cpuMillis, memoryMib, diskMib, networkMbps }: Guarantees): Guarantees => ({ cpuMillis, memoryMib, diskMib, networkMbps });
+
+/** A package's version never changes; a change of the package is its next version. */
+export const PackageRef = Type.Object({ name: Type.String(), version: Type.Integer({ minimum: 1 }) }, closed);
+export type PackageRef = Static<typeof PackageRef>;
+
 /** A named set of resources. */
-export const Package = Type.Object({ name: Type.String(), resources: Resources, createdAt: Type.String() }, closed);
+export const Package = Type.Object({ name: Type.String(), version: Type.Integer({ minimum: 1 }), resources: Resources, createdAt: Type.String() }, closed);
 export type Package = Static<typeof Package>;
 
-/** Small guarantees, so that a small host holds many machines: without a ceiling each may take what is idle. */
-export const defaultResources: Resources = {
-  cpuMillis: 20,
+export const formatPackage = ({ name, version }: PackageRef): string => `${name}@${version}`;
+
+/** Of what came later than a machine's CPU, memory, disk and processes: no limits, the same share of the disk as any other. */
+export const unlimited = {
   cpuCeilingMillis: null,
-  memoryMib: 64,
+  burst: null,
   memoryCeilingMib: null,
-  diskMib: 1024,
   processes: 1024,
-};
+  ioWeight: 100,
+  ioReadMibps: null,
+  ioWriteMibps: null,
+  ioReadIops: null,
+  ioWriteIops: null,
+  networkMbps: 0,
+  networkCeilingMbps: null,
+} as const satisfies Partial<Resources>;
+
+/** Small guarantees, so that a small host holds many machines: without a ceiling each may take what is idle. */
+export const defaultResources: Resources = { ...unlimited, cpuMillis: 20, memoryMib: 64, diskMib: 1024 };
+
+/** Resources as they were stored before all of today's numbers existed. */
+export const completeResources = (stored: Partial<Resources>): Resources => ({ ...defaultResources, ...stored });
+
+/** What there is to choose from without making any: each has what is idle beside its guarantee. */
+export const defaultCatalogue: readonly { name: string; resources: Resources }[] = [
+  { name: 'tiny', resources: { ...unlimited, cpuMillis: 20, memoryMib: 64, diskMib: 1024, processes: 512, ioWeight: 25 } },
+  { name: 'small', resources: { ...unlimited, cpuMillis: 125, memoryMib: 256, diskMib: 5 * 1024, ioWeight: 100 } },
+  { name: 'medium', resources: { ...unlimited, cpuMillis: 500, memoryMib: 1024, diskMib: 10 * 1024, processes: 2048, ioWeight: 200 } },
+  { name: 'large', resources: { ...unlimited, cpuMillis: 1000, memoryMib: 4 * 1024, diskMib: 25 * 1024, processes: 4096, ioWeight: 400 } },
+  { name: 'huge', resources: { ...unlimited, cpuMillis: 4000, memoryMib: 16 * 1024, diskMib: 100 * 1024, processes: 8192, ioWeight: 800 } },
+];

@@ -24,6 +24,8 @@ export interface UpOptions extends SetupOptions {
   /** What this instance may guarantee in all; without, the default instance has what others leave. */
   cpuMillis?: number | undefined;
   memoryMib?: number | undefined;
+  /** What the host's uplink carries, Mbit/s; null: nothing is set aside of it. Without, it stays as it is. */
+  networkMbps?: number | null | undefined;
   noHello?: boolean | undefined;
 }
 

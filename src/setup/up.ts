@@ -69,6 +69,7 @@ const changeHost = async (options: UpOptions, paths: InstancePaths, progress: Pr
     });
     const existing = findInstanceConfig(root);
     const storage = choosePool(options, existing?.storage ?? null, freeMibAt(root), hasBtrfs());
+    const networkMbps = options.networkMbps === undefined ? (existing?.networkMbps ?? null) : options.networkMbps;
     const code = await placeCode(checkoutPath(), root, realpathSync(process.execPath));
     const made: InstanceConfig = {
       version: 1,
@@ -77,6 +78,7 @@ const changeHost = async (options: UpOptions, paths: InstancePaths, progress: Pr
       subnet: entry.subnet,
       uidBlocks: entry.uidBlocks,
       storage,
+      ...(networkMbps === null ? {} : { networkMbps }),
       user: account,
       nodePath: code.nodePath,
       codePath: code.codePath,

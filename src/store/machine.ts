@@ -9,13 +9,11 @@ import { isUuid } from '../base/ids.ts';
 import { platformKey } from '../model/agent-api.ts';
 import type { Machine } from '../model/control-api.ts';
 import type { MachineSpec, MachineState, PublishedPort } from '../model/machine.ts';
-import type { Resources } from '../model/resources.ts';
+import type { Guarantees } from '../model/resources.ts';
 import { authorize } from './context.ts';
 import type { RequestContext } from './context.ts';
 import type { MachineTable } from './schema.ts';
 import type { Db } from './store.ts';
-
-export type Guarantees = Pick<Resources, 'cpuMillis' | 'memoryMib' | 'diskMib'>;
 
 export interface StoredMachine {
   machine: Machine;
@@ -41,24 +39,34 @@ const columnsOf = ({ machine, spec, reserved, address }: StoredMachine): Machine
   desired: machine.desired,
   generation: machine.generation,
   address,
-  package: machine.package,
+  package: machine.package?.name ?? null,
+  package_version: machine.package?.version ?? null,
   image: machine.image.id,
   platform: machine.platform === null ? null : platformKey(machine.platform),
   cpu_millis: reserved.cpuMillis,
   memory_mib: reserved.memoryMib,
   disk_mib: reserved.diskMib,
+  network_mbps: reserved.networkMbps,
   spec: JSON.stringify(spec),
   body: JSON.stringify(machine),
   created_at: machine.createdAt,
 });
 
-type StoredColumns = Pick<Selectable<MachineTable>, 'spec' | 'body' | 'address' | 'cpu_millis' | 'memory_mib' | 'disk_mib'>;
-const storedColumns = ['machine.spec', 'machine.body', 'machine.address', 'machine.cpu_millis', 'machine.memory_mib', 'machine.disk_mib'] as const;
+type StoredColumns = Pick<Selectable<MachineTable>, 'spec' | 'body' | 'address' | 'cpu_millis' | 'memory_mib' | 'disk_mib' | 'network_mbps'>;
+const storedColumns = [
+  'machine.spec',
+  'machine.body',
+  'machine.address',
+  'machine.cpu_millis',
+  'machine.memory_mib',
+  'machine.disk_mib',
+  'machine.network_mbps',
+] as const;
 
 const storedOf = (row: StoredColumns): StoredMachine => ({
   machine: JSON.parse(row.body) as Machine,
   spec: JSON.parse(row.spec) as MachineSpec,
-  reserved: { cpuMillis: row.cpu_millis, memoryMib: row.memory_mib, diskMib: row.disk_mib },
+  reserved: { cpuMillis: row.cpu_millis, memoryMib: row.memory_mib, diskMib: row.disk_mib, networkMbps: row.network_mbps },
   address: row.address,
 });
 
@@ -138,10 +146,15 @@ export const machineGuarantees = async (context: RequestContext, db: Db, except:
   authorize(context, 'read');
   const row = await db
     .selectFrom('machine')
-    .select(({ fn }) => [fn.sum<number>('cpu_millis').as('cpu'), fn.sum<number>('memory_mib').as('memory'), fn.sum<number>('disk_mib').as('disk')])
+    .select(({ fn }) => [
+      fn.sum<number>('cpu_millis').as('cpu'),
+      fn.sum<number>('memory_mib').as('memory'),
+      fn.sum<number>('disk_mib').as('disk'),
+      fn.sum<number>('network_mbps').as('network'),
+    ])
     .where('id', '!=', except)
     .executeTakeFirstOrThrow();
-  return { cpuMillis: Number(row.cpu ?? 0), memoryMib: Number(row.memory ?? 0), diskMib: Number(row.disk ?? 0) };
+  return { cpuMillis: Number(row.cpu ?? 0), memoryMib: Number(row.memory ?? 0), diskMib: Number(row.disk ?? 0), networkMbps: Number(row.network ?? 0) };
 };
 
 /** The lowest place at or after `from` that no machine has. */

@@ -30,6 +30,7 @@ export interface MachineTable {
   /** Place in the network's subnet; null once the address belongs to another. */
   address: number | null;
   package: string | null;
+  package_version: number | null;
   image: string;
   /** `name@version`. */
   platform: string | null;
@@ -37,6 +38,7 @@ export interface MachineTable {
   cpu_millis: number;
   memory_mib: number;
   disk_mib: number;
+  network_mbps: number;
   /** MachineSpec as the host last had it. */
   spec: string;
   body: string;
@@ -80,8 +82,9 @@ export interface JobTable {
   lease_until: string | null;
 }
 
-export interface PackageTable {
+export interface PackageVersionTable {
   name: string;
+  version: number;
   resources: string;
   created_at: string;
 }
@@ -110,7 +113,7 @@ export interface Schema {
   machine_tag: MachineTagTable;
   published_port: PublishedPortTable;
   job: JobTable;
-  package: PackageTable;
+  package_version: PackageVersionTable;
   event: EventTable;
   network: NetworkTable;
 }

@@ -3,27 +3,36 @@ import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { sql } from 'kysely';
+import { Kysely, SqliteDialect, sql } from 'kysely';
+import { Migrator } from 'kysely/migration';
 import * as account from './account.ts';
+import { completeResources, defaultCatalogue, defaultResources } from '../model/resources.ts';
 import { systemContext } from './context.ts';
 import type { RequestContext } from './context.ts';
 import * as event from './event.ts';
 import * as job from './job.ts';
-import * as machine from './machine.ts';
+import * as machines from './machine.ts';
 import * as meta from './meta.ts';
+import { first as firstMigration } from './migrations/0001-first.ts';
 import * as packages from './package.ts';
+import { openSqlite } from './sqlite.ts';
 import { Store } from './store.ts';
 
-const withStore = async (work: (store: Store, path: string) => Promise<void>): Promise<void> => {
+const withDirectory = async (work: (directory: string) => Promise<void>): Promise<void> => {
   const directory = await mkdtemp(join(tmpdir(), 'cenote-store-'));
   try {
-    const path = join(directory, 'store.sqlite');
-    await using store = await Store.open(path);
-    await work(store, path);
+    await work(directory);
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
 };
+
+const withStore = (work: (store: Store, path: string) => Promise<void>): Promise<void> =>
+  withDirectory(async (directory) => {
+    const path = join(directory, 'store.sqlite');
+    await using store = await Store.open(path);
+    await work(store, path);
+  });
 
 test('opens anew and again, for its owner only', () =>
   withStore(async (store, path) => {
@@ -33,17 +42,56 @@ test('opens anew and again, for its owner only', () =>
     for (const file of [path, `${path}-wal`]) assert.equal((await stat(file)).mode & 0o777, 0o600, file);
   }));
 
+test('a store of the first schema is brought up to date: nothing changes for its machines', () =>
+  withDirectory(async (directory) => {
+    const path = join(directory, 'store.sqlite');
+    const machine = { id: '018f0000-0000-7000-8000-000000000001', account: 'default' };
+    const old = { cpuMillis: 100, cpuCeilingMillis: null, memoryMib: 64, memoryCeilingMib: 128, diskMib: 256, processes: 99 };
+    {
+      const first = new Kysely<Record<string, Record<string, unknown>>>({ dialect: new SqliteDialect({ database: async () => openSqlite(path) }) });
+      await new Migrator({ db: first, provider: { getMigrations: () => Promise.resolve({ '0001-first': firstMigration }) } }).migrateToLatest();
+      await first.insertInto('account').values({ id: 'default', name: 'default', created_at: '' }).execute();
+      const columns = { state: 'running', desired: 'running', generation: 3, image: 'i', cpu_millis: 100, memory_mib: 64, disk_mib: 256, created_at: '' };
+      const texts = { spec: JSON.stringify({ ...machine, resources: old }), body: JSON.stringify({ ...machine, package: 'large', resources: old }) };
+      await first
+        .insertInto('machine')
+        .values({ ...machine, ...columns, ...texts, name: 'web', package: 'large' })
+        .execute();
+      await first
+        .insertInto('package')
+        .values({ name: 'large', resources: JSON.stringify(old), created_at: '2026-01-01' })
+        .execute();
+      const resize = { id: 'j', account: 'default', action: 'resize', actor: '', state: 'queued', generation: 4, result: '{}', created_at: '' };
+      await first
+        .insertInto('job')
+        .values({ ...resize, request: JSON.stringify({ package: { name: 'large', resources: old }, patch: {} }) })
+        .execute();
+      await first.destroy();
+    }
+    await using store = await Store.open(path);
+    const now = completeResources(old);
+    assert.deepEqual({ ...now, ...old }, now, 'what was there is as it was');
+    const found = await packages.packageGet(systemContext, store.db, 'large');
+    assert.deepEqual(found, { name: 'large', version: 1, resources: now, createdAt: '2026-01-01' }, 'and the catalogue does not replace it');
+    const stored = await machines.machineGet(systemContext, store.db, machine.id);
+    assert.deepEqual([stored.spec.resources, stored.machine.resources], [now, now]);
+    assert.deepEqual([stored.machine.package, stored.reserved.networkMbps], [{ name: 'large', version: 1 }, 0]);
+    const [unfinished] = await job.jobListUnfinished(systemContext, store.db);
+    assert.deepEqual(unfinished!.request, { package: { name: 'large', resources: now, version: 1 }, patch: {} });
+    await assert.rejects(packages.packageDelete(systemContext, store.db, 'large'), { code: 'in_use' });
+    assert.equal((await packages.packageList(systemContext, store.db, true)).length, defaultCatalogue.length);
+  }));
+
 test('a path that cannot be opened is said', async () => {
   await assert.rejects(Store.open('/nonexistent/store.sqlite'), /cannot be opened|unable to open|ENOENT/);
 });
 
 test('transactions that arrive together: one that fails takes nothing of the others', () =>
   withStore(async (store) => {
-    const resources = { cpuMillis: 10, cpuCeilingMillis: null, memoryMib: 4, memoryCeilingMib: null, diskMib: 16, processes: 4 };
     const outcomes = await Promise.allSettled(
       Array.from({ length: 250 }, (_, index) =>
         store.transaction(async (transaction) => {
-          await packages.packageCreate(systemContext, transaction, { name: `p${index}`, resources, createdAt: '' });
+          await packages.packageCreate(systemContext, transaction, { name: `p${index}`, resources: defaultResources, createdAt: '' });
           if (index % 3 === 0) throw new Error(`refused ${index}`);
           return index;
         }),
@@ -53,7 +101,8 @@ test('transactions that arrive together: one that fails takes nothing of the oth
       if (index % 3 === 0) assert.match(String(outcome.status === 'rejected' && outcome.reason), /refused/);
       else assert.deepEqual(outcome, { status: 'fulfilled', value: index });
     }
-    assert.equal((await packages.packageList(systemContext, store.db)).length, outcomes.filter(({ status }) => status === 'fulfilled').length);
+    const made = await packages.packageList(systemContext, store.db, false);
+    assert.equal(made.length - defaultCatalogue.length, outcomes.filter(({ status }) => status === 'fulfilled').length);
   }));
 
 test('a database that is full says so to all, and works again when there is room', () =>
@@ -71,7 +120,7 @@ test('a database that is full says so to all, and works again when there is room
 test('every store method authorises first', () =>
   withStore(async ({ db }) => {
     const stranger: RequestContext = { account: 'default', actor: 'uid:65534', role: 'stranger' };
-    const methods = [account, event, job, machine, meta, packages].flatMap((module) =>
+    const methods = [account, event, job, machines, meta, packages].flatMap((module) =>
       Object.entries(module).filter(([, value]) => typeof value === 'function'),
     );
     assert.ok(methods.length > 30, `${methods.length} methods`);

@@ -11,12 +11,13 @@ import { defaultAccount, systemContext } from './context.ts';
 import { GroupCommit } from './group-commit.ts';
 import type { Work } from './group-commit.ts';
 import { first } from './migrations/0001-first.ts';
+import { pool } from './migrations/0002-pool.ts';
 import type { Schema } from './schema.ts';
 import { openSqlite } from './sqlite.ts';
 
 export type Db = Kysely<Schema>;
 
-const migrations = { '0001-first': first };
+const migrations = { '0001-first': first, '0002-pool': pool };
 
 export class Store implements AsyncDisposable {
   readonly db: Db;

@@ -47,7 +47,7 @@ describe('machines on the command line', () => {
     assert.equal(job.state, 'succeeded');
     assert(machine);
     assert.equal(machine.state, 'running');
-    assert.deepEqual(machine.resources, { cpuMillis: 500, cpuCeilingMillis: 2000, memoryMib: 256, memoryCeilingMib: null, diskMib: 1024, processes: 64 });
+    assert.deepEqual(machine.resources, { ...defaultResources, cpuMillis: 500, cpuCeilingMillis: 2000, memoryMib: 256, processes: 64 });
     assert.deepEqual(machine.env, { FROM_FILE: '1', BOTH: 'flag' });
     assert.deepEqual(machine.publish, [
       { hostPort: 8080, machinePort: 80, protocol: 'tcp' },

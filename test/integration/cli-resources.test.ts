@@ -11,6 +11,7 @@ import type { Accepted, ControlInfo, Machine } from '../../src/model/control-api
 import type { Event } from '../../src/model/event.ts';
 import type { Image, Platform } from '../../src/model/image.ts';
 import type { Snapshot } from '../../src/model/machine.ts';
+import { defaultResources, unlimited } from '../../src/model/resources.ts';
 import type { Package } from '../../src/model/resources.ts';
 import { cliFixture, launcher } from '../support/cli-fixture.ts';
 import type { CliFixture, CliResult } from '../support/cli-fixture.ts';
@@ -105,18 +106,59 @@ describe('the rest of the command line', () => {
 
   it('has packages', async () => {
     const made = succeeded(
-      await cli.cenote('package', 'create', 'large', '--cpu', '2', '--memory', '4G', '--disk', '50G', '--memory-ceiling', '8G', '--json'),
+      await cli.cenote('package', 'create', 'web', '--cpu', '2', '--memory', '4G', '--disk', '50G', '--memory-ceiling', '8G', '--json'),
     ).json<Package>();
-    assert.deepEqual(made.resources, { cpuMillis: 2000, cpuCeilingMillis: null, memoryMib: 4096, memoryCeilingMib: 8192, diskMib: 51_200, processes: 1024 });
-    assert.match(succeeded(await cli.cenote('package', 'ls', '-H')).stdout, /^large +2 +4G\.\.8G +50G +1024 +\d+s$/m);
-    assert.deepEqual((await cli.cenote('package', 'get', 'large', '--json')).json(), made);
-    assert.equal(
-      succeeded(await cli.cenote('create', 'big', '--package', 'large', '--cpu', '1', '--json')).json<Accepted>().machine?.resources.cpuMillis,
-      1000,
+    assert.deepEqual(made.resources, { ...unlimited, cpuMillis: 2000, memoryMib: 4096, memoryCeilingMib: 8192, diskMib: 51_200 });
+    assert.match(succeeded(await cli.cenote('package', 'ls', '-H')).stdout, /^web@1 +2 +4G\.\.8G +50G +1024 +100 +0 Mbit\/s +\d+s$/m);
+    assert.match((await cli.cenote('package', 'ls')).stdout, /^tiny@1 .*$/m, 'a catalogue to begin with');
+    assert.deepEqual((await cli.cenote('package', 'get', 'web', '--json')).json(), made);
+    const big = succeeded(await cli.cenote('create', 'big', '--package', 'web', '--cpu', '1', '--json')).json<Accepted>().machine!;
+    assert.equal(big.resources.cpuMillis, 1000);
+    failed(await cli.cenote('package', 'create', 'other', '--cpu', '1'), 2, /--memory, --disk are missing/);
+    failed(await cli.cenote('package', 'create', 'web', '--cpu', '1', '--memory', '1G', '--disk', '1G'), 5, /already a package.*\n.*package update web/);
+    failed(await cli.cenote('package', 'delete', 'web'), 5, /package web is what big has/);
+    assert.match(
+      succeeded(await cli.cenote('package', 'update', 'web', '--io-read', '50M', '--net', '100')).stdout,
+      /^web is now web@2: .*reads at most 50M\/s/,
     );
-    failed(await cli.cenote('package', 'create', 'small', '--cpu', '1'), 2, /--memory, --disk are missing/);
-    assert.equal(succeeded(await cli.cenote('package', 'delete', 'large')).stdout, 'deleted package large\n');
-    failed(await cli.cenote('package', 'get', 'large'), 4, /large/);
+    failed(await cli.cenote('package', 'update', 'web'), 2, /nothing to change/);
+    assert.deepEqual((await cli.cenote('package', 'get', 'web@1', '--json')).json(), made, 'a version never changes');
+    assert.match((await cli.cenote('package', 'ls', '--versions')).stdout, /^web@2 .*\nweb@1 /m);
+    assert.match((await cli.cenote('get', 'big')).stdout, /Package: +web@1\n/);
+    assert.match(succeeded(await cli.cenote('resize', 'big', '--package', 'web')).stdout, /network 100 Mbit\/s/);
+    assert.match((await cli.cenote('get', 'big')).stdout, /Package: +web@2\n/);
+    assert.equal(succeeded(await cli.cenote('package', 'delete', 'web@1')).stdout, 'deleted package web@1\n');
+    failed(await cli.cenote('package', 'get', 'web@1'), 4, /web@1/);
+  });
+
+  it('changes every number of a machine by itself', async () => {
+    const flags = ['--cpu-ceiling', '1.5', '--cpu-burst', '0.5:30s', '--io-weight', '50', '--io-read', '50M', '--io-write', '1G/s'];
+    const more = ['--io-read-ops', '100', '--io-write-ops', '200', '--net', '10', '--net-ceiling', '2.5G', '--json'];
+    const { resources } = succeeded(await cli.cenote('resize', 'db', ...flags, ...more)).json<Accepted>().machine!;
+    assert.deepEqual(resources, {
+      ...defaultResources,
+      cpuCeilingMillis: 1500,
+      burst: { baselineMillis: 500, burstSeconds: 30 },
+      ioWeight: 50,
+      ioReadMibps: 50,
+      ioWriteMibps: 1024,
+      ioReadIops: 100,
+      ioWriteIops: 200,
+      networkMbps: 10,
+      networkCeilingMbps: 2500,
+    });
+    const shown = (await cli.cenote('get', 'db')).stdout;
+    assert.match(shown, /Burst: +0\.5 cores without end, 30s at the ceiling/);
+    assert.match(shown, /I\/O: +weight 50, reads at most 50M\/s and 100 a second, writes at most 1G\/s and 200 a second/);
+    assert.match(shown, /Bandwidth: +10\.\.2\.5 Gbit\/s/);
+    const none = ['cpu-ceiling', 'cpu-burst', 'io-read', 'io-write', 'io-read-ops', 'io-write-ops', 'net-ceiling'].flatMap((flag) => [`--${flag}`, 'none']);
+    const back = succeeded(await cli.cenote('resize', 'db', ...none, '--net', '0', '--io-weight', '100', '--json')).json<Accepted>().machine!;
+    assert.deepEqual(back.resources, defaultResources);
+    failed(await cli.cenote('resize', 'db', '--cpu-burst', '0.5'), 2, /--cpu-burst: "0\.5" is not BASELINE:TIME/);
+    failed(await cli.cenote('resize', 'db', '--cpu-ceiling', '1', '--cpu-burst', '1:30s'), 2, /leaves nothing to burst below the ceiling of 1 cores/);
+    failed(await cli.cenote('resize', 'db', '--net', '10', '--net-ceiling', '5'), 2, /ceiling of 5 Mbit\/s is below the guarantee of 10 Mbit\/s/);
+    failed(await cli.cenote('resize', 'db', '--net-ceiling', '0'), 2, /--net-ceiling: a ceiling of 0/);
+    failed(await cli.cenote('resize', 'db', '--io-weight', '0'), 2, /--io-weight: "0" is not a whole number from 1 to 1000/);
   });
 
   it('says what the host is and what happened', async () => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import type { Event } from '../../src/model/event.ts';
-import { defaultResources } from '../../src/model/resources.ts';
+import { defaultCatalogue, defaultResources } from '../../src/model/resources.ts';
 import { controlFixture, eventually } from '../support/control-fixture.ts';
 
 test('snapshots: create, list, clone, rollback, delete', async () => {
@@ -90,21 +90,35 @@ test('packages', async () => {
   await using fixture = await controlFixture();
   const { client } = fixture;
   const small = { ...defaultResources, memoryMib: 64, memoryCeilingMib: 256 };
-  const made = await client.packageCreate({ name: 'small', resources: small });
-  assert.deepEqual(await client.packageList(), [made]);
-  assert.deepEqual(await client.packageGet('small'), made);
-  await assert.rejects(client.packageCreate({ name: 'small', resources: small }), { code: 'already_exists' });
+  assert.deepEqual(
+    (await client.packageList()).map(({ name, version, resources }) => ({ name, version, resources })),
+    defaultCatalogue.map((each) => ({ ...each, version: 1 })).toSorted((one, other) => one.name.localeCompare(other.name)),
+  );
+  const made = await client.packageCreate({ name: 'web', resources: small });
+  assert.equal((await client.packageList()).length, defaultCatalogue.length + 1);
+  assert.deepEqual(await client.packageGet('web'), made);
+  await assert.rejects(client.packageCreate({ name: 'web', resources: small }), { code: 'already_exists' });
   await assert.rejects(client.packageCreate({ name: 'bad', resources: { ...small, memoryCeilingMib: 32 } }), { code: 'invalid_argument' });
-  const { machine } = await client.machineCreate({ name: 'a', package: 'small', resources: { cpuMillis: 200 } }, { wait: 10 });
-  assert.equal(machine!.package, 'small');
+  const { machine } = await client.machineCreate({ name: 'a', package: 'web', resources: { cpuMillis: 200 } }, { wait: 10 });
+  assert.deepEqual(machine!.package, { name: 'web', version: 1 });
   assert.deepEqual(machine!.resources, { ...small, cpuMillis: 200 });
-  await client.packageCreate({ name: 'large', resources: { ...small, memoryMib: 128 } });
-  const resized = await client.machineResize('a', { package: 'large' }, { wait: 10 });
-  assert.equal(resized.machine!.package, 'large');
+  const second = await client.packageUpdate('web', { resources: { memoryMib: 128 } });
+  assert.deepEqual(second, { ...made, version: 2, resources: { ...small, memoryMib: 128 }, createdAt: second.createdAt });
+  assert.deepEqual(await client.packageUpdate('web', { resources: { memoryMib: 128 } }), second, 'no change is no version');
+  assert.deepEqual(await client.packageGet('web@1'), made);
+  assert.deepEqual(await client.packageGet('web'), second);
+  assert.equal((await client.machineGet('a')).resources.memoryMib, 64, 'machines keep what they have');
+  await assert.rejects(client.packageUpdate('web', { resources: { memoryCeilingMib: 32 } }), { code: 'invalid_argument' });
+  const resized = await client.machineResize('a', { package: 'web' }, { wait: 10 });
+  assert.deepEqual(resized.machine!.package, { name: 'web', version: 2 });
   assert.equal(resized.machine!.resources.memoryMib, 128);
-  await client.packageDelete('small');
-  await assert.rejects(client.packageGet('small'), { code: 'not_found' });
-  await assert.rejects(client.packageDelete('small'), { code: 'not_found' });
+  await assert.rejects(client.packageDelete('web'), { code: 'in_use' });
+  await assert.rejects(client.packageDelete('web@2'), { code: 'in_use' });
+  await client.packageDelete('web@1');
+  await client.machineResize('a', { package: 'tiny' }, { wait: 10 });
+  await client.packageDelete('web');
+  await assert.rejects(client.packageGet('web'), { code: 'not_found' });
+  await assert.rejects(client.packageDelete('web'), { code: 'not_found' });
 });
 
 test('events: in order, from a number on, and followed as they happen', async () => {

@@ -25,6 +25,7 @@ import { FakeStorage } from '../../src/host/storage/fake.ts';
 import type { ImageConfig } from '../../src/model/image.ts';
 import type { MachineSpec } from '../../src/model/machine.ts';
 import { defaultResources } from '../../src/model/resources.ts';
+import type { PoolSize } from '../../src/model/resources.ts';
 
 export interface AgentFixture extends AsyncDisposable {
   client: AgentClient;
@@ -39,9 +40,7 @@ export interface AgentFixture extends AsyncDisposable {
   restart(): Promise<void>;
 }
 
-export const agentFixture = async (
-  options: { pool?: { cpuMillis: number; memoryMib: number; diskMib: number }; config?: ImageConfig } = {},
-): Promise<AgentFixture> => {
+export const agentFixture = async (options: { pool?: Omit<PoolSize, 'networkMbps'> & Partial<PoolSize>; config?: ImageConfig } = {}): Promise<AgentFixture> => {
   const directory = mkdtempSync(join(tmpdir(), 'cenote-agent-'));
   const logger = createLogger({ name: 'test', level: 'silent' });
   const network = createFakeNetwork();
@@ -54,7 +53,7 @@ export const agentFixture = async (
   await platforms.ensureBuiltIn();
   const image = (await platforms.imageList())[0]!;
   const ports = { claim: async () => {}, release: async () => {}, restore: async () => {} };
-  const pool = options.pool ?? { cpuMillis: 4000, memoryMib: 8192, diskMib: 100_000 };
+  const pool = { networkMbps: null, ...(options.pool ?? { cpuMillis: 4000, memoryMib: 8192, diskMib: 100_000 }) };
   const socketPath = join(directory, 'agent.sock');
 
   const start = async () => {

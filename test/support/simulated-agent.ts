@@ -16,7 +16,8 @@ import type { AgentInfo, ImageCreate, MachineCreate, MachineUpdate } from '../..
 import type { Event } from '../../src/model/event.ts';
 import type { Image, Platform } from '../../src/model/image.ts';
 import type { MachineSpec, MachineStatus, Snapshot } from '../../src/model/machine.ts';
-import type { Resources } from '../../src/model/resources.ts';
+import { noGuarantees } from '../../src/model/resources.ts';
+import type { PoolSize, Resources } from '../../src/model/resources.ts';
 import { baseImage, hostPlatform, start, statusOf, stop, systemImage } from './simulated-content.ts';
 import { echo, sendFile, sendLogs, sizeOf, textOf } from './simulated-streams.ts';
 import type { StreamCounters } from './simulated-streams.ts';
@@ -36,7 +37,7 @@ export interface AgentCall {
 export interface SimulatedAgentOptions {
   subnet?: string;
   gateway?: string;
-  pool?: { cpuMillis: number; memoryMib: number; diskMib: number };
+  pool?: Omit<PoolSize, 'networkMbps'> & Partial<PoolSize>;
 }
 
 interface Held {
@@ -260,8 +261,8 @@ export class SimulatedAgent implements AsyncDisposable, StreamCounters {
       instance: 'test',
       startedAt: baseImage.createdAt,
       host: { name: 'simulated', kernel: '6.0', cpus: 2, memoryMib: 1, cgroup: 'v2' },
-      pool: { ...pool, diskUsedMib: 0 },
-      guaranteed: { cpuMillis: 0, memoryMib: 0, diskMib: 0 },
+      pool: { networkMbps: null, ...pool, diskUsedMib: 0 },
+      guaranteed: { ...noGuarantees },
       storage: { driver: 'fake', quota: 'none', snapshots: true, lacks: [] },
       network: { subnet, gateway },
       machines: { total: this.machines.size, running },

@@ -32,6 +32,7 @@ export const environmentOf = (spec: MachineSpec, home: string): string[] => {
   }
   merged.set('CENOTE_CPU_GUARANTEE', String(spec.resources.cpuMillis / 1000));
   merged.set('CENOTE_MEMORY_GUARANTEE_MIB', String(spec.resources.memoryMib));
+  merged.set('CENOTE_NETWORK_GUARANTEE_MBPS', String(spec.resources.networkMbps));
   for (const [name, value] of Object.entries(spec.env)) merged.set(name, value);
   return [...merged].map(([name, value]) => `${name}=${value}`);
 };

@@ -2,7 +2,7 @@ import { formatCpu, formatMib } from '../../base/units.ts';
 import { defineCommand } from '../command.ts';
 import { detailLines } from '../details.ts';
 import type { Detail } from '../details.ts';
-import { formatAge, plural } from '../format.ts';
+import { formatAge, formatMbps, plural } from '../format.ts';
 import type { AgentInfo } from '../../model/agent-api.ts';
 
 const share = (guaranteed: number, pool: number, format: (amount: number) => string): string =>
@@ -18,6 +18,7 @@ const agentDetails = (agent: AgentInfo): Detail[] => [
   ['Machines', `${agent.machines.running} running of ${agent.machines.total}`],
   ['CPU', `${share(agent.guaranteed.cpuMillis, agent.pool.cpuMillis, formatCpu)} cores`],
   ['Memory', share(agent.guaranteed.memoryMib, agent.pool.memoryMib, formatMib)],
+  ['Uplink', agent.pool.networkMbps === null ? 'of unknown capacity' : share(agent.guaranteed.networkMbps, agent.pool.networkMbps, formatMbps)],
   ['Disk', `${share(agent.guaranteed.diskMib, agent.pool.diskMib, formatMib)}, ${formatMib(agent.pool.diskUsedMib)} used`],
   ['Storage', `${agent.storage.driver}, quota ${agent.storage.quota}${agent.storage.snapshots ? '' : ', no snapshots'}`],
   ['Lacks', agent.storage.lacks],

@@ -1,5 +1,6 @@
 import { parseCpuMillis, parseSizeMib } from '../../base/units.ts';
 import { defineCommand, parsed, toggle, value } from '../command.ts';
+import { parseMbpsCeiling } from '../values.ts';
 import { setupOptions } from './setup-options.ts';
 
 export const command = defineCommand({
@@ -10,13 +11,15 @@ export const command = defineCommand({
     device: value('PATH', 'a block device for the storage, on the first time; all on it is lost', { complete: 'file' }),
     cpu: parsed('CORES', parseCpuMillis, 'the most this instance may guarantee'),
     memory: parsed('SIZE', parseSizeMib, 'the most this instance may guarantee'),
+    netCapacity: parsed('MBPS', parseMbpsCeiling, "what the host's uplink carries, for network guarantees, such as 1G; none sets nothing aside of it"),
     noHello: toggle('without the first machine'),
     yes: toggle('nothing is asked anyway; for scripts', { short: 'y' }),
   },
   examples: ['up', 'up --pool-size 50G', '--root /srv/second up --cpu 1 --memory 2G'],
   run: async ({ flags }, context) => {
     const { runUp } = await import('../../setup/commands.ts');
-    const { poolSize, device, cpu, memory, noHello } = flags;
-    return runUp({ ...setupOptions(context, flags.json), poolSizeMib: poolSize, device, cpuMillis: cpu, memoryMib: memory, noHello });
+    const { poolSize, device, cpu, memory, netCapacity, noHello } = flags;
+    const networkMbps = netCapacity === 'none' ? null : netCapacity;
+    return runUp({ ...setupOptions(context, flags.json), poolSizeMib: poolSize, device, cpuMillis: cpu, memoryMib: memory, networkMbps, noHello });
   },
 });

@@ -1,5 +1,6 @@
 import type { Machine } from '../../model/control-api.ts';
 import type { MachineStatus } from '../../model/machine.ts';
+import { formatPackage } from '../../model/resources.ts';
 import { defineCommand, some } from '../command.ts';
 import type { Context } from '../context.ts';
 import { detailLines } from '../details.ts';
@@ -8,8 +9,9 @@ import { formatAge, formatCpuRange, formatSizeRange, quoteWords } from '../forma
 import { formatMib } from '../../base/units.ts';
 import { isGlob, pickMany, selectMachines } from '../select.ts';
 import { formatPublish, formatRestart } from '../values.ts';
+import { formatBurst, formatIo, formatNetwork } from './resource-flags.ts';
 
-type Shown = Omit<Machine, 'package'> & { package?: string | null };
+type Shown = Omit<Machine, 'package'> & { package?: Machine['package'] };
 
 const at = (time: string | null): string | null => (time === null ? null : `${time} (${formatAge(time)} ago)`);
 const pairs = (record: Record<string, string>): string[] => Object.entries(record).map(([name, value]) => `${name}=${value}`);
@@ -26,11 +28,14 @@ const details = (machine: Shown): Detail[] => [
   ['Account', machine.account],
   ['Image', `${machine.image.name} (${machine.image.id})`],
   ['Platform', machine.platform === null ? 'none: the image has a userland of its own' : `${machine.platform.name}@${machine.platform.version}`],
-  ['Package', machine.package],
+  ['Package', machine.package ? formatPackage(machine.package) : null],
   ['CPU', `${formatCpuRange(machine.resources.cpuMillis, machine.resources.cpuCeilingMillis)} cores`],
+  ['Burst', machine.resources.burst === null ? null : formatBurst(machine.resources.burst)],
   ['Memory', formatSizeRange(machine.resources.memoryMib, machine.resources.memoryCeilingMib)],
   ['Disk', formatMib(machine.resources.diskMib)],
   ['Processes', machine.resources.processes],
+  ['I/O', formatIo(machine.resources)],
+  ['Bandwidth', formatNetwork(machine.resources)],
   ['Address', machine.address],
   ['Published', machine.publish.map(formatPublish)],
   ['Command', machine.command === null ? null : quoteWords(machine.command)],

@@ -4,6 +4,7 @@ import { shortId } from '../../base/ids.ts';
 import { formatCpu, formatMib } from '../../base/units.ts';
 import type { Machine } from '../../model/control-api.ts';
 import type { MachineStatus } from '../../model/machine.ts';
+import { formatPackage } from '../../model/resources.ts';
 import { any, defineCommand, many, parsed, toggle, value } from '../command.ts';
 import type { Context } from '../context.ts';
 import { formatAge, formatCpuRange, formatSizeRange } from '../format.ts';
@@ -32,7 +33,7 @@ export type Listed = Pick<
   | 'health'
   | 'platform'
 > & {
-  package?: string | null;
+  package?: Machine['package'];
 };
 
 export const machineColumns: readonly Column<Listed>[] = [
@@ -48,7 +49,7 @@ export const machineColumns: readonly Column<Listed>[] = [
   { title: 'AGE', cell: (machine) => formatAge(machine.createdAt), right: true },
   { title: 'UUID', cell: (machine) => machine.id, hidden: true },
   { title: 'PLATFORM', cell: ({ platform }) => (platform === null ? '-' : `${platform.name}@${platform.version}`), hidden: true },
-  { title: 'PACKAGE', cell: (machine) => machine.package ?? '-', hidden: true },
+  { title: 'PACKAGE', cell: (machine) => (machine.package ? formatPackage(machine.package) : '-'), hidden: true },
   { title: 'CPU-RANGE', cell: ({ resources }) => formatCpuRange(resources.cpuMillis, resources.cpuCeilingMillis), hidden: true },
   { title: 'MEMORY-RANGE', cell: ({ resources }) => formatSizeRange(resources.memoryMib, resources.memoryCeilingMib), hidden: true },
   { title: 'PROCESSES', cell: ({ resources }) => String(resources.processes), right: true, hidden: true },

@@ -1,22 +1,11 @@
 import { CenoteError } from '../../base/errors.ts';
-import { formatMib } from '../../base/units.ts';
-import type { Resources } from '../../model/resources.ts';
 import { defineCommand, one, value } from '../command.ts';
-import { formatCpuRange, formatSizeRange } from '../format.ts';
 import { finishJob, jobMilliseconds } from '../jobs.ts';
 import { selectMachine } from '../select.ts';
-import { givenResources, resourceFlags } from './resource-flags.ts';
-
-const describe = (resources: Resources): string =>
-  [
-    `${formatCpuRange(resources.cpuMillis, resources.cpuCeilingMillis)} CPU`,
-    `${formatSizeRange(resources.memoryMib, resources.memoryCeilingMib)} memory`,
-    `${formatMib(resources.diskMib)} disk`,
-    `${resources.processes} processes`,
-  ].join(', ');
+import { describeResources, givenResources, resourceFlagNames, resourceFlags } from './resource-flags.ts';
 
 export const command = defineCommand({
-  detail: 'What is left out stays as it is. Nothing is restarted.',
+  detail: 'What is left out stays as it is. It happens wholly or not at all, and nothing is restarted or killed for it.',
   args: { name: one('NAME', 'machine') },
   flags: { package: value('PACKAGE', 'take all from a package', { complete: 'package' }), ...resourceFlags },
   examples: ['resize web --memory 512M', 'resize web --cpu 2 --cpu-ceiling none', 'resize web --package large'],
@@ -24,7 +13,7 @@ export const command = defineCommand({
     const resources = givenResources(flags);
     if (resources === undefined && flags.package === undefined) {
       throw new CenoteError('invalid_argument', 'nothing to change', {
-        advice: 'give a package, or one of --cpu, --memory, --disk, --processes, --cpu-ceiling, --memory-ceiling',
+        advice: `give a package, or one of ${resourceFlagNames}`,
       });
     }
     const machine = await selectMachine(context, args.name);
@@ -34,6 +23,6 @@ export const command = defineCommand({
       control.machineResize(machine.id, body, options),
     );
     if (flags.json) return context.output.json(accepted);
-    context.output.line(`resized ${machine.name} in ${jobMilliseconds(accepted.job)} ms: ${describe(accepted.machine!.resources)}`);
+    context.output.line(`resized ${machine.name} in ${jobMilliseconds(accepted.job)} ms: ${describeResources(accepted.machine!.resources)}`);
   },
 });

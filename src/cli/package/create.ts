@@ -1,10 +1,11 @@
 import { CenoteError } from '../../base/errors.ts';
 import { checkResourceName } from '../../model/names.ts';
+import { formatPackage } from '../../model/resources.ts';
 import { defineCommand, one } from '../command.ts';
-import { givenResources, resourceFlags } from '../machine/resource-flags.ts';
+import { describeResources, givenResources, resourceFlags } from '../machine/resource-flags.ts';
 
 export const command = defineCommand({
-  detail: 'CPU, memory and disk are wanted; without ceilings a machine may take what the pool has spare; processes are 1024 if not given.',
+  detail: 'CPU, memory and disk are wanted; the rest is as a machine without a package has it. Without ceilings a machine may take what the pool has spare.',
   args: { name: one('NAME') },
   flags: resourceFlags,
   examples: ['package create large --cpu 2 --memory 4G --disk 50G', 'package create capped --cpu 1 --cpu-ceiling 1 --memory 1G --memory-ceiling 1G --disk 10G'],
@@ -20,9 +21,8 @@ export const command = defineCommand({
         fields: missing.map((field) => ({ field, message: 'is missing' })),
       });
     }
-    const resources = { cpuCeilingMillis: null, memoryCeilingMib: null, processes: 1024, ...given, cpuMillis, memoryMib, diskMib };
-    const made = await (await context.control()).packageCreate({ name, resources }, { signal: context.signal });
+    const made = await (await context.control()).packageCreate({ name, resources: given }, { signal: context.signal });
     if (flags.json) context.output.json(made);
-    else context.output.line(`created package ${made.name}`);
+    else context.output.line(`created package ${formatPackage(made)}: ${describeResources(made.resources)}`);
   },
 });

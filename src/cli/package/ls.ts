@@ -1,26 +1,30 @@
 import { formatMib } from '../../base/units.ts';
+import { formatPackage } from '../../model/resources.ts';
 import type { Package } from '../../model/resources.ts';
 import { defineCommand, toggle } from '../command.ts';
 import { formatAge, formatCpuRange, formatSizeRange } from '../format.ts';
+import { formatNetwork } from '../machine/resource-flags.ts';
 import type { Column } from '../table.ts';
 
-export const packageColumns: readonly Column<Package>[] = [
-  { title: 'NAME', cell: (each) => each.name },
+const columns: readonly Column<Package>[] = [
+  { title: 'PACKAGE', cell: formatPackage },
   { title: 'CPU', cell: ({ resources }) => formatCpuRange(resources.cpuMillis, resources.cpuCeilingMillis), right: true },
   { title: 'MEMORY', cell: ({ resources }) => formatSizeRange(resources.memoryMib, resources.memoryCeilingMib), right: true },
   { title: 'DISK', cell: ({ resources }) => formatMib(resources.diskMib), right: true },
   { title: 'PROCESSES', cell: ({ resources }) => String(resources.processes), right: true },
+  { title: 'I/O', cell: ({ resources }) => String(resources.ioWeight), right: true },
+  { title: 'BANDWIDTH', cell: ({ resources }) => formatNetwork(resources), right: true },
   { title: 'AGE', cell: (each) => formatAge(each.createdAt), right: true },
 ];
 
 export const command = defineCommand({
-  detail: 'GUARANTEE..CEILING; one number is a guarantee without a ceiling.',
+  detail: 'GUARANTEE..CEILING; one number is a guarantee without a ceiling. The newest version of each is shown.',
   args: {},
-  flags: { noHeader: toggle('without the headings', { short: 'H' }) },
-  examples: ['package ls'],
+  flags: { versions: toggle('every version'), noHeader: toggle('without the headings', { short: 'H' }) },
+  examples: ['package ls', 'package ls --versions'],
   run: async ({ flags }, context) => {
-    const packages = await (await context.control()).packageList({ signal: context.signal });
+    const packages = await (await context.control()).packageList({ versions: flags.versions }, { signal: context.signal });
     if (flags.json) context.output.json(packages);
-    else context.output.table(packages, packageColumns, { header: !flags.noHeader });
+    else context.output.table(packages, columns, { header: !flags.noHeader });
   },
 });

@@ -60,7 +60,7 @@ const candidates = async (what: Completion, words: readonly string[], context: C
     case 'image':
       return (await control.imageList(call)).map((image) => image.name);
     case 'package':
-      return (await control.packageList(call)).map((each) => each.name);
+      return (await control.packageList({}, call)).map((each) => each.name);
     case 'platform':
       return (await control.platformList(call)).map((platform) => `${platform.name}@${platform.version}`);
     case 'snapshot': {

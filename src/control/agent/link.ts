@@ -163,5 +163,5 @@ export class AgentLink implements AsyncDisposable {
   }
 }
 
-/** Events of images, platforms and the host itself are everyone's. */
-const accountOf = (type: string): string | null => (/^(machine|snapshot)\./.test(type) ? defaultAccount : null);
+/** Events of images, platforms and the host itself are everyone's; what the governor says is of machines. */
+const accountOf = (type: string): string | null => (/^(machine|snapshot|governor)\./.test(type) ? defaultAccount : null);

@@ -3,6 +3,7 @@
  * with their generation (the store may be an old copy); those that only the store has are shown failed, never made anew unasked.
  */
 import type { MachineStatus } from '../../model/machine.ts';
+import { guaranteesOf } from '../../model/resources.ts';
 import { systemContext as system } from '../../store/context.ts';
 import { eventAppend } from '../../store/event.ts';
 import type { NewEvent } from '../../store/event.ts';
@@ -74,20 +75,16 @@ const applyChange = (stored: StoredMachine, status: MachineStatus, pending: read
   const before = [JSON.stringify(stored.machine), JSON.stringify(stored.spec), claimsOf(stored)];
   applyStatus(stored, status);
   applyPending(stored, pending);
-  if (pending.length === 0) {
-    const { cpuMillis, memoryMib, diskMib } = status.spec.resources;
-    stored.reserved = { cpuMillis, memoryMib, diskMib };
-  }
+  if (pending.length === 0) stored.reserved = guaranteesOf(status.spec.resources);
   if (claimsOf(stored) !== before[2] || stored.address === null) return 'claims';
   return JSON.stringify(stored.machine) === before[0] && JSON.stringify(stored.spec) === before[1] ? 'none' : 'state';
 };
 
 const adoptedOf = (status: MachineStatus): StoredMachine => {
   const { spec } = status;
-  const { cpuMillis, memoryMib, diskMib } = spec.resources;
   const stored: StoredMachine = {
     spec,
-    reserved: { cpuMillis, memoryMib, diskMib },
+    reserved: guaranteesOf(spec.resources),
     address: null,
     machine: {
       id: spec.id,

@@ -2,9 +2,10 @@
 import { CenoteError, invalid } from '../../base/errors.ts';
 import type { Accepted, ActionOptions, ResizeMachine, UpdateMachine } from '../../model/control-api.ts';
 import { checkMachineName, checkSnapshotName } from '../../model/names.ts';
+import type { Guarantees } from '../../model/resources.ts';
 import type { RequestContext } from '../../store/context.ts';
 import { machineClaimName, machineClaimPorts, machineGet } from '../../store/machine.ts';
-import type { Guarantees, StoredMachine } from '../../store/machine.ts';
+import type { StoredMachine } from '../../store/machine.ts';
 import type { Db } from '../../store/store.ts';
 import type { Control } from '../control.ts';
 import type { SpecPatch } from '../jobs/request.ts';
@@ -39,9 +40,9 @@ export const machineRename = (control: Control, context: RequestContext, id: str
 export const machineResize = async (control: Control, context: RequestContext, id: string, asked: ResizeMachine): Promise<Accepted> => {
   if (asked.package === undefined && Object.keys(asked.resources ?? {}).length === 0)
     throw invalid('resources', 'nothing to change: give a package or single numbers');
-  const change = await resourceChange(context, control.store.db, asked);
   const { pool } = control.link;
   return acceptAction(control, context, id, 'resize', async (db, stored) => {
+    const change = await resourceChange(context, db, asked);
     const wanted = checkResources(mergeResources(stored.spec.resources, change));
     await admit(context, db, pool, stored.machine.id, wanted, stored.reserved);
     stored.reserved = larger(stored.reserved, wanted);
@@ -53,6 +54,7 @@ const larger = (one: Guarantees, other: Guarantees): Guarantees => ({
   cpuMillis: Math.max(one.cpuMillis, other.cpuMillis),
   memoryMib: Math.max(one.memoryMib, other.memoryMib),
   diskMib: Math.max(one.diskMib, other.diskMib),
+  networkMbps: Math.max(one.networkMbps, other.networkMbps),
 });
 
 export const machineUpdate = async (control: Control, context: RequestContext, id: string, asked: UpdateMachine): Promise<Accepted> => {

@@ -5,6 +5,8 @@ import type { Accepted, CreateMachine, Machine } from '../../model/control-api.t
 import type { Image, PlatformRef } from '../../model/image.ts';
 import type { MachineSpec } from '../../model/machine.ts';
 import { checkMachineName } from '../../model/names.ts';
+import { guaranteesOf } from '../../model/resources.ts';
+import type { PackageRef } from '../../model/resources.ts';
 import { authorize } from '../../store/context.ts';
 import type { RequestContext } from '../../store/context.ts';
 import { jobInsert } from '../../store/job.ts';
@@ -29,13 +31,13 @@ export const machineCreate = async (control: Control, context: RequestContext, a
   const source = asked.fromSnapshot === undefined ? undefined : await sourceOf(control, context, asked.fromSnapshot.machine);
   const content = await contentOf(control, asked, source);
   if (source !== undefined) await demandSnapshot(control, source, asked.fromSnapshot!.name);
-  const change = await resourceChange(context, store.db, asked);
-  const resources = newResources(change);
   const { subnet, pool } = link;
   const desired = asked.start === false ? 'stopped' : 'running';
   const fromSnapshot = asked.fromSnapshot === undefined || source === undefined ? null : { machine: source.machine.id, name: asked.fromSnapshot.name };
 
   const { accepted, job, place } = await store.transaction(async (db) => {
+    const change = await resourceChange(context, db, asked);
+    const resources = newResources(change);
     await admit(context, db, pool, id, resources, undefined);
     const chosen = await addresses.choose(context, db, subnet);
     const spec: MachineSpec = {
@@ -52,9 +54,8 @@ export const machineCreate = async (control: Control, context: RequestContext, a
       tags: asked.tags ?? {},
       stopGraceSeconds: asked.stopGraceSeconds ?? defaultGraceSeconds,
     };
-    const machine = newMachine(spec, desired, change.package?.name ?? null);
-    const { cpuMillis, memoryMib, diskMib } = resources;
-    await machineInsert(context, db, { machine, spec, reserved: { cpuMillis, memoryMib, diskMib }, address: chosen });
+    const machine = newMachine(spec, desired, change.package === null ? null : { name: change.package.name, version: change.package.version });
+    await machineInsert(context, db, { machine, spec, reserved: guaranteesOf(resources), address: chosen });
     const request: JobRequests['create'] = { spec, desired, fromSnapshot };
     const made: StoredJob = { job: newJob(context, 'create', id), generation: 1, request };
     await jobInsert(context, db, made);
@@ -115,7 +116,7 @@ export const platformFor = async (control: Control, kind: Image['kind'], asked: 
   return null;
 };
 
-const newMachine = (spec: MachineSpec, desired: Machine['desired'], packageName: string | null): Machine => ({
+const newMachine = (spec: MachineSpec, desired: Machine['desired'], taken: PackageRef | null): Machine => ({
   id: spec.id,
   name: spec.name,
   account: spec.account,
@@ -123,7 +124,7 @@ const newMachine = (spec: MachineSpec, desired: Machine['desired'], packageName:
   desired,
   image: spec.image,
   platform: spec.platform,
-  package: packageName,
+  package: taken,
   resources: spec.resources,
   address: spec.address,
   publish: spec.publish,

@@ -1,13 +1,8 @@
-/** The control plane itself, packages, jobs, events. */
-import { Type } from 'typebox';
-import { checkResourceName } from '../../model/names.ts';
-import { ControlInfo, CreatePackage } from '../../model/control-api.ts';
+/** The control plane itself, jobs, events. */
+import { ControlInfo } from '../../model/control-api.ts';
 import { Job } from '../../model/event.ts';
-import { Package } from '../../model/resources.ts';
 import { authorize } from '../../store/context.ts';
 import { jobGet } from '../../store/job.ts';
-import { packageCreate, packageDelete, packageGet, packageList } from '../../store/package.ts';
-import { checkResources } from '../app/resources.ts';
 import type { Control } from '../control.ts';
 import { idParams, waiting, waitMs } from './accepted.ts';
 import { booleanOf, integerOf } from './query.ts';
@@ -17,7 +12,6 @@ import { linesOf, sendStream } from './through.ts';
 
 /** What the control plane can say of itself does not wait long for what the agent says. */
 const infoMs = 3000;
-const nameParams = Type.Object({ name: Type.String() });
 
 export const otherRoutes = (app: App, control: Control): void => {
   const { store, agent, link, events, version, startedAt, storePath } = control;
@@ -27,24 +21,6 @@ export const otherRoutes = (app: App, control: Control): void => {
     // An agent that answers but is not followed yet takes no work: it counts as away.
     const info = link.inStep ? await agent.info({ signal: AbortSignal.timeout(infoMs) }).catch(() => null) : null;
     return { version, startedAt, store: storePath, agent: info, caller: request.caller.actor };
-  });
-
-  app.get('/v1/packages', { schema: { response: { 200: Type.Array(Package) } } }, (request) => packageList(request.caller, store.db));
-
-  app.post('/v1/packages', { schema: { body: CreatePackage, response: { 201: Package } } }, async (request, reply) => {
-    const { name, resources } = request.body;
-    const made: Package = { name: checkResourceName('name', name), resources: checkResources(resources), createdAt: new Date().toISOString() };
-    await packageCreate(request.caller, store.db, made);
-    return reply.code(201).send(made);
-  });
-
-  app.get('/v1/packages/:name', { schema: { params: nameParams, response: { 200: Package } } }, (request) =>
-    packageGet(request.caller, store.db, request.params.name),
-  );
-
-  app.delete('/v1/packages/:name', { schema: { params: nameParams } }, async (request, reply) => {
-    await packageDelete(request.caller, store.db, request.params.name);
-    return reply.code(204).send();
   });
 
   app.get('/v1/jobs/:id', { ...waiting, schema: { params: idParams, response: { 200: Job } } }, async (request, reply) => {

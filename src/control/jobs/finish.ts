@@ -6,6 +6,7 @@ import type { CenoteError } from '../../base/errors.ts';
 import type { Accepted } from '../../model/control-api.ts';
 import type { Job } from '../../model/event.ts';
 import type { MachineStatus } from '../../model/machine.ts';
+import { guaranteesOf, noGuarantees } from '../../model/resources.ts';
 import { systemContext as system } from '../../store/context.ts';
 import { eventAppend } from '../../store/event.ts';
 import { jobFinish, jobListUnfinishedByMachine } from '../../store/job.ts';
@@ -34,7 +35,10 @@ export const finishSucceeded = (store: Store, stored: StoredJob, outcome: Outcom
     }
     if (outcome.status !== undefined) applyStatus(target, outcome.status);
     else target.machine.error = null;
-    if (job.action === 'resize') target.machine.package = (stored.request as JobRequests['resize']).package?.name ?? target.machine.package;
+    if (job.action === 'resize') {
+      const { package: taken } = stored.request as JobRequests['resize'];
+      if (taken !== null) target.machine.package = { name: taken.name, version: taken.version };
+    }
     await settle(db, target, job.action as Action, true);
     return { job, machine: target.machine };
   });
@@ -63,7 +67,7 @@ const applyFailure = (target: StoredMachine, job: Job, error: CenoteError, found
   // A host that cannot be asked may well have the machine running: then only the error is news.
   if (found === null || job.action === 'create' || machine.state === 'deleting') machine.state = 'failed';
   // Nothing was made, so nothing is held but the name and the address, until the person has seen why and deletes it.
-  if (found === null && job.action === 'create') target.reserved = { cpuMillis: 0, memoryMib: 0, diskMib: 0 };
+  if (found === null && job.action === 'create') target.reserved = { ...noGuarantees };
 };
 
 const claiming: ReadonlySet<Action> = new Set(['update', 'rename', 'resize']);
@@ -71,8 +75,7 @@ const claiming: ReadonlySet<Action> = new Set(['update', 'rename', 'resize']);
 const settle = async (db: Db, target: StoredMachine, action: Action, succeeded: boolean): Promise<void> => {
   const pending = await jobListUnfinishedByMachine(system, db, target.machine.id);
   applyPending(target, pending);
-  const { cpuMillis, memoryMib, diskMib } = target.machine.resources;
-  if (pending.length === 0 && action !== 'create') target.reserved = { cpuMillis, memoryMib, diskMib };
+  if (pending.length === 0 && action !== 'create') target.reserved = guaranteesOf(target.machine.resources);
   await machineSave(system, db, target);
   if (pending.length === 0 && claiming.has(action)) await machineSettleClaims(system, db, target.machine);
   if (action === 'update' && succeeded) await machineSaveTags(system, db, target.machine);

@@ -4,13 +4,13 @@
  */
 import type { ActionOptions } from '../../model/control-api.ts';
 import type { DesiredState, MachineSpec } from '../../model/machine.ts';
-import type { Resources } from '../../model/resources.ts';
+import type { PackageRef, Resources } from '../../model/resources.ts';
 
 export type SpecPatch = Partial<Pick<MachineSpec, 'image' | 'platform' | 'config' | 'command' | 'env' | 'tags' | 'publish' | 'restart' | 'stopGraceSeconds'>>;
 
 export interface ResourceChange {
   /** The package's resources replace all; single numbers then replace theirs. */
-  package: { name: string; resources: Resources } | null;
+  package: (PackageRef & { resources: Resources }) | null;
   patch: Partial<Resources>;
 }
 
