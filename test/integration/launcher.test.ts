@@ -53,6 +53,13 @@ describe('the launcher', () => {
     assert.equal((await calls()).length, 1);
   });
 
+  it('keeps the words to itself that Node would take for its own', async () => {
+    await npm();
+    const words = ['create', 'web', '--env-file', '/nowhere/env', '--inspect'];
+    const { stdout, stderr } = await cenote(...words);
+    assert.equal(stdout, JSON.stringify(words), stderr);
+  });
+
   it('brings them in once although two ask at the same time', async () => {
     await npm();
     const results = await Promise.all([cenote('one'), cenote('two'), cenote('three')]);
