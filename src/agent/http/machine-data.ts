@@ -4,7 +4,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { Type } from 'typebox';
 import type { FastifyRequest } from 'fastify';
-import { invalid } from '../../base/errors.ts';
+import { CenoteError, invalid } from '../../base/errors.ts';
 import { Generation, SnapshotCreate } from '../../model/agent-api.ts';
 import type { MachineUsage } from '../../model/machine.ts';
 import { copyIn, copyOut } from '../machine/files.ts';
@@ -67,7 +67,10 @@ export const machineDataRoutes: AgentRoutes = (app, { host, machines }) => {
         reply.hijack();
         reply.raw.writeHead(200, { 'content-type': 'application/x-tar' });
         // A failure midway can only be told by breaking the stream off.
-        await pipeline(archive, reply.raw).catch(() => reply.raw.destroy());
+        await pipeline(archive, reply.raw).catch((error: Error) => {
+          if (error instanceof CenoteError) host.logger.info({ machine: request.params.id, error: error.message }, 'copy out broke off');
+          reply.raw.destroy();
+        });
       },
       closing(request),
     );

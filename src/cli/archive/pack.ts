@@ -2,9 +2,10 @@
  * Files and directories of this host as a tar stream, made while it is sent. Owners are written as 0:0 and the machine's root gets
  * them: ids of this host mean nothing inside. What is neither file, directory nor symbolic link is skipped and named.
  */
+import { once } from 'node:events';
 import { constants } from 'node:fs';
 import type { Stats } from 'node:fs';
-import { lstat, open, readdir, readlink, stat } from 'node:fs/promises';
+import { lstat, open, readdir, readlink, realpath, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pack as tarPack } from 'tar-stream';
@@ -43,7 +44,11 @@ export const packFiles = (sources: readonly Source[], options: PackOptions): Rea
   const archive = tarPack();
   const packer = new Packer(archive, options);
   const write = async (): Promise<void> => {
-    for (const source of sources) await packer.add(source.path, source.name, await stat(source.path));
+    for (const source of sources) {
+      // A link that a person named is followed; those beneath are not.
+      const path = await realpath(source.path);
+      await packer.add(path, source.name, await lstat(path));
+    }
     archive.finalize();
   };
   // tar-stream's streams are streamx; a Node stream around it is what HTTP wants.
@@ -90,7 +95,7 @@ class Packer {
       const wanted = Math.min(chunkSize, size - at);
       const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(wanted), 0, wanted, at);
       if (bytesRead === 0) throw new CenoteError('failed', `${path} became shorter while it was copied (${size} to ${at} bytes)`);
-      if (!entry.write(buffer.subarray(0, bytesRead))) await drained(entry);
+      if (!entry.write(buffer.subarray(0, bytesRead))) await once(entry, 'drain');
       at += bytesRead;
       this.#options.onBytes?.((this.#bytes += bytesRead));
     }
@@ -107,9 +112,3 @@ class Packer {
     });
   }
 }
-
-const drained = (stream: NodeJS.WritableStream): Promise<void> =>
-  new Promise((resolve, reject) => {
-    stream.once('drain', resolve);
-    stream.once('error', reject);
-  });

@@ -6,9 +6,10 @@ import { constants } from 'node:fs';
 import { chmod, link, lstat, mkdir, open, rm, symlink, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { extract } from 'tar-stream';
 import type { Header } from 'tar-stream';
-import { CenoteError } from '../../base/errors.ts';
+import { CenoteError, messageOf } from '../../base/errors.ts';
 
 export interface UnpackTarget {
   /** A directory that is there. */
@@ -34,16 +35,36 @@ export const safeParts = (name: string): string[] => {
 
 export const unpackFiles = async (stream: Readable, target: UnpackTarget, options: UnpackOptions): Promise<number> => {
   const archive = extract();
-  stream.on('error', (error) => archive.destroy(error));
-  stream.pipe(archive);
+  const arriving = pipeline(stream, archive);
+  arriving.catch(() => undefined); // awaited below, when the entries end
   const unpacker = new Unpacker(target, options);
-  for await (const entry of archive) {
-    options.signal.throwIfAborted();
-    await unpacker.add(entry.header, entry as AsyncIterable<Buffer>);
-    entry.resume();
+  try {
+    for await (const entry of archive) {
+      options.signal.throwIfAborted();
+      await unpacker.add(entry.header, entry as AsyncIterable<Buffer>);
+      entry.resume();
+    }
+    await arriving;
+  } catch (error) {
+    // Where it is ours, leaving the loop has closed the stream; where the stream broke, its own reason says more than ours.
+    const reason = await arriving.then(
+      () => error,
+      (cause: unknown) => cause,
+    );
+    throw codeOf(reason) === 'ERR_STREAM_PREMATURE_CLOSE' ? error : brokenOff(reason);
   }
   await unpacker.finish();
   return unpacker.entries;
+};
+
+const codeOf = (error: unknown): unknown => (error instanceof Error && 'code' in error ? error.code : undefined);
+
+const brokenOff = (cause: unknown): CenoteError => {
+  const why = codeOf(cause) === 'ECONNRESET' ? "it could not be read to its end; the agent's log says why" : messageOf(cause);
+  return new CenoteError('failed', `the copy broke off: ${why}`, {
+    cause,
+    advice: 'what came before is there; directories such as /proc and /sys cannot be copied',
+  });
 };
 
 class Unpacker {

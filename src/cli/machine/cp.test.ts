@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { chmod, lstat, mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, lstat, mkdir, mkdtemp, readFile, readdir, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
+import { PassThrough, Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import fc from 'fast-check';
 import { pack as tarPack } from 'tar-stream';
 import type { Header } from 'tar-stream';
@@ -20,6 +21,8 @@ const archiveOf = (entries: readonly (Partial<Header> & { name: string; content?
   archive.finalize();
   return Readable.from(archive as AsyncIterable<Buffer>, { objectMode: false });
 };
+
+const packOf = (stream: Readable): Promise<Buffer[]> => stream.toArray();
 
 describe('copies', () => {
   let directory: string;
@@ -58,6 +61,37 @@ describe('copies', () => {
     await unpack(packFiles([await sourceOf(`${directory}/tree`)], { signal }), 'renamed');
     assert.deepEqual((await readdir(join(directory, 'out'))).toSorted(), ['file', 'other', 'renamed']);
     assert.deepEqual(await readdir(join(directory, 'out', 'renamed')), ['file']);
+  });
+
+  it('of a link that was named are what it points at', async () => {
+    await writeFile(join(directory, 'file'), 'one');
+    await symlink('file', join(directory, 'link'));
+    await unpack(packFiles([await sourceOf(join(directory, 'link'))], { signal }));
+    assert.equal(await readFile(join(directory, 'out', 'link'), 'utf8'), 'one');
+    assert((await lstat(join(directory, 'out', 'link'))).isFile());
+  });
+
+  it('of a large file to a slow reader make no noise', async () => {
+    const warnings: Error[] = [];
+    const heard = (warning: Error): void => void warnings.push(warning);
+    process.on('warning', heard);
+    try {
+      await writeFile(join(directory, 'large'), '');
+      await truncate(join(directory, 'large'), 16 * 1024 * 1024);
+      for await (const _chunk of packFiles([await sourceOf(join(directory, 'large'))], { signal })) await setImmediate();
+    } finally {
+      process.off('warning', heard);
+    }
+    assert.deepEqual(warnings, []);
+  });
+
+  it('that break off on their way are an error', async () => {
+    const whole = Buffer.concat(await packOf(archiveOf([{ name: 'file', content: 'x'.repeat(10_000) }])));
+    const broken = new PassThrough();
+    broken.write(whole.subarray(0, 4000));
+    broken.destroy(new Error('cut'));
+    await assert.rejects(unpack(broken), /the copy broke off: cut/);
+    await assert.rejects(unpack(Readable.from([whole.subarray(0, 4000)], { objectMode: false })), /the copy broke off: Unexpected end of data/);
   });
 
   it('never leave the target, whatever a machine sends', async () => {
