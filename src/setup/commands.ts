@@ -19,7 +19,14 @@ const writers = (options: SetupOptions) => ({
   note: options.note ?? ((text: string) => void process.stderr.write(`${text}\n`)),
 });
 
+/** The command itself says how to be root, with all that tells the instance. */
+const demandRoot = (words: string, root: string): void => {
+  if (process.getuid?.() === 0) return;
+  throw new CenoteError('forbidden', `\`cenote ${words}\` changes the host and must be run by root`, { advice: `sudo ${commandFor(root)} ${words}` });
+};
+
 export const runUp = async (options: UpOptions): Promise<number> => {
+  demandRoot('up', checkRoot(options.root));
   const { line, note } = writers(options);
   const start = performance.now();
   const progress = new Progress(note);
@@ -58,18 +65,20 @@ export const runUp = async (options: UpOptions): Promise<number> => {
   if (pool !== undefined) line(`The pool: ${formatCpu(pool.cpuMillis)} cores, ${formatMib(pool.memoryMib)} of memory, ${formatMib(pool.diskMib)} of disk`);
   line('Try next:');
   line(`  ${cenote} ls`);
-  line(hello === null ? `  ${cenote} create web --image node --code ./my-app --publish 8080:8080` : `  ${cenote} exec -it ${hello.name} -- sh`);
+  line(hello === null ? `  ${cenote} create web --image node --code ./examples/hello --publish 8080:80` : `  ${cenote} exec -it ${hello.name} -- sh`);
   line(hello === null ? `  ${cenote} info` : `  ${cenote} resize ${hello.name} --memory 256M`);
   return 0;
 };
 
 export const runDown = async (options: DownOptions): Promise<number> => {
   const { line, note } = writers(options);
-  await bringDown({ ...options, root: checkRoot(options.root) }, new Progress(note));
+  const root = checkRoot(options.root);
+  demandRoot('down', root);
+  await bringDown({ ...options, root }, new Progress(note));
   line(
     options.json === true
-      ? JSON.stringify({ root: options.root, machines: options.machines === true ? 'stopped' : 'kept' })
-      : `Down. Bring it back with: ${commandFor(checkRoot(options.root))} up`,
+      ? JSON.stringify({ root, machines: options.machines === true ? 'stopped' : 'kept' })
+      : `Down. Bring it back with: ${commandFor(root)} up`,
   );
   return 0;
 };
@@ -89,7 +98,7 @@ export const runDestroy = async (options: DestroyOptions): Promise<number> => {
         line(text);
     return 2;
   }
-  if (process.getuid?.() !== 0) throw new CenoteError('forbidden', '`cenote destroy` changes the host and must run as root');
+  demandRoot('destroy --yes', root);
   await destroyAll({ ...options, root }, new Progress(note));
   line(options.json === true ? JSON.stringify({ root, destroyed: true }) : `Nothing of ${root} is left. The packages stay.`);
   return 0;

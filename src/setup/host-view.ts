@@ -26,8 +26,13 @@ export const readMounts = (): Mount[] => parseMounts(readFileSync('/proc/self/mo
 /** Bit numbers of linux/capability.h. */
 export const capabilities = { netAdmin: 12, sysAdmin: 21, sysResource: 24 } as const;
 
-export const effectiveCapabilities = (status: string = readFileSync('/proc/self/status', 'utf8')): bigint =>
-  BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
+const capabilitySet = (name: 'CapEff' | 'CapBnd'): bigint =>
+  BigInt(`0x${new RegExp(`^${name}:\\s*([0-9a-f]+)$`, 'm').exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0'}`);
+
+/** Ours. */
+export const effectiveCapabilities = (): bigint => capabilitySet('CapEff');
+/** What root has here, also when an ordinary user asks. */
+export const capabilitiesOfRoot = (): bigint => capabilitySet('CapBnd');
 
 export const hasCapability = (bit: number, set: bigint = effectiveCapabilities()): boolean => ((set >> BigInt(bit)) & 1n) === 1n;
 

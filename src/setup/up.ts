@@ -35,7 +35,6 @@ export interface UpOutcome {
 export const bringUp = async (options: UpOptions, progress: Progress): Promise<UpOutcome> => {
   const root = checkRoot(options.root);
   const paths = instancePaths(root);
-  if (process.getuid?.() !== 0) throw new CenoteError('forbidden', '`cenote up` changes the host and must run as root', { advice: 'sudo ./cenote up' });
   if (options.device !== undefined && findInstanceConfig(root) === null) checkDevice(options.device);
 
   await progress.step('packages', async ({ at }) => {

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { release } from 'node:os';
 import { detectLayout } from '../../host/cgroup/layout.ts';
 import { instancePaths } from '../../model/instance.ts';
-import { effectiveCapabilities, fileSystems, loadableModules, readText } from '../host-view.ts';
+import { capabilitiesOfRoot, fileSystems, loadableModules, readText } from '../host-view.ts';
 import { readSetting } from '../kernel-settings.ts';
 import type { Finding } from './finding.ts';
 import { examineForwarding } from './forwarding.ts';
@@ -18,7 +18,7 @@ export const examineHost = async (root: string): Promise<Finding[]> => {
     layout,
     unifiedControllers: layout.unified === null ? [] : (readText(`${layout.unified}/cgroup.controllers`) ?? '').trim().split(' ').filter(Boolean),
     fileSystems: [...fileSystems(), ...loadableModules(release())],
-    capabilities: effectiveCapabilities(),
+    capabilities: capabilitiesOfRoot(),
     hasPressure: existsSync('/proc/pressure/cpu'),
     maxUserNamespaces: readSetting('user.max_user_namespaces'),
   });

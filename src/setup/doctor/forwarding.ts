@@ -1,11 +1,13 @@
 /** Whether forwarded packets can pass: other software's firewalls may drop them, and no rule of ours can overrule theirs. */
 import { installed } from '../../exec/run.ts';
 import { forwardingObstacles } from '../../host/network/obstacles.ts';
+import { capabilities, hasCapability } from '../host-view.ts';
 import { readSetting } from '../kernel-settings.ts';
 import { ok, warn } from './finding.ts';
 import type { Finding } from './finding.ts';
 
 export const examineForwarding = async (): Promise<Finding> => {
+  if (!hasCapability(capabilities.netAdmin)) return warn('forwarding', 'can be examined by root only: sudo cenote doctor');
   if (!(await installed('nft'))) return warn('forwarding', 'cannot be examined: nftables is not installed');
   const obstacles = await forwardingObstacles();
   if (obstacles.length > 0) return warn('forwarding', obstacles.join('; '));

@@ -55,8 +55,8 @@ export const examineKernel = (facts: KernelFacts): Finding[] => {
       ? ok('fuse', 'lxcfs can show machines their own /proc')
       : warn('fuse', 'no FUSE: machines see the host’s memory and CPU figures in /proc'),
     hasCapability(capabilities.sysAdmin, facts.capabilities) && hasCapability(capabilities.netAdmin, facts.capabilities)
-      ? ok('privilege', 'root with the capabilities machines need')
-      : fail('privilege', 'run as root, with CAP_SYS_ADMIN and CAP_NET_ADMIN'),
+      ? ok('privilege', 'root has the capabilities machines need')
+      : fail('privilege', 'root here lacks CAP_SYS_ADMIN or CAP_NET_ADMIN: an ordinary container is no host for machines'),
     hasCapability(capabilities.sysResource, facts.capabilities)
       ? ok('rlimits', 'limits of processes can be raised (CAP_SYS_RESOURCE)')
       : warn('rlimits', 'no CAP_SYS_RESOURCE: limits of open files and processes stay as inherited, the agent is not protected from out-of-memory kills'),
