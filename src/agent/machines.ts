@@ -189,7 +189,7 @@ export class Machines {
   #demandSnapshot(from: MachineCreate['fromSnapshot']): void {
     if (from === undefined) return;
     const source = this.get(from.machine);
-    if (!(from.name in source.record.freezeMs)) throw new CenoteError('not_found', `${source.spec.name} has no snapshot ${from.name}`);
+    if (!Object.hasOwn(source.record.freezeMs, from.name)) throw new CenoteError('not_found', `${source.spec.name} has no snapshot ${from.name}`);
   }
 
   #remove(machine: Machine): void {

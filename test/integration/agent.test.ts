@@ -51,6 +51,32 @@ test('a generation is taken once: an older one is refused, an equal one answered
   assert.equal(resized.spec.resources.memoryCeilingMib, 64);
 });
 
+test('a snapshot that is not there is neither deleted nor gone back to', async () => {
+  await using agent = await agentFixture();
+  const spec = agent.spec();
+  await agent.client.machineCreate(spec.id, { generation: 1, spec, desired: 'stopped' });
+  await agent.client.snapshotCreate(spec.id, { name: 'one' });
+  for (const attempt of [agent.client.snapshotDelete(spec.id, 'two'), agent.client.snapshotRollback(spec.id, 'two', 2)])
+    await assert.rejects(attempt, { code: 'not_found', message: /has no snapshot "two"/, advice: /snapshot ls/ });
+  await agent.client.snapshotDelete(spec.id, 'one');
+  await assert.rejects(agent.client.snapshotDelete(spec.id, 'one'), { code: 'not_found' });
+  assert.deepEqual(await agent.client.snapshotList(spec.id), []);
+});
+
+test('a snapshot may have any name, also that of what every object has', async () => {
+  await using agent = await agentFixture();
+  const spec = agent.spec();
+  await agent.client.machineCreate(spec.id, { generation: 1, spec, desired: 'stopped' });
+  const names = ['__proto__', 'constructor', 'toString'];
+  for (const name of names) {
+    await agent.client.snapshotCreate(spec.id, { name });
+    await assert.rejects(agent.client.snapshotCreate(spec.id, { name }), { code: 'already_exists' });
+  }
+  assert.deepEqual((await agent.client.snapshotList(spec.id)).map(({ name }) => name).toSorted(), names.toSorted());
+  for (const name of names) await agent.client.snapshotDelete(spec.id, name);
+  assert.deepEqual(await agent.client.snapshotList(spec.id), []);
+});
+
 test('a resize that is refused changes nothing at all', async () => {
   await using agent = await agentFixture();
   const spec = agent.spec();

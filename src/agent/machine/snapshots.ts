@@ -4,6 +4,15 @@ import { together } from '../../base/together.ts';
 import type { MachineStatus, Snapshot } from '../../model/machine.ts';
 import type { Machine } from './machine.ts';
 
+const missing = (machine: Machine, name: string): CenoteError =>
+  new CenoteError('not_found', `${machine.spec.name} has no snapshot ${JSON.stringify(name)}`, {
+    fields: [{ field: 'name', message: 'not found' }],
+    advice: `see what there is: cenote snapshot ls ${machine.spec.name}`,
+  });
+
+const isThere = async (machine: Machine, name: string): Promise<boolean> =>
+  (await machine.host.storage.snapshotList(machine.id)).some((snapshot) => snapshot.name === name);
+
 const hidden = (name: string): boolean => name.startsWith('.');
 
 export const listSnapshots = async (machine: Machine): Promise<Snapshot[]> => {
@@ -16,7 +25,7 @@ export const createSnapshot = (machine: Machine, name: string): Promise<Snapshot
     const { host, record } = machine;
     if (hidden(name))
       throw new CenoteError('invalid_argument', 'a snapshot name must not start with a dot', { fields: [{ field: 'name', message: 'starts with a dot' }] });
-    if (name in record.freezeMs)
+    if (Object.hasOwn(record.freezeMs, name))
       throw new CenoteError('already_exists', `${machine.spec.name} has a snapshot ${name} already`, { fields: [{ field: 'name', message: 'taken' }] });
     const running = machine.run !== null;
     // What can be written out before is not written while the machine stands still.
@@ -32,7 +41,7 @@ export const createSnapshot = (machine: Machine, name: string): Promise<Snapshot
     }
     const freezeMs = running ? Math.round((performance.now() - begun) * 100) / 100 : 0;
     host.crash.reach('snapshot: thawed');
-    record.freezeMs[name] = freezeMs;
+    record.freezeMs = { ...record.freezeMs, [name]: freezeMs }; // an assignment would lose one named __proto__
     await machine.save();
     host.events.emit('snapshot.created', machine.id, `snapshot ${name} of ${machine.spec.name}`, { snapshot: name, freezeMs });
     return { name, createdAt: new Date().toISOString(), sizeMib: 0, freezeMs };
@@ -41,6 +50,8 @@ export const createSnapshot = (machine: Machine, name: string): Promise<Snapshot
 export const deleteSnapshot = (machine: Machine, name: string): Promise<void> =>
   machine.turn(async () => {
     const { host, record } = machine;
+    // On record alone is one whose deletion was interrupted; on disk alone, one whose making was.
+    if (!Object.hasOwn(record.freezeMs, name) && !(await isThere(machine, name))) throw missing(machine, name);
     await host.storage.snapshotDelete(machine.id, name);
     host.crash.reach('snapshot: deleted');
     delete record.freezeMs[name];
@@ -55,7 +66,7 @@ export const deleteSnapshot = (machine: Machine, name: string): Promise<void> =>
 export const rollbackSnapshot = (machine: Machine, generation: number, name: string): Promise<MachineStatus> =>
   machine.request(generation, 'stopping', async () => {
     const { host, record } = machine;
-    if (!(name in record.freezeMs)) throw new CenoteError('not_found', `${machine.spec.name} has no snapshot ${name}`);
+    if (!(await isThere(machine, name))) throw missing(machine, name);
     const wanted = record.desired;
     await machine.save(); // so that recovery knows this end as asked for
     await machine.halt(0);
