@@ -8,6 +8,7 @@ import { Semaphore } from '../base/semaphore.ts';
 import { openAllotment } from '../host/allotment/allotment.ts';
 import { createArchiver } from '../host/archive/archiver.ts';
 import { openCgroups } from '../host/cgroup/open.ts';
+import { keepTreeOptions } from '../host/cgroup/tree-options.ts';
 import { openNetwork } from '../host/network/open.ts';
 import { openPlatforms } from '../host/platform/open-platforms.ts';
 import { overlayRoots } from '../host/rootfs/rootfs.ts';
@@ -98,6 +99,7 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
   logger.info({ adopted: recovered.adopted, starting: recovered.toStart.length, socket: server.socketPath }, 'agent is ready');
   config.crash.ready();
   up.use(keepLxcfs(lxcfs, machines, logger));
+  up.use(keepTreeOptions((key) => allotment.changes()[key]?.former ?? null, logger));
   void stopAll(host, recovered.toStop);
   startAll(host, recovered.toStart).catch((error: unknown) => logger.error({ error: messageChain(error) }, 'not all machines came back'));
   const held = up.move();

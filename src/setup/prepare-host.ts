@@ -6,8 +6,9 @@ import { existsSync } from 'node:fs';
 import { installed, run, runAny } from '../exec/run.ts';
 import type { Allotment, FormerValue } from '../host/allotment/allotment.ts';
 import { detectLayout } from '../host/cgroup/layout.ts';
+import { setDynamic, treeOptionsKey, undynamicTree } from '../host/cgroup/tree-options.ts';
 import { applySettings, kernelSettings, restoreSetting, settingsToNote, writeBootSettings } from './kernel-settings.ts';
-import { mountHierarchy, missingHierarchy, setDynamic, undynamicTree, unmountHierarchy } from './control-groups.ts';
+import { mountHierarchy, missingHierarchy, unmountHierarchy } from './control-groups.ts';
 import { fileSystems, readText } from './host-view.ts';
 import { ensureZram, removeZram } from './zram.ts';
 
@@ -35,9 +36,12 @@ export const prepareHost = async (allotment: Allotment, instance: string): Promi
   }
   const tree = undynamicTree();
   if (tree !== null) {
-    await allotment.noteChange(instance, [{ key: `favordynmods:${tree.path}`, former: tree.options }]);
-    if (setDynamic(tree, true)) said.push('quick moves between control groups');
-    else await allotment.forgetChanges([`favordynmods:${tree.path}`]);
+    const key = treeOptionsKey(tree.path);
+    await allotment.noteChange(instance, [{ key, former: tree.options }]);
+    // What was noted first: since then someone may have taken the tree's other options away (see host/cgroup/tree-options.ts).
+    const options = allotment.changes()[key]?.former ?? tree.options;
+    if (setDynamic({ path: tree.path, options }, true)) said.push('quick moves between control groups');
+    else await allotment.forgetChanges([key]);
   }
   let device: string | null = null;
   const zram = await ensureZram((chosen) => {

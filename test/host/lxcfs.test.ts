@@ -2,7 +2,10 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { AgentClient } from '../../src/client/agent.ts';
+import { openAllotment } from '../../src/host/allotment/allotment.ts';
+import { undynamicTree } from '../../src/host/cgroup/tree-options.ts';
 import { instancePaths, lxcfsPidPath } from '../../src/model/instance.ts';
 import { skipInstance, startInstance } from '../support/instance.ts';
 
@@ -36,4 +39,15 @@ test('machines see their own /proc again after lxcfs was killed', { skip: skipIn
   // One that is started now has it from the start.
   await instance.must('create', 'three', '--disk', '256M', '--memory', '64M', '--memory-ceiling', '128M', '--', '/bin/sleep', '1000000');
   assert.equal(await instance.must('exec', 'three', '--', ...view), whole);
+});
+
+// Each start of lxcfs sets the options of the v2 tree anew, with none.
+test('the mount options that lxcfs takes from the control groups come back', { skip: skipInstance, timeout: 300_000 }, async (t) => {
+  await using instance = await startInstance({ poolSizeMib: 512, note: (text) => t.diagnostic(text) });
+  const key = Object.keys(openAllotment().changes()).find((one) => one.startsWith('favordynmods:'));
+  if (key === undefined) return t.skip('this kernel does not know favordynmods');
+  for (const deadline = Date.now() + 60_000; undynamicTree() !== null; await sleep(100)) assert.ok(Date.now() < deadline, 'favordynmods is gone');
+  process.kill(Number(readFileSync(lxcfsPidPath(instancePaths(instance.root)), 'utf8')), 'SIGKILL');
+  for (const deadline = Date.now() + 60_000; undynamicTree() === null; await sleep(10)) assert.ok(Date.now() < deadline, 'lxcfs did not take it away');
+  for (const deadline = Date.now() + 60_000; undynamicTree() !== null; await sleep(100)) assert.ok(Date.now() < deadline, 'favordynmods did not come back');
 });
