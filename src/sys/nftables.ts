@@ -1,14 +1,13 @@
 /**
  * nftables through its own library: no program is started, and one transaction costs the kernel's work only, whatever the size
- * of the sets (a start of `nft` costs 4 ms). All commands of one call are one transaction: all of it happens or none. That work is a
- * millisecond in which the kernel waits; it is done on the thread pool.
+ * of the sets (a start of `nft` costs 4 ms). All commands of one call are one transaction: all of it happens or none.
  */
 import koffi from 'koffi';
-import { resultOf } from './libc.ts';
+import { withoutSignals } from './signals.ts';
 
 export class NftablesError extends Error {
-  /** The kernel said that the thing is already there, or is not there; or a signal came in between. */
-  readonly kind: 'exists' | 'missing' | 'interrupted' | 'other';
+  /** The kernel said that the thing is already there, or is not there. */
+  readonly kind: 'exists' | 'missing' | 'other';
   /** All that the library said, with the commands at fault. */
   readonly details: string;
 
@@ -24,16 +23,12 @@ export class NftablesError extends Error {
 const kinds = [
   ['File exists', 'exists'],
   ['No such file or directory', 'missing'],
-  ['Interrupted system call', 'interrupted'],
 ] as const;
 
-const mostAttempts = 10;
-
-/** A handle on the ruleset of the network namespace in which it was made. Calls go one after another: the library's context is not for several threads. */
-export class Nftables implements AsyncDisposable {
+/** A handle on the ruleset of the network namespace in which it was made. Not for use from several threads. */
+export class Nftables implements Disposable {
   readonly #library = openLibrary();
   readonly #context: unknown;
-  #last: Promise<unknown> = Promise.resolve();
   #closed = false;
 
   constructor() {
@@ -45,31 +40,22 @@ export class Nftables implements AsyncDisposable {
   }
 
   /** Runs commands in nft's language as one transaction and gives back what was printed. */
-  run(commands: string): Promise<string> {
+  run(commands: string): string {
+    if (this.#closed) throw new Error('nftables: closed');
     if (commands.includes('\0')) throw new Error('nftables: a command contains NUL');
-    const result = this.#last.then(() => this.#run(commands));
-    this.#last = result.catch(() => {});
-    return result;
+    // The library waits with select(2), which a signal ends (that of a child's end is enough), and then reports a transaction as failed that the
+    // kernel has done.
+    const result = withoutSignals(() => this.#library.run(this.#context, commands) as number);
+    const output = this.#library.output(this.#context) as string | null;
+    const errors = this.#library.errors(this.#context) as string | null;
+    if (result !== 0) throw new NftablesError(errors ?? '');
+    return output ?? '';
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#last;
+  [Symbol.dispose](): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#library.free(this.#context);
-  }
-
-  async #run(commands: string): Promise<string> {
-    if (this.#closed) throw new Error('nftables: closed');
-    // A signal may end the library's wait (a profiler's did): what is asked for is added or removed by name, so it may be asked for again.
-    for (let attempt = 1; ; attempt += 1) {
-      const result = await resultOf(this.#library.run, this.#context, commands);
-      const output = this.#library.output(this.#context) as string | null;
-      const errors = this.#library.errors(this.#context) as string | null;
-      if (result === 0) return output ?? '';
-      const error = new NftablesError(errors ?? '');
-      if (error.kind !== 'interrupted' || attempt === mostAttempts) throw error;
-    }
   }
 }
 

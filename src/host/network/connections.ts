@@ -54,7 +54,7 @@ export class Connections {
     try {
       await flows.settled(address, connection.machine);
       await links.connect(slot, address, netnsFd);
-      await this.#allow(connection);
+      this.#allow(connection);
     } catch (error) {
       this.#connected.delete(slot);
       await links
@@ -76,7 +76,7 @@ export class Connections {
     const now = elementsOf(instanceNumber, connection);
     const removed = difference(old.publishedTo, now.publishedTo);
     const added = difference(now.publishedTo, old.publishedTo);
-    await this.#run(change('delete', instance, 'published', removed.map(keyOf)) + change('create', instance, 'published', added));
+    this.#run(change('delete', instance, 'published', removed.map(keyOf)) + change('create', instance, 'published', added));
     this.#connected.set(connection.slot, connection);
     flows.published(connection.publish.filter((port) => !before.publish.some((old) => samePort(old, port))));
     await flows.unpublished(
@@ -90,7 +90,7 @@ export class Connections {
     const { links, flows } = this.#options;
     const connection = this.#connected.get(slot);
     if (connection === undefined) return links.discard(slot);
-    await this.#forbid(connection);
+    this.#forbid(connection);
     await links.disconnect(slot, connection.address);
     this.#connected.delete(slot);
     flows.left(connection.address, connection.machine);
@@ -118,7 +118,7 @@ export class Connections {
     const wanted = new Set([...real.map((connection) => connection.slot), ...prepared]);
     this.#connected.clear();
     for (const connection of kept) this.#connected.set(connection.slot, connection);
-    await this.#replaceElements(real);
+    this.#replaceElements(real);
     await links.adopt(new Map([...existing].filter(([slot]) => wanted.has(slot))), new Map(real.map((connection) => [connection.slot, connection.address])));
     for (const slot of existing.keys()) if (!wanted.has(slot)) await links.discard(slot);
     await flows.keepOnly(
@@ -129,16 +129,16 @@ export class Connections {
 
   async removeAll(): Promise<void> {
     this.#connected.clear();
-    await this.#replaceElements([]);
+    this.#replaceElements([]);
     const { links } = this.#options;
     for (const slot of (await links.list()).keys()) await links.discard(slot);
     await links.flush();
   }
 
-  #allow(connection: Connection): Promise<void> {
+  #allow(connection: Connection): void {
     const { instance, instanceNumber } = this.#options;
     const elements = elementsOf(instanceNumber, connection);
-    return this.#run(
+    this.#run(
       change('create', instance, 'bound', elements.bound) +
         change('create', instance, 'hairpin', elements.hairpin) +
         change('create', instance, 'published', elements.publishedTo),
@@ -146,11 +146,11 @@ export class Connections {
   }
 
   /** What is missing already (someone flushed the table) must not keep the rest from going. */
-  async #forbid(connection: Connection): Promise<void> {
+  #forbid(connection: Connection): void {
     const { instance, instanceNumber, nftables, logger } = this.#options;
     const { bound, hairpin, published } = elementsOf(instanceNumber, connection);
     try {
-      await this.#run(
+      this.#run(
         change('delete', instance, 'bound', bound) + change('delete', instance, 'hairpin', hairpin) + change('delete', instance, 'published', published),
       );
       return;
@@ -160,7 +160,7 @@ export class Connections {
     for (const [set, elements] of Object.entries({ bound, hairpin, published })) {
       for (const element of elements) {
         try {
-          await nftables.run(change('delete', instance, set, [element]));
+          nftables.run(change('delete', instance, set, [element]));
         } catch (error) {
           if (!(error instanceof NftablesError) || error.kind !== 'missing') throw error;
         }
@@ -169,7 +169,7 @@ export class Connections {
   }
 
   /** One transaction: the kernel goes from the old elements to the new ones at once, and one that stays is never absent. */
-  async #replaceElements(connections: Connection[]): Promise<void> {
+  #replaceElements(connections: Connection[]): void {
     const { instance, instanceNumber } = this.#options;
     const all = connections.map((connection) => elementsOf(instanceNumber, connection));
     const contents = { bound: all.flatMap((one) => one.bound), hairpin: all.flatMap((one) => one.hairpin), published: all.flatMap((one) => one.publishedTo) };
@@ -178,13 +178,13 @@ export class Connections {
       commands += `flush ${set === 'published' ? 'map' : 'set'} inet ${tableName(instance)} ${set}\n`;
       for (let at = 0; at < elements.length; at += elementsPerCommand) commands += change('add', instance, set, elements.slice(at, at + elementsPerCommand));
     }
-    await this.#run(commands);
+    this.#run(commands);
   }
 
-  async #run(commands: string): Promise<void> {
+  #run(commands: string): void {
     if (commands === '') return;
     try {
-      await this.#options.nftables.run(commands);
+      this.#options.nftables.run(commands);
     } catch (error) {
       if (!(error instanceof NftablesError)) throw error;
       if (error.kind === 'exists')

@@ -25,16 +25,12 @@ export const parseChains = (listing: string): Chain[] =>
 
 const ipv4Families = new Set(['ip', 'inet']);
 
-const ofOthers = (chains: Chain[]): Chain[] => chains.filter(({ family, table }) => ipv4Families.has(family) && !table.startsWith('cenote-'));
-/** As nft names it. */
-const fullName = ({ family, table }: Chain): string => `${family} ${table}`;
-
-/** One line for each obstacle; `exceptions` are the tables that let our links through all the same. */
-export const obstaclesAmong = (chains: Chain[], exceptions: ReadonlySet<string>): string[] => {
-  const others = ofOthers(chains);
-  const tables = new Map(others.map((chain) => [fullName(chain), chain]));
-  return [...tables].flatMap(([name, { family, table }]) => {
-    if (exceptions.has(name)) return [];
+/** One line for each obstacle; `hasException` says whether a table lets our links through all the same. */
+export const obstaclesAmong = (chains: Chain[], hasException: (family: string, table: string) => boolean): string[] => {
+  const others = chains.filter(({ family, table }) => ipv4Families.has(family) && !table.startsWith('cenote-'));
+  const tables = new Map(others.map((chain) => [`${chain.family} ${chain.table}`, chain]));
+  return [...tables.values()].flatMap(({ family, table }) => {
+    if (hasException(family, table)) return [];
     const inTable = others.filter((chain) => chain.family === family && chain.table === table);
     const drops = (hook: string) => inTable.some((chain) => chain.hook === hook && chain.policy === 'drop');
     const named = (pattern: RegExp) => inTable.some((chain) => pattern.test(chain.name));
@@ -67,14 +63,12 @@ export const obstaclesAmong = (chains: Chain[], exceptions: ReadonlySet<string>)
 
 /** Empty when nothing stands in the way. */
 export const forwardingObstacles = async (): Promise<string[]> => {
-  await using nftables = new Nftables();
-  const chains = parseChains(await nftables.run('list chains'));
-  const exceptions = new Set<string>();
-  for (const name of new Set(ofOthers(chains).map(fullName))) {
-    const rules = await nftables.run(`list table ${name}`);
-    if (/^\s*iifname "cn[^"]*".* accept/m.test(rules) && /^\s*oifname "cn[^"]*".* accept/m.test(rules)) exceptions.add(name);
-  }
-  const found = obstaclesAmong(chains, exceptions);
+  using nftables = new Nftables();
+  const exception = (family: string, table: string): boolean => {
+    const rules = nftables.run(`list table ${family} ${table}`);
+    return /^\s*iifname "cn[^"]*".* accept/m.test(rules) && /^\s*oifname "cn[^"]*".* accept/m.test(rules);
+  };
+  const found = obstaclesAmong(parseChains(nftables.run('list chains')), exception);
   if (legacyFilterLoaded() && (await installed('iptables-legacy'))) {
     const { stdout } = await runAny('iptables-legacy', ['-S', 'FORWARD'], { timeoutMs: 10_000 });
     if (/^-P FORWARD DROP/m.test(stdout) && !/^-A FORWARD -[io] cn\S* -j ACCEPT/m.test(stdout)) {

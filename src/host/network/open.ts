@@ -44,7 +44,7 @@ export const openNetwork = async (options: NetworkOptions): Promise<Network> => 
     await openResolver({ address: subnet.gateway, resolvConfPath, logger, mayAsk: (address) => isMachineAddress(subnet, address) }),
     (opened) => opened.close(),
   );
-  await load(nftables, options.instance, loadRuleset(options.instance, options.instanceNumber, subnet, resolver.port), logger);
+  load(nftables, options.instance, loadRuleset(options.instance, options.instanceNumber, subnet, resolver.port), logger);
   const publishCheck = openPublishCheck({ instance: options.instance, nftables, checkReserved: options.checkReserved });
   const connections = new Connections({ instance: options.instance, instanceNumber: options.instanceNumber, subnet, links, nftables, flows, logger });
   const held = undo.move();
@@ -64,7 +64,7 @@ export const openNetwork = async (options: NetworkOptions): Promise<Network> => 
       if (remove) {
         await connections.removeAll();
         await links.closeGateway();
-        await nftables.run(`add table inet ${tableName(options.instance)}\ndelete table inet ${tableName(options.instance)}\n`);
+        nftables.run(`add table inet ${tableName(options.instance)}\ndelete table inet ${tableName(options.instance)}\n`);
       }
       await held.disposeAsync();
     },
@@ -80,13 +80,13 @@ const openNftables = (): Nftables => {
 };
 
 /** Rules of an earlier version may have sets of another shape; those cannot be changed in place, and are filled again by `restore`. */
-const load = async (nftables: Nftables, instance: string, ruleset: string, logger: Logger): Promise<void> => {
+const load = (nftables: Nftables, instance: string, ruleset: string, logger: Logger): void => {
   try {
-    await nftables.run(ruleset);
+    nftables.run(ruleset);
   } catch (error) {
     if (!(error instanceof NftablesError) || error.kind === 'missing') throw error;
     logger.warn({ err: error, details: error.details }, 'the loaded rules cannot be changed in place; they are replaced');
-    await nftables.run(`add table inet ${tableName(instance)}\ndelete table inet ${tableName(instance)}\n${ruleset}`);
+    nftables.run(`add table inet ${tableName(instance)}\ndelete table inet ${tableName(instance)}\n${ruleset}`);
   }
 };
 

@@ -22,11 +22,10 @@ export const openPublishCheck =
     // Most machines publish nothing, and asking the kernel for its tables takes milliseconds.
     if (publish.length === 0) return;
     await checkReserved?.(publish);
-    const others = await otherTables(nftables, instance);
+    const others = otherTables(nftables, instance);
     for (const [index, port] of publish.entries()) {
       const field = `publish[${index}]`;
-      for (const other of others)
-        if (await isPublished(nftables, other, port)) throw taken(field, port, 'is published by another instance of Cenote on this host');
+      for (const other of others) if (isPublished(nftables, other, port)) throw taken(field, port, 'is published by another instance of Cenote on this host');
       if (!(await canListen(port)))
         throw taken(
           field,
@@ -41,14 +40,12 @@ const taken = (field: string, port: PublishedPort, why: string): CenoteError => 
   return new CenoteError('in_use', message, { fields: [{ field, message }], advice: 'publish another port' });
 };
 
-const otherTables = async (nftables: Nftables, instance: string): Promise<string[]> =>
-  [...(await nftables.run('list tables inet')).matchAll(/^table inet (cenote-[a-z0-9-]+)$/gm)]
-    .map((match) => match[1]!)
-    .filter((name) => name !== tableName(instance));
+const otherTables = (nftables: Nftables, instance: string): string[] =>
+  [...nftables.run('list tables inet').matchAll(/^table inet (cenote-[a-z0-9-]+)$/gm)].map((match) => match[1]!).filter((name) => name !== tableName(instance));
 
-const isPublished = async (nftables: Nftables, table: string, port: PublishedPort): Promise<boolean> => {
+const isPublished = (nftables: Nftables, table: string, port: PublishedPort): boolean => {
   try {
-    await nftables.run(`get element inet ${table} published { ${port.protocol} . ${port.hostPort} }`);
+    nftables.run(`get element inet ${table} published { ${port.protocol} . ${port.hostPort} }`);
     return true;
   } catch (error) {
     if (error instanceof NftablesError) return false;
