@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { skipInstance, startInstance } from '../support/instance.ts';
 import { OwnServices } from '../support/own-services.ts';
+import { seed } from '../support/seed.ts';
 import { runAgentCrashes } from './agent-crashes.ts';
 
-const seed = Number(process.env['CENOTE_TEST_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
 const perAction = Number(process.env['CENOTE_TEST_PER_ACTION'] ?? 1);
 
 test('the agent killed between any two steps, twice', { skip: skipInstance, timeout: 3_600_000 }, async (t) => {

@@ -29,6 +29,7 @@ import { run } from '../../src/exec/run.ts';
 import { createArchiver } from '../../src/host/archive/archiver.ts';
 import { blockSize, encodeHeader, paddingOf } from '../../src/host/archive/tar-format.ts';
 import { TarReader } from '../../src/host/archive/tar-reader.ts';
+import { fuzzRuns } from '../support/seed.ts';
 
 interface Spec {
   name: string;
@@ -276,6 +277,6 @@ test('random archives never write outside the root', async () => {
       );
       rmSync(outer, { recursive: true });
     }),
-    { numRuns: 150 },
+    { numRuns: fuzzRuns ?? 150 },
   );
 });

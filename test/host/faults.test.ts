@@ -12,12 +12,12 @@ import { skipInstance, startInstance } from '../support/instance.ts';
 import type { TestInstance } from '../support/instance.ts';
 import { OwnServices } from '../support/own-services.ts';
 import { random } from '../support/random.ts';
+import { seed } from '../support/seed.ts';
 import { checkHost } from './agent-crashes.ts';
 
 const sleeper = ['/bin/sleep', '1000000'];
 const small = (name: string): CreateMachine => ({ name, command: sleeper, resources: { diskMib: 128, memoryMib: 32, cpuMillis: 10 }, stopGraceSeconds: 1 });
 const whole = { wait: 60 };
-const seed = Number(process.env['CENOTE_TEST_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
 
 describe('faults around a host', { skip: skipInstance, timeout: 900_000 }, () => {
   let instance: TestInstance;

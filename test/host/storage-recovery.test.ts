@@ -12,6 +12,8 @@ import { mountedAt, poolMount, poolUnmount } from '../../src/host/storage/pool-m
 import { subvolumeCreate } from '../../src/sys/btrfs.ts';
 import { quotaEnableFull } from '../../src/sys/btrfs-quota.ts';
 import { loopAttach, loopFind } from '../../src/sys/loop.ts';
+import { random } from '../support/random.ts';
+import { seed } from '../support/seed.ts';
 import { logger, mib, poolMib, skip, newRoot, open, pool, poolFile, fill, groupNames, cleanUp, opened } from '../support/storage-pools.ts';
 
 after(cleanUp);
@@ -74,8 +76,9 @@ test('what a crash left half made is removed or finished', { skip }, async () =>
 test('killed at any moment, it loses nothing that was done and leaves nothing half made', { skip, timeout: 120_000 }, async () => {
   const root = newRoot();
   await (await open(root)).close();
+  const next = random(seed);
   for (let round = 0; round < 8; round += 1) {
-    const facts = await runVictim(root, 30 + Math.random() * 250);
+    const facts = await runVictim(root, 30 + next(250));
     const survivor = await open(root);
     const listed = await survivor.volumeList();
     assert.deepEqual(readdirSync(pool(root, 'staging')), []);

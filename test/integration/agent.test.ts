@@ -7,6 +7,7 @@ import type { MachineStatus } from '../../src/model/machine.ts';
 import { defaultResources } from '../../src/model/resources.ts';
 import { agentFixture } from '../support/agent-fixture.ts';
 import type { AgentFixture } from '../support/agent-fixture.ts';
+import { fuzzRuns } from '../support/seed.ts';
 
 const until = async (agent: AgentFixture, id: string, condition: (status: MachineStatus) => boolean): Promise<MachineStatus> => {
   for (;;) {
@@ -190,6 +191,6 @@ test('guarantees never exceed the pool, whatever is asked for in whatever order'
         }
       },
     ),
-    { numRuns: 15 },
+    { numRuns: fuzzRuns ?? 15 },
   );
 });

@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { cp } from 'node:fs/promises';
 import { test } from 'node:test';
 import { controlFixture, eventually } from '../support/control-fixture.ts';
+import { random } from '../support/random.ts';
+import { seed } from '../support/seed.ts';
 import { statusOf } from '../support/simulated-content.ts';
 
 test('without an agent reads of the store work, the rest says so', async () => {
@@ -185,7 +187,8 @@ test('a machine that appears on or leaves the host while the tie is cut', async 
 test('a burst of creates all succeed, whatever the order of their ends', async () => {
   await using fixture = await controlFixture();
   const { client, agent } = fixture;
-  agent.fault = ({ method }) => (method === 'PUT' ? { kind: 'delay', milliseconds: Math.random() * 20 } : undefined);
+  const next = random(seed);
+  agent.fault = ({ method }) => (method === 'PUT' ? { kind: 'delay', milliseconds: next(20) } : undefined);
   const made = await Promise.all(Array.from({ length: 1000 }, (_, index) => client.machineCreate({ name: `burst-${index}` }, { wait: 120 })));
   assert.deepEqual(new Set(made.map(({ job }) => job.state)), new Set(['succeeded']));
   assert.equal(new Set(made.map(({ machine }) => machine!.address)).size, 1000);

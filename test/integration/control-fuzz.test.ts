@@ -9,8 +9,8 @@ import type { Route } from '../../src/control/http/server.ts';
 import { controlFixture } from '../support/control-fixture.ts';
 import { fromSchema } from '../support/from-schema.ts';
 import type { JsonSchema } from '../support/from-schema.ts';
+import { fuzzRuns } from '../support/seed.ts';
 
-const numRuns = Number(process.env['CENOTE_FUZZ_RUNS'] ?? 60);
 const names = ['web', 'db', 'nosuch', 'base', 'small', 'app', 'one', '11111111-1111-4111-8111-111111111111'];
 const textValue = fc.oneof({ weight: 5, arbitrary: fc.constantFrom(...names) }, { weight: 1, arbitrary: fc.string({ unit: 'binary', maxLength: 20 }) });
 const queryValue = fc.oneof(
@@ -78,7 +78,7 @@ test('every endpoint from its schema', async () => {
           text,
         );
       }),
-      { numRuns, seed: 20_261_123, endOnFailure: true },
+      { numRuns: fuzzRuns ?? 60, endOnFailure: true },
     );
   }
   await fixture.restart();
