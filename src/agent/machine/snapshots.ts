@@ -10,8 +10,9 @@ const missing = (machine: Machine, name: string): CenoteError =>
     advice: `see what there is: cenote snapshot ls ${machine.spec.name}`,
   });
 
+/** One that a crash kept from being recorded is found on the disk. */
 const isThere = async (machine: Machine, name: string): Promise<boolean> =>
-  (await machine.host.storage.snapshotList(machine.id)).some((snapshot) => snapshot.name === name);
+  Object.hasOwn(machine.record.freezeMs, name) || (await machine.host.storage.snapshotList(machine.id)).some((snapshot) => snapshot.name === name);
 
 const hidden = (name: string): boolean => name.startsWith('.');
 
