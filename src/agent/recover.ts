@@ -18,7 +18,7 @@ import { join } from 'node:path';
 import { isErrno } from '../base/errno.ts';
 
 export interface Recovered {
-  adopted: number;
+  adopted: Machine[];
   /** To be started, once the API serves. */
   toStart: Machine[];
   /** A stop that a crash cut short: still running, and to have its grace period. */
@@ -48,7 +48,7 @@ export const recover = async (host: Host, machines: Machines): Promise<Recovered
     else if (record.desired === 'running') toStart.push(machine);
   }
   const toStop = [...machines.all()].filter((machine) => machine.run !== null && machine.record.desired === 'stopped');
-  return { adopted: running.size, toStart, toStop };
+  return { adopted: [...machines.all()].filter(({ id }) => running.has(id)), toStart, toStop };
 };
 
 /** Records how machines ended while no agent ran. Those that ended by themselves are to be judged as any end; the others were being stopped. */
@@ -90,9 +90,9 @@ const adopt = async (host: Host, machines: Machines): Promise<Set<string>> => {
     // A number may have gone to another process since: only one in the machine's own group is the machine's.
     if (!(await host.cgroups.processes(machine.id)).includes(process.pid)) continue;
     connections.push({ slot: record.slot, machine: machine.id, address: spec.address, publish: spec.publish });
-    machine.adopt({ slot: record.slot, process, defaults: execDefaults(host, spec, process.pid) });
+    machine.adopt({ slot: record.slot, process, defaults: onceAsked(() => execDefaults(host, spec, process.pid)) });
     adopted.add(machine.id);
-    await asRecorded(host, machine);
+    await host.cgroups.thaw(machine.id); // a crash in the middle of a snapshot leaves it frozen
   }
   await host.network.restore(connections, []);
   await host.ports.restore(connections.map(({ machine, publish }) => ({ machine, ports: publish })));
@@ -111,12 +111,20 @@ const execDefaults = (host: Host, spec: MachineSpec, pid: number): ExecProcess =
   }
 };
 
-/** A crash in the middle of a snapshot leaves a machine frozen; one in the middle of a resize, with limits that its record does not have. */
-const asRecorded = async (host: Host, machine: Machine): Promise<void> => {
-  await host.cgroups.thaw(machine.id);
-  await host.cgroups.apply(machine.id, machine.spec.resources).catch((error: unknown) => {
-    host.logger.warn({ machine: machine.id, error: messageChain(error) }, 'limits could not be set as recorded');
-  });
+const onceAsked = <Value>(make: () => Value): (() => Value) => {
+  let value: Value | undefined;
+  return () => (value ??= make());
+};
+
+/** A crash in the middle of a resize leaves a machine with limits that its record does not have. Of a thousand machines it takes a while, and nobody need wait for it. */
+export const limitAsRecorded = async (host: Host, machines: readonly Machine[]): Promise<void> => {
+  for (const machine of machines) {
+    await machine
+      .turn(async () => {
+        if (machine.run !== null) await host.cgroups.apply(machine.id, machine.spec.resources);
+      })
+      .catch((error: unknown) => host.logger.warn({ machine: machine.id, error: messageChain(error) }, 'limits could not be set as recorded'));
+  }
 };
 
 /** Everything of a run that is not adopted goes, for known machines and unknown ones alike. */

@@ -25,7 +25,7 @@ import type { Host } from './host.ts';
 import { Journal } from './journal.ts';
 import { Machines } from './machines.ts';
 import { portRegister } from './ports.ts';
-import { recover, startAll, stopAll } from './recover.ts';
+import { limitAsRecorded, recover, startAll, stopAll } from './recover.ts';
 import { startServer } from './http/server.ts';
 import { keepLxcfs, serves } from './lxcfs.ts';
 
@@ -96,10 +96,11 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
   const server = up.use(
     await startServer({ host, machines, socketPath: paths.agentSocket, socketGroup: instance.user.gid, instance: instance.instance, startedAt }),
   );
-  logger.info({ adopted: recovered.adopted, starting: recovered.toStart.length, socket: server.socketPath }, 'agent is ready');
+  logger.info({ adopted: recovered.adopted.length, starting: recovered.toStart.length, socket: server.socketPath }, 'agent is ready');
   config.crash.ready();
   up.use(keepLxcfs(lxcfs, machines, logger));
   up.use(keepTreeOptions((key) => allotment.changes()[key]?.former ?? null, logger));
+  void limitAsRecorded(host, recovered.adopted);
   void stopAll(host, recovered.toStop);
   startAll(host, recovered.toStart).catch((error: unknown) => logger.error({ error: messageChain(error) }, 'not all machines came back'));
   const held = up.move();

@@ -7,7 +7,7 @@ import type { Run } from './run.ts';
 export const probeHealth = async (host: Host, id: string, run: Run, plan: HealthPlan): Promise<boolean> => {
   const over = new AbortController();
   try {
-    const session = await host.runtime.exec(id, { command: plan.command, tty: false, stdin: false }, run.defaults);
+    const session = await host.runtime.exec(id, { command: plan.command, tty: false, stdin: false }, run.defaults());
     session.stdout.resume();
     session.stderr?.resume();
     const late = pause(plan.timeoutMs, over.signal).then(() => null);

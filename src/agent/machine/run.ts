@@ -16,7 +16,7 @@ export interface Run {
   slot: number;
   process: RuntimeProcess;
   /** What `exec` inherits. */
-  defaults: ExecProcess;
+  defaults: () => ExecProcess;
 }
 
 const logLimitMib = 16;
@@ -95,7 +95,7 @@ export const bringUp = async (host: Host, spec: MachineSpec, onSlot: (slot: numb
     host.sandboxes.started(sandbox);
     next('done');
     host.logger.debug({ machine: id, timings }, 'started');
-    return { slot: sandbox.slot, process, defaults };
+    return { slot: sandbox.slot, process, defaults: () => defaults };
   } catch (error) {
     throw startFailure(step, error);
   }
