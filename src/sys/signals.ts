@@ -7,6 +7,7 @@ const how = { block: 0, restore: 2 } as const;
 /** Larger than glibc's sigset_t (128 bytes). */
 const setBytes = 256;
 const everySignal = Buffer.alloc(setBytes, 0xff);
+const scratch = Buffer.alloc(setBytes);
 
 const mask = (change: number, set: Buffer, former: Buffer | null): void => {
   const error = maskFunction(change, set, former) as number; // given back; errno is not set
@@ -15,8 +16,8 @@ const mask = (change: number, set: Buffer, former: Buffer | null): void => {
 
 /** Calls `work` with no signal coming to this thread; those that came meanwhile are heard afterwards. */
 export const withoutSignals = <Result>(work: () => Result): Result => {
-  const former = Buffer.alloc(setBytes);
-  mask(how.block, everySignal, former);
+  mask(how.block, everySignal, scratch);
+  const former = Buffer.from(scratch);
   try {
     return work();
   } finally {
