@@ -12,8 +12,8 @@ export interface KernelSetting {
 }
 
 export const kernelSettings: readonly KernelSetting[] = [
-  { key: 'fs.inotify.max_user_instances', wanted: 8192, why: 'counted for the host user behind all machines' },
-  { key: 'fs.inotify.max_user_watches', wanted: 1_048_576, why: 'as instances' },
+  { key: 'fs.inotify.max_user_instances', wanted: 65_536, why: 'counted for the host user behind all machines, of which each may have 128' },
+  { key: 'fs.inotify.max_user_watches', wanted: 8_388_608, why: 'as instances; each machine may have 65,536, in its own memory' },
   { key: 'fs.aio-max-nr', wanted: 1_048_576, why: 'databases ask for thousands each' },
   { key: 'kernel.keys.maxkeys', wanted: 20_000, why: 'a session keyring for every machine' },
   { key: 'kernel.keys.maxbytes', wanted: 2_000_000, why: 'as keys' },

@@ -20,6 +20,18 @@ my ($SYS_setns, $SYS_umount2) = $SYS_unshare == 97 ? (268, 39) : (308, 166);
 my ($SYS_open_tree, $SYS_move_mount, $SYS_mount_setattr) = (428, 429, 442);    # the same everywhere
 my %holds;    # pid -> our end of its socket
 
+# What a machine makes of these is also counted for the host user behind all machines: without a bound of its own one could take all there are.
+# Only a process with CAP_SYS_RESOURCE in the namespace can change them, which no machine has.
+my %most = (inotify_instances => 128, inotify_watches => 65_536, map { +"${_}_namespaces" => 512 } qw(user pid uts ipc net mnt cgroup time));
+
+sub set_bounds {
+    for my $name (keys %most) {
+        open my $file, '>', "/proc/sys/user/max_$name" or next;    # not in this kernel
+        syswrite $file, $most{$name} or return "max_$name: $!";
+    }
+    return '';
+}
+
 sub make {
     my ($flags, $map) = @_;
     socketpair(my $ours, my $theirs, AF_UNIX, SOCK_STREAM, 0) or die "socketpair: $!\n";
@@ -30,8 +42,8 @@ sub make {
         close $_ for values %holds;
         close STDIN;
         close STDOUT;
-        my $failed = syscall($SYS_unshare, $flags) == 0 ? '' : "$!";
-        syswrite $theirs, $failed eq '' ? "made\n" : "unshare: $failed\n";
+        my $failed = syscall($SYS_unshare, $flags) == 0 ? set_bounds() : "unshare: $!";
+        syswrite $theirs, $failed eq '' ? "made\n" : "$failed\n";
         sysread $theirs, my $end, 1;    # until the agent or this process is done with us
         POSIX::_exit(0);
     }
