@@ -32,6 +32,23 @@ const architectures: Record<string, { oci: string; common: string }> = {
   arm64: { oci: 'SCMP_ARCH_AARCH64', common: 'arm64' },
 };
 
+/**
+ * Kinds of sockets: unix, IPv4 and IPv6, and the kernel's own network settings, which are a namespace's. The profile allows every kind but one, and of
+ * the others some reach past every namespace: with AF_VSOCK a machine would talk to the hypervisor below the host, or to the host's virtual machines.
+ * 32-bit programs on x86 have one call for all that concerns sockets, which hides the kind from a filter; so they do not run.
+ */
+const is = (index: number, value: number) => ({ index, value, op: 'SCMP_CMP_EQ' });
+const families = { unix: 1, inet4: 2, inet6: 10, netlink: 16 } as const;
+const addressFamilyUnknown = 97;
+const auditProtocol = 9;
+const socketRules = [
+  ...[families.unix, families.inet4, families.inet6].map((family) => ({ names: ['socket'], action: 'SCMP_ACT_ALLOW', args: [is(0, family)] })),
+  { names: ['socket'], action: 'SCMP_ACT_ALLOW', args: [is(0, families.netlink), { index: 2, value: auditProtocol, op: 'SCMP_CMP_NE' }] },
+  // Programs that try one of these and do without expect this answer; the default one is that there is no such call.
+  ...[17, 38, 40].map((family) => ({ names: ['socket'], action: 'SCMP_ACT_ERRNO', errnoRet: addressFamilyUnknown, args: [is(0, family)] })),
+];
+const hidesTheKind = new Set(['SCMP_ARCH_X86', 'SCMP_ARCH_X32']);
+
 export const convertSeccomp = (profile: Profile, machineArchitecture: string, capabilities: readonly string[]): object => {
   const architecture = architectures[machineArchitecture];
   if (architecture === undefined) throw new CenoteError('unsupported', `no system call filter for ${machineArchitecture}`);
@@ -46,13 +63,19 @@ export const convertSeccomp = (profile: Profile, machineArchitecture: string, ca
   return {
     defaultAction: profile.defaultAction,
     ...(profile.defaultErrnoRet === undefined ? {} : { defaultErrnoRet: profile.defaultErrnoRet }),
-    architectures: [architecture.oci, ...(entry?.subArchitectures ?? [])],
-    syscalls: profile.syscalls.filter(applies).map((rule) => ({
-      names: rule.names,
-      action: rule.action,
-      ...(rule.errnoRet === undefined ? {} : { errnoRet: rule.errnoRet }),
-      ...(rule.args === undefined || rule.args === null || rule.args.length === 0 ? {} : { args: rule.args }),
-    })),
+    architectures: [architecture.oci, ...(entry?.subArchitectures ?? []).filter((one) => !hidesTheKind.has(one))],
+    syscalls: [
+      ...profile.syscalls
+        .filter(applies)
+        .map((rule) => ({
+          names: rule.names.filter((name) => name !== 'socket'),
+          action: rule.action,
+          ...(rule.errnoRet === undefined ? {} : { errnoRet: rule.errnoRet }),
+          ...(rule.args === undefined || rule.args === null || rule.args.length === 0 ? {} : { args: rule.args }),
+        }))
+        .filter(({ names }) => names.length > 0),
+      ...socketRules,
+    ],
   };
 };
 
