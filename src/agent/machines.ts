@@ -3,33 +3,34 @@ import { CenoteError } from '../base/errors.ts';
 import type { MachineAction, MachineCreate, MachineResize, MachineUpdate } from '../model/agent-api.ts';
 import { platformKey } from '../model/agent-api.ts';
 import type { MachineStatus } from '../model/machine.ts';
-import { guaranteeKeys, noGuarantees } from '../model/resources.ts';
-import type { Guarantees, PoolSize, Resources } from '../model/resources.ts';
+import { refuseUnsupported } from '../model/resources.ts';
+import type { Guarantees, PoolSize } from '../model/resources.ts';
+import { Books } from './books.ts';
 import type { Host } from './host.ts';
 import { createMachine, deleteMachine } from './machine/create-delete.ts';
 import { Machine } from './machine/machine.ts';
 import type { MachineRecord } from './machine/record.ts';
 import { commandOf } from './machine/process.ts';
+import { resizeMachine } from './machine/resize.ts';
 import { updateMachine } from './machine/update.ts';
 
 export class Machines {
   readonly #host: Host;
-  readonly #pool: () => PoolSize;
+  readonly #books: Books;
   readonly #byId = new Map<string, Machine>();
-  readonly #guaranteed: Guarantees = { ...noGuarantees };
   readonly #addresses = new Map<string, string>();
 
   constructor(host: Host, pool: () => PoolSize) {
     this.#host = host;
-    this.#pool = pool;
+    this.#books = new Books(pool);
   }
 
   get guaranteed(): Readonly<Guarantees> {
-    return this.#guaranteed;
+    return this.#books.taken;
   }
 
   get pool(): PoolSize {
-    return this.#pool();
+    return this.#books.pool;
   }
 
   list(): MachineStatus[] {
@@ -55,7 +56,7 @@ export class Machines {
     const machine = new Machine(this.#host, record);
     this.#byId.set(machine.id, machine);
     this.#addresses.set(record.spec.address, machine.id);
-    this.#count(record.spec.resources, 1);
+    this.#books.enter(record.spec.resources);
     return machine;
   }
 
@@ -68,7 +69,8 @@ export class Machines {
     if (known !== undefined) return createMachine(known, request);
     const buried = this.#host.journal.tombstone(id);
     if (buried !== null && request.generation <= buried) throw new CenoteError('stale_generation', `machine ${id} was deleted at generation ${buried}`);
-    this.#admit(request.spec.resources, null);
+    refuseUnsupported(request.spec.resources, this.#host.cgroups.unsupported);
+    using held = this.#books.reserve(request.spec.resources);
     const holder = this.#addresses.get(request.spec.address);
     if (holder !== undefined)
       throw new CenoteError('in_use', `address ${request.spec.address} belongs to machine ${holder}`, {
@@ -80,7 +82,7 @@ export class Machines {
     await this.#host.network.checkPublish(request.spec.publish);
     // Another request may have come while that was checked.
     const raced = this.#byId.get(id);
-    if (raced !== undefined) return createMachine(raced, request);
+    if (raced !== undefined) return await createMachine(raced, request);
     const machine = this.add({
       spec: request.spec,
       generation: 0,
@@ -96,6 +98,7 @@ export class Machines {
       restarts: 0,
       freezeMs: {},
     });
+    held[Symbol.dispose](); // from here on the machine itself is in the books
     try {
       return await createMachine(machine, request);
     } catch (error) {
@@ -141,11 +144,10 @@ export class Machines {
   resize(id: string, request: MachineResize): Promise<MachineStatus> {
     const machine = this.get(id);
     return machine.request(request.generation, null, async () => {
-      const former = machine.spec.resources;
-      this.#admit(request.resources, former);
-      await machine.resize(request.resources);
-      this.#count(former, -1);
-      this.#count(request.resources, 1);
+      refuseUnsupported(request.resources, this.#host.cgroups.unsupported);
+      using reserved = this.#books.reserve(request.resources, machine.spec.resources);
+      await resizeMachine(machine, request.resources);
+      reserved.keep();
     });
   }
 
@@ -196,29 +198,7 @@ export class Machines {
     if (this.#byId.get(machine.id) !== machine) return;
     this.#byId.delete(machine.id);
     this.#addresses.delete(machine.spec.address);
-    this.#count(machine.spec.resources, -1);
-  }
-
-  #count(resources: Resources, sign: 1 | -1): void {
-    for (const key of guaranteeKeys) this.#guaranteed[key] += sign * resources[key];
-  }
-
-  /** Guarantees never exceed the pool. `former`: what the machine has now, when it is resized. */
-  #admit(wanted: Resources, former: Resources | null): void {
-    const pool = this.#pool();
-    const check = (what: string, field: keyof Guarantees, unit: string) => {
-      const most = pool[field];
-      if (most === null) return;
-      const left = most - this.#guaranteed[field] + (former?.[field] ?? 0);
-      if (wanted[field] <= left || (former !== null && wanted[field] <= former[field])) return;
-      throw new CenoteError('not_enough', `${what}: ${wanted[field]} ${unit} asked for, ${Math.max(0, left)} ${unit} of ${most} left to guarantee`, {
-        fields: [{ field: `resources.${field}`, message: `at most ${Math.max(0, left)}` }],
-      });
-    };
-    check('CPU', 'cpuMillis', 'thousandths of a core');
-    check('memory', 'memoryMib', 'MiB');
-    check('disk', 'diskMib', 'MiB');
-    check('network', 'networkMbps', 'Mbit/s');
+    this.#books.strike(machine.spec.resources);
   }
 }
 

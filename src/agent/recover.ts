@@ -3,7 +3,7 @@
  * undone; what no record speaks of is removed. After a reboot nothing runs, and machines come back as last requested.
  */
 import { messageChain, messageOf } from '../base/errors.ts';
-import type { Connection } from '../host/network/network.ts';
+import type { KeptConnection } from '../host/network/network.ts';
 import type { Host } from './host.ts';
 import { processOf } from './machine/process.ts';
 import type { Machine } from './machine/machine.ts';
@@ -81,7 +81,7 @@ const settle = async (host: Host, machines: Machines, machine: Machine): Promise
 const adopt = async (host: Host, machines: Machines): Promise<Set<string>> => {
   const meant = [...machines.all()].filter(({ record }) => record.slot !== null && record.phase === 'ready' && record.updating === undefined);
   const alive = await host.runtime.restore(meant.map(({ id }) => id));
-  const connections: Connection[] = [];
+  const connections: KeptConnection[] = [];
   const adopted = new Set<string>();
   for (const machine of meant) {
     const process = alive.get(machine.id);
@@ -89,7 +89,8 @@ const adopt = async (host: Host, machines: Machines): Promise<Set<string>> => {
     if (process === undefined || record.slot === null || !host.runtime.started(machine.id)) continue;
     // A number may have gone to another process since: only one in the machine's own group is the machine's.
     if (!(await host.cgroups.processes(machine.id)).includes(process.pid)) continue;
-    connections.push({ slot: record.slot, machine: machine.id, address: spec.address, publish: spec.publish });
+    const { address, publish, resources } = spec;
+    connections.push({ slot: record.slot, machine: machine.id, address, publish, pid: process.pid, ceilingMbps: resources.networkCeilingMbps });
     machine.adopt({ slot: record.slot, process, defaults: onceAsked(() => execDefaults(host, spec, process.pid)) });
     adopted.add(machine.id);
     await host.cgroups.thaw(machine.id); // a crash in the middle of a snapshot leaves it frozen

@@ -55,7 +55,7 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
   );
   const uidBlocks = allotment.find(paths.root)?.uidBlocks ?? instance.uidBlocks;
   const { memoryMib, cpuMillis } = share();
-  const cgroups = openCgroups({ parent: `/cenote-${instance.instance}`, poolMib: memoryMib, poolCpuMillis: cpuMillis });
+  const cgroups = openCgroups({ parent: `/cenote-${instance.instance}`, poolMib: memoryMib, poolCpuMillis: cpuMillis, disk: storage.device });
   const network = up.adopt(await openNetwork({ instance: instance.instance, instanceNumber: instance.number, subnet: instance.subnet, logger }), (opened) =>
     opened.close({ remove: false }),
   );

@@ -36,7 +36,7 @@ import { DesiredState, MachineName, MachineSpec } from './machine.ts';
 import type { Platform, PlatformRef } from './image.ts';
 import { ImageConfig } from './image.ts';
 import { resourceNamePattern, snapshotNamePattern } from './names.ts';
-import { PoolSize, Resources } from './resources.ts';
+import { PoolSize, Resources, Unsupported } from './resources.ts';
 
 const closed = { additionalProperties: false } as const;
 const generation = Type.Integer({ minimum: 1 });
@@ -121,6 +121,8 @@ export const AgentInfo = Type.Object(
     /** What the machines of this instance may be guaranteed in all. */
     pool: Type.Object({ ...PoolSize.properties, diskUsedMib: Type.Number() }, closed),
     guaranteed: Type.Object({ cpuMillis: Type.Integer(), memoryMib: Type.Integer(), diskMib: Type.Integer(), networkMbps: Type.Integer() }, closed),
+    /** Resources that this host cannot honour: asked for, they are refused. */
+    unsupported: Type.Array(Unsupported),
     storage: StorageFeatures,
     network: Type.Object({ subnet: Type.String(), gateway: Type.String() }, closed),
     machines: Type.Object({ total: Type.Integer(), running: Type.Integer() }, closed),

@@ -1,6 +1,7 @@
 /** What a machine is guaranteed, and what it may take when the pool has spare. */
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
+import { CenoteError } from '../base/errors.ts';
 
 const closed = { additionalProperties: false } as const;
 const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()]);
@@ -102,14 +103,27 @@ export const unlimited = {
 /** Small guarantees, so that a small host holds many machines: without a ceiling each may take what is idle. */
 export const defaultResources: Resources = { ...unlimited, cpuMillis: 20, memoryMib: 64, diskMib: 1024 };
 
+/** A resource that a host cannot honour, and why. */
+export const Unsupported = Type.Object({ field: Type.String(), reason: Type.String() }, closed);
+export type Unsupported = Static<typeof Unsupported>;
+
+/** Nothing is silently ignored: what a host cannot honour is refused before anything has changed. */
+export const refuseUnsupported = (resources: Resources, unsupported: readonly Unsupported[]): void => {
+  const refused = unsupported.filter(({ field }) => resources[field as keyof Resources] !== defaultResources[field as keyof Resources]);
+  if (refused.length === 0) return;
+  throw new CenoteError('unsupported', refused.map(({ field, reason }) => `${field}: ${reason}`).join('; '), {
+    fields: refused.map(({ field, reason }) => ({ field: `resources.${field}`, message: reason })),
+  });
+};
+
 /** Resources as they were stored before all of today's numbers existed. */
 export const completeResources = (stored: Partial<Resources>): Resources => ({ ...defaultResources, ...stored });
 
 /** What there is to choose from without making any: each has what is idle beside its guarantee. */
 export const defaultCatalogue: readonly { name: string; resources: Resources }[] = [
-  { name: 'tiny', resources: { ...unlimited, cpuMillis: 20, memoryMib: 64, diskMib: 1024, processes: 512, ioWeight: 25 } },
-  { name: 'small', resources: { ...unlimited, cpuMillis: 125, memoryMib: 256, diskMib: 5 * 1024, ioWeight: 100 } },
-  { name: 'medium', resources: { ...unlimited, cpuMillis: 500, memoryMib: 1024, diskMib: 10 * 1024, processes: 2048, ioWeight: 200 } },
-  { name: 'large', resources: { ...unlimited, cpuMillis: 1000, memoryMib: 4 * 1024, diskMib: 25 * 1024, processes: 4096, ioWeight: 400 } },
-  { name: 'huge', resources: { ...unlimited, cpuMillis: 4000, memoryMib: 16 * 1024, diskMib: 100 * 1024, processes: 8192, ioWeight: 800 } },
+  { name: 'tiny', resources: { ...unlimited, cpuMillis: 20, memoryMib: 64, diskMib: 1024, processes: 512 } },
+  { name: 'small', resources: { ...unlimited, cpuMillis: 125, memoryMib: 256, diskMib: 5 * 1024 } },
+  { name: 'medium', resources: { ...unlimited, cpuMillis: 500, memoryMib: 1024, diskMib: 10 * 1024, processes: 2048 } },
+  { name: 'large', resources: { ...unlimited, cpuMillis: 1000, memoryMib: 4 * 1024, diskMib: 25 * 1024, processes: 4096 } },
+  { name: 'huge', resources: { ...unlimited, cpuMillis: 4000, memoryMib: 16 * 1024, diskMib: 100 * 1024, processes: 8192 } },
 ];

@@ -1,5 +1,6 @@
 /** What this host is, read from /proc: parsers are pure, so that hosts unlike this one can be tested. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
+import { release } from 'node:os';
 
 export interface Mount {
   path: string;
@@ -39,6 +40,10 @@ export const hasCapability = (bit: number, set: bigint = effectiveCapabilities()
 /** File systems the running kernel can mount now. */
 export const fileSystems = (text: string = readFileSync('/proc/filesystems', 'utf8')): string[] =>
   text.split('\n').flatMap((line) => line.split('\t')[1] ?? []);
+
+/** A scheduler that is built in is offered by every disk; one that is a module, only once it is loaded. */
+export const hasBfq = (): boolean =>
+  loadableModules(release()).includes('bfq') || readdirSync('/sys/block').some((disk) => readText(`/sys/block/${disk}/queue/scheduler`)?.includes('bfq'));
 
 export const runsSystemd = (init: string = readFileSync('/proc/1/comm', 'utf8')): boolean => init.trim() === 'systemd';
 

@@ -45,7 +45,7 @@ export const removeLeftovers = async (entry: Pick<AllottedInstance, 'instance' |
 };
 
 const removeGroups = async (instance: string): Promise<void> => {
-  const cgroups = openCgroups({ parent: cgroupParent(instance), poolMib: 1024 * 1024, poolCpuMillis: 1_000_000 });
+  const cgroups = openCgroups({ parent: cgroupParent(instance), poolMib: 1024 * 1024, poolCpuMillis: 1_000_000, disk: null });
   for (const machine of await cgroups.list()) await cgroups.remove(machine);
   await cgroups.close({ remove: true });
   // The runtime also makes groups in hierarchies without a controller (name=systemd), which nothing else looks at.

@@ -157,6 +157,7 @@ describe('what the host is', () => {
       fileSystems: ['overlay', 'btrfs', 'fuse'],
       capabilities: 0x1ff_ffff_ffffn,
       hasPressure: true,
+      hasBfq: true,
       maxUserNamespaces: 100,
     };
     const statuses = (over: Partial<typeof facts>): string =>
@@ -167,7 +168,8 @@ describe('what the host is', () => {
         .join();
     assert.equal(statuses({}), '');
     assert.equal(statuses({ release: '5.10.0' }), 'kernel=fail');
-    assert.equal(statuses({ unifiedControllers: ['cpu'] }), 'cgroups=fail');
+    assert.equal(statuses({ unifiedControllers: ['cpu'] }), 'cgroups=fail,disk I/O=warn');
+    assert.equal(statuses({ hasBfq: false }), 'disk I/O=warn');
     assert.equal(statuses({ fileSystems: ['overlay'] }), 'quota=warn');
     assert.equal(statuses({ capabilities: 0x1ff_feff_ffffn, hasPressure: false }), 'pressure=warn,rlimits=warn');
     assert.match(examineKernel(facts).find(({ name }) => name === 'quota')!.says, /quota groups/);

@@ -56,7 +56,7 @@ export const actions: Readonly<Record<string, Action>> = {
   reboot: { prepare: made, act: (services) => services.control.machineReboot(target), check: isRunning },
   resize: {
     prepare: made,
-    act: (services) => services.control.machineResize(target, { resources: { diskMib: 300, memoryMib: 48, processes: 77 } }),
+    act: (services) => services.control.machineResize(target, { resources: { diskMib: 300, memoryMib: 48, processes: 77, networkCeilingMbps: 50 } }),
     check: (found, services) => {
       isRunning(found);
       assert.deepEqual([found!.spec.resources.diskMib, found!.spec.resources.memoryMib, found!.spec.resources.processes], [300, 48, 77]);

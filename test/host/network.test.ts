@@ -12,7 +12,7 @@ import { createLogger } from '../../src/base/logger.ts';
 import { run } from '../../src/exec/run.ts';
 import { openNetwork } from '../../src/host/network/open.ts';
 import { forwardingObstacles } from '../../src/host/network/obstacles.ts';
-import type { Connection, Network } from '../../src/host/network/network.ts';
+import type { Connection, KeptConnection, Network } from '../../src/host/network/network.ts';
 import { addressBytes, macBytes, macOf } from '../../src/host/network/subnet.ts';
 import { closeFd } from '../../src/sys/libc.ts';
 import { createNetworkNamespace } from '../../src/sys/netns.ts';
@@ -36,6 +36,8 @@ const blue: Connection = { slot: 3, machine: 'blue', address: '10.80.0.5', publi
 const green: Connection = { slot: 4, machine: 'green', address: '10.80.0.6', publish: [] };
 const foreign: Connection = { slot: 3, machine: 'foreign', address: '10.81.0.5', publish: [tcp(8181, 80)] };
 
+const kept = (connection: Connection, machine: Place, ceilingMbps: number | null = null): KeptConnection => ({ ...connection, pid: machine.pid, ceilingMbps });
+
 describe('network of one host', () => {
   let network: Network;
   let other: Network;
@@ -44,6 +46,7 @@ describe('network of one host', () => {
   let outside: Place;
   let blueMachine: Place;
   let greenMachine: Place;
+  let foreignMachine: Place;
 
   const settle = async (target: Network, connection: Connection): Promise<Place> => {
     const machine = await place('machine');
@@ -59,7 +62,7 @@ describe('network of one host', () => {
     other = await openOther();
     blueMachine = await settle(network, blue);
     greenMachine = await settle(network, green);
-    const foreignMachine = await settle(other, foreign);
+    foreignMachine = await settle(other, foreign);
     for (const server of [outside, blueMachine, greenMachine, foreignMachine]) await server.serve(80);
   });
 
@@ -231,8 +234,8 @@ describe('network of one host', () => {
     held.defer(() => void server.close());
     network = await open();
     other = await openOther();
-    await network.restore([blue, green], []);
-    await other.restore([foreign], []);
+    await network.restore([kept(blue, blueMachine), kept(green, greenMachine)], []);
+    await other.restore([kept(foreign, foreignMachine)], []);
     const script = `const { Resolver } = require('node:dns').promises; const r = new Resolver({ timeout: 1500, tries: 1 }); r.setServers(['${gateway}']); r.resolve4('a.test').catch((e) => console.log(e.code))`;
     assert.equal((await blueMachine.run(process.execPath, '-e', script)).trim(), 'ENOTFOUND');
   });
@@ -290,7 +293,7 @@ describe('network of one host', () => {
     const restarted = async (): Promise<void> => {
       await network.close({ remove: false });
       network = await open();
-      await network.restore([blue, green], [31, 33]);
+      await network.restore([kept(blue, blueMachine), kept(green, greenMachine)], [31, 33]);
     };
     for (let round = 0; round < 3; round++) {
       await sleep(20);

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import type { MachineStatus } from '../../src/model/machine.ts';
-import { defaultResources } from '../../src/model/resources.ts';
+import { defaultResources, guaranteeKeys } from '../../src/model/resources.ts';
 import { agentFixture } from '../support/agent-fixture.ts';
 import type { AgentFixture } from '../support/agent-fixture.ts';
 import { fuzzRuns } from '../support/seed.ts';
@@ -149,6 +149,91 @@ test('a restart of the agent disturbs nothing that runs, and brings back what sh
   for (const spec of [running, ended]) assert.equal((await agent.client.machineGet(spec.id)).state, 'running');
   assert.equal(before.state, 'running');
   assert.equal((await agent.client.machineCreate(running.id, { generation: 1, spec: running, desired: 'running' })).state, 'running');
+});
+
+test('a resize happens wholly or not at all, wherever it fails, and the books say what the host has', async () => {
+  const orNull = (min: number, max: number) => fc.option(fc.integer({ min, max }), { nil: null });
+  const wish = fc.record({
+    resources: fc.record({
+      cpuMillis: fc.integer({ min: 1, max: 1500 }),
+      memoryMib: fc.integer({ min: 4, max: 3000 }),
+      memoryCeilingMib: orNull(3000, 9000),
+      diskMib: fc.integer({ min: 16, max: 4000 }),
+      networkMbps: fc.integer({ min: 0, max: 600 }),
+      networkCeilingMbps: orNull(600, 900),
+    }),
+    machine: fc.integer({ min: 0, max: 1 }),
+    /** Which of the host's steps fails. */
+    failAt: orNull(0, 3),
+  });
+  await fc.assert(
+    fc.asyncProperty(fc.array(wish, { minLength: 1, maxLength: 10 }), async (wishes) => {
+      const pool = { cpuMillis: 2000, memoryMib: 4096, diskMib: 5000, networkMbps: 1000 };
+      await using agent = await agentFixture({ pool });
+      let steps = Infinity;
+      const failing =
+        <Parameters extends unknown[]>(step: (...parameters: Parameters) => Promise<void>) =>
+        (...parameters: Parameters): Promise<void> =>
+          steps-- === 0 ? Promise.reject(new Error('the kernel said no')) : step(...parameters);
+      agent.cgroups.apply = failing(agent.cgroups.apply.bind(agent.cgroups));
+      agent.network.limit = failing(agent.network.limit.bind(agent.network));
+      agent.storage.volumeResize = failing(agent.storage.volumeResize.bind(agent.storage));
+      const specs = ['a', 'b'].map((name) => agent.spec({ name, resources: { ...defaultResources, diskMib: 64 } }));
+      for (const spec of specs) await agent.client.machineCreate(spec.id, { generation: 1, spec, desired: 'running' });
+      const slots = new Map([...agent.network.connected].map(([slot, { machine }]) => [machine, slot]));
+      let generation = 1;
+      // Two at a time, so that they compete for what is left.
+      for (let at = 0; at < wishes.length; at += 2) {
+        const pair = wishes.slice(at, at + 2);
+        const before = new Map((await agent.client.machineList()).map(({ id, spec }) => [id, spec.resources]));
+        steps = pair[0]!.failAt ?? Infinity;
+        const asked = await Promise.all(
+          pair.map(async ({ resources, machine }) => {
+            const { id } = specs[machine]!;
+            const wanted = { ...defaultResources, ...resources };
+            return agent.client.machineResize(id, { generation: (generation += 1), resources: wanted }).then(
+              () => ({ id, wanted }),
+              (error: { code: string }) => {
+                assert.match(error.code, /^(not_enough|internal|stale_generation)$/);
+                return null;
+              },
+            );
+          }),
+        );
+        steps = Infinity;
+        for (const { id, spec } of await agent.client.machineList()) {
+          const wanted = asked.findLast((each) => each?.id === id)?.wanted;
+          assert.deepEqual(spec.resources, wanted ?? before.get(id));
+          assert.deepEqual(agent.cgroups.applied.get(id), spec.resources);
+          assert.equal(agent.network.ceilings.get(slots.get(id)!), spec.resources.networkCeilingMbps);
+          assert.equal((await agent.storage.volumeUsage(id)).quotaMib, spec.resources.diskMib);
+        }
+        const { guaranteed } = await agent.client.info();
+        const machines = await agent.client.machineList();
+        for (const key of guaranteeKeys) {
+          assert.equal(
+            guaranteed[key],
+            machines.reduce((sum, { spec }) => sum + spec.resources[key], 0),
+          );
+          assert.ok(guaranteed[key] <= pool[key], `${key}: ${guaranteed[key]}`);
+        }
+      }
+    }),
+    { numRuns: 40 },
+  );
+});
+
+test('what the host cannot honour is refused before anything has changed', async () => {
+  await using agent = await agentFixture();
+  agent.cgroups.unsupported = [{ field: 'ioReadMibps', reason: 'no disk' }];
+  const refused = agent.spec({ resources: { ...defaultResources, ioReadMibps: 5 } });
+  const why = { code: 'unsupported', message: 'ioReadMibps: no disk' };
+  await assert.rejects(agent.client.machineCreate(refused.id, { generation: 1, spec: refused, desired: 'running' }), why);
+  assert.deepEqual(await agent.client.machineList(), []);
+  const spec = agent.spec();
+  await agent.client.machineCreate(spec.id, { generation: 1, spec, desired: 'running' });
+  await assert.rejects(agent.client.machineResize(spec.id, { generation: 2, resources: refused.resources }), why);
+  assert.deepEqual((await agent.client.machineGet(spec.id)).spec.resources, defaultResources);
 });
 
 test('guarantees never exceed the pool, whatever is asked for in whatever order', async () => {

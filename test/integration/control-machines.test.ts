@@ -82,7 +82,9 @@ test('a machine from create to delete', async () => {
 });
 
 test('what cannot be is refused with the field and nothing changes', async () => {
-  await using fixture = await controlFixture({ agent: { pool: { cpuMillis: 1000, memoryMib: 1024, diskMib: 20_000, networkMbps: 1000 } } });
+  await using fixture = await controlFixture({
+    agent: { pool: { cpuMillis: 1000, memoryMib: 1024, diskMib: 20_000, networkMbps: 1000 }, unsupported: [{ field: 'ioWriteIops', reason: 'cgroup v1' }] },
+  });
   const { client, agent } = fixture;
   await client.machineCreate({ name: 'first', publish: [{ hostPort: 80, machinePort: 80, protocol: 'tcp' }] }, { wait: 10 });
   const calls = agent.calls.length;
@@ -102,6 +104,7 @@ test('what cannot be is refused with the field and nothing changes', async () =>
     [{ resources: { diskMib: 20_001 - defaultResources.diskMib } }, 'not_enough', 'resources.diskMib'],
     [{ resources: { networkMbps: 1001 } }, 'not_enough', 'resources.networkMbps'],
     [{ resources: { burst: { baselineMillis: 19, burstSeconds: 5 } } }, 'invalid_argument', 'resources.burst.baselineMillis'],
+    [{ resources: { ioWriteIops: 5 } }, 'unsupported', 'resources.ioWriteIops'],
     [{ package: 'tiny@' }, 'invalid_argument', 'package'],
     [{ package: 'tiny@2' }, 'invalid_argument', 'package'],
     [{ resources: { memoryMib: 512, memoryCeilingMib: 256 } }, 'invalid_argument', 'resources.memoryCeilingMib'],

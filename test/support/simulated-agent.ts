@@ -17,7 +17,7 @@ import type { Event } from '../../src/model/event.ts';
 import type { Image, Platform } from '../../src/model/image.ts';
 import type { MachineSpec, MachineStatus, Snapshot } from '../../src/model/machine.ts';
 import { noGuarantees } from '../../src/model/resources.ts';
-import type { PoolSize, Resources } from '../../src/model/resources.ts';
+import type { PoolSize, Resources, Unsupported } from '../../src/model/resources.ts';
 import { baseImage, hostPlatform, start, statusOf, stop, systemImage } from './simulated-content.ts';
 import { echo, sendFile, sendLogs, sizeOf, textOf } from './simulated-streams.ts';
 import type { StreamCounters } from './simulated-streams.ts';
@@ -38,6 +38,7 @@ export interface SimulatedAgentOptions {
   subnet?: string;
   gateway?: string;
   pool?: Omit<PoolSize, 'networkMbps'> & Partial<PoolSize>;
+  unsupported?: Unsupported[];
 }
 
 interface Held {
@@ -76,7 +77,13 @@ export class SimulatedAgent implements AsyncDisposable, StreamCounters {
 
   constructor(socketPath: string, options: SimulatedAgentOptions = {}) {
     this.#socketPath = socketPath;
-    this.options = { subnet: '10.77.0.0/16', gateway: '10.77.0.1', pool: { cpuMillis: 2_000_000, memoryMib: 4_000_000, diskMib: 40_000_000 }, ...options };
+    this.options = {
+      unsupported: [],
+      subnet: '10.77.0.0/16',
+      gateway: '10.77.0.1',
+      pool: { cpuMillis: 2_000_000, memoryMib: 4_000_000, diskMib: 40_000_000 },
+      ...options,
+    };
   }
 
   async start(): Promise<void> {
@@ -263,6 +270,7 @@ export class SimulatedAgent implements AsyncDisposable, StreamCounters {
       host: { name: 'simulated', kernel: '6.0', cpus: 2, memoryMib: 1, cgroup: 'v2' },
       pool: { networkMbps: null, ...pool, diskUsedMib: 0 },
       guaranteed: { ...noGuarantees },
+      unsupported: this.options.unsupported,
       storage: { driver: 'fake', quota: 'none', snapshots: true, lacks: [] },
       network: { subnet, gateway },
       machines: { total: this.machines.size, running },

@@ -19,6 +19,7 @@ export const infoRoutes: AgentRoutes = (app, { host, machines, instance, started
       host: { name: hostname(), kernel: release(), cpus: availableParallelism(), memoryMib: Math.floor(totalmem() / 2 ** 20), cgroup: host.cgroups.layout },
       pool: { ...pool, diskUsedMib: usedMib },
       guaranteed: { ...machines.guaranteed },
+      unsupported: [...host.cgroups.unsupported],
       storage: host.storage.features,
       network: { subnet: host.network.subnet, gateway: host.network.gateway },
       machines: { total: all.length, running: all.filter((machine) => machine.run !== null).length },

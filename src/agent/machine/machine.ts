@@ -9,7 +9,6 @@ import { CenoteError, asCenoteError, messageChain, messageOf } from '../../base/
 import { SerialQueue } from '../../base/serial-queue.ts';
 import type { RuntimeExit } from '../../host/runtime/runtime.ts';
 import type { MachineExit, MachineSpec, MachineState, MachineStatus } from '../../model/machine.ts';
-import type { Resources } from '../../model/resources.ts';
 import type { Host } from '../host.ts';
 import { exitOf, signalNumber } from './exit-reason.ts';
 import { healthPlan, watchHealth } from './health.ts';
@@ -191,29 +190,6 @@ export class Machine {
     this.#run?.stopHealth.abort();
     this.#run = null;
     await this.#clean();
-  }
-
-  async resize(resources: Resources): Promise<void> {
-    const { host, record } = this;
-    const former = record.spec.resources;
-    await using undo = new AsyncDisposableStack();
-    if (resources.diskMib !== former.diskMib) {
-      await host.storage.volumeResize(this.id, resources.diskMib);
-      undo.defer(() => host.storage.volumeResize(this.id, former.diskMib));
-    }
-    host.crash.reach('resize: disk');
-    if (this.#run !== null) {
-      await host.cgroups.apply(this.id, resources);
-      undo.defer(() => host.cgroups.apply(this.id, former));
-    }
-    host.crash.reach('resize: control groups');
-    record.spec = { ...record.spec, resources };
-    undo.defer(() => {
-      record.spec = { ...record.spec, resources: former };
-    });
-    await this.save();
-    undo.move();
-    host.events.emit('machine.resized', this.id, `${this.spec.name} was resized`, { from: former, to: resources });
   }
 
   /** Called once when the machine is deleted: later turns find nothing. */

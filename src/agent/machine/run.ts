@@ -76,7 +76,9 @@ export const bringUp = async (host: Host, spec: MachineSpec, onSlot: (slot: numb
       }),
     });
     // The network is connected while the runtime works: neither needs the other.
-    const connected = host.network.connect({ slot: sandbox.slot, machine: id, address: spec.address, publish: spec.publish }, sandbox.networkNamespaceFd);
+    const { address, publish, resources } = spec;
+    const connection = { slot: sandbox.slot, machine: id, address, publish };
+    const connected = host.network.connect(connection, sandbox.networkNamespaceFd, resources.networkCeilingMbps);
     connected.catch(() => {});
     const process = await created;
     // The machine has its mounts to itself by now; the host's table is as short as before.

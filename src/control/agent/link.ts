@@ -67,10 +67,10 @@ export class AgentLink implements AsyncDisposable {
     return this.#inStep;
   }
 
-  /** What the host last said that it has in all. */
-  get pool(): AgentInfo['pool'] {
+  /** What the host last said of itself: what it has in all, and what it cannot do. */
+  get host(): AgentInfo {
     if (this.#info === undefined) throw this.#away();
-    return this.#info.pool;
+    return this.#info;
   }
 
   get subnet(): Subnet {

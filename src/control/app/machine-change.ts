@@ -40,11 +40,11 @@ export const machineRename = (control: Control, context: RequestContext, id: str
 export const machineResize = async (control: Control, context: RequestContext, id: string, asked: ResizeMachine): Promise<Accepted> => {
   if (asked.package === undefined && Object.keys(asked.resources ?? {}).length === 0)
     throw invalid('resources', 'nothing to change: give a package or single numbers');
-  const { pool } = control.link;
+  const { host } = control.link;
   return acceptAction(control, context, id, 'resize', async (db, stored) => {
     const change = await resourceChange(context, db, asked);
     const wanted = checkResources(mergeResources(stored.spec.resources, change));
-    await admit(context, db, pool, stored.machine.id, wanted, stored.reserved);
+    await admit(context, db, host, stored.machine.id, wanted, stored.reserved);
     stored.reserved = larger(stored.reserved, wanted);
     return change;
   });

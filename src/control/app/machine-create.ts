@@ -31,14 +31,14 @@ export const machineCreate = async (control: Control, context: RequestContext, a
   const source = asked.fromSnapshot === undefined ? undefined : await sourceOf(control, context, asked.fromSnapshot.machine);
   const content = await contentOf(control, asked, source);
   if (source !== undefined) await demandSnapshot(control, source, asked.fromSnapshot!.name);
-  const { subnet, pool } = link;
+  const { subnet, host } = link;
   const desired = asked.start === false ? 'stopped' : 'running';
   const fromSnapshot = asked.fromSnapshot === undefined || source === undefined ? null : { machine: source.machine.id, name: asked.fromSnapshot.name };
 
   const { accepted, job, place } = await store.transaction(async (db) => {
     const change = await resourceChange(context, db, asked);
     const resources = newResources(change);
-    await admit(context, db, pool, id, resources, undefined);
+    await admit(context, db, host, id, resources, null);
     const chosen = await addresses.choose(context, db, subnet);
     const spec: MachineSpec = {
       id,

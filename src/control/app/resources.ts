@@ -1,8 +1,10 @@
 /** What a machine is to be guaranteed: from the package, single numbers and the defaults; and whether the pool has it. */
 import { CenoteError, invalid } from '../../base/errors.ts';
 import { formatCpu, formatMib } from '../../base/units.ts';
-import { defaultResources } from '../../model/resources.ts';
-import type { Guarantees, PoolSize, Resources } from '../../model/resources.ts';
+import { refuseShortfall } from '../../model/admission.ts';
+import type { AgentInfo } from '../../model/agent-api.ts';
+import { defaultResources, refuseUnsupported } from '../../model/resources.ts';
+import type { Guarantees, Resources } from '../../model/resources.ts';
 import type { RequestContext } from '../../store/context.ts';
 import { machineGuarantees } from '../../store/machine.ts';
 import { packageGet } from '../../store/package.ts';
@@ -51,34 +53,15 @@ export const checkResources = (resources: Resources): Resources => {
   return resources;
 };
 
-const named = [
-  { key: 'cpuMillis', what: 'CPU', format: (value: number) => `${formatCpu(value)} cores` },
-  { key: 'memoryMib', what: 'memory', format: formatMib },
-  { key: 'diskMib', what: 'disk', format: formatMib },
-  { key: 'networkMbps', what: 'network', format: (value: number) => `${value} Mbit/s` },
-] as const;
-
-/** Guarantees of all machines together never exceed the pool; otherwise a guarantee would be a word. */
+/** Refuses what the host cannot honour, and what the pool has not left. */
 export const admit = async (
   context: RequestContext,
   db: Db,
-  pool: PoolSize,
+  host: Pick<AgentInfo, 'pool' | 'unsupported'>,
   machine: string,
-  asked: Guarantees,
-  already: Guarantees | undefined,
+  asked: Resources,
+  already: Guarantees | null,
 ): Promise<void> => {
-  const others = await machineGuarantees(context, db, machine);
-  const short = named.flatMap(({ key, what, format }) => {
-    const most = pool[key];
-    if (most === null) return [];
-    const left = Math.max(0, most - others[key]);
-    // A resize that asks for no more of it than it has is never in the way, even when the pool has become smaller.
-    if (asked[key] <= left || asked[key] <= (already?.[key] ?? 0)) return [];
-    return [{ field: `resources.${key}`, message: `not enough ${what}: asked for ${format(asked[key])}, ${format(left)} of ${format(most)} left` }];
-  });
-  if (short.length === 0) return;
-  throw new CenoteError('not_enough', short.map(({ message }) => message).join('; '), {
-    fields: short,
-    advice: 'ask for less, or make other machines smaller: guarantees are set aside, ceilings are not',
-  });
+  refuseUnsupported(asked, host.unsupported);
+  refuseShortfall(host.pool, await machineGuarantees(context, db, machine), asked, already);
 };

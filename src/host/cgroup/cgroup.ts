@@ -1,5 +1,5 @@
 /** Machines' control groups: one interface over cgroup v2, v1 and hybrid hosts. */
-import type { Resources } from '../../model/resources.ts';
+import type { Resources, Unsupported } from '../../model/resources.ts';
 
 export interface CgroupUsage {
   cpuSeconds: number;
@@ -12,6 +12,8 @@ export interface CgroupUsage {
 
 export interface Cgroups {
   readonly layout: 'v2' | 'hybrid';
+  /** What cannot be honoured here, and is to be refused before anything has changed. */
+  readonly unsupported: readonly Unsupported[];
   /** For the OCI specification's `linux.cgroupsPath`. */
   path(machine: string): string;
   /** Writes the whole of `resources`, in the order that is safe from what is there now; on failure puts the former values back and throws `not_enough` with the measured floor. */

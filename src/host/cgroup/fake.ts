@@ -1,12 +1,14 @@
 /** Control groups in memory: they refuse a memory ceiling below what a test says is used, and remember the rest. */
 import { CenoteError } from '../../base/errors.ts';
-import type { Resources } from '../../model/resources.ts';
+import type { Resources, Unsupported } from '../../model/resources.ts';
 import type { CgroupUsage, Cgroups } from './cgroup.ts';
 
 const nothing: CgroupUsage = { cpuSeconds: 0, throttledSeconds: 0, memoryMib: 0, workingSetMib: 0, processes: 0, outOfMemoryKills: 0 };
 
 export class FakeCgroups implements Cgroups {
   readonly layout = 'v2';
+  /** A test may say what it cannot honour. */
+  unsupported: Unsupported[] = [];
   /** What was last applied, by machine. */
   readonly applied = new Map<string, Resources>();
   readonly frozen = new Set<string>();

@@ -1,21 +1,42 @@
-/** Reading and writing control files. They are answered by the kernel from memory, in microseconds, so the calls are synchronous. */
+/** Reading and writing control files. They are answered by the kernel from memory, in microseconds, so the calls are synchronous but where it has to reclaim. */
 import { readFileSync, readdirSync, writeFileSync, mkdirSync, rmdirSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno } from '../../sys/libc.ts';
 
 export const readText = (directory: string, file: string): string => readFileSync(join(directory, file), 'utf8').trim();
 
-/** A number; `max` and v1's largest page count are Infinity. */
-export const readNumber = (directory: string, file: string): number => {
-  const text = readText(directory, file);
+/** What a change of limits needs of a tree of control files. */
+export interface ControlFiles {
+  /** The content without its last newline; null where there is no such file. */
+  find(directory: string, file: string): string | null;
+  read(directory: string, file: string): string;
+  write(directory: string, file: string, value: string | number): void;
+  writeSlowly(directory: string, file: string, value: string | number): Promise<void>;
+}
+
+export const kernelFiles: ControlFiles = {
+  find: (directory, file) => ifPresent(() => readText(directory, file)),
+  read: (directory, file) => readText(directory, file),
+  write: (directory, file, value) => write(directory, file, value),
+  writeSlowly: (directory, file, value) => writeFile(join(directory, file), String(value), { flag: 'r+' }),
+};
+
+/** `max` and v1's largest page count are Infinity. */
+export const numberOf = (text: string): number => {
   const value = text === 'max' ? Infinity : Number(text);
   return value >= 2 ** 62 ? Infinity : value;
 };
 
+/** A number; `max` and v1's largest page count are Infinity. */
+export const readNumber = (directory: string, file: string): number => numberOf(readText(directory, file));
+
 /** A file of `key value` lines. */
-export const readTable = (directory: string, file: string): Record<string, number> =>
+export const readTable = (directory: string, file: string): Record<string, number> => tableOf(readText(directory, file));
+
+export const tableOf = (text: string): Record<string, number> =>
   Object.fromEntries(
-    readText(directory, file)
+    text
       .split('\n')
       .filter((line) => line !== '')
       .map((line) => {

@@ -11,6 +11,8 @@ export interface CgroupOptions {
   /** What the machines together may use. */
   poolMib: number;
   poolCpuMillis: number;
+  /** The disk that their files are on (`7:3`), for shares and limits of I/O; null where it is not one disk. */
+  disk: string | null;
 }
 
 export const openCgroups = (options: CgroupOptions): Cgroups => {

@@ -1,4 +1,5 @@
 /** How guarantees and ceilings read in the kernel's own numbers. */
+import { CenoteError } from '../../base/errors.ts';
 import type { Resources } from '../../model/resources.ts';
 
 /** One period of a CPU ceiling; short periods make throttling worse (linux.md 4.1). */
@@ -14,6 +15,16 @@ export const cpuShares = (resources: Resources): number => Math.min(262_144, Mat
 export const cpuWeight = (resources: Resources): number => Math.min(10_000, Math.max(1, Math.round(resources.cpuMillis / 10)));
 
 export const memoryBytes = (mib: number): number => mib * 1024 * 1024;
+
+/** A machine that cannot be brought below what it uses keeps what it had. */
+export const tooSmall = (floorBytes: number, askedBytes: number): CenoteError => {
+  const floorMib = Math.ceil(floorBytes / 2 ** 20);
+  const askedMib = Math.floor(askedBytes / 2 ** 20);
+  return new CenoteError('not_enough', `memory cannot be brought below ${floorMib}M, which the machine uses now; ${askedMib}M was asked for`, {
+    fields: [{ field: 'resources.memoryCeilingMib', message: `at least ${floorMib}M is in use` }],
+    advice: 'nothing was changed; let the machine free memory first, or ask for a higher ceiling',
+  });
+};
 
 /** The ceiling in bytes; without one, all the pool has. */
 export const memoryLimit = (resources: Resources, poolMib: number): number => memoryBytes(Math.min(resources.memoryCeilingMib ?? poolMib, poolMib));

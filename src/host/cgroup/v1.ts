@@ -1,24 +1,25 @@
 /** Hybrid hosts, with controllers on v1: one directory a machine in every controller's own tree, and one in the v2 tree beside them. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { join } from 'node:path';
 import { CenoteError } from '../../base/errors.ts';
-import { isErrno } from '../../sys/libc.ts';
-import type { Resources } from '../../model/resources.ts';
+import type { Resources, Unsupported } from '../../model/resources.ts';
 import type { CgroupLayout } from './layout.ts';
 import type { CgroupUsage, Cgroups } from './cgroup.ts';
 import type { CgroupOptions } from './open.ts';
-import { childGroups, ifPresent, makeGroup, readNumber, readPids, readTable, readText, removeGroup, write } from './files.ts';
-import { cpuShares, memoryBytes, memoryLimit, quotaPeriodUs, quotaUs } from './settings.ts';
+import { childGroups, ifPresent, kernelFiles, makeGroup, readNumber, readPids, readTable, readText, removeGroup, write } from './files.ts';
+import { lookAtDisk, unsupportedIo } from './io.ts';
+import type { IoDisk } from './io.ts';
+import { applyV1 } from './limits-v1.ts';
+import { memoryBytes } from './settings.ts';
 import { freezeGroup, killGroup, thawGroup } from './stop.ts';
 import { waitUntilEmpty } from './wait.ts';
 
-/** Missing where the kernel does not count swap. */
-const withSwapFile = 'memory.memsw.limit_in_bytes';
-
 export class CgroupsV1 implements Cgroups {
   readonly layout = 'hybrid';
+  readonly unsupported: readonly Unsupported[];
   readonly #parent: string;
   readonly #poolMib: number;
+  /** Null where nothing of it can be shared or limited. */
+  readonly #disk: IoDisk | null;
   readonly #unifiedTree: string;
   /** Every tree a machine has a directory in: the v1 controllers, named trees, and v2. */
   readonly #trees: string[];
@@ -28,6 +29,9 @@ export class CgroupsV1 implements Cgroups {
     this.#unifiedTree = unified;
     this.#parent = options.parent;
     this.#poolMib = options.poolMib;
+    const disk = lookAtDisk(options.disk, null);
+    this.#disk = layout.v1.has('blkio') ? disk : null;
+    this.unsupported = unsupportedIo(disk, 'v1', layout.v1.has('blkio'));
     this.#trees = [...new Set([...layout.v1.values(), ...layout.named, unified])];
     this.#controller = (name) => {
       const tree = layout.v1.get(name);
@@ -53,38 +57,10 @@ export class CgroupsV1 implements Cgroups {
     return join(this.#controller(controller), this.#parent, machine);
   }
 
-  async apply(machine: string, resources: Resources): Promise<void> {
-    const memory = this.#group('memory', machine);
-    const cpu = this.#group('cpu', machine);
-    const pids = this.#group('pids', machine);
-    const before = {
-      limit: readNumber(memory, 'memory.limit_in_bytes'),
-      withSwap: ifPresent(() => readNumber(memory, withSwapFile)),
-      soft: readNumber(memory, 'memory.soft_limit_in_bytes'),
-      shares: readNumber(cpu, 'cpu.shares'),
-      quota: readNumber(cpu, 'cpu.cfs_quota_us'),
-      processes: readNumber(pids, 'pids.max'),
-    };
-    await using undo = new AsyncDisposableStack();
-    const put = (directory: string, file: string, value: number, former: number) => {
-      undo.defer(() => write(directory, file, former === Infinity ? (file === 'pids.max' ? 'max' : -1) : former));
-      write(directory, file, value === Infinity ? (file === 'pids.max' ? 'max' : -1) : value);
-    };
-    // Memory first: it is the only one the kernel may refuse. The ceiling is for memory and swap together, else a machine that takes
-    // too much would fill the host's swap; and the kernel wants the first never above the second.
-    const limits = [{ file: 'memory.limit_in_bytes', former: before.limit }];
-    const limit = memoryLimit(resources, this.#poolMib);
-    if (before.withSwap !== null) limits.splice(limit > before.withSwap ? 0 : 1, 0, { file: withSwapFile, former: before.withSwap });
-    for (const { file, former } of limits) {
-      undo.defer(() => write(memory, file, former === Infinity ? -1 : former));
-      await setMemoryLimit(memory, file, limit);
-    }
-    put(memory, 'memory.soft_limit_in_bytes', memoryBytes(resources.memoryMib), before.soft);
-    put(cpu, 'cpu.shares', cpuShares(resources), before.shares);
-    write(cpu, 'cpu.cfs_period_us', quotaPeriodUs);
-    put(cpu, 'cpu.cfs_quota_us', quotaUs(resources) ?? -1, before.quota);
-    put(pids, 'pids.max', resources.processes, before.processes);
-    undo.move();
+  apply(machine: string, resources: Resources): Promise<void> {
+    const blkio = this.#disk === null ? null : this.#group('blkio', machine);
+    const groups = { memory: this.#group('memory', machine), cpu: this.#group('cpu', machine), pids: this.#group('pids', machine), blkio };
+    return applyV1(kernelFiles, groups, resources, this.#poolMib, this.#disk);
   }
 
   async usage(machine: string): Promise<CgroupUsage> {
@@ -144,29 +120,5 @@ const fillCpuset = (tree: string, parent: string) => {
     const from = at;
     at = join(at, part);
     for (const file of ['cpuset.cpus', 'cpuset.mems']) if (readText(at, file) === '') write(at, file, readText(from, file));
-  }
-};
-
-/** The kernel reclaims by itself on this write and says EBUSY when it cannot get below; then the old limit still stands and nobody is killed. */
-const setMemoryLimit = async (memory: string, file: string, bytes: number) => {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      write(memory, file, bytes);
-      return;
-    } catch (error) {
-      if (!isErrno(error, 'EBUSY')) throw error;
-      if (attempt < 5) {
-        await sleep(attempt);
-        continue;
-      }
-      const floorMib = Math.ceil(readNumber(memory, file.replace('limit', 'usage')) / 2 ** 20);
-      throw new CenoteError(
-        'not_enough',
-        `memory cannot be brought below ${floorMib}M, which the machine uses now; ${Math.floor(bytes / 2 ** 20)}M was asked for`,
-        {
-          fields: [{ field: 'resources.memoryCeilingMib', message: `at least ${floorMib}M is in use` }],
-        },
-      );
-    }
   }
 };

@@ -1,26 +1,26 @@
 /** cgroup v2: one directory a machine. */
-import { setTimeout as sleep } from 'node:timers/promises';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { CenoteError } from '../../base/errors.ts';
-import { isErrno } from '../../sys/libc.ts';
-import type { Resources } from '../../model/resources.ts';
+import type { Resources, Unsupported } from '../../model/resources.ts';
 import type { CgroupUsage, Cgroups } from './cgroup.ts';
 import type { CgroupOptions } from './open.ts';
-import { childGroups, ifPresent, makeGroup, readNumber, readPids, readTable, readText, removeGroup, write } from './files.ts';
-import { cpuWeight, memoryBytes, memoryLimit, quotaPeriodUs, quotaUs } from './settings.ts';
+import { childGroups, ifPresent, kernelFiles, makeGroup, readNumber, readPids, readTable, readText, removeGroup, write } from './files.ts';
+import { lookAtDisk, unsupportedIo } from './io.ts';
+import type { IoDisk } from './io.ts';
+import { applyV2 } from './limits-v2.ts';
+import { memoryBytes } from './settings.ts';
 import { freezeGroup, killGroup, thawGroup } from './stop.ts';
 import { waitUntilEmpty } from './wait.ts';
 
 const wanted = ['cpu', 'cpuset', 'memory', 'pids', 'io'];
-const reclaimStepBytes = 64 * 2 ** 20;
-const reclaimDeadlineMs = 5000;
 
 export class CgroupsV2 implements Cgroups {
   readonly layout = 'v2';
+  readonly unsupported: readonly Unsupported[];
   readonly #tree: string;
   readonly #parent: string;
   readonly #poolMib: number;
+  /** Null where nothing of it can be shared or limited. */
+  readonly #disk: IoDisk | null;
 
   constructor(tree: string, options: CgroupOptions) {
     this.#tree = tree;
@@ -33,6 +33,10 @@ export class CgroupsV2 implements Cgroups {
       makeGroup(at);
     }
     enable(at);
+    const hasIo = readText(at, 'cgroup.subtree_control').split(' ').includes('io');
+    const disk = lookAtDisk(options.disk, tree);
+    this.#disk = hasIo ? disk : null;
+    this.unsupported = unsupportedIo(disk, 'v2', hasIo);
     write(at, 'memory.max', memoryBytes(options.poolMib));
     // A child's protection counts only as far as its parent is protected.
     write(at, 'memory.min', memoryBytes(options.poolMib));
@@ -47,25 +51,8 @@ export class CgroupsV2 implements Cgroups {
     return join(this.#tree, this.#parent, machine);
   }
 
-  async apply(machine: string, resources: Resources): Promise<void> {
-    const group = this.#group(machine);
-    await using undo = new AsyncDisposableStack();
-    const put = (file: string, value: string | number) => {
-      const former = readText(group, file);
-      undo.defer(() => write(group, file, former));
-      write(group, file, value);
-    };
-    const limit = memoryLimit(resources, this.#poolMib);
-    // A write of memory.max below what is used kills: reclaim first, and set it only once there is room.
-    if (limit < readNumber(group, 'memory.current')) await reclaimTo(group, limit);
-    put('memory.max', limit);
-    // Not without end, else a machine that takes too much would fill the host's swap. Missing where the kernel does not count swap.
-    if (ifPresent(() => readText(group, 'memory.swap.max')) !== null) put('memory.swap.max', limit);
-    put('memory.min', memoryBytes(resources.memoryMib));
-    put('cpu.weight', cpuWeight(resources));
-    put('cpu.max', `${quotaUs(resources) ?? 'max'} ${quotaPeriodUs}`);
-    put('pids.max', resources.processes);
-    undo.move();
+  apply(machine: string, resources: Resources): Promise<void> {
+    return applyV2(kernelFiles, this.#group(machine), resources, this.#poolMib, this.#disk);
   }
 
   async usage(machine: string): Promise<CgroupUsage> {
@@ -126,35 +113,3 @@ const enable = (group: string) => {
     write(group, 'cgroup.subtree_control', `+${controller}`);
   }
 };
-
-/** Reclaims until the group uses at most `target`, or refuses with what it could not get below. */
-const reclaimTo = async (group: string, target: number) => {
-  const start = performance.now();
-  for (;;) {
-    const current = readNumber(group, 'memory.current');
-    if (current <= target) return;
-    const stat = readTable(group, 'memory.stat');
-    const swap = hasSwap();
-    const floor = swap ? 0 : (stat['anon'] ?? 0) + (stat['shmem'] ?? 0) + (stat['kernel'] ?? 0) - (stat['slab_reclaimable'] ?? 0);
-    if (floor > target || performance.now() - start > reclaimDeadlineMs) {
-      const floorMib = Math.ceil(Math.max(floor, swap ? current : floor) / 2 ** 20);
-      throw new CenoteError(
-        'not_enough',
-        `memory cannot be brought below ${floorMib}M, which the machine uses now; ${Math.floor(target / 2 ** 20)}M was asked for`,
-        {
-          fields: [{ field: 'resources.memoryCeilingMib', message: `at least ${floorMib}M is in use` }],
-        },
-      );
-    }
-    try {
-      write(group, 'memory.reclaim', Math.min(reclaimStepBytes, current - target));
-    } catch (error) {
-      // EAGAIN: less was reclaimed than asked; the loop looks again. Without memory.reclaim (before 5.19) the floor decides at once.
-      if (isErrno(error, 'ENOENT')) return;
-      if (!isErrno(error, 'EAGAIN')) throw error;
-      await sleep(5);
-    }
-  }
-};
-
-const hasSwap = (): boolean => readFileSync('/proc/swaps', 'utf8').trim().split('\n').length > 1;

@@ -6,11 +6,12 @@
 import { CenoteError, invalid } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { PublishedPort } from '../../model/machine.ts';
+import { closeFd, openFd, openFlags } from '../../sys/libc.ts';
 import { NftablesError } from '../../sys/nftables.ts';
 import type { Nftables } from '../../sys/nftables.ts';
 import type { ConntrackFlows } from './flows.ts';
 import type { Links } from './links.ts';
-import type { Connection, NetworkTraffic } from './network.ts';
+import type { Connection, KeptConnection, NetworkTraffic } from './network.ts';
 import { change, elementsOf, tableName } from './ruleset.ts';
 import { isMachineAddress } from './subnet.ts';
 import type { Subnet } from './subnet.ts';
@@ -43,7 +44,7 @@ export class Connections {
     await this.#options.links.create(slot, netnsFd);
   }
 
-  async connect(connection: Connection, netnsFd: number): Promise<void> {
+  async connect(connection: Connection, netnsFd: number, ceilingMbps: number | null = null): Promise<void> {
     this.#check(connection);
     const { slot, address } = connection;
     const { links, flows } = this.#options;
@@ -54,6 +55,7 @@ export class Connections {
     try {
       await flows.settled(address, connection.machine);
       await links.connect(slot, address, netnsFd);
+      if (ceilingMbps !== null) await links.limit(slot, netnsFd, ceilingMbps);
       this.#allow(connection);
     } catch (error) {
       this.#connected.delete(slot);
@@ -85,6 +87,17 @@ export class Connections {
     );
   }
 
+  async limit(slot: number, pid: number, ceilingMbps: number | null): Promise<void> {
+    checkSlot(slot);
+    if (!this.#connected.has(slot)) throw new CenoteError('wrong_state', `slot ${slot} is not connected`);
+    const netnsFd = openFd(`/proc/${pid}/ns/net`, openFlags.readOnly);
+    try {
+      await this.#options.links.limit(slot, netnsFd, ceilingMbps);
+    } finally {
+      closeFd(netnsFd);
+    }
+  }
+
   async disconnect(slot: number): Promise<void> {
     checkSlot(slot);
     const { links, flows } = this.#options;
@@ -102,7 +115,7 @@ export class Connections {
     return { receivedBytes: sent, sentBytes: received };
   }
 
-  async restore(kept: Connection[], prepared: number[]): Promise<void> {
+  async restore(kept: KeptConnection[], prepared: number[]): Promise<void> {
     for (const connection of kept) this.#check(connection);
     prepared.forEach(checkSlot);
     const { links, flows, logger } = this.#options;
@@ -121,6 +134,13 @@ export class Connections {
     this.#replaceElements(real);
     await links.adopt(new Map([...existing].filter(([slot]) => wanted.has(slot))), new Map(real.map((connection) => [connection.slot, connection.address])));
     for (const slot of existing.keys()) if (!wanted.has(slot)) await links.discard(slot);
+    // A crash in the middle of a resize leaves a ceiling at one end, or none where one was.
+    for (const { slot, pid, ceilingMbps } of real) {
+      if (ceilingMbps === null && existing.get(slot)?.isShaped !== true) continue;
+      await this.limit(slot, pid, ceilingMbps).catch((error: unknown) =>
+        logger.error({ err: error, slot }, "a machine's ceiling could not be set as recorded"),
+      );
+    }
     await flows.keepOnly(
       this.#options.subnet,
       real.map((connection) => connection.address),

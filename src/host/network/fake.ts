@@ -13,6 +13,8 @@ export interface FakeNetworkOptions {
 export interface FakeNetwork extends Network {
   readonly prepared: ReadonlySet<number>;
   readonly connected: ReadonlyMap<number, Connection>;
+  /** Mbit/s of the connected ones, by slot. */
+  readonly ceilings: ReadonlyMap<number, number | null>;
   /** What `traffic` says for a slot. */
   setTraffic(slot: number, traffic: NetworkTraffic): void;
 }
@@ -21,6 +23,7 @@ export const createFakeNetwork = (options: FakeNetworkOptions = {}): FakeNetwork
   const subnet = parseSubnet('subnet', options.subnet ?? '10.99.0.0/16');
   const prepared = new Set<number>();
   const connected = new Map<number, Connection>();
+  const ceilings = new Map<number, number | null>();
   const counters = new Map<number, NetworkTraffic>();
   const keyOf = (port: PublishedPort): string => `${port.protocol} ${port.hostPort}`;
 
@@ -40,26 +43,33 @@ export const createFakeNetwork = (options: FakeNetworkOptions = {}): FakeNetwork
     gateway: subnet.gateway,
     prepared,
     connected,
+    ceilings,
     setTraffic: (slot, traffic) => void counters.set(slot, traffic),
     prepare: async (slot) => {
       if (connected.has(slot)) throw new CenoteError('wrong_state', `slot ${slot} is connected`);
       prepared.add(slot);
     },
-    connect: async (connection) => {
+    connect: async (connection, _netnsFd, ceilingMbps = null) => {
       check(connection);
       if (connected.has(connection.slot)) throw new CenoteError('wrong_state', `slot ${connection.slot} is connected already`);
       if (!prepared.delete(connection.slot)) throw new CenoteError('wrong_state', `slot ${connection.slot} has no link: it was not prepared`);
       connected.set(connection.slot, connection);
+      ceilings.set(connection.slot, ceilingMbps);
     },
     publish: async (connection) => {
       if (!connected.has(connection.slot)) throw new CenoteError('wrong_state', `slot ${connection.slot} is not connected`);
       check(connection);
       connected.set(connection.slot, connection);
     },
+    limit: async (slot, _pid, ceilingMbps) => {
+      if (!connected.has(slot)) throw new CenoteError('wrong_state', `slot ${slot} is not connected`);
+      ceilings.set(slot, ceilingMbps);
+    },
     disconnect: async (slot) => {
       prepared.delete(slot);
       connected.delete(slot);
       counters.delete(slot);
+      ceilings.delete(slot);
     },
     traffic: async (slot) => {
       if (!connected.has(slot) && !prepared.has(slot)) throw new CenoteError('not_found', `slot ${slot} has no link`);
@@ -68,7 +78,10 @@ export const createFakeNetwork = (options: FakeNetworkOptions = {}): FakeNetwork
     restore: async (connections, slots) => {
       connected.clear();
       prepared.clear();
-      for (const connection of connections) connected.set(connection.slot, connection);
+      for (const { pid: _, ceilingMbps, ...connection } of connections) {
+        connected.set(connection.slot, connection);
+        ceilings.set(connection.slot, ceilingMbps);
+      }
       for (const slot of slots) prepared.add(slot);
     },
     checkPublish: async (publish) => {

@@ -13,6 +13,7 @@ import type { NetlinkMessage, NetlinkRequest } from '../../sys/netlink.ts';
 import { inNetworkNamespace } from '../../sys/netns.ts';
 import * as message from './route-messages.ts';
 import { linkName, linkPrefix } from './ruleset.ts';
+import { clearCeiling, setCeiling } from './shaping.ts';
 import { addressFromNumber, macBytes } from './subnet.ts';
 import type { Subnet } from './subnet.ts';
 
@@ -26,6 +27,8 @@ export interface LinksOptions {
 export interface FoundLink {
   index: number;
   group: number;
+  /** It has a ceiling. */
+  isShaped: boolean;
 }
 
 /** Links that wait for their deletion are deleted after this time, or when there are so many: a batch of 60 holds the kernel's lock for 24 ms, of 16 for 4. */
@@ -118,6 +121,20 @@ export class Links {
     demand(`route ${address}`, await this.#socket.send([message.addNeighbour(outer, address, mac), message.addMachineRoute(outer, address, subnet.gateway)]));
   }
 
+  /** What the link carries, each way: at the host's end what goes to the machine, at the machine's what comes from it. */
+  async limit(slot: number, netnsFd: number, mbps: number | null): Promise<void> {
+    const outer = await this.#indexOf(slot);
+    using inside = this.#openInside(netnsFd);
+    const [found] = await inside.send([message.getLink({ name: 'eth0' })]);
+    demand('find eth0 inside', [found!]);
+    const inner = indexOf(found!.messages[0]!);
+    const request = (index: number): NetlinkRequest[] => [mbps === null ? clearCeiling(index) : setCeiling(index, mbps)];
+    const what = mbps === null ? 'take the ceiling from' : `set the ceiling of ${mbps} Mbit/s on`;
+    const harmless = mbps === null ? ['ENOENT', 'EINVAL'] : [];
+    demand(`${what} the link`, await this.#socket.send(request(outer)), ...harmless);
+    demand(`${what} eth0 inside`, await inside.send(request(inner)), ...harmless);
+  }
+
   /** No route leads to the link from here on, and the link goes with the next batch. */
   async disconnect(slot: number, address: string): Promise<void> {
     const index = this.#indexes.get(slot);
@@ -157,8 +174,10 @@ export class Links {
       const attributes = parseAttributes(found.body.subarray(16));
       const name = attributes.get(message.linkAttributes.name)?.toString('latin1').replace(/\0.*$/s, '') ?? '';
       const slot = name.startsWith(prefix) ? name.slice(prefix.length) : '';
-      if (/^\d{1,6}$/.test(slot))
-        result.set(Number(slot), { index: indexOf(found), group: attributes.get(message.linkAttributes.group)?.readUInt32LE(0) ?? defaultGroup });
+      if (!/^\d{1,6}$/.test(slot)) continue;
+      const group = attributes.get(message.linkAttributes.group)?.readUInt32LE(0) ?? defaultGroup;
+      const isShaped = attributes.get(message.linkAttributes.queue)?.toString('latin1').startsWith('tbf') === true;
+      result.set(Number(slot), { index: indexOf(found), group, isShaped });
     }
     return result;
   }

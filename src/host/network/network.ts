@@ -12,6 +12,13 @@ export interface Connection {
   publish: PublishedPort[];
 }
 
+/** One that runs while the agent comes back. */
+export interface KeptConnection extends Connection {
+  /** Its first process. */
+  pid: number;
+  ceilingMbps: number | null;
+}
+
 export interface NetworkTraffic {
   receivedBytes: number;
   sentBytes: number;
@@ -22,16 +29,18 @@ export interface Network {
   readonly gateway: string;
   /** Makes the slot's veth pair, its inner end `eth0` inside the network namespace. `netnsFd` is an open descriptor. Off the request path. */
   prepare(slot: number, netnsFd: number): Promise<void>;
-  /** Gives a prepared slot its address, routes, anti-spoofing entry and published ports. From here on packets flow. */
-  connect(connection: Connection, netnsFd: number): Promise<void>;
+  /** Gives a prepared slot its address, routes, anti-spoofing entry and published ports. From here on packets flow, each way at most as many as the ceiling lets through. */
+  connect(connection: Connection, netnsFd: number, ceilingMbps?: number | null): Promise<void>;
   /** Replaces the published ports of a connected machine, atomically. */
   publish(connection: Connection): Promise<void>;
+  /** The ceiling each way in Mbit/s, null for none, of a connected machine whose first process this is. The same again is harmless. */
+  limit(slot: number, pid: number, ceilingMbps: number | null): Promise<void>;
   /** No packet flows from here on; the address may be given to another. The link itself is removed later, in a batch. */
   disconnect(slot: number): Promise<void>;
   /** Counters of a connected slot's link, as the machine sees them. */
   traffic(slot: number): Promise<NetworkTraffic>;
   /** After an agent restart: exactly these connections and these prepared slots are real; anything else of this instance goes. No packet of a kept one is lost. */
-  restore(connections: Connection[], prepared: number[]): Promise<void>;
+  restore(connections: KeptConnection[], prepared: number[]): Promise<void>;
   /** Refuses, before anything is changed, what cannot be published: taken by another program or instance. */
   checkPublish(publish: PublishedPort[]): Promise<void>;
   /** Content for a machine's /etc/resolv.conf. */

@@ -14,7 +14,7 @@ export const messageTypes = {
   getRoute: 26,
   newNeighbour: 28,
 } as const;
-export const linkAttributes = { address: 1, name: 3, linkInfo: 18, group: 27, stats64: 23 } as const;
+export const linkAttributes = { address: 1, name: 3, queue: 6, linkInfo: 18, group: 27, stats64: 23 } as const;
 export const routeAttributes = { destination: 1, oif: 4 } as const;
 
 const afInet = 2;

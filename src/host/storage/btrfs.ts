@@ -9,12 +9,14 @@ import type { Capacity, CommitScope, Storage, TreeKind, VolumeSnapshot, VolumeUs
 
 export class BtrfsStorage implements Storage {
   readonly features: StorageFeatures;
+  readonly device: string | null;
   readonly #pool: BtrfsPool;
   readonly #volumes: BtrfsVolumes;
   readonly #trees: BtrfsTrees;
 
-  private constructor(pool: BtrfsPool, volumes: BtrfsVolumes) {
+  private constructor(pool: BtrfsPool, volumes: BtrfsVolumes, device: string | null) {
     this.#pool = pool;
+    this.device = device;
     this.#volumes = volumes;
     this.#trees = new BtrfsTrees(pool);
     const lacks = pool.groups.mode === 'squota' ? [] : ['simple quotas (Linux 6.7): snapshots slow every commit down, and a copy is billed for what it shares'];
@@ -22,11 +24,11 @@ export class BtrfsStorage implements Storage {
   }
 
   /** `mountPoint` has the pool mounted already. */
-  static async open(mountPoint: string, logger: Logger): Promise<BtrfsStorage> {
+  static async open(mountPoint: string, device: string | null, logger: Logger): Promise<BtrfsStorage> {
     const pool = await BtrfsPool.open(mountPoint, logger);
     const volumes = new BtrfsVolumes(pool, logger);
     await volumes.load();
-    return new BtrfsStorage(pool, volumes);
+    return new BtrfsStorage(pool, volumes, device);
   }
 
   volumeCreate(id: string, options: VolumeOptions): Promise<void> {

@@ -13,6 +13,7 @@ import type { StorageFeatures } from '../../model/agent-api.ts';
 import { syncFileSystem } from '../../sys/files.ts';
 import { isErrno } from '../../sys/libc.ts';
 import { GroupCommit } from './group-commit.ts';
+import { queueOfDirectory } from './io-queue.ts';
 import { checkQuota, checkVolumeId } from './names.ts';
 import { PlainTrees } from './plain-trees.ts';
 import { step } from './storage-error.ts';
@@ -35,6 +36,7 @@ export class DirectoryStorage implements Storage {
       'read-only trees: images are protected by agreement only',
     ],
   };
+  readonly device: string | null;
   readonly #root: string;
   readonly #handle: FileHandle;
   readonly #trees: PlainTrees;
@@ -42,6 +44,7 @@ export class DirectoryStorage implements Storage {
 
   private constructor(root: string, handle: FileHandle) {
     this.#root = root;
+    this.device = queueOfDirectory(root)?.number ?? null;
     this.#handle = handle;
     this.#trees = new PlainTrees(root);
     this.#commits = new GroupCommit(() => syncFileSystem(handle.fd));

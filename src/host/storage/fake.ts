@@ -16,6 +16,7 @@ const copyOptions = { recursive: true, verbatimSymlinks: true, preserveTimestamp
 const fakeTotalMib = 1024 * 1024;
 
 export class FakeStorage implements Storage {
+  readonly device = null;
   readonly features: StorageFeatures = { driver: 'fake', quota: 'squota', snapshots: true, lacks: [] };
   readonly #root: string;
   readonly #trees: PlainTrees;

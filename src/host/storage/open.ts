@@ -10,9 +10,10 @@ import { CenoteError } from '../../base/errors.ts';
 import { lockFile } from '../../sys/flock.ts';
 import { BtrfsStorage } from './btrfs.ts';
 import { DirectoryStorage } from './directory.ts';
+import { queueOfDevice, shareAsBefore, shareByWeight } from './io-queue.ts';
 import { deviceErase, deviceFormat, deviceRecorded } from './pool-device.ts';
 import { poolFileCreate, poolFileFill } from './pool-file.ts';
-import { poolMount, poolUnmount } from './pool-mount.ts';
+import { mountedAt, poolMount, poolUnmount } from './pool-mount.ts';
 import type { Storage } from './storage.ts';
 
 export interface StorageOptions {
@@ -33,6 +34,7 @@ const layout = (root: string) => {
     lock: join(base, 'lock'),
     file: join(base, 'pool.img'),
     record: join(base, 'device.json'),
+    formerScheduler: join(base, 'scheduler.json'),
     mountPoint: join(base, 'pool'),
     directory: join(base, 'directory'),
   };
@@ -57,7 +59,9 @@ export const openStorage = async (options: StorageOptions): Promise<Storage> => 
     const path = await deviceFormat(device, places.record, options.logger);
     await poolMount({ kind: 'device', path }, places.mountPoint, options.logger);
   }
-  return await BtrfsStorage.open(places.mountPoint, options.logger);
+  const queue = queueOfDevice(mountedAt(places.mountPoint)!.source);
+  if (queue !== null) shareByWeight(queue, places.formerScheduler, options.logger);
+  return await BtrfsStorage.open(places.mountPoint, queue?.number ?? null, options.logger);
 };
 
 /** Everything of it is gone afterwards. `in_use` while a machine or a process still holds the pool; nothing is lost then. */
@@ -66,6 +70,7 @@ export const destroyStorage = async (options: { root: string; logger: Logger }):
   if (!existsSync(places.base)) return;
   using _lock = await lockFile(places.lock);
   await poolUnmount(places.mountPoint);
+  shareAsBefore(places.formerScheduler);
   await deviceErase(places.record, options.logger);
   for (const name of await readdir(places.base)) {
     if (name !== 'lock') await rm(join(places.base, name), { recursive: true, force: true });

@@ -34,6 +34,8 @@ export interface Capacity {
 
 export interface Storage {
   readonly features: StorageFeatures;
+  /** The whole disk beneath it as control groups name it (`7:3`); null where it is not one disk. */
+  readonly device: string | null;
 
   /** An empty volume, or a writable copy of a snapshot (whose overlay work directory is made empty). */
   volumeCreate(id: string, options: { quotaMib: number; from?: { volume: string; snapshot: string } | undefined }): Promise<void>;

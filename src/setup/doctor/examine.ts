@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { release } from 'node:os';
 import { detectLayout } from '../../host/cgroup/layout.ts';
 import { instancePaths } from '../../model/instance.ts';
-import { capabilitiesOfRoot, fileSystems, loadableModules, readText } from '../host-view.ts';
+import { capabilitiesOfRoot, fileSystems, hasBfq, loadableModules, readText } from '../host-view.ts';
 import { readSetting } from '../kernel-settings.ts';
 import type { Finding } from './finding.ts';
 import { examineForwarding } from './forwarding.ts';
@@ -20,6 +20,7 @@ export const examineHost = async (root: string): Promise<Finding[]> => {
     fileSystems: [...fileSystems(), ...loadableModules(release())],
     capabilities: capabilitiesOfRoot(),
     hasPressure: existsSync('/proc/pressure/cpu'),
+    hasBfq: hasBfq(),
     maxUserNamespaces: readSetting('user.max_user_namespaces'),
   });
   return [...kernel, ...(await examinePrograms()), await examineForwarding(), ...examineRoom(root), ...(await examineInstance(instancePaths(root)))];

@@ -15,6 +15,8 @@ export interface KernelFacts {
   fileSystems: readonly string[];
   capabilities: bigint;
   hasPressure: boolean;
+  /** The scheduler that shares a disk by weight, built in or as a module. */
+  hasBfq: boolean;
   maxUserNamespaces: number | null;
 }
 
@@ -39,6 +41,7 @@ export const examineKernel = (facts: KernelFacts): Finding[] => {
     facts.hasPressure
       ? ok('pressure', 'the kernel tells how long tasks wait for CPU, memory and disk (PSI)')
       : warn('pressure', 'no pressure figures (PSI): waiting is not shown, and memory is taken back by usage alone'),
+    examineIo(facts),
     existsSync('/proc/self/ns/user') && facts.maxUserNamespaces !== 0
       ? ok('user namespaces', `each machine has ids of its own${facts.maxUserNamespaces === null ? '' : `; at most ${facts.maxUserNamespaces} namespaces`}`)
       : fail('user namespaces', 'this kernel has none, or user.max_user_namespaces is 0'),
@@ -63,6 +66,14 @@ export const examineKernel = (facts: KernelFacts): Finding[] => {
   ];
 };
 
+const examineIo = ({ layout, unifiedControllers, hasBfq }: KernelFacts): Finding => {
+  const isV2 = unifiedControllers.includes('io');
+  if (!isV2 && !layout.v1.has('blkio')) return warn('disk I/O', 'no io controller: machines have no shares of the disk and no limits');
+  const weights = hasBfq ? "machines share the pool's own disk by weight (bfq)" : 'no bfq: machines share the disk by weight only where iocost is set up';
+  if (isV2) return hasBfq ? ok('disk I/O', `${weights}; reads and writes can be limited`) : warn('disk I/O', `${weights}; reads and writes can be limited`);
+  return warn('disk I/O', `${weights}; reads can be limited, writes not: on v1 a limited writer would hold up its neighbours`);
+};
+
 const examineCgroups = (layout: CgroupLayout, unified: readonly string[]): Finding[] => {
   const present = (name: string): boolean => layout.v1.has(name) || unified.includes(name);
   const missing = neededControllers.filter((name) => !present(name));
@@ -74,10 +85,7 @@ const examineCgroups = (layout: CgroupLayout, unified: readonly string[]): Findi
   if (layout.v1.size === 0) return [ok('cgroups', `v2 with ${unified.join(', ')}`)];
   const left = unified.filter((name) => !layout.v1.has(name));
   return [
-    warn(
-      'cgroups',
-      `hybrid (${[...layout.v1.keys()].join(', ')} on v1): limits and CPU shares work; memory guarantees are weaker than on v2, and writes to disk through the cache cannot be limited`,
-    ),
+    warn('cgroups', `hybrid (${[...layout.v1.keys()].join(', ')} on v1): limits and CPU shares work; memory guarantees are weaker than on v2`),
     ...(left.length > 0
       ? [warn('cgroups v2', `${left.join(', ')} left on v2 beside v1: \`cenote up\` mounts hugetlb as v1, because crun refuses such a mixture`)]
       : []),

@@ -1,0 +1,83 @@
+/**
+ * The queue of the disk beneath the pool. Machines share the disk by weight only where its scheduler is bfq (or where the host's operator has
+ * set up iocost), so a disk that is the pool's alone, a loop device above all, gets bfq; one that the host uses too is left as it is.
+ */
+import { readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { Logger } from '../../base/logger.ts';
+import { isErrno } from '../../base/errno.ts';
+
+export interface IoQueue {
+  /** `7:3`: how control groups name the whole disk. */
+  number: string;
+  /** The pool's alone. */
+  isOwn: boolean;
+  scheduler: string;
+}
+
+const sysPath = (number: string): string => `/sys/dev/block/${number}`;
+
+const numberOf = (device: bigint): string => `${((device >> 8n) & 0xfffn) | ((device >> 32n) & ~0xfffn)}:${(device & 0xffn) | ((device >> 12n) & ~0xffn)}`;
+
+const diskOf = (number: string): { number: string; isWhole: boolean } | null => {
+  try {
+    const path = realpathSync(sysPath(number));
+    const own = ifThere(() => readFileSync(join(path, 'partition'), 'utf8'));
+    return { number: own === null ? number : readFileSync(join(dirname(path), 'dev'), 'utf8').trim(), isWhole: own === null };
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return null; // not a disk: the file system has several, or none
+    throw error;
+  }
+};
+
+const queueOf = (number: string, isOwn: boolean): IoQueue | null => {
+  const disk = diskOf(number);
+  if (disk === null) return null;
+  return { number: disk.number, isOwn: isOwn && disk.isWhole, scheduler: join(sysPath(disk.number), 'queue/scheduler') };
+};
+
+/** Of a block device that the pool is on. */
+export const queueOfDevice = (path: string): IoQueue | null => queueOf(numberOf(statSync(path, { bigint: true }).rdev), true);
+
+/** Of the disk that a directory lies on, which the host uses too. */
+export const queueOfDirectory = (path: string): IoQueue | null => queueOf(numberOf(statSync(path, { bigint: true }).dev), false);
+
+interface Former {
+  number: string;
+  scheduler: string;
+}
+
+/** Makes bfq the scheduler of a disk of our own, and writes down what it was. Idempotent; a kernel without bfq is left with what it has. */
+export const shareByWeight = (queue: IoQueue, record: string, logger: Logger): void => {
+  if (!queue.isOwn) return;
+  const scheduler = chosen(queue.scheduler);
+  if (scheduler === null || scheduler === 'bfq') return;
+  writeFileSync(record, JSON.stringify({ number: queue.number, scheduler } satisfies Former), { mode: 0o600 });
+  try {
+    writeFileSync(queue.scheduler, 'bfq');
+    // It would favour who has just begun over who has the greater weight.
+    writeFileSync(join(dirname(queue.scheduler), 'iosched/low_latency'), '0');
+  } catch (error) {
+    logger.info({ error: String(error), device: queue.number }, "the pool's disk is not shared by weight");
+  }
+};
+
+/** Afterwards the disk is as it was found. */
+export const shareAsBefore = (record: string): void => {
+  const text = ifThere(() => readFileSync(record, 'utf8'));
+  if (text === null) return;
+  const { number, scheduler } = JSON.parse(text) as Former;
+  const path = join(sysPath(number), 'queue/scheduler');
+  if (chosen(path) === 'bfq') writeFileSync(path, scheduler);
+};
+
+const chosen = (scheduler: string): string | null => ifThere(() => /\[(\S+)\]/.exec(readFileSync(scheduler, 'utf8'))?.[1] ?? null);
+
+const ifThere = <T>(read: () => T): T | null => {
+  try {
+    return read();
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ENODEV')) return null;
+    throw error;
+  }
+};
