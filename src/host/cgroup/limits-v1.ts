@@ -10,7 +10,7 @@ import type { IoDisk } from './io.ts';
 import { cpuShares, memoryBytes, memoryLimit, quotaPeriodUs, quotaUs, tooSmall } from './settings.ts';
 
 /** Missing where the kernel does not count swap. */
-const withSwapFile = 'memory.memsw.limit_in_bytes';
+export const withSwapFile = 'memory.memsw.limit_in_bytes';
 const memoryFile = 'memory.limit_in_bytes';
 const attempts = 5;
 

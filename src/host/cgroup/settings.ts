@@ -1,4 +1,5 @@
 /** How guarantees and ceilings read in the kernel's own numbers. */
+import { readFileSync } from 'node:fs';
 import { CenoteError } from '../../base/errors.ts';
 import type { Resources } from '../../model/resources.ts';
 
@@ -24,6 +25,13 @@ export const tooSmall = (floorBytes: number, askedBytes: number): CenoteError =>
     fields: [{ field: 'resources.memoryCeilingMib', message: `at least ${floorMib}M is in use` }],
     advice: 'nothing was changed; let the machine free memory first, or ask for a higher ceiling',
   });
+};
+
+/** What of the host's swap the machines of an instance may have together: the part of it that their pool is of the host's memory. */
+export const poolSwapBytes = (poolMib: number, meminfo = readFileSync('/proc/meminfo', 'utf8')): number => {
+  const total = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(meminfo)?.[1] ?? 0) * 1024;
+  const memory = total('MemTotal');
+  return memory === 0 ? 0 : Math.floor(total('SwapTotal') * Math.min(1, memoryBytes(poolMib) / memory));
 };
 
 /** The ceiling in bytes; without one, all the pool has. */

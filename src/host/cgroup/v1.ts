@@ -1,5 +1,6 @@
 /** Hybrid hosts, with controllers on v1: one directory a machine in every controller's own tree, and one in the v2 tree beside them. */
 import { join } from 'node:path';
+import { isErrno } from '../../base/errno.ts';
 import { CenoteError } from '../../base/errors.ts';
 import type { Resources, Unsupported } from '../../model/resources.ts';
 import type { CgroupLayout } from './layout.ts';
@@ -8,8 +9,8 @@ import type { CgroupOptions } from './open.ts';
 import { childGroups, ifPresent, kernelFiles, makeGroup, readNumber, readPids, readTable, readText, removeGroup, write } from './files.ts';
 import { lookAtDisk, unsupportedIo } from './io.ts';
 import type { IoDisk } from './io.ts';
-import { applyV1 } from './limits-v1.ts';
-import { memoryBytes } from './settings.ts';
+import { applyV1, withSwapFile } from './limits-v1.ts';
+import { memoryBytes, poolSwapBytes } from './settings.ts';
 import { freezeGroup, killGroup, thawGroup } from './stop.ts';
 import { waitUntilEmpty } from './wait.ts';
 
@@ -41,7 +42,7 @@ export class CgroupsV1 implements Cgroups {
     for (const tree of this.#trees) makeGroup(join(tree, this.#parent));
     const cpuset = layout.v1.get('cpuset');
     if (cpuset !== undefined) fillCpuset(cpuset, this.#parent);
-    write(join(this.#controller('memory'), this.#parent), 'memory.limit_in_bytes', memoryBytes(options.poolMib));
+    limitPool(join(this.#controller('memory'), this.#parent), memoryBytes(options.poolMib), poolSwapBytes(options.poolMib));
     write(join(this.#controller('cpu'), this.#parent), 'cpu.shares', Math.max(2, Math.round((options.poolCpuMillis * 1024) / 1000)));
   }
 
@@ -120,5 +121,22 @@ const fillCpuset = (tree: string, parent: string) => {
     const from = at;
     at = join(at, part);
     for (const file of ['cpuset.cpus', 'cpuset.mems']) if (readText(at, file) === '') write(at, file, readText(from, file));
+  }
+};
+
+/**
+ * All machines together: each one's own limit would let the many of them fill the host's swap. The kernel wants memory never above memory and
+ * swap, so the order depends on the direction. A pool that was made smaller than what is in use keeps its former limit until the next start.
+ */
+const limitPool = (group: string, memory: number, swap: number) => {
+  const limits = [() => write(group, 'memory.limit_in_bytes', memory)];
+  const withSwap = ifPresent(() => readNumber(group, withSwapFile));
+  if (withSwap !== null) limits.splice(memory + swap > withSwap ? 0 : 1, 0, () => write(group, withSwapFile, memory + swap));
+  for (const limit of limits) {
+    try {
+      limit();
+    } catch (error) {
+      if (!isErrno(error, 'EBUSY')) throw error;
+    }
   }
 };

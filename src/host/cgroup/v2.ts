@@ -7,7 +7,7 @@ import { childGroups, ifPresent, kernelFiles, makeGroup, readNumber, readPids, r
 import { lookAtDisk, unsupportedIo } from './io.ts';
 import type { IoDisk } from './io.ts';
 import { applyV2 } from './limits-v2.ts';
-import { memoryBytes } from './settings.ts';
+import { memoryBytes, poolSwapBytes } from './settings.ts';
 import { freezeGroup, killGroup, thawGroup } from './stop.ts';
 import { waitUntilEmpty } from './wait.ts';
 
@@ -38,6 +38,8 @@ export class CgroupsV2 implements Cgroups {
     this.#disk = hasIo ? disk : null;
     this.unsupported = unsupportedIo(disk, 'v2', hasIo);
     write(at, 'memory.max', memoryBytes(options.poolMib));
+    // Each machine's own limit would let all of them together fill the host's swap.
+    if (ifPresent(() => readText(at, 'memory.swap.max')) !== null) write(at, 'memory.swap.max', poolSwapBytes(options.poolMib));
     // A child's protection counts only as far as its parent is protected.
     write(at, 'memory.min', memoryBytes(options.poolMib));
     write(at, 'cpu.weight', Math.min(10_000, Math.max(1, Math.round(options.poolCpuMillis / 10))));
