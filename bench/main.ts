@@ -75,9 +75,5 @@ try {
   for (const line of left) console.error(`left behind: ${line}`);
   if (left.length > 0) failed = true;
 }
-if (!values['no-document'])
-  writeDocument(
-    results,
-    suites.map(({ name }) => name),
-  );
+if (!values['no-document']) writeDocument(results, suites);
 process.exitCode = failed ? 1 : 0;

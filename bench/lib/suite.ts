@@ -1,4 +1,5 @@
 /** What a suite is: a program that measures, and says what it measured as rows for people and data for programs. */
+import type { StoredResult } from './document.ts';
 import type { BenchInstance } from './instance.ts';
 
 export interface Row {
@@ -29,4 +30,6 @@ export interface Suite {
   /** How it is measured, for the document. */
   method: string;
   run(bench: Bench): Promise<SuiteResult>;
+  /** Drawn from what was stored, into docs/. */
+  picture?: { file: string; draw(stored: StoredResult): string };
 }

@@ -10,14 +10,15 @@ export const webMachine = (name: string): CreateMachine => ({ name, command: web
 
 const timeoutMs = 5000;
 
-const ask = (address: string, agent: Agent): Promise<string> =>
+/** What is said at `path`; on a connection of its own unless there is an agent. */
+export const ask = ({ host, port }: { host: string; port: number }, path: string, agent?: Agent): Promise<string> =>
   new Promise((resolve, reject) => {
-    const outgoing = request({ host: address, port: 80, path: '/hostname', agent, timeout: timeoutMs }, (response) => {
+    const outgoing = request({ host, port, path, agent: agent ?? false, timeout: timeoutMs }, (response) => {
       let text = '';
       response.on('data', (chunk: Buffer) => (text += chunk.toString('utf8')));
       response.on('end', () => resolve(text.trim()));
     });
-    outgoing.on('timeout', () => outgoing.destroy(new Error(`${address} did not answer within ${timeoutMs / 1000} s`)));
+    outgoing.on('timeout', () => outgoing.destroy(new Error(`${host} did not answer within ${timeoutMs / 1000} s`)));
     outgoing.on('error', reject);
     outgoing.end();
   });
@@ -29,7 +30,7 @@ export const answering = async (machines: readonly Machine[], patienceMs = 10_00
     const { address, name } = machines[index]!;
     for (const deadline = Date.now() + patienceMs; ; await sleep(50)) {
       try {
-        const said = await ask(address, agent);
+        const said = await ask({ host: address, port: 80 }, '/hostname', agent);
         if (said === name) return;
         throw new Error(`${name} at ${address} said "${said.slice(0, 40)}"`);
       } catch (error) {
