@@ -1,7 +1,8 @@
-/** Every suite, in the order in which they run and stand in the document. */
+/** Every suite, in the order in which they run and stand in the document. The first needs more of the host than the others leave. */
 import type { Suite } from '../lib/suite.ts';
 import { densitySuite } from './density.ts';
 import { execSuite } from './exec.ts';
+import { figure1Suite } from './figure1.ts';
 import { insideSuite } from './inside.ts';
 import { listSuite } from './list.ts';
 import { peersSuite } from './peers.ts';
@@ -9,4 +10,4 @@ import { resizeSuite } from './resize.ts';
 import { snapshotSuite } from './snapshot.ts';
 import { startSuite } from './start.ts';
 
-export const suites: readonly Suite[] = [startSuite, peersSuite, execSuite, snapshotSuite, resizeSuite, listSuite, insideSuite, densitySuite];
+export const suites: readonly Suite[] = [figure1Suite, startSuite, peersSuite, execSuite, snapshotSuite, resizeSuite, listSuite, insideSuite, densitySuite];

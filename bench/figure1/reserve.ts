@@ -1,0 +1,57 @@
+/**
+ * Room for the measurement: a control group for the load generator, with a weight that lets it run whenever it wants to; a weight for what is measured
+ * that leaves other programs of the host little, alike for every cut; and slices for what is no machine of ours.
+ */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { makeGroup, removeGroup, write } from '../../src/host/cgroup/files.ts';
+import { detectLayout } from '../../src/host/cgroup/layout.ts';
+
+export interface Reserve extends Disposable {
+  /** To write a pid to. */
+  files: string[];
+}
+
+/** For v1's shares and v2's weight; a group that nobody has touched has 1024 and 100. */
+const generator = { 'cpu.shares': 200_000, 'cpu.weight': 10_000 } as const;
+const measured = { 'cpu.shares': 20_000, 'cpu.weight': 2000 } as const;
+const periodUs = 100_000;
+
+const cpuTree = (): string => {
+  const { v1, unified } = detectLayout();
+  const tree = v1.get('cpu') ?? unified;
+  if (tree === null) throw new Error('this host has no control group for the CPU');
+  return tree;
+};
+
+/** What a control group of this version has of these files. */
+const set = (group: string, values: Record<string, string | number>): void => {
+  for (const [file, value] of Object.entries(values)) if (existsSync(join(group, file))) write(group, file, value);
+};
+
+export const openReserve = (): Reserve => {
+  const group = join(cpuTree(), `cenote-bench-load-${process.pid}`);
+  makeGroup(group);
+  set(group, generator);
+  return { files: [join(group, 'cgroup.procs')], [Symbol.dispose]: () => void removeGroup(group) };
+};
+
+export const favourInstance = (instance: string): void => set(join(cpuTree(), `cenote-${instance}`), measured);
+
+export interface Slices extends Disposable {
+  /** Holds a process to the CPU of one slice, with all its threads. */
+  hold(index: number, pid: number): void;
+}
+
+export const openSlices = (count: number, cpuMillis: number): Slices => {
+  const parent = join(cpuTree(), `cenote-bench-slices-${process.pid}`);
+  makeGroup(parent);
+  set(parent, { ...measured, 'cgroup.subtree_control': '+cpu' });
+  const groups = Array.from({ length: count }, (_, index) => join(parent, String(index)));
+  const quota = Math.round((cpuMillis * periodUs) / 1000);
+  for (const group of groups) {
+    makeGroup(group);
+    set(group, { 'cpu.cfs_period_us': periodUs, 'cpu.cfs_quota_us': quota, 'cpu.max': `${quota} ${periodUs}` });
+  }
+  return { hold: (index, pid) => write(groups[index]!, 'cgroup.procs', pid), [Symbol.dispose]: () => void removeGroup(parent) };
+};
