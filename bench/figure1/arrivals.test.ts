@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { arrivalsOf, peakSecond, rateAt, stepArrivals } from './arrivals.ts';
 
-const shape = { tenants: 8, seconds: 96, peakRate: 200, seed: 7 };
+const shape = { tenants: 8, seconds: 96, peakRate: 200, seed: 7, peaks: 'apart' as const };
 
 test('a seed repeats the day, another gives another', () => {
   assert.deepEqual(arrivalsOf(shape), arrivalsOf(shape));
@@ -35,6 +35,14 @@ test('the rate is highest at the peak, and the day a circle', () => {
   assert.equal(rateAt(shape, 3, peakSecond(shape, 3)), shape.peakRate);
   assert.ok(Math.abs(rateAt(shape, 0, 0) - rateAt(shape, 0, shape.seconds)) < 1e-9);
   assert.ok(rateAt(shape, 0, 48) < shape.peakRate * 0.06);
+});
+
+test('a day of peaks together has all of them at noon, and no reports', () => {
+  const together = { ...shape, peaks: 'together' as const };
+  const day = arrivalsOf(together);
+  assert.ok(day.every(({ kind }) => kind === 'tile'));
+  const noon = day.filter(({ dueMs }) => Math.abs(dueMs / 1000 - 48) < 12).length;
+  assert.ok(noon > day.length * 0.65, `${noon} of ${day.length}`);
 });
 
 test('gaps of a steady stream are as a Poisson process has them', () => {

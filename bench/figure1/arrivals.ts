@@ -11,6 +11,8 @@ export interface LoadShape {
   /** Requests a second of one tenant at the top of its peak, before bursts. */
   peakRate: number;
   seed: number;
+  /** One peak follows another; or all come at once, and no reports: the day that a pool cannot help with. */
+  peaks: 'apart' | 'together';
 }
 
 export interface Arrival {
@@ -27,7 +29,8 @@ export const widthShare = 1 / 16;
 const [calm, busy] = [0.5, 1.5];
 const burstSeconds = 1.5;
 
-export const peakSecond = ({ tenants, seconds }: LoadShape, tenant: number): number => (seconds * (tenant + 0.5)) / tenants;
+export const peakSecond = ({ tenants, seconds, peaks }: LoadShape, tenant: number): number =>
+  peaks === 'together' ? seconds / 2 : (seconds * (tenant + 0.5)) / tenants;
 
 /** Requests a second that are asked for, bursts aside. The day is a circle: what is cut off at its end is at its beginning. */
 export const rateAt = (shape: LoadShape, tenant: number, second: number): number => {
@@ -45,7 +48,7 @@ export const arrivalsOf = (shape: LoadShape): Arrival[] => {
 const tenantArrivals = (shape: LoadShape, tenant: number): Arrival[] => {
   const uniform = uniformFrom(shape.seed * 1009 + tenant);
   const burstAt = bursts(shape.seconds, uniform);
-  const found: Arrival[] = [{ dueMs: peakSecond(shape, tenant) * 1000, tenant, kind: 'report' }];
+  const found: Arrival[] = shape.peaks === 'together' ? [] : [{ dueMs: peakSecond(shape, tenant) * 1000, tenant, kind: 'report' }];
   const top = shape.peakRate * busy;
   // Thinning: as many as there could be at most, each kept with the probability that its moment has.
   for (let second = exponential(uniform, top); second < shape.seconds; second += exponential(uniform, top))

@@ -55,6 +55,8 @@ export interface Figure1Data {
   askedBySecond: number[][];
   /** `virtual`: the slices as real virtual machines; null where the processor would be emulated. */
   cuts: Record<Cut, CutData> & { virtual: CutData | null };
+  /** The day on which all peaks come at once. */
+  together: Record<Cut, Pick<CutData, 'asked' | 'answered' | 'p50' | 'p99'>>;
   steps: Record<Remedy, StepFigures>;
   machine: MachineCost;
   guest: GuestCost | null;

@@ -3,6 +3,7 @@ import { ms, times } from '../lib/format.ts';
 import { summarise } from '../lib/statistics.ts';
 import type { Row } from '../lib/suite.ts';
 import type { CutData, Figure1Data } from './data.ts';
+import type { Cut } from './tenants.ts';
 import type { StepFigures } from './load-step.ts';
 
 export const rowsOf = (data: Figure1Data): Row[] => [...serviceRows(data), ...stepRows(data), ...costRows(data), ...methodRows(data)];
@@ -13,10 +14,12 @@ const pair = (what: string, slice: string, pool: string, note?: string): Row => 
   against: `pool: ${pool}`,
   ...(note === undefined ? {} : { note }),
 });
-const answeredShare = ({ answered, asked }: CutData): string => `${answered} of ${asked} (${((answered / asked) * 100).toFixed(2)} %)`;
+const answeredShare = ({ answered, asked }: Pick<CutData, 'answered' | 'asked'>): string =>
+  `${answered} of ${asked} (${((answered / asked) * 100).toFixed(2)} %)`;
 
-const serviceRows = ({ cuts, timeoutMs, longWaitMs, sizes }: Figure1Data): Row[] => {
+const serviceRows = ({ cuts, together, timeoutMs, longWaitMs, sizes }: Figure1Data): Row[] => {
   const { slice, pool } = cuts;
+  const shared = (one: Figure1Data['together'][Cut]) => `${answeredShare(one)}, p50 ${latency(one.p50)}`;
   const latency = (value: number | null) => (value === null ? `over ${timeoutMs} ms` : ms(value));
   const latencies = ({ p50, p99, worstTenantP99 }: CutData) => `p50 ${latency(p50)}, p99 ${latency(p99)}; the worst tenant’s p99 ${latency(worstTenantP99)}`;
   const wasted = ({ idleCoreSeconds, idleCores, waitingShare }: CutData) =>
@@ -38,6 +41,12 @@ const serviceRows = ({ cuts, timeoutMs, longWaitMs, sizes }: Figure1Data): Row[]
     ...(cuts.virtual === null
       ? []
       : [{ what: 'the slices as virtual machines: answered, and time to answer', value: answeredShare(cuts.virtual), against: latencies(cuts.virtual) }]),
+    pair(
+      'all peaks at once: answered',
+      shared(together.slice),
+      shared(together.pool),
+      `${sizes.togetherSeconds} s, without reports: more is asked for than the host has`,
+    ),
     {
       what: 'tenants that fit if each slice is as large as its peak',
       value: `${Math.floor((sizes.sliceCpuMillis * sizes.tenants) / 1000 / sizes.peakCores)} of ${sizes.tenants}`,

@@ -14,6 +14,8 @@ export interface Sizes {
   peakCores: number;
   diskMib: number;
   daySeconds: number;
+  /** Of the day on which all peaks come at once. */
+  togetherSeconds: number;
 }
 
 /** What the load of one tenant becomes in the step test. */
@@ -35,5 +37,6 @@ export const sizesFor = (small: boolean, cores = availableParallelism()): Sizes 
     peakCores: Math.min(0.8, sliceCores * peakPerSlice),
     diskMib: 256,
     daySeconds: small ? 8 : 96,
+    togetherSeconds: small ? 4 : 24,
   };
 };

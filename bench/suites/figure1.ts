@@ -1,9 +1,11 @@
 /** The paper's first figure, measured: one host and one day of load, cut into fixed slices and as one pool. */
 import { availableParallelism } from 'node:os';
 import { arrivalsOf } from '../figure1/arrivals.ts';
-import { firstAnswers, idleCost } from '../figure1/costs.ts';
-import { costOfRequest, longWaitMs, runDay, tileTimeoutMs } from '../figure1/cut.ts';
+import type { LoadShape } from '../figure1/arrivals.ts';
+import { firstAnswers } from '../figure1/costs.ts';
+import { costOfRequest, longWaitMs, tileTimeoutMs } from '../figure1/cut.ts';
 import type { CutData, Figure1Data, MachineCost } from '../figure1/data.ts';
+import { measureDays } from '../figure1/days.ts';
 import { fullSpeedRule, measureStep } from '../figure1/load-step.ts';
 import type { Remedy, StepFigures } from '../figure1/load-step.ts';
 import { measurePatch } from '../figure1/patch.ts';
@@ -12,7 +14,7 @@ import { drawFigure } from '../figure1/picture/picture.ts';
 import { favourInstance, openReserve } from '../figure1/reserve.ts';
 import { rowsOf } from '../figure1/rows.ts';
 import { sampledMachines } from '../figure1/sampler.ts';
-import { cutData, perSecond } from '../figure1/series.ts';
+import { perSecond } from '../figure1/series.ts';
 import { sizesFor, stepTimes } from '../figure1/sizes.ts';
 import type { Sizes } from '../figure1/sizes.ts';
 import { openTenants, targetOf, untilAnswers } from '../figure1/tenants.ts';
@@ -66,31 +68,20 @@ const measureMachines = async (bench: Bench, tenants: Tenants, sizes: Sizes, mis
   const costMs = await requestCost(bench, tenants, sizes, group);
   const peakRate = (sizes.peakCores * 1000) / costMs;
   bench.note(`a tile costs ${costMs.toFixed(2)} ms of CPU: ${peakRate.toFixed(0)} a second at a peak`);
-  const shape = { tenants: sizes.tenants, seconds: sizes.daySeconds, peakRate, seed };
+  const shape: LoadShape = { tenants: sizes.tenants, seconds: sizes.daySeconds, peakRate, seed, peaks: 'apart' };
   const cores = availableParallelism();
-  const idle: Pick<MachineCost, 'appMib' | 'monitorMib' | 'diskMib'>[] = [];
+  const request = { tenants, sizes, shape, group, cores, note: bench.note };
   let patch: PatchFigures | null = null;
-  const day = async (cut: Cut) => {
-    const machines = await tenants.createAll(cut);
-    idle.push(await idleCost(tenants, machines));
-    const sampled = sampledMachines(
-      tenants.host.instance,
-      machines.map(({ id }) => id),
-    );
-    const found = await runDay(machines.map(targetOf), sampled, shape, sizes, group, cores);
-    bench.note(`${cut}: ${found.answered} of ${found.asked} answered, p99 ${found.p99.toFixed(0)} ms, ${found.otherCores.toFixed(2)} cores went to others`);
-    if (cut === 'pool')
-      patch = await measurePatch(tenants, machines).catch((error: unknown) => {
-        missing.push(`a patch of the platform: ${String(error)}`);
-        return null;
-      });
-    await tenants.remove(machines);
-    return cutData(found, sizes.tenants, sizes.daySeconds);
-  };
-  const cuts = { slice: await day('slice'), pool: await day('pool') };
+  const slice = await measureDays(request, 'slice');
+  const pool = await measureDays(request, 'pool', async (machines) => {
+    patch = await measurePatch(tenants, machines).catch((error: unknown) => {
+      missing.push(`a patch of the platform: ${String(error)}`);
+      return null;
+    });
+  });
   const steps = await measureSteps(bench, tenants, sizes, group, peakRate);
   const cost: MachineCost = {
-    ...idle.at(-1)!,
+    ...pool.idle,
     firstAnswerMs: await firstAnswers(tenants, 'pool', bench.count(10, 2)),
     firstAnswerSliceMs: await firstAnswers(tenants, 'slice', bench.count(5, 1)),
   };
@@ -105,7 +96,8 @@ const measureMachines = async (bench: Bench, tenants: Tenants, sizes: Sizes, mis
     longWaitMs,
     fullSpeedLimitMs: fullSpeedRule.limitMs,
     askedBySecond: perSecond(arrivalsOf(shape), sizes.tenants, sizes.daySeconds),
-    cuts,
+    cuts: { slice: slice.day, pool: pool.day },
+    together: { slice: slice.together, pool: pool.together },
     steps,
     patch,
   };

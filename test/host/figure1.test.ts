@@ -13,7 +13,7 @@ it('the figure can be measured, small', { skip: skipInstance }, async (context) 
     note: (text) => context.diagnostic(text),
     instance: () => Promise.reject(new Error('the figure has an instance of its own')),
   });
-  const { cuts, askedBySecond, sizes, steps, patch, machine, missing } = data as unknown as Figure1Data;
+  const { cuts, together, askedBySecond, sizes, steps, patch, machine, missing } = data as unknown as Figure1Data;
   const asked = askedBySecond.flat().reduce((sum, one) => sum + one, 0);
   for (const cut of [cuts.slice, cuts.pool]) {
     assert.equal(cut.asked, asked);
@@ -21,6 +21,7 @@ it('the figure can be measured, small', { skip: skipInstance }, async (context) 
     assert.ok(cut.answered > 0 && cut.cpuSeconds > 0);
     assert.equal(cut.failed, 0);
   }
+  for (const cut of [together.slice, together.pool]) assert.ok(cut.answered > 0 && cut.answered <= cut.asked);
   // What a slice is too small for is refused by the app, and fits the pool.
   assert.deepEqual([cuts.slice.reports.refused, cuts.pool.reports.refused], [sizes.tenants, 0]);
   assert.ok(Math.max(...cuts.slice.cpu.flatMap(({ tenants }) => tenants)) < 1);

@@ -12,7 +12,7 @@ const timeoutMs = 2000;
 
 export const exampleData = (): Figure1Data => {
   const sizes = sizesFor(false, 2);
-  const shape = { tenants: sizes.tenants, seconds: sizes.daySeconds, peakRate: (sizes.peakCores * 1000) / costMs, seed: 1 };
+  const shape = { tenants: sizes.tenants, seconds: sizes.daySeconds, peakRate: (sizes.peakCores * 1000) / costMs, seed: 1, peaks: 'apart' as const };
   const arrivals = arrivalsOf(shape);
   const cut = (speed: number) => {
     const { outcomes, samples } = workThrough(arrivals, sizes.tenants, speed, sizes.daySeconds, sizes.reportMib < sizes.sliceMemoryMib * speed * 2);
@@ -30,6 +30,7 @@ export const exampleData = (): Figure1Data => {
     fullSpeedLimitMs: 100,
     askedBySecond: perSecond(arrivals, sizes.tenants, sizes.daySeconds),
     cuts: { slice: cut(sizes.sliceCpuMillis / 1000), pool: cut(1), virtual: null },
+    together: { slice: { asked: 12_000, answered: 5200, p50: null, p99: null }, pool: { asked: 12_000, answered: 6300, p50: 1800, p99: null } },
     steps: {
       nothing: { fullSpeedMs: [0, 0, 0], remedyMs: [], asked: 4000, late: 0, addedMachines: 0 },
       resize: { fullSpeedMs: [0, 250, 0], remedyMs: [8, 9, 12], asked: 4000, late: 0, addedMachines: 0 },
