@@ -17,6 +17,7 @@ export const makeRoot = (paths: InstancePaths): void => {
 };
 
 export const makeDirectories = (paths: InstancePaths, account: Account): void => {
+  makeRoot(paths);
   makeDirectory(paths.agent, 0o700, 0, 0);
   // Its socket is in it, so it can be passed through; its files are made under umask 077.
   makeDirectory(paths.control, 0o711, account.uid, account.gid);
