@@ -7,7 +7,7 @@ import { messageChain } from '../base/errors.ts';
 import { Semaphore } from '../base/semaphore.ts';
 import { openAllotment } from '../host/allotment/allotment.ts';
 import { createArchiver } from '../host/archive/archiver.ts';
-import { openCgroups } from '../host/cgroup/open.ts';
+import { openCgroups, openPoolMemory } from '../host/cgroup/open.ts';
 import { keepTreeOptions } from '../host/cgroup/tree-options.ts';
 import { openNetwork } from '../host/network/open.ts';
 import { openPlatforms } from '../host/platform/open-platforms.ts';
@@ -21,6 +21,7 @@ import { openStorage } from '../host/storage/open.ts';
 import { lxcfsPidPath } from '../model/instance.ts';
 import type { AgentConfig } from './config.ts';
 import { Events } from './events.ts';
+import { startGovernor } from './governor/start.ts';
 import type { Host } from './host.ts';
 import { Journal } from './journal.ts';
 import { Machines } from './machines.ts';
@@ -55,7 +56,8 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
   );
   const uidBlocks = allotment.find(paths.root)?.uidBlocks ?? instance.uidBlocks;
   const { memoryMib, cpuMillis } = share();
-  const cgroups = openCgroups({ parent: `/cenote-${instance.instance}`, poolMib: memoryMib, poolCpuMillis: cpuMillis, disk: storage.device });
+  const parent = `/cenote-${instance.instance}`;
+  const cgroups = openCgroups({ parent, poolMib: memoryMib, poolCpuMillis: cpuMillis, disk: storage.device });
   const network = up.adopt(await openNetwork({ instance: instance.instance, instanceNumber: instance.number, subnet: instance.subnet, logger }), (opened) =>
     opened.close({ remove: false }),
   );
@@ -93,6 +95,7 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
   const machines = new Machines(host, () => ({ ...share(), diskMib: promisableMib, networkMbps: instance.networkMbps ?? null }));
   await platforms.ensureBuiltIn();
   const recovered = await recover(host, machines);
+  up.use(startGovernor(openPoolMemory({ parent }), machines, events, logger));
   const server = up.use(
     await startServer({ host, machines, socketPath: paths.agentSocket, socketGroup: instance.user.gid, instance: instance.instance, startedAt }),
   );

@@ -1,8 +1,12 @@
 /** Chooses the back end this host's hierarchies call for. */
+import { join } from 'node:path';
 import { CenoteError } from '../../base/errors.ts';
 import type { Cgroups } from './cgroup.ts';
 import { detectLayout } from './layout.ts';
 import { CgroupsV1 } from './v1.ts';
+import type { PoolMemory } from './pool-memory.ts';
+import { PoolMemoryV1 } from './pool-memory-v1.ts';
+import { PoolMemoryV2 } from './pool-memory-v2.ts';
 import { CgroupsV2 } from './v2.ts';
 
 export interface CgroupOptions {
@@ -23,4 +27,11 @@ export const openCgroups = (options: CgroupOptions): Cgroups => {
         layout.v1.size === 0 ? 'mount -t cgroup2 cgroup2 /sys/fs/cgroup' : 'mkdir /sys/fs/cgroup/unified; mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified',
     });
   return layout.v1.has('memory') ? new CgroupsV1(layout, layout.unified, options) : new CgroupsV2(layout.unified, options);
+};
+
+/** For the groups that `openCgroups` has made. */
+export const openPoolMemory = ({ parent }: Pick<CgroupOptions, 'parent'>): PoolMemory => {
+  const { v1, unified } = detectLayout();
+  const tree = v1.get('memory');
+  return tree === undefined ? new PoolMemoryV2(join(unified ?? '', parent)) : new PoolMemoryV1(join(tree, parent));
 };

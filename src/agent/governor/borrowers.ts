@@ -1,0 +1,116 @@
+/** What is done to borrowers while the pool is tight: held, taken back from, and at last killed inside. */
+import type { Action, GovernorState, MachineReading, Numbers, Readings, Report, Watch } from './types.ts';
+import { fairTargets } from './waterfill.ts';
+
+const mib = 2 ** 20;
+/** One write that reclaims holds a thread for as long as it takes: some 50 ms of compressing. */
+const largestStep = 16 * mib;
+const leastStep = 256 * 1024;
+/** Limits are not written for less than this. */
+const limitStep = mib;
+/** After a kill the kernel needs a moment to free what the dead had. */
+const killPauseMs = 300;
+/** A need is over when nothing was taken for so long; and is told of now and then while it lasts. */
+const needEndsMs = 500;
+const tellEveryMs = 5000;
+const heldToldAfterMs = 1000;
+
+export interface Room {
+  headroomBytes: number;
+  reserveBytes: number;
+}
+
+/** One decision's work on those that are watched. */
+export class BorrowerRound {
+  readonly watched: Map<string, Watch>;
+  readonly actions: Action[] = [];
+  readonly reports: Report[] = [];
+  readonly #state: GovernorState;
+  readonly #readings: Readings;
+  readonly #room: Room;
+  readonly #nowMs: number;
+
+  constructor(state: GovernorState, readings: Readings, room: Room, nowMs: number) {
+    this.watched = new Map(state.watched);
+    this.#state = state;
+    this.#readings = readings;
+    this.#room = room;
+    this.#nowMs = nowMs;
+  }
+
+  act(): this {
+    const { busy } = this.#readings;
+    const known = this.#readings.machines.filter((one) => this.watched.has(one.id));
+    const borrowers = known.filter((one) => one.usedBytes > one.guaranteeBytes);
+    const spareBytes = this.#room.headroomBytes - this.#room.reserveBytes;
+    // What it has of its guarantee is its own: no hold, whatever the neighbours do.
+    for (const one of known) if (one.usedBytes <= one.guaranteeBytes) this.#limit(one, one.ceilingBytes);
+    if (spareBytes >= 0) for (const one of borrowers) this.#limit(one, one.usedBytes + spareBytes / borrowers.length);
+    else this.#takeBack(borrowers, -spareBytes - [...busy.values()].reduce((sum, bytes) => sum + bytes, 0));
+    for (const one of known) this.#report(one, spareBytes);
+    return this;
+  }
+
+  #limit(one: MachineReading, bytes: number): void {
+    if (this.#readings.busy.has(one.id)) return;
+    const wanted = Math.min(bytes, one.ceilingBytes);
+    const isRelease = wanted === one.ceilingBytes && one.limitBytes < wanted;
+    if (isRelease || Math.abs(wanted - one.limitBytes) >= limitStep) this.actions.push({ do: 'limit', machine: one.id, bytes: wanted });
+  }
+
+  #takeBack(borrowers: readonly MachineReading[], demandBytes: number): void {
+    const { busy } = this.#readings;
+    const yielding = borrowers.filter((one) => this.watched.get(one.id)!.dryUntilMs <= this.#nowMs);
+    const targets = fairTargets(yielding, Math.max(0, demandBytes));
+    for (const one of borrowers) {
+      const take = one.usedBytes - (targets.get(one.id) ?? one.usedBytes);
+      if (take >= leastStep && !busy.has(one.id)) this.#reclaim(one, take);
+      else this.#limit(one, one.usedBytes + limitStep);
+    }
+    // Nothing can be reclaimed from anybody who borrows, and claims have nearly used up the reserve.
+    const isLast = yielding.length === 0 && busy.size === 0 && this.#room.headroomBytes < this.#room.reserveBytes / 4;
+    if (isLast) this.#killInWorst(borrowers);
+  }
+
+  #reclaim(one: MachineReading, bytes: number): void {
+    const watch = this.watched.get(one.id)!;
+    this.actions.push({ do: 'reclaim', machine: one.id, bytes: Math.min(bytes, largestStep), kind: watch.cacheDryUntilMs > this.#nowMs ? 'any' : 'cache' });
+    this.watched.set(one.id, { ...watch, needSinceMs: watch.needSinceMs ?? this.#nowMs });
+  }
+
+  #killInWorst(borrowers: readonly MachineReading[]): void {
+    if ([...this.watched.values()].some(({ killedAtMs }) => this.#nowMs - killedAtMs < killPauseMs)) return;
+    const [worst] = borrowers.toSorted((a, b) => b.usedBytes / b.guaranteeBytes - a.usedBytes / a.guaranteeBytes);
+    if (worst === undefined) return;
+    this.actions.push({ do: 'kill', machine: worst.id, numbers: this.#numbers(worst) });
+    this.watched.set(worst.id, { ...this.watched.get(worst.id)!, killedAtMs: this.#nowMs });
+  }
+
+  #report(one: MachineReading, spareBytes: number): void {
+    const watch = this.watched.get(one.id)!;
+    if (watch.needSinceMs === null) return;
+    const lastedMs = this.#nowMs - watch.needSinceMs;
+    if (lastedMs > heldToldAfterMs && spareBytes < 0 && !watch.isToldHeld) {
+      this.reports.push({ type: 'held', machine: one.id, numbers: this.#numbers(one) });
+      this.watched.set(one.id, { ...watch, isToldHeld: true });
+      return;
+    }
+    const isOver = spareBytes >= 0 && this.#nowMs - watch.lastTakenMs > needEndsMs;
+    if (!isOver && lastedMs < tellEveryMs) return;
+    if (watch.reclaimedBytes > 0) this.reports.push({ type: 'reclaimed', machine: one.id, numbers: this.#numbers(one), milliseconds: Math.round(lastedMs) });
+    this.watched.set(one.id, { ...watch, needSinceMs: isOver ? null : this.#nowMs, reclaimedBytes: 0, isToldHeld: watch.isToldHeld && !isOver });
+  }
+
+  #numbers(one: MachineReading): Numbers {
+    return {
+      usedBytes: one.usedBytes,
+      guaranteeBytes: one.guaranteeBytes,
+      ceilingBytes: one.ceilingBytes,
+      limitBytes: one.limitBytes,
+      ...this.#room,
+      swapFreeBytes: this.#readings.host.swapFreeBytes,
+      reclaimedBytes: this.watched.get(one.id)!.reclaimedBytes,
+      claimant: this.#state.claimant,
+    };
+  }
+}

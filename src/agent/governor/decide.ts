@@ -1,0 +1,141 @@
+/**
+ * The governor's core: pure, from what is known and what was read to what is to be done. Memory only; CPU needs no governor but for
+ * metered bursting (cpu-bank.ts), since the kernel's weights give a waking machine its share at once.
+ *
+ * While the pool has plenty, nothing is held and only two numbers are read, however many machines there are. When it gets tight, every
+ * machine is looked at, at a bounded rate; those above their guarantees are watched, held to what they use and their part of what is
+ * free above a reserve, and those within theirs are kept from being swapped. When the reserve is touched, borrowed memory is taken back:
+ * cache first, then memory of its own to swap, from the largest borrower relative to its guarantee; and where there is nothing left to
+ * reclaim and the reserve is nearly gone, a process inside such a borrower is killed.
+ */
+import type { HostMemory, PoolTotals } from '../../host/cgroup/pool-memory.ts';
+import { BorrowerRound } from './borrowers.ts';
+import { looseAbove, lookAfterMs, reserveFor, tightBelow } from './reserve.ts';
+import type { Action, Decision, GovernorState, Look, Outcome, Readings, Watch } from './types.ts';
+
+export interface Tuning {
+  cpus: number;
+  /** What the host keeps available for itself, whatever the pool has. */
+  hostFloorBytes: number;
+}
+
+/** A start that knows nothing: the first look is at all machines, since a former governor may have left them held. */
+export const freshState: GovernorState = {
+  isTight: true,
+  watched: new Map(),
+  usedAtLook: new Map(),
+  poolAtLookBytes: 0,
+  unclaimedBytes: Infinity,
+  lookedAtMs: -Infinity,
+  claimant: null,
+};
+
+export const freshWatch: Watch = {
+  needSinceMs: null,
+  lastTakenMs: -Infinity,
+  reclaimedBytes: 0,
+  cacheDryUntilMs: -Infinity,
+  dryUntilMs: -Infinity,
+  killedAtMs: -Infinity,
+  isToldHeld: false,
+};
+
+/** Looks at all machines cost at most this part of a core: little in calm, more in need. */
+const calmShare = 0.01;
+const needShare = 0.2;
+const mib = 2 ** 20;
+
+export const headroomOf = (pool: PoolTotals, host: HostMemory, tuning: Tuning): number =>
+  Math.min(pool.limitBytes - pool.usedBytes, host.availableBytes - tuning.hostFloorBytes);
+
+export const decide = (before: GovernorState, readings: Readings, nowMs: number, tuning: Tuning): Decision => {
+  const { pool, host, look } = readings;
+  const headroomBytes = headroomOf(pool, host, tuning);
+  const isTight = headroomBytes < (before.isTight ? looseAbove(pool.limitBytes) : tightBelow(pool.limitBytes));
+  let state: GovernorState = { ...before, isTight, watched: noteOutcomes(before.watched, readings.outcomes, nowMs) };
+  const actions: Action[] = [];
+  if (look === 'all') state = takeStock(state, readings, nowMs, actions);
+  const lookAll: Decision['next'] = { look: 'all', afterMs: 0 };
+  // What the last full look said is old by now: who borrows, who claims.
+  if (isTight && !before.isTight && look !== 'all') return { state, actions, reports: [], next: lookAll };
+  if (!isTight) return letGo(state, readings, actions, tuning, headroomBytes);
+
+  const reserveBytes = reserveFor(pool.limitBytes, state.unclaimedBytes);
+  const round = new BorrowerRound(state, readings, { headroomBytes, reserveBytes }, nowMs).act();
+  const next = wantsAll(state, readings, headroomBytes < reserveBytes, nowMs)
+    ? lookAll
+    : { look: 'watched' as Look, afterMs: lookAfterMs(Math.max(0, headroomBytes), tuning.cpus) };
+  return { state: { ...state, watched: round.watched }, actions: [...actions, ...round.actions], reports: round.reports, next };
+};
+
+/** Plenty: nobody is held, and once nobody is, nobody is looked at. */
+const letGo = (state: GovernorState, { machines, look }: Readings, actions: Action[], tuning: Tuning, headroomBytes: number): Decision => {
+  const watched = new Map<string, Watch>();
+  for (const one of machines) {
+    if (one.limitBytes >= one.ceilingBytes) continue;
+    actions.push({ do: 'limit', machine: one.id, bytes: one.ceilingBytes });
+    watched.set(one.id, freshWatch);
+  }
+  const stillWatched = look === 'totals' ? state.watched : watched;
+  return {
+    state: { ...state, watched: stillWatched, claimant: null },
+    actions,
+    reports: [],
+    next: stillWatched.size > 0 ? { look: 'watched', afterMs: 20 } : { look: 'totals', afterMs: lookAfterMs(headroomBytes, tuning.cpus) },
+  };
+};
+
+/** After a look at all: who is watched, what is unclaimed, who claims, and whose memory is kept from swap. */
+const takeStock = (state: GovernorState, { machines, pool }: Readings, nowMs: number, actions: Action[]): GovernorState => {
+  const watched = new Map<string, Watch>();
+  let unclaimedBytes = 0;
+  let claimed = mib;
+  let claimant: string | null = null;
+  for (const one of machines) {
+    const borrows = one.usedBytes > one.guaranteeBytes;
+    if (borrows || one.limitBytes < one.ceilingBytes) watched.set(one.id, state.watched.get(one.id) ?? freshWatch);
+    // Written each time and not remembered: a machine that was started anew has a new group.
+    if (state.isTight) actions.push({ do: 'protect', machine: one.id, isProtected: !borrows });
+    if (borrows) continue;
+    unclaimedBytes += one.guaranteeBytes - one.usedBytes;
+    const grown = one.usedBytes - (state.usedAtLook.get(one.id) ?? one.usedBytes);
+    if (grown > claimed) [claimed, claimant] = [grown, one.id];
+  }
+  return {
+    ...state,
+    watched,
+    unclaimedBytes,
+    usedAtLook: new Map(machines.map((one) => [one.id, one.usedBytes])),
+    poolAtLookBytes: pool.usedBytes,
+    lookedAtMs: nowMs,
+    claimant: claimant ?? state.claimant,
+  };
+};
+
+/** Whether those that are not watched have changed so much since the last look that it says little any more, and another is affordable. */
+const wantsAll = (state: GovernorState, { look, machines, pool, lookCostMs }: Readings, isNeed: boolean, nowMs: number): boolean => {
+  if (look === 'all') return false;
+  const since = nowMs - state.lookedAtMs;
+  if (since < Math.max(10, lookCostMs / (isNeed ? needShare : calmShare))) return false;
+  const watchedGrowth = machines.reduce((sum, one) => sum + one.usedBytes - (state.usedAtLook.get(one.id) ?? 0), 0);
+  const othersGrowth = pool.usedBytes - state.poolAtLookBytes - watchedGrowth;
+  return Math.abs(othersGrowth) > Math.max(mib, reserveFor(pool.limitBytes, state.unclaimedBytes) / 16) || since > 5000;
+};
+
+const noteOutcomes = (watched: ReadonlyMap<string, Watch>, outcomes: readonly Outcome[], nowMs: number): ReadonlyMap<string, Watch> => {
+  if (outcomes.length === 0) return watched;
+  const noted = new Map(watched);
+  for (const { machine, kind, askedBytes, freedBytes } of outcomes) {
+    const watch = noted.get(machine);
+    if (watch === undefined) continue;
+    const isDry = freedBytes < askedBytes / 4;
+    noted.set(machine, {
+      ...watch,
+      reclaimedBytes: watch.reclaimedBytes + freedBytes,
+      lastTakenMs: freedBytes > 0 ? nowMs : watch.lastTakenMs,
+      cacheDryUntilMs: isDry && kind === 'cache' ? nowMs + 1000 : watch.cacheDryUntilMs,
+      dryUntilMs: isDry && kind === 'any' ? nowMs + 500 : watch.dryUntilMs,
+    });
+  }
+  return noted;
+};

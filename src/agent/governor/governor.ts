@@ -1,0 +1,161 @@
+/**
+ * The governor's loop: reads what the core asked for, lets it decide, does what it says, and tells of it. Nothing is remembered across
+ * starts: limits that stand are read from the kernel. When this process dies they stay as they are, and every guarantee with them.
+ */
+import { messageChain } from '../../base/errors.ts';
+import type { Logger } from '../../base/logger.ts';
+import { bytesOfMib } from '../../base/units.ts';
+import type { HostMemory, KilledProcess, PoolMemory, PoolTotals } from '../../host/cgroup/pool-memory.ts';
+import type { Resources } from '../../model/resources.ts';
+import { decide, freshState } from './decide.ts';
+import type { Tuning } from './decide.ts';
+import { KillWatch } from './kill-watch.ts';
+import type { Action, Look, MachineReading, Numbers, Outcome, Readings, Report } from './types.ts';
+
+export interface GovernedMachine {
+  id: string;
+  name: string;
+  resources: Resources;
+}
+
+/** Told of what was done, in the order in which it was. */
+export interface GovernorListener {
+  report(report: Report): void;
+  killed(machine: string, numbers: Numbers, process: KilledProcess): void;
+  /** The kernel killed inside a machine that had come to its limit. */
+  ranOut(machine: MachineReading, kills: number): void;
+}
+
+export interface GovernorOptions {
+  memory: PoolMemory;
+  readHost: () => HostMemory;
+  readHostKills: () => number;
+  /** Those that run. */
+  machines: () => Iterable<GovernedMachine>;
+  find: (id: string) => GovernedMachine | undefined;
+  listener: GovernorListener;
+  tuning: Tuning;
+  logger: Logger;
+}
+
+const retryMs = 1000;
+const killsEveryMs = 1000;
+
+export class Governor implements AsyncDisposable {
+  readonly #options: GovernorOptions;
+  #state = freshState;
+  #look: Look = 'all';
+  #lookCostMs = 0;
+  #outcomes: Outcome[] = [];
+  readonly #busy = new Map<string, number>();
+  readonly #working = new Set<Promise<void>>();
+  #timer: NodeJS.Timeout | null = null;
+  #stopped = false;
+  readonly #kills: KillWatch;
+  #killsAtMs = 0;
+
+  constructor(options: GovernorOptions) {
+    this.#options = options;
+    this.#kills = new KillWatch(options.memory, options.readHostKills, this.#ids());
+    this.#schedule(0);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopped = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    await Promise.all(this.#working);
+  }
+
+  #schedule(afterMs: number): void {
+    if (this.#stopped) return;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#tick(), afterMs);
+  }
+
+  #tick(): void {
+    try {
+      const readings = this.#read();
+      this.#outcomes = [];
+      const { state, actions, reports, next } = decide(this.#state, readings, performance.now(), this.#options.tuning);
+      this.#state = state;
+      this.#look = next.look;
+      for (const action of actions) this.#do(action);
+      for (const report of reports) this.#options.listener.report(report);
+      this.#tellKills();
+      this.#schedule(next.afterMs);
+    } catch (error) {
+      this.#options.logger.error({ error: messageChain(error) }, 'the governor could not look');
+      this.#schedule(retryMs);
+    }
+  }
+
+  #read(): Readings {
+    const { memory, readHost } = this.#options;
+    const begun = performance.now();
+    const pool = memory.totals();
+    const machines = this.#lookedAt().flatMap((machine) => this.#readMachine(machine, pool) ?? []);
+    if (this.#look === 'all') this.#lookCostMs = performance.now() - begun;
+    return { look: this.#look, pool, host: readHost(), machines, busy: this.#busy, outcomes: this.#outcomes, lookCostMs: this.#lookCostMs };
+  }
+
+  #readMachine({ id, resources }: GovernedMachine, pool: PoolTotals): MachineReading | null {
+    const read = this.#options.memory.read(id);
+    const ceilingBytes = Math.min(bytesOfMib(resources.memoryCeilingMib ?? Infinity), pool.limitBytes);
+    return read === null ? null : { id, ...read, guaranteeBytes: bytesOfMib(resources.memoryMib), ceilingBytes };
+  }
+
+  #tellKills(): void {
+    const { memory, find, listener } = this.#options;
+    const nowMs = performance.now();
+    if (nowMs - this.#killsAtMs < killsEveryMs) return;
+    this.#killsAtMs = nowMs;
+    for (const { machine, kills } of this.#kills.look(() => this.#ids())) {
+      const governed = find(machine);
+      const reading = governed === undefined ? null : this.#readMachine(governed, memory.totals());
+      if (reading !== null) listener.ranOut(reading, kills);
+    }
+  }
+
+  *#ids(): Iterable<string> {
+    for (const { id } of this.#options.machines()) yield id;
+  }
+
+  #lookedAt(): GovernedMachine[] {
+    if (this.#look === 'all') return [...this.#options.machines()];
+    if (this.#look === 'totals') return [];
+    return [...this.#state.watched.keys()].flatMap((id) => this.#options.find(id) ?? []);
+  }
+
+  #do(action: Action): void {
+    const { memory, listener } = this.#options;
+    switch (action.do) {
+      case 'protect':
+        return memory.protect(action.machine, action.isProtected);
+      case 'limit':
+        return this.#work(action.machine, 0, () => memory.limit(action.machine, Math.floor(action.bytes)));
+      case 'reclaim':
+        return this.#work(action.machine, action.bytes, async () => {
+          const { machine, bytes, kind } = action;
+          const freedBytes = await memory.reclaim(machine, Math.floor(bytes), kind);
+          this.#outcomes.push({ machine, kind, askedBytes: bytes, freedBytes });
+          this.#schedule(0); // there may be more to take, and its own look tells
+        });
+      case 'kill':
+        return this.#work(action.machine, 0, async () => {
+          const killed = await memory.killLargest(action.machine);
+          if (killed !== null) listener.killed(action.machine, action.numbers, killed);
+        });
+    }
+  }
+
+  #work(machine: string, bytes: number, work: () => Promise<void>): void {
+    this.#busy.set(machine, bytes);
+    const running = work()
+      .catch((error: unknown) => this.#options.logger.error({ machine, error: messageChain(error) }, 'what the governor decided could not be done'))
+      .finally(() => {
+        this.#busy.delete(machine);
+        this.#working.delete(running);
+      });
+    this.#working.add(running);
+  }
+}

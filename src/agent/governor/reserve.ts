@@ -1,0 +1,18 @@
+/** How much of the pool stays free, when the governor begins to look at single machines, and how often it looks at all. */
+const mib = 2 ** 20;
+const gib = 2 ** 30;
+const within = (least: number, value: number, most: number): number => Math.min(most, Math.max(least, value));
+
+/** Always free: what the kernel keeps at hand for each CPU and group, and what moves between two looks. */
+const floorOf = (poolBytes: number): number => within(4 * mib, poolBytes / 128, 64 * mib);
+/** Free as long as guarantees are unclaimed: what a machine may claim while what others borrowed is being taken back. */
+const mostForClaims = (poolBytes: number): number => within(16 * mib, poolBytes / 16, 2 * gib);
+
+export const reserveFor = (poolBytes: number, unclaimedBytes: number): number => floorOf(poolBytes) + Math.min(unclaimedBytes, mostForClaims(poolBytes));
+
+/** Below this much free, borrowers are held to what can be given; far above the reserve, so that one that grows fast is seen in time. */
+export const tightBelow = (poolBytes: number): number => floorOf(poolBytes) + mostForClaims(poolBytes) + within(64 * mib, poolBytes / 8, 4 * gib);
+export const looseAbove = (poolBytes: number): number => tightBelow(poolBytes) * 1.25;
+
+/** Half the time in which what is free could be gone, at what the host's CPUs can fill at most. */
+export const lookAfterMs = (freeBytes: number, cpus: number): number => within(10, (freeBytes / (cpus * 1.5 * gib)) * 500, 1000);

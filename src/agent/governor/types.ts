@@ -1,0 +1,89 @@
+/** What goes into the governor's decisions and what comes out: sizes in bytes, times in milliseconds of a clock that only goes forward. */
+import type { HostMemory, PoolTotals, ReclaimKind } from '../../host/cgroup/pool-memory.ts';
+
+export interface MachineReading {
+  id: string;
+  usedBytes: number;
+  /** What holds now. */
+  limitBytes: number;
+  guaranteeBytes: number;
+  /** Its ceiling, or the pool where it has none: what holds when there is no need. */
+  ceilingBytes: number;
+}
+
+/** A reclaim that has ended since the last decision. */
+export interface Outcome {
+  machine: string;
+  kind: ReclaimKind;
+  askedBytes: number;
+  freedBytes: number;
+}
+
+/** `totals`: two numbers for all machines together. `watched`: also the few that matter. `all`: every running machine. */
+export type Look = 'totals' | 'watched' | 'all';
+
+export interface Readings {
+  look: Look;
+  pool: PoolTotals;
+  host: HostMemory;
+  machines: readonly MachineReading[];
+  /** What is being reclaimed from whom at this moment; nothing else is asked of these. */
+  busy: ReadonlyMap<string, number>;
+  outcomes: readonly Outcome[];
+  /** What the last look at all machines took. */
+  lookCostMs: number;
+}
+
+export type Action =
+  | { do: 'limit'; machine: string; bytes: number }
+  | { do: 'protect'; machine: string; isProtected: boolean }
+  | { do: 'reclaim'; machine: string; bytes: number; kind: ReclaimKind }
+  | { do: 'kill'; machine: string; numbers: Numbers };
+
+/** What was true when something was done to a machine, for the event that tells of it. */
+export interface Numbers {
+  usedBytes: number;
+  guaranteeBytes: number;
+  ceilingBytes: number;
+  limitBytes: number;
+  headroomBytes: number;
+  reserveBytes: number;
+  swapFreeBytes: number;
+  reclaimedBytes: number;
+  claimant: string | null;
+}
+
+export type Report = { type: 'reclaimed'; machine: string; numbers: Numbers; milliseconds: number } | { type: 'held'; machine: string; numbers: Numbers };
+
+/** A machine above its guarantee, or held below its ceiling. */
+export interface Watch {
+  /** When the last need began that took from it; null when there is none. */
+  needSinceMs: number | null;
+  lastTakenMs: number;
+  reclaimedBytes: number;
+  /** Until then its cache is not worth asking for. */
+  cacheDryUntilMs: number;
+  /** Until then it has nothing at all that could be taken back. */
+  dryUntilMs: number;
+  killedAtMs: number;
+  /** Its hold was told of, until it is let go. */
+  isToldHeld: boolean;
+}
+
+export interface GovernorState {
+  isTight: boolean;
+  watched: ReadonlyMap<string, Watch>;
+  /** At the last look at all of them: what they used, and how much of their guarantees they did not. */
+  usedAtLook: ReadonlyMap<string, number>;
+  poolAtLookBytes: number;
+  unclaimedBytes: number;
+  lookedAtMs: number;
+  claimant: string | null;
+}
+
+export interface Decision {
+  state: GovernorState;
+  actions: Action[];
+  reports: Report[];
+  next: { look: Look; afterMs: number };
+}

@@ -1,0 +1,83 @@
+/**
+ * Memory of the pool on cgroup v1 and hybrid hosts. There is no `memory.min` and no `memory.reclaim`: a limit written below what is used
+ * makes the kernel reclaim down to it, or say EBUSY and keep the old one, with nobody killed. What a neighbour's need may not touch has
+ * `memory.swappiness` 0, which the kernel's reclaim for a limit above (the pool's) heeds.
+ */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isErrno } from '../../base/errno.ts';
+import { ifPresent, readNumber, readPids, readTable, write } from './files.ts';
+import type { KilledProcess, MachineMemory, PoolMemory, PoolTotals, ReclaimKind } from './pool-memory.ts';
+import { killLargestOf } from './victim.ts';
+
+const limitFile = 'memory.limit_in_bytes';
+const usageFile = 'memory.usage_in_bytes';
+const swappinessFile = 'memory.swappiness';
+/** The kernel's own default: file pages first, as long as they are not in use themselves. */
+const swappable = 60;
+
+export class PoolMemoryV1 implements PoolMemory {
+  /** The instance's directory in the memory controller's tree. */
+  readonly #parent: string;
+
+  constructor(parent: string) {
+    this.#parent = parent;
+  }
+
+  totals(): PoolTotals {
+    return { limitBytes: readNumber(this.#parent, limitFile), usedBytes: readNumber(this.#parent, usageFile) };
+  }
+
+  read(machine: string): MachineMemory | null {
+    const group = this.#group(machine);
+    return ifPresent(() => ({ usedBytes: readNumber(group, usageFile), limitBytes: readNumber(group, limitFile) }));
+  }
+
+  kills(machine: string): number {
+    return ifPresent(() => readTable(this.#group(machine), 'memory.oom_control')['oom_kill'] ?? 0) ?? 0;
+  }
+
+  async limit(machine: string, bytes: number): Promise<void> {
+    const group = this.#group(machine);
+    const used = ifPresent(() => readNumber(group, usageFile));
+    if (used !== null) await setLimit(group, Math.max(bytes, used));
+  }
+
+  protect(machine: string, isProtected: boolean): void {
+    ifPresent(() => write(this.#group(machine), swappinessFile, isProtected ? 0 : swappable));
+  }
+
+  async reclaim(machine: string, bytes: number, kind: ReclaimKind): Promise<number> {
+    const group = this.#group(machine);
+    const before = ifPresent(() => readNumber(group, usageFile));
+    if (before === null) return 0;
+    this.protect(machine, kind === 'cache');
+    const reached = await setLimit(group, Math.max(0, before - bytes));
+    this.protect(machine, false);
+    const after = ifPresent(() => readNumber(group, usageFile)) ?? 0;
+    // After EBUSY the old limit stands: what was freed on the way must not be taken again at once.
+    if (!reached && after < before) await setLimit(group, after);
+    return Math.max(0, before - after);
+  }
+
+  async killLargest(machine: string): Promise<KilledProcess | null> {
+    const group = this.#group(machine);
+    return killLargestOf(() => ifPresent(() => readPids(group)) ?? [], this.totals().limitBytes);
+  }
+
+  #group(machine: string): string {
+    return join(this.#parent, machine);
+  }
+}
+
+/** On the thread pool, since the kernel answers when it has reclaimed. False when it cannot. */
+const setLimit = async (group: string, bytes: number): Promise<boolean> => {
+  try {
+    await writeFile(join(group, limitFile), String(bytes), { flag: 'r+' });
+    return true;
+  } catch (error) {
+    // EINVAL: above the limit for memory and swap together, which a resize has just lowered. ENOENT: it has ended.
+    if (isErrno(error, 'EBUSY', 'EINVAL', 'EINTR', 'ENOENT', 'ENODEV')) return false;
+    throw error;
+  }
+};

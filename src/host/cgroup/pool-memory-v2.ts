@@ -1,0 +1,80 @@
+/**
+ * Memory of the pool on cgroup v2. `memory.min` keeps the kernel's reclaim away from what is guaranteed; but when nothing can be reclaimed
+ * at the pool's limit, the kernel kills anywhere below it. So what is borrowed is held by `memory.max` here too, and a write of
+ * `memory.max` never goes below what is used, for that would kill.
+ */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isErrno } from '../../base/errno.ts';
+import { ifPresent, readNumber, readPids, readTable } from './files.ts';
+import type { KilledProcess, MachineMemory, PoolMemory, PoolTotals, ReclaimKind } from './pool-memory.ts';
+import { killLargestOf } from './victim.ts';
+
+/** What a machine may take between our look and our write. */
+const marginBytes = 2 * 2 ** 20;
+
+export class PoolMemoryV2 implements PoolMemory {
+  readonly #parent: string;
+  /** Kernels before 6.8 know no `swappiness=` in `memory.reclaim`. */
+  #takesSwappiness = true;
+
+  constructor(parent: string) {
+    this.#parent = parent;
+  }
+
+  totals(): PoolTotals {
+    return { limitBytes: readNumber(this.#parent, 'memory.max'), usedBytes: readNumber(this.#parent, 'memory.current') };
+  }
+
+  read(machine: string): MachineMemory | null {
+    const group = this.#group(machine);
+    return ifPresent(() => ({ usedBytes: readNumber(group, 'memory.current'), limitBytes: readNumber(group, 'memory.max') }));
+  }
+
+  kills(machine: string): number {
+    return ifPresent(() => readTable(this.#group(machine), 'memory.events')['oom_kill'] ?? 0) ?? 0;
+  }
+
+  async limit(machine: string, bytes: number): Promise<void> {
+    const group = this.#group(machine);
+    const used = ifPresent(() => readNumber(group, 'memory.current'));
+    if (used !== null) await put(group, 'memory.max', Math.max(bytes, used + marginBytes));
+  }
+
+  protect(): void {}
+
+  async reclaim(machine: string, bytes: number, kind: ReclaimKind): Promise<number> {
+    const group = this.#group(machine);
+    const before = ifPresent(() => readNumber(group, 'memory.current'));
+    if (before === null) return 0;
+    await this.limit(machine, 0);
+    if (kind === 'any' || !this.#takesSwappiness) await put(group, 'memory.reclaim', bytes);
+    else if ((await put(group, 'memory.reclaim', `${bytes} swappiness=0`)) === 'EINVAL') {
+      this.#takesSwappiness = false;
+      await put(group, 'memory.reclaim', bytes);
+    }
+    await this.limit(machine, 0);
+    return Math.max(0, before - (ifPresent(() => readNumber(group, 'memory.current')) ?? 0));
+  }
+
+  async killLargest(machine: string): Promise<KilledProcess | null> {
+    const group = this.#group(machine);
+    return killLargestOf(() => ifPresent(() => readPids(group)) ?? [], this.totals().limitBytes);
+  }
+
+  #group(machine: string): string {
+    return join(this.#parent, machine);
+  }
+}
+
+/** On the thread pool, since the kernel answers when it has reclaimed. EAGAIN is less than asked, which the caller measures. */
+const put = async (group: string, file: string, value: string | number): Promise<'done' | 'EINVAL' | 'less'> => {
+  try {
+    await writeFile(join(group, file), String(value), { flag: 'r+' });
+    return 'done';
+  } catch (error) {
+    if (isErrno(error, 'EINVAL')) return 'EINVAL';
+    if (isErrno(error, 'EAGAIN', 'EBUSY', 'EINTR', 'ENOENT', 'ENODEV')) return 'less';
+    throw error;
+  }
+};

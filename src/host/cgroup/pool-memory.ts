@@ -1,0 +1,46 @@
+/**
+ * The memory of one instance's machines, as the governor sees and moves it: the same few verbs over cgroup v1 and v2. Reads are cheap
+ * and synchronous; what may wait for the kernel to free pages is a promise, worked off beside the event loop.
+ */
+export interface PoolTotals {
+  /** What all machines together may use. */
+  limitBytes: number;
+  usedBytes: number;
+}
+
+export interface MachineMemory {
+  usedBytes: number;
+  /** What holds now: its ceiling, or less while the governor holds it. */
+  limitBytes: number;
+}
+
+export interface KilledProcess {
+  pid: number;
+  command: string;
+  memoryMib: number;
+}
+
+/** `cache`: file pages alone. `any`: its own memory too, to swap. */
+export type ReclaimKind = 'cache' | 'any';
+
+export interface PoolMemory {
+  totals(): PoolTotals;
+  /** Null when it has no group (any more). */
+  read(machine: string): MachineMemory | null;
+  /** How often the kernel has killed inside since the group was made. */
+  kills(machine: string): number;
+  /** Lets it grow to `bytes` and no further. Below what it uses already nothing is freed or killed: it is held at that. */
+  limit(machine: string, bytes: number): Promise<void>;
+  /** Whether a neighbour's need may push its memory to swap. cgroup v2 knows by itself, from the guarantee. */
+  protect(machine: string, isProtected: boolean): void;
+  /** Takes up to `bytes` from it, and holds it at what is left. The result is what was freed. */
+  reclaim(machine: string, bytes: number, kind: ReclaimKind): Promise<number>;
+  /** Kills the process inside that the kernel would choose; null when there is none. */
+  killLargest(machine: string): Promise<KilledProcess | null>;
+}
+
+export interface HostMemory {
+  /** What could be used without swapping. */
+  availableBytes: number;
+  swapFreeBytes: number;
+}

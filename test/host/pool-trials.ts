@@ -1,0 +1,123 @@
+/**
+ * Trials of the memory laws on a real instance: one machine borrows far beyond its guarantee, in whatever kind of memory, and its
+ * neighbours claim theirs all at once. They must have it: none of their allocations fails, nothing is killed in them, nothing of
+ * theirs is pushed to swap, and what they wrote is what they read. The borrower slows down and lives.
+ */
+import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ControlClient } from '../../src/client/control.ts';
+import type { Machine } from '../../src/model/control-api.ts';
+import type { TestInstance } from '../support/instance.ts';
+import { kernelMemory } from '../support/kernel-memory.ts';
+import { MemoryTaker, memoryMachineCommand } from '../support/memory-machine.ts';
+import type { MemoryKind } from '../support/memory-machine.ts';
+import { random } from '../support/random.ts';
+
+/** Of an instance of 1 GiB. */
+export const poolMib = 1024;
+const borrowerGuaranteeMib = 64;
+const neighbourGuaranteesMib = [96, 160, 224];
+/** What the first process of a machine, and the one that takes, need themselves. */
+const overheadMib = 12;
+const borrowerKinds: readonly MemoryKind[] = ['own', 'own', 'shared', 'cache', 'dirty', 'entries'];
+const claimKinds: readonly MemoryKind[] = ['own', 'own', 'shared'];
+const onDiskMostMib = 256;
+const emptyWaitMs = 20_000;
+
+export interface Trial {
+  seed: number;
+  borrowedMib: number;
+  claimedMib: number;
+  kinds: readonly MemoryKind[];
+  /** Until the last neighbour had all it claimed. */
+  claimMs: number;
+  /** Of neighbours' memory, at the end. */
+  swappedMib: number;
+  borrowerKills: number;
+}
+
+export class PoolWorld {
+  readonly borrower: Machine;
+  readonly neighbours: readonly Machine[];
+  readonly #instance: TestInstance;
+
+  private constructor(instance: TestInstance, borrower: Machine, neighbours: readonly Machine[]) {
+    this.#instance = instance;
+    this.borrower = borrower;
+    this.neighbours = neighbours;
+  }
+
+  static async make(instance: TestInstance, control: ControlClient): Promise<PoolWorld> {
+    const create = async (name: string, memoryMib: number, diskMib: number): Promise<Machine> => {
+      const resources = { memoryMib, diskMib, cpuMillis: 20 };
+      const { job, machine } = await control.machineCreate({ name, command: memoryMachineCommand, resources, stopGraceSeconds: 1 }, { wait: 60 });
+      assert.equal(job.state, 'succeeded', job.reason ?? '');
+      return machine!;
+    };
+    const borrower = await create('borrower', borrowerGuaranteeMib, 640);
+    const neighbours: Machine[] = [];
+    for (const [index, memoryMib] of neighbourGuaranteesMib.entries()) neighbours.push(await create(`neighbour-${index}`, memoryMib, 32));
+    return new PoolWorld(instance, borrower, neighbours);
+  }
+
+  async trial(seed: number): Promise<Trial> {
+    const below = random(seed);
+    const pick = <T>(all: readonly T[]): T => all[below(all.length)]!;
+    using held = new DisposableStack();
+    const borrowedMib = 200 + below(poolMib - 300);
+    const kinds: MemoryKind[] = [];
+    const borrowing: Promise<unknown>[] = [];
+    for (let left = borrowedMib; left > 0;) {
+      const kind = pick(borrowerKinds);
+      const part = Math.min(left, kind === 'dirty' || kind === 'cache' || kind === 'entries' ? 32 + below(onDiskMostMib / 4) : 64 + below(400));
+      const taker = held.use(await MemoryTaker.at(this.borrower.address));
+      kinds.push(kind);
+      borrowing.push(taker.take(kind, part));
+      left -= part;
+    }
+    // Mostly it has what it borrows when it is claimed; at times it is just taking it, as fast as it can.
+    const stillGrowing = below(4) === 0;
+    if (!stillGrowing) await Promise.all(borrowing);
+    const begun = performance.now();
+    let claimedMib = 0;
+    const claims = this.neighbours.map(async (neighbour) => {
+      const mine = neighbour.resources.memoryMib - overheadMib;
+      const part = below(5) === 0 ? 1 + below(mine) : mine;
+      claimedMib += part;
+      const kind = pick(claimKinds);
+      const taker = held.use(await MemoryTaker.at(neighbour.address));
+      await taker.take(kind, part);
+      return taker;
+    });
+    const takers = await this.#told(seed, Promise.all(claims));
+    const claimMs = performance.now() - begun;
+    await this.#told(seed, Promise.all(borrowing));
+    await this.#told(seed, Promise.all(takers.map((taker) => taker.check())));
+    const trial = { seed, borrowedMib, claimedMib, kinds, claimMs, swappedMib: this.#neighboursSwapMib(), borrowerKills: this.#kernel(this.borrower).kills };
+    for (const neighbour of this.neighbours) assert.equal(this.#kernel(neighbour).kills, 0, `seed ${seed}: killed in ${neighbour.name}, within its guarantee`);
+    return trial;
+  }
+
+  /** Until what the last trial took is given back. */
+  async settled(): Promise<void> {
+    for (const deadline = Date.now() + emptyWaitMs; kernelMemory(this.#instance.instance).usedMib > poolMib / 2; await sleep(20))
+      if (Date.now() > deadline) return;
+  }
+
+  #neighboursSwapMib(): number {
+    return this.neighbours.reduce((sum, neighbour) => sum + this.#kernel(neighbour).swappedMib, 0);
+  }
+
+  #kernel(machine: Machine) {
+    return kernelMemory(this.#instance.instance, machine.id);
+  }
+
+  async #told<T>(seed: number, work: Promise<T>): Promise<T> {
+    try {
+      return await work;
+    } catch (cause) {
+      const groups = [this.borrower, ...this.neighbours].map((machine) => `${machine.name} ${JSON.stringify(this.#kernel(machine))}`);
+      throw new Error(`seed ${seed}: ${groups.join(', ')}`, { cause });
+    }
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * Machines that take memory when told to. Their first process listens; every connection to it is a process of its own in the machine,
+ * which takes what it is asked to, says how long that took, proves that what it holds is intact, and gives all back when the connection
+ * closes. What it writes cannot be compressed.
+ */
+import { connect } from 'node:net';
+import type { Socket } from 'node:net';
+import { createInterface } from 'node:readline';
+import type { Interface } from 'node:readline';
+
+const port = 7000;
+
+const server = String.raw`
+use strict; use IO::Socket::INET; use Time::HiRes 'time';
+$SIG{CHLD} = 'IGNORE';
+my $server = IO::Socket::INET->new(LocalPort => ${port}, Listen => 64, ReuseAddr => 1) or die;
+open my $random, '<', '/dev/urandom'; read $random, my $block, 1 << 20;
+while (1) {
+  my $peer = $server->accept or next;
+  if (fork) { close $peer; next }
+  close $server; $SIG{CHLD} = 'DEFAULT'; $| = 1; select $peer; $| = 1;
+  my (@held, @files); my $count = 0;
+  while (my $line = <$peer>) {
+    my ($verb, $kind, $mib) = split ' ', $line;
+    my $begun = time; my $answer = 'ok';
+    if ($verb eq 'take' && $kind eq 'own') {
+      for (1 .. $mib) { push @held, $block; substr($held[-1], 0, 8) = sprintf '%08d', $#held }
+    } elsif ($verb eq 'take' && $kind eq 'entries') {
+      mkdir "/dev/shm/e$$"; for (1 .. $mib * 1024) { $count++; open my $f, '>', "/dev/shm/e$$/$count" or ($answer = "open: $!", last) }
+    } elsif ($verb eq 'take') {
+      my $path = ($kind eq 'shared' ? '/dev/shm' : '/tmp') . "/t$$." . @files; push @files, $path;
+      open my $file, '>', $path or die; for (1 .. $mib) { syswrite($file, $block) == 1 << 20 or ($answer = "write: $!", last) }
+      close $file;
+      if ($kind eq 'cache') { open $file, '<', $path; IO::Handle::sync($file); for my $round (1, 2) { seek $file, 0, 0; 1 while sysread $file, my $part, 1 << 20 } }
+    } elsif ($verb eq 'check') {
+      for (0 .. $#held) { $answer = "block $_ is not what was written" if $held[$_] ne sprintf('%08d', $_) . substr($block, 8) }
+    }
+    printf $peer "%s %.6f\n", $answer =~ tr/ /_/r, time - $begun;
+  }
+  unlink @files; system 'rm', '-rf', "/dev/shm/e$$" if $count; exit 0;
+}
+`;
+
+/** For the machine's command: blocks are mapped each by itself, so that what is freed is the host's at once. */
+export const memoryMachineCommand = ['/usr/bin/env', 'MALLOC_MMAP_THRESHOLD_=524288', '/usr/bin/perl', '-e', server];
+
+/** `own`: memory of a process. `shared`: a file in memory. `dirty`: a file just written. `cache`: a file written, synced and read. `entries`: empty files, 1,024 instead of a MiB. */
+export type MemoryKind = 'own' | 'shared' | 'dirty' | 'cache' | 'entries';
+
+export class MemoryTaker implements Disposable {
+  readonly #socket: Socket;
+  readonly #lines: Interface;
+  readonly #waiting: PromiseWithResolvers<string>[] = [];
+  #closed = false;
+
+  private constructor(socket: Socket) {
+    this.#socket = socket;
+    this.#lines = createInterface({ input: socket });
+    this.#lines.on('line', (line) => this.#waiting.shift()?.resolve(line));
+    const end = () => {
+      this.#closed = true;
+      for (const one of this.#waiting.splice(0)) one.reject(new Error('the process in the machine ended'));
+    };
+    socket.on('close', end);
+    socket.on('error', end);
+  }
+
+  /** A new process in the machine at this address. */
+  static async at(address: string): Promise<MemoryTaker> {
+    for (const deadline = Date.now() + 30_000; ;) {
+      const socket = connect({ host: address, port });
+      const connected = Promise.withResolvers<boolean>();
+      socket.once('connect', () => connected.resolve(true));
+      socket.once('error', () => connected.resolve(false));
+      if (await connected.promise) return new MemoryTaker(socket);
+      if (Date.now() > deadline) throw new Error(`nothing listens at ${address}:${port}`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
+  /** Milliseconds that it took; refused or killed is an error. */
+  take(kind: MemoryKind, mib: number): Promise<number> {
+    return this.#ask(`take ${kind} ${mib}`);
+  }
+
+  check(): Promise<number> {
+    return this.#ask('check');
+  }
+
+  async #ask(line: string): Promise<number> {
+    if (this.#closed) throw new Error(`${line}: the process in the machine has ended`);
+    const answer = Promise.withResolvers<string>();
+    this.#waiting.push(answer);
+    this.#socket.write(`${line}\n`);
+    const [word, seconds] = (await answer.promise.catch((cause: unknown) => Promise.reject(new Error(line, { cause })))).split(' ');
+    if (word !== 'ok') throw new Error(`${line}: ${word?.replaceAll('_', ' ')}`);
+    return Number(seconds) * 1000;
+  }
+
+  /** All it has goes back. */
+  [Symbol.dispose](): void {
+    this.#closed = true;
+    this.#lines.close();
+    this.#socket.destroy();
+  }
+}
