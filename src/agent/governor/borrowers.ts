@@ -47,8 +47,18 @@ export class BorrowerRound {
     for (const one of known) if (one.usedBytes <= one.guaranteeBytes) this.#limit(one, one.ceilingBytes);
     if (spareBytes >= 0) for (const one of borrowers) this.#limit(one, one.usedBytes + spareBytes / borrowers.length);
     else this.#takeBack(borrowers, -spareBytes - [...busy.values()].reduce((sum, bytes) => sum + bytes, 0));
+    for (const one of known) this.#protect(one);
     for (const one of known) this.#report(one, spareBytes);
     return this;
+  }
+
+  /** What came down to its guarantee is kept from swap like anybody within it; what grows beyond is the kernel's to swap again. */
+  #protect(one: MachineReading): void {
+    const watch = this.watched.get(one.id)!;
+    const isProtected = one.usedBytes < one.guaranteeBytes + leastStep;
+    if (watch.isProtected === isProtected || this.#readings.busy.has(one.id)) return;
+    this.actions.push({ do: 'protect', machine: one.id, isProtected });
+    this.watched.set(one.id, { ...watch, isProtected });
   }
 
   #limit(one: MachineReading, bytes: number): void {
@@ -74,7 +84,8 @@ export class BorrowerRound {
 
   #reclaim(one: MachineReading, bytes: number): void {
     const watch = this.watched.get(one.id)!;
-    this.actions.push({ do: 'reclaim', machine: one.id, bytes: Math.min(bytes, largestStep), kind: watch.cacheDryUntilMs > this.#nowMs ? 'any' : 'cache' });
+    const kind = watch.cacheDryUntilMs > this.#nowMs ? 'any' : 'cache';
+    this.actions.push({ do: 'reclaim', machine: one.id, bytes: Math.min(bytes, largestStep), kind, floorBytes: one.guaranteeBytes });
     this.watched.set(one.id, { ...watch, needSinceMs: watch.needSinceMs ?? this.#nowMs });
   }
 

@@ -37,6 +37,7 @@ export const freshWatch: Watch = {
   cacheDryUntilMs: -Infinity,
   dryUntilMs: -Infinity,
   killedAtMs: -Infinity,
+  isProtected: null,
   isToldHeld: false,
 };
 
@@ -93,9 +94,9 @@ const takeStock = (state: GovernorState, { machines, pool }: Readings, nowMs: nu
   let claimant: string | null = null;
   for (const one of machines) {
     const borrows = one.usedBytes > one.guaranteeBytes;
-    if (borrows || one.limitBytes < one.ceilingBytes) watched.set(one.id, state.watched.get(one.id) ?? freshWatch);
-    // Written each time and not remembered: a machine that was started anew has a new group.
-    if (state.isTight) actions.push({ do: 'protect', machine: one.id, isProtected: !borrows });
+    if (borrows || one.limitBytes < one.ceilingBytes) watched.set(one.id, { ...(state.watched.get(one.id) ?? freshWatch), isProtected: null });
+    // Written each time and not remembered: a machine that was started anew has a new group. Those that are watched get theirs below.
+    else if (state.isTight) actions.push({ do: 'protect', machine: one.id, isProtected: true });
     if (borrows) continue;
     unclaimedBytes += one.guaranteeBytes - one.usedBytes;
     const grown = one.usedBytes - (state.usedAtLook.get(one.id) ?? one.usedBytes);

@@ -135,8 +135,8 @@ export class Governor implements AsyncDisposable {
         return this.#work(action.machine, 0, () => memory.limit(action.machine, Math.floor(action.bytes)));
       case 'reclaim':
         return this.#work(action.machine, action.bytes, async () => {
-          const { machine, bytes, kind } = action;
-          const freedBytes = await memory.reclaim(machine, Math.floor(bytes), kind);
+          const { machine, bytes, kind, floorBytes } = action;
+          const freedBytes = await memory.reclaim(machine, { bytes: Math.floor(bytes), kind, floorBytes });
           this.#outcomes.push({ machine, kind, askedBytes: bytes, freedBytes });
           this.#schedule(0); // there may be more to take, and its own look tells
         });

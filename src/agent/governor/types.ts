@@ -1,5 +1,5 @@
 /** What goes into the governor's decisions and what comes out: sizes in bytes, times in milliseconds of a clock that only goes forward. */
-import type { HostMemory, PoolTotals, ReclaimKind } from '../../host/cgroup/pool-memory.ts';
+import type { HostMemory, PoolTotals, ReclaimKind, ReclaimRequest } from '../../host/cgroup/pool-memory.ts';
 
 export interface MachineReading {
   id: string;
@@ -37,7 +37,7 @@ export interface Readings {
 export type Action =
   | { do: 'limit'; machine: string; bytes: number }
   | { do: 'protect'; machine: string; isProtected: boolean }
-  | { do: 'reclaim'; machine: string; bytes: number; kind: ReclaimKind }
+  | ({ do: 'reclaim'; machine: string } & ReclaimRequest)
   | { do: 'kill'; machine: string; numbers: Numbers };
 
 /** What was true when something was done to a machine, for the event that tells of it. */
@@ -66,6 +66,8 @@ export interface Watch {
   /** Until then it has nothing at all that could be taken back. */
   dryUntilMs: number;
   killedAtMs: number;
+  /** Whether it is kept from swap; null when that is not known. */
+  isProtected: boolean | null;
   /** Its hold was told of, until it is let go. */
   isToldHeld: boolean;
 }

@@ -1,13 +1,14 @@
 /**
  * Memory of the pool on cgroup v1 and hybrid hosts. There is no `memory.min` and no `memory.reclaim`: a limit written below what is used
- * makes the kernel reclaim down to it, or say EBUSY and keep the old one, with nobody killed. What a neighbour's need may not touch has
- * `memory.swappiness` 0, which the kernel's reclaim for a limit above (the pool's) heeds.
+ * makes the kernel reclaim down to it, or say EBUSY and keep the old one, with nobody killed. What a neighbour's need is to spare has
+ * `memory.swappiness` 1: the kernel's reclaim for the pool's limit then takes from others, as long as there is anything to take, and still
+ * swaps rather than kill. With 0 a machine at its own limit would be killed beside empty swap.
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno } from '../../base/errno.ts';
 import { ifPresent, readNumber, readPids, readTable, write } from './files.ts';
-import type { KilledProcess, MachineMemory, PoolMemory, PoolTotals, ReclaimKind } from './pool-memory.ts';
+import type { KilledProcess, MachineMemory, PoolMemory, PoolTotals, ReclaimRequest } from './pool-memory.ts';
 import { killLargestOf } from './victim.ts';
 
 const limitFile = 'memory.limit_in_bytes';
@@ -15,6 +16,8 @@ const usageFile = 'memory.usage_in_bytes';
 const swappinessFile = 'memory.swappiness';
 /** The kernel's own default: file pages first, as long as they are not in use themselves. */
 const swappable = 60;
+const spared = 1;
+const cacheOnly = 0;
 
 export class PoolMemoryV1 implements PoolMemory {
   /** The instance's directory in the memory controller's tree. */
@@ -44,19 +47,20 @@ export class PoolMemoryV1 implements PoolMemory {
   }
 
   protect(machine: string, isProtected: boolean): void {
-    ifPresent(() => write(this.#group(machine), swappinessFile, isProtected ? 0 : swappable));
+    ifPresent(() => write(this.#group(machine), swappinessFile, isProtected ? spared : swappable));
   }
 
-  async reclaim(machine: string, bytes: number, kind: ReclaimKind): Promise<number> {
+  async reclaim(machine: string, { bytes, kind, floorBytes }: ReclaimRequest): Promise<number> {
     const group = this.#group(machine);
     const before = ifPresent(() => readNumber(group, usageFile));
     if (before === null) return 0;
-    this.protect(machine, kind === 'cache');
-    const reached = await setLimit(group, Math.max(0, before - bytes));
+    if (kind === 'cache') ifPresent(() => write(group, swappinessFile, cacheOnly));
+    else this.protect(machine, false);
+    const reached = await setLimit(group, Math.max(floorBytes, before - bytes));
     this.protect(machine, false);
     const after = ifPresent(() => readNumber(group, usageFile)) ?? 0;
     // After EBUSY the old limit stands: what was freed on the way must not be taken again at once.
-    if (!reached && after < before) await setLimit(group, after);
+    if (!reached && after < before) await setLimit(group, Math.max(floorBytes, after));
     return Math.max(0, before - after);
   }
 

@@ -7,7 +7,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno } from '../../base/errno.ts';
 import { ifPresent, readNumber, readPids, readTable } from './files.ts';
-import type { KilledProcess, MachineMemory, PoolMemory, PoolTotals, ReclaimKind } from './pool-memory.ts';
+import type { KilledProcess, MachineMemory, PoolMemory, PoolTotals, ReclaimRequest } from './pool-memory.ts';
 import { killLargestOf } from './victim.ts';
 
 /** What a machine may take between our look and our write. */
@@ -43,17 +43,17 @@ export class PoolMemoryV2 implements PoolMemory {
 
   protect(): void {}
 
-  async reclaim(machine: string, bytes: number, kind: ReclaimKind): Promise<number> {
+  async reclaim(machine: string, { bytes, kind, floorBytes }: ReclaimRequest): Promise<number> {
     const group = this.#group(machine);
     const before = ifPresent(() => readNumber(group, 'memory.current'));
     if (before === null) return 0;
-    await this.limit(machine, 0);
+    await this.limit(machine, floorBytes);
     if (kind === 'any' || !this.#takesSwappiness) await put(group, 'memory.reclaim', bytes);
     else if ((await put(group, 'memory.reclaim', `${bytes} swappiness=0`)) === 'EINVAL') {
       this.#takesSwappiness = false;
       await put(group, 'memory.reclaim', bytes);
     }
-    await this.limit(machine, 0);
+    await this.limit(machine, floorBytes);
     return Math.max(0, before - (ifPresent(() => readNumber(group, 'memory.current')) ?? 0));
   }
 

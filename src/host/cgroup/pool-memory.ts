@@ -23,6 +23,13 @@ export interface KilledProcess {
 /** `cache`: file pages alone. `any`: its own memory too, to swap. */
 export type ReclaimKind = 'cache' | 'any';
 
+export interface ReclaimRequest {
+  bytes: number;
+  kind: ReclaimKind;
+  /** Its guarantee: it may have given back by itself, since that was decided. */
+  floorBytes: number;
+}
+
 export interface PoolMemory {
   totals(): PoolTotals;
   /** Null when it has no group (any more). */
@@ -33,8 +40,8 @@ export interface PoolMemory {
   limit(machine: string, bytes: number): Promise<void>;
   /** Whether a neighbour's need may push its memory to swap. cgroup v2 knows by itself, from the guarantee. */
   protect(machine: string, isProtected: boolean): void;
-  /** Takes up to `bytes` from it, and holds it at what is left. The result is what was freed. */
-  reclaim(machine: string, bytes: number, kind: ReclaimKind): Promise<number>;
+  /** Takes up to `bytes` from it, and holds it at what is left, but never below the floor. The result is what was freed. */
+  reclaim(machine: string, request: ReclaimRequest): Promise<number>;
   /** Kills the process inside that the kernel would choose; null when there is none. */
   killLargest(machine: string): Promise<KilledProcess | null>;
 }

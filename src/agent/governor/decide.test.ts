@@ -1,0 +1,127 @@
+/** The laws, tried on a model of the kernel with seeds: growth as fast as the CPUs can fill memory, claims at any moment, deaths of the governor. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { ModelKernel, usedBy } from './model-kernel.ts';
+import type { ModelMachine } from './model-kernel.ts';
+
+const mib = 2 ** 20;
+const cpus = 2;
+const tuning = { cpus, hostFloorBytes: 0 };
+/** What all CPUs together fill a millisecond. */
+const fillPerMs = (cpus * 1.5 * 1024 * mib) / 1000;
+
+const machine = (id: string, guaranteeMib: number, poolMib: number, change: Partial<ModelMachine> = {}): ModelMachine => ({
+  id,
+  guaranteeBytes: guaranteeMib * mib,
+  ceilingBytes: poolMib * mib,
+  limitBytes: poolMib * mib,
+  ownBytes: mib,
+  cacheBytes: 0,
+  swapBytes: 0,
+  isProtected: false,
+  wantsBytes: mib,
+  bytesPerMs: fillPerMs,
+  cacheShare: 0,
+  ...change,
+});
+
+const world = (poolMib: number, swapMib: number, machines: ModelMachine[]) =>
+  new ModelKernel({ poolBytes: poolMib * mib, swapBytes: swapMib * mib, machines, tuning });
+
+/** Any number may want anything at any time; together they grow no faster than the CPUs can fill. */
+const steps = fc.array(
+  fc.record({
+    who: fc.nat(7),
+    wantsMib: fc.oneof(fc.integer({ min: 1, max: 256 }), fc.integer({ min: 256, max: 4096 })),
+    cacheShare: fc.constantFrom(0, 0, 0.3, 1),
+    ms: fc.integer({ min: 2, max: 400 }),
+    isRestart: fc.constantFrom(false, false, false, true),
+  }),
+  { minLength: 5, maxLength: 40 },
+);
+const hosts = fc.record({
+  poolMib: fc.constantFrom(1024, 4096, 24_576),
+  guaranteesMib: fc.array(fc.integer({ min: 4, max: 256 }), { minLength: 2, maxLength: 8 }),
+  steps,
+});
+
+const live = (kernel: ModelKernel, all: readonly { who: number; wantsMib: number; cacheShare: number; ms: number; isRestart: boolean }[]): void => {
+  for (const { who, wantsMib, cacheShare, ms, isRestart } of all) {
+    if (isRestart) kernel.restartGovernor();
+    const one = kernel.machines[who % kernel.machines.length]!;
+    one.wantsBytes = wantsMib * mib;
+    one.cacheShare = cacheShare;
+    const growing = kernel.machines.filter((other) => other.wantsBytes > usedBy(other) + other.swapBytes).length;
+    for (const other of kernel.machines) other.bytesPerMs = fillPerMs / Math.max(1, growing);
+    kernel.run(ms);
+  }
+};
+const fits = (guaranteesMib: readonly number[], poolMib: number): number[] => {
+  const total = guaranteesMib.reduce((sum, one) => sum + one, 0);
+  return guaranteesMib.map((one) => (total <= poolMib ? one : Math.max(1, Math.floor((one * poolMib) / total))));
+};
+
+test('with swap nobody is killed, and nobody is swapped or taken from within the guarantee', () => {
+  fc.assert(
+    fc.property(hosts, ({ poolMib, guaranteesMib, steps: all }) => {
+      const kernel = world(
+        poolMib,
+        poolMib * 8,
+        fits(guaranteesMib, poolMib).map((guarantee, index) => machine(`m${index}`, guarantee, poolMib)),
+      );
+      live(kernel, all);
+      assert.deepEqual(kernel.violations, []);
+      assert.deepEqual(kernel.kills, []);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('without swap nobody is killed within the guarantee', () => {
+  fc.assert(
+    fc.property(hosts, ({ poolMib, guaranteesMib, steps: all }) => {
+      const kernel = world(
+        poolMib,
+        0,
+        fits(guaranteesMib, poolMib).map((guarantee, index) => machine(`m${index}`, guarantee, poolMib)),
+      );
+      live(kernel, all);
+      assert.deepEqual(kernel.violations, []);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('on an idle host one machine has all of the pool but the floor, and is let go afterwards', () => {
+  const poolMib = 1024;
+  const kernel = world(poolMib, 0, [machine('busy', 64, poolMib, { wantsBytes: 1000 * mib })]);
+  kernel.run(2000);
+  assert.equal(usedBy(kernel.machines[0]!), 1000 * mib);
+  kernel.machines[0]!.wantsBytes = 10 * mib;
+  kernel.run(3000);
+  assert.equal(kernel.machines[0]!.limitBytes, poolMib * mib);
+  assert.equal(kernel.state.watched.size, 0);
+});
+
+test('a thousand idle machines are looked at once', () => {
+  const kernel = world(
+    8192,
+    0,
+    Array.from({ length: 1000 }, (_, index) => machine(`m${index}`, 4, 8192)),
+  );
+  kernel.run(60_000);
+  assert.equal(kernel.looks.machines, 1000);
+  assert.ok(kernel.looks.totals < 80, `${kernel.looks.totals} looks at the totals in a minute`);
+});
+
+test('what was taken is told of, with who claimed', () => {
+  const kernel = world(1024, 4096, [machine('large', 64, 1024, { wantsBytes: 900 * mib }), machine('claims', 400, 1024, { bytesPerMs: fillPerMs / 8 })]);
+  kernel.run(1000);
+  kernel.machines[1]!.wantsBytes = 390 * mib;
+  kernel.run(4000);
+  const taken = kernel.reports.filter(({ type }) => type === 'reclaimed');
+  assert.ok(taken.length > 0);
+  assert.deepEqual([...new Set(taken.map((report) => report.machine))], ['large']);
+  assert.ok(taken.some(({ numbers }) => numbers.claimant === 'claims' && numbers.reclaimedBytes > 50 * mib));
+});

@@ -1,0 +1,213 @@
+/**
+ * A small kernel for the governor's tests: machines that grow and give back, limits of their own and of the pool, cache, swap, and the
+ * kernel's own reclaim and kills at the pool's limit, which respect no guarantee but what is kept from swap. Time goes in steps, and
+ * what the governor asked for takes as long as compressing takes.
+ */
+import type { Action, GovernorState, MachineReading, Readings, Report } from './types.ts';
+import { decide, freshState } from './decide.ts';
+import type { Tuning } from './decide.ts';
+
+const mib = 2 ** 20;
+export const stepMs = 2;
+const swapBytesPerMs = 300 * 1024;
+const cacheBytesPerMs = 2 * mib;
+/** What a machine may lose between coming down to its guarantee and the governor's next look at it. */
+const toleratedBytes = 8 * mib;
+
+export interface ModelMachine {
+  id: string;
+  guaranteeBytes: number;
+  ceilingBytes: number;
+  limitBytes: number;
+  ownBytes: number;
+  cacheBytes: number;
+  swapBytes: number;
+  isProtected: boolean;
+  /** What it wants to have, and how fast it can get there. */
+  wantsBytes: number;
+  bytesPerMs: number;
+  /** The part of its growth that is cache. */
+  cacheShare: number;
+}
+
+interface Running {
+  action: Action & { do: 'reclaim' };
+  freedBytes: number;
+  untilMs: number;
+}
+
+export interface Violation {
+  atMs: number;
+  machine: string;
+  what: string;
+}
+
+export class ModelKernel {
+  readonly machines: ModelMachine[];
+  readonly violations: Violation[] = [];
+  readonly kills: string[] = [];
+  readonly reports: Report[] = [];
+  /** Every look, by kind: what the governor's work grows with. */
+  readonly looks = { totals: 0, watched: 0, all: 0, machines: 0 };
+  nowMs = 0;
+  readonly #poolBytes: number;
+  #swapFreeBytes: number;
+  readonly #tuning: Tuning;
+  #state: GovernorState = freshState;
+  #next: { look: Readings['look']; atMs: number } = { look: 'all', atMs: 0 };
+  readonly #running = new Map<string, Running>();
+  #outcomes: Readings['outcomes'][number][] = [];
+
+  constructor(options: { poolBytes: number; swapBytes: number; machines: ModelMachine[]; tuning: Tuning }) {
+    this.#poolBytes = options.poolBytes;
+    this.#swapFreeBytes = options.swapBytes;
+    this.machines = options.machines;
+    this.#tuning = options.tuning;
+  }
+
+  get usedBytes(): number {
+    return this.machines.reduce((sum, one) => sum + usedBy(one), 0);
+  }
+
+  get state(): GovernorState {
+    return this.#state;
+  }
+
+  /** The governor dies and comes back: it knows nothing, the kernel is as it was. */
+  restartGovernor(): void {
+    this.#state = freshState;
+    this.#next = { look: 'all', atMs: this.nowMs };
+    this.#running.clear();
+    this.#outcomes = [];
+  }
+
+  run(ms: number, { isGoverned = true } = {}): void {
+    for (const end = this.nowMs + ms; this.nowMs < end; this.nowMs += stepMs) {
+      for (const one of this.machines) this.#grow(one);
+      if (!isGoverned) continue;
+      this.#finish();
+      // As often as looks follow at once; bounded, since each of them should settle something.
+      for (let round = 0; round < 4 && this.nowMs >= this.#next.atMs; round += 1) this.#govern();
+    }
+  }
+
+  #grow(one: ModelMachine): void {
+    const total = usedBy(one) + one.swapBytes;
+    if (one.wantsBytes < total) return this.#shrink(one, total - one.wantsBytes);
+    const bytes = Math.min(one.wantsBytes - total, one.bytesPerMs * stepMs);
+    if (bytes <= 0) return;
+    one.cacheBytes += bytes * one.cacheShare;
+    one.ownBytes += bytes * (1 - one.cacheShare);
+    const over = usedBy(one) - one.limitBytes;
+    if (over > 0 && this.#reclaim(one, over) < over - 1) return this.#kill(one);
+    const poolOver = this.usedBytes - this.#poolBytes;
+    if (poolOver > 0 && this.#reclaimAnywhere(poolOver) < poolOver - 1) this.#killLargest();
+  }
+
+  #shrink(one: ModelMachine, bytes: number): void {
+    const swap = Math.min(bytes, one.swapBytes);
+    this.#swapFreeBytes += swap;
+    one.swapBytes -= swap;
+    const own = Math.min(bytes - swap, one.ownBytes);
+    one.ownBytes -= own;
+    one.cacheBytes = Math.max(0, one.cacheBytes - (bytes - swap - own));
+  }
+
+  #reclaim(one: ModelMachine, bytes: number, kind: 'cache' | 'any' = 'any'): number {
+    const cache = Math.min(bytes, one.cacheBytes);
+    one.cacheBytes -= cache;
+    if (kind === 'cache') return cache;
+    const own = Math.min(bytes - cache, one.ownBytes, this.#swapFreeBytes);
+    one.ownBytes -= own;
+    one.swapBytes += own;
+    this.#swapFreeBytes -= own;
+    return cache + own;
+  }
+
+  /** As the kernel at a limit above: cache of anybody, memory of those that are not kept from swap. */
+  #reclaimAnywhere(bytes: number): number {
+    let left = bytes;
+    const bySize = this.machines.toSorted((a, b) => usedBy(b) - usedBy(a));
+    for (const one of bySize) {
+      if (left <= 0) break;
+      const isWithin = usedBy(one) <= one.guaranteeBytes;
+      const before = one.swapBytes;
+      left -= this.#reclaim(one, left, one.isProtected ? 'cache' : 'any');
+      if (isWithin && one.swapBytes > before + toleratedBytes)
+        this.violations.push({ atMs: this.nowMs, machine: one.id, what: 'swapped within its guarantee' });
+    }
+    // In despair also from those that are spared, rather than kill.
+    for (const one of bySize) left -= this.#reclaim(one, left);
+    return bytes - left;
+  }
+
+  #kill(one: ModelMachine): void {
+    if (one.limitBytes < Math.min(one.guaranteeBytes, one.ceilingBytes))
+      this.violations.push({ atMs: this.nowMs, machine: one.id, what: 'killed below its guarantee' });
+    this.#die(one);
+  }
+
+  #killLargest(): void {
+    const [largest] = this.machines.toSorted((a, b) => b.ownBytes - a.ownBytes);
+    if (usedBy(largest!) <= largest!.guaranteeBytes)
+      this.violations.push({ atMs: this.nowMs, machine: largest!.id, what: 'killed within its guarantee at the limit of the pool' });
+    this.#die(largest!);
+  }
+
+  #die(one: ModelMachine): void {
+    this.kills.push(one.id);
+    this.#swapFreeBytes += one.swapBytes;
+    Object.assign(one, { ownBytes: 0, cacheBytes: 0, swapBytes: 0, wantsBytes: 0 });
+  }
+
+  #finish(): void {
+    for (const [id, { action, freedBytes, untilMs }] of this.#running) {
+      if (untilMs > this.nowMs) continue;
+      this.#running.delete(id);
+      this.#outcomes.push({ machine: id, kind: action.kind, askedBytes: action.bytes, freedBytes });
+      this.#next.atMs = this.nowMs;
+    }
+  }
+
+  #govern(): void {
+    const { look } = this.#next;
+    const read = this.machines.filter(({ id }) => look === 'all' || (look === 'watched' && this.#state.watched.has(id)));
+    this.looks[look] += 1;
+    this.looks.machines += read.length;
+    const readings: Readings = {
+      look,
+      pool: { limitBytes: this.#poolBytes, usedBytes: this.usedBytes },
+      host: { availableBytes: Infinity, swapFreeBytes: this.#swapFreeBytes },
+      machines: read.map((one): MachineReading => ({ ...one, usedBytes: usedBy(one) })),
+      busy: new Map([...this.#running].map(([id, { action }]) => [id, action.bytes])),
+      outcomes: this.#outcomes,
+      lookCostMs: 0.01 * this.machines.length,
+    };
+    this.#outcomes = [];
+    const { state, actions, reports, next } = decide(this.#state, readings, this.nowMs, this.#tuning);
+    this.#state = state;
+    this.reports.push(...reports);
+    this.#next = { look: next.look, atMs: this.nowMs + next.afterMs };
+    for (const action of actions) this.#obey(action);
+  }
+
+  #obey(action: Action): void {
+    const one = this.machines.find(({ id }) => id === action.machine)!;
+    if (action.do === 'protect') one.isProtected = action.isProtected;
+    if (action.do === 'limit') one.limitBytes = Math.max(action.bytes, usedBy(one));
+    if (action.do === 'kill') {
+      if (usedBy(one) <= one.guaranteeBytes) this.violations.push({ atMs: this.nowMs, machine: one.id, what: 'the governor killed within its guarantee' });
+      this.#die(one);
+    }
+    if (action.do !== 'reclaim') return;
+    const isAllowed = usedBy(one) - action.bytes >= one.guaranteeBytes - 1;
+    if (!isAllowed) this.violations.push({ atMs: this.nowMs, machine: one.id, what: 'taken from below its guarantee' });
+    const cache = Math.min(one.cacheBytes, action.bytes);
+    const freedBytes = this.#reclaim(one, action.bytes, action.kind);
+    one.limitBytes = Math.max(action.floorBytes, usedBy(one));
+    one.isProtected = false;
+    this.#running.set(one.id, { action, freedBytes, untilMs: this.nowMs + cache / cacheBytesPerMs + (freedBytes - cache) / swapBytesPerMs });
+  }
+}
+
+export const usedBy = (one: Pick<ModelMachine, 'ownBytes' | 'cacheBytes'>): number => one.ownBytes + one.cacheBytes;
