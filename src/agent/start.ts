@@ -7,8 +7,8 @@ import { messageChain } from '../base/errors.ts';
 import { Semaphore } from '../base/semaphore.ts';
 import { openAllotment } from '../host/allotment/allotment.ts';
 import { createArchiver } from '../host/archive/archiver.ts';
-import { openCgroups, openPoolMemory } from '../host/cgroup/open.ts';
 import { keepTreeOptions } from '../host/cgroup/tree-options.ts';
+import { openCgroups, openPoolControls } from '../host/cgroup/open.ts';
 import { openNetwork } from '../host/network/open.ts';
 import { openPlatforms } from '../host/platform/open-platforms.ts';
 import { overlayRoots } from '../host/rootfs/rootfs.ts';
@@ -95,9 +95,17 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
   const machines = new Machines(host, () => ({ ...share(), diskMib: promisableMib, networkMbps: instance.networkMbps ?? null }));
   await platforms.ensureBuiltIn();
   const recovered = await recover(host, machines);
-  up.use(startGovernor(openPoolMemory({ parent }), machines, events, logger));
+  const governing = up.use(startGovernor(openPoolControls({ parent }), machines, events, logger));
   const server = up.use(
-    await startServer({ host, machines, socketPath: paths.agentSocket, socketGroup: instance.user.gid, instance: instance.instance, startedAt }),
+    await startServer({
+      host,
+      machines,
+      socketPath: paths.agentSocket,
+      socketGroup: instance.user.gid,
+      instance: instance.instance,
+      burstUsage: governing.burstUsage,
+      startedAt,
+    }),
   );
   logger.info({ adopted: recovered.adopted.length, starting: recovered.toStart.length, socket: server.socketPath }, 'agent is ready');
   config.crash.ready();

@@ -116,6 +116,21 @@ export const Snapshot = Type.Object(
 );
 export type Snapshot = Static<typeof Snapshot>;
 
+/** Of metered bursting. */
+export const BurstUsage = Type.Object(
+  {
+    /** How long it may go on at its ceiling. */
+    bankSeconds: Type.Number(),
+    /** Its ceiling, or its baseline while the bank is empty. */
+    effectiveCeilingMillis: Type.Integer(),
+    /** How long it used more, and less, than its baseline since the agent started. */
+    aboveBaseSeconds: Type.Number(),
+    belowBaseSeconds: Type.Number(),
+  },
+  closed,
+);
+export type BurstUsage = Static<typeof BurstUsage>;
+
 export const MachineUsage = Type.Object(
   {
     id: Type.String(),
@@ -129,6 +144,8 @@ export const MachineUsage = Type.Object(
     receivedBytes: Type.Number(),
     sentBytes: Type.Number(),
     outOfMemoryKills: Type.Integer(),
+    /** Absent: it has no bank, or does not run. */
+    burst: Type.Optional(BurstUsage),
   },
   closed,
 );

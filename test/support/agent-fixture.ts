@@ -80,7 +80,17 @@ export const agentFixture = async (options: { pool?: Omit<PoolSize, 'networkMbps
     };
     const machines = new Machines(host, () => pool);
     const { toStart } = await recover(host, machines);
-    up.use(await startServer({ host, machines, socketPath, socketGroup: process.getgid!(), instance: 'fake', startedAt: new Date().toISOString() }));
+    up.use(
+      await startServer({
+        host,
+        machines,
+        socketPath,
+        socketGroup: process.getgid!(),
+        instance: 'fake',
+        burstUsage: () => null,
+        startedAt: new Date().toISOString(),
+      }),
+    );
     await startAll(host, toStart);
     return up;
   };

@@ -1,7 +1,8 @@
 /** What the governor did, as events in words and numbers. */
-import { formatMib, mibOfBytes } from '../../base/units.ts';
+import { formatCpu, formatMib, mibOfBytes } from '../../base/units.ts';
 import type { Events } from '../events.ts';
 import type { GovernedMachine, GovernorListener } from './governor.ts';
+import type { MeterListener } from './meter.ts';
 import type { MachineReading, Numbers } from './types.ts';
 
 const mib = (bytes: number): number => Math.round(mibOfBytes(bytes) * 10) / 10;
@@ -75,3 +76,23 @@ export const tellEvents = (events: Events, find: (id: string) => GovernedMachine
 
 const why = ({ limitBytes, ceilingBytes }: MachineReading): string =>
   limitBytes < ceilingBytes ? `it was held at ${text(limitBytes)}, since the pool had no more to lend` : `it had reached its ceiling of ${text(ceilingBytes)}`;
+
+export const tellMeter = (events: Events, find: (id: string) => GovernedMachine | undefined): MeterListener => ({
+  emptied: (machine, usedMillis, { baselineMillis, ceilingMillis }) => {
+    const governed = find(machine);
+    events.emit(
+      'governor.throttled',
+      machine,
+      `${governed?.name ?? machine} has used up its bank of bursting: ${formatCpu(baselineMillis)} cores from now on`,
+      {
+        resource: 'cpu',
+        usedMillis: Math.round(usedMillis),
+        fromMillis: ceilingMillis,
+        toMillis: baselineMillis,
+        guaranteeMillis: governed?.resources.cpuMillis ?? 0,
+        bankSeconds: 0,
+        until: `it has used less than ${formatCpu(baselineMillis)} cores for a while`,
+      },
+    );
+  },
+});

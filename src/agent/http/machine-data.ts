@@ -30,7 +30,7 @@ const pathOf = (query: { path?: string }): string => {
   return path;
 };
 
-export const machineDataRoutes: AgentRoutes = (app, { host, machines }) => {
+export const machineDataRoutes: AgentRoutes = (app, { host, machines, burstUsage }) => {
   app.get<ById>('/v1/machines/:id/usage', { schema: { params } }, async ({ params: { id } }): Promise<MachineUsage> => {
     const machine = machines.get(id);
     const { run } = machine;
@@ -40,7 +40,8 @@ export const machineDataRoutes: AgentRoutes = (app, { host, machines }) => {
       host.storage.volumeUsage(id),
       run === null ? none : host.network.traffic(run.slot),
     ]);
-    return { id, ...usage, diskMib: volume.usedMib, ...traffic };
+    const burst = burstUsage(machine);
+    return { id, ...usage, diskMib: volume.usedMib, ...traffic, ...(burst === null ? {} : { burst }) };
   });
 
   app.get<ById>('/v1/machines/:id/processes', { schema: { params } }, async ({ params: { id } }) => machineProcesses(machines.get(id)));

@@ -6,7 +6,9 @@ import type { FastifyError, FastifyInstance } from 'fastify';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { CenoteError, asCenoteError, errorCodes, messageChain } from '../../base/errors.ts';
 import type { ErrorBody } from '../../base/errors.ts';
+import type { BurstUsage } from '../../model/machine.ts';
 import type { Host } from '../host.ts';
+import type { Machine } from '../machine/machine.ts';
 import type { Machines } from '../machines.ts';
 import { execRoute } from './exec.ts';
 import { imageRoutes } from './images.ts';
@@ -21,6 +23,8 @@ export interface AgentServerOptions {
   /** Group that may connect, beside root. */
   socketGroup: number;
   instance: string;
+  /** Of a machine with metered bursting that runs; null of any other. */
+  burstUsage: (machine: Machine) => BurstUsage | null;
   startedAt: string;
 }
 

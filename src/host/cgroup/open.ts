@@ -4,6 +4,8 @@ import { CenoteError } from '../../base/errors.ts';
 import type { Cgroups } from './cgroup.ts';
 import { detectLayout } from './layout.ts';
 import { CgroupsV1 } from './v1.ts';
+import { PoolCpuV1, PoolCpuV2 } from './pool-cpu.ts';
+import type { PoolCpu } from './pool-cpu.ts';
 import type { PoolMemory } from './pool-memory.ts';
 import { PoolMemoryV1 } from './pool-memory-v1.ts';
 import { PoolMemoryV2 } from './pool-memory-v2.ts';
@@ -29,9 +31,10 @@ export const openCgroups = (options: CgroupOptions): Cgroups => {
   return layout.v1.has('memory') ? new CgroupsV1(layout, layout.unified, options) : new CgroupsV2(layout.unified, options);
 };
 
-/** For the groups that `openCgroups` has made. */
-export const openPoolMemory = ({ parent }: Pick<CgroupOptions, 'parent'>): PoolMemory => {
+/** What the governor sees and moves, of the groups that `openCgroups` has made. */
+export const openPoolControls = ({ parent }: Pick<CgroupOptions, 'parent'>): { memory: PoolMemory; cpu: PoolCpu } => {
   const { v1, unified } = detectLayout();
-  const tree = v1.get('memory');
-  return tree === undefined ? new PoolMemoryV2(join(unified ?? '', parent)) : new PoolMemoryV1(join(tree, parent));
+  const within = (tree: string | null | undefined): string => join(tree ?? '', parent);
+  if (!v1.has('memory')) return { memory: new PoolMemoryV2(within(unified)), cpu: new PoolCpuV2(within(unified)) };
+  return { memory: new PoolMemoryV1(within(v1.get('memory'))), cpu: new PoolCpuV1(within(v1.get('cpu')), within(v1.get('cpuacct'))) };
 };

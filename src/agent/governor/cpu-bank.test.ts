@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { bankSeconds, effectiveMillis, openBank, settleAfterMs, settleBank } from './cpu-bank.ts';
+import type { Bank, BankTerms } from './cpu-bank.ts';
+
+const terms: BankTerms = { baselineMillis: 500, ceilingMillis: 2000, burstSeconds: 10 };
+
+/** A machine that takes all it gets, or what it wants where that is less, for so many seconds. */
+const live = (start: Bank, own: BankTerms, wantsMillis: number, seconds: number): { bank: Bank; cpuSeconds: number } => {
+  let bank = start;
+  let cpuSeconds = bank.readCpuSeconds;
+  for (let atMs = bank.readAtMs, end = atMs + seconds * 1000; atMs < end;) {
+    const after = Math.min(settleAfterMs(bank, own), end - atMs);
+    atMs += after;
+    cpuSeconds += (Math.min(wantsMillis, effectiveMillis(bank, own)) / 1000) * (after / 1000);
+    bank = settleBank(bank, own, { atMs, cpuSeconds });
+  }
+  return { bank, cpuSeconds };
+};
+const full = (own: BankTerms): Bank => openBank(own, { atMs: 0, cpuSeconds: 0 }, null, false);
+
+test('it bursts for as long as it was given, and is then at its baseline', () => {
+  const burst = live(full(terms), terms, 4000, 9.9);
+  assert.equal(burst.bank.isEmpty, false);
+  assert.ok(bankSeconds(burst.bank, terms) < 0.11);
+  const emptied = live(burst.bank, terms, 4000, 1);
+  assert.equal(effectiveMillis(emptied.bank, terms), 500);
+  assert.equal(effectiveMillis(live(emptied.bank, terms, 4000, 60).bank, terms), 500, 'as long as it wants more');
+});
+
+test('what it leaves is paid in, up to a full bank', () => {
+  const emptied = live(full(terms), terms, 4000, 20).bank;
+  // A second at the ceiling is 1.5 core-seconds above the baseline: three seconds of doing nothing.
+  const rested = live(emptied, terms, 0, 4).bank;
+  assert.equal(effectiveMillis(rested, terms), 2000);
+  assert.ok(Math.abs(bankSeconds(live(emptied, terms, 0, 3600).bank, terms) - 10) < 1e-9);
+});
+
+test('counters tell how long it was above and below', () => {
+  const { bank } = live(live(full(terms), terms, 2000, 5).bank, terms, 100, 7);
+  assert.ok(Math.abs(bank.aboveBaseSeconds - 5) < 1e-9 && Math.abs(bank.belowBaseSeconds - 7) < 1e-9);
+});
+
+test('over any time nobody takes more than baseline and a bank', () => {
+  const anyTerms = fc
+    .record({ baselineMillis: fc.integer({ min: 10, max: 2000 }), more: fc.integer({ min: 0, max: 4000 }), burstSeconds: fc.integer({ min: 1, max: 600 }) })
+    .map(({ baselineMillis, more, burstSeconds }) => ({ baselineMillis, ceilingMillis: baselineMillis + more, burstSeconds }));
+  const lives = fc.array(fc.record({ wantsMillis: fc.integer({ min: 0, max: 8000 }), seconds: fc.integer({ min: 1, max: 100 }) }), { maxLength: 20 });
+  fc.assert(
+    fc.property(anyTerms, lives, (own, all) => {
+      let bank = full(own);
+      let cpuSeconds = 0;
+      for (const { wantsMillis, seconds } of all) ({ bank, cpuSeconds } = live(bank, own, wantsMillis, seconds));
+      const span = (own.ceilingMillis - own.baselineMillis) / 1000;
+      const most = (own.baselineMillis / 1000) * (bank.readAtMs / 1000) + own.burstSeconds * span + 0.06 * span * all.length;
+      assert.ok(cpuSeconds <= most + 1e-6, `${cpuSeconds} of at most ${most}`);
+      assert.ok(bank.balance >= 0);
+    }),
+  );
+});
+
+test('what the kernel says after a start counts: an emptied bank is not full again', () => {
+  assert.equal(openBank(terms, { atMs: 0, cpuSeconds: 100 }, 12, true).balance, 0);
+  assert.equal(openBank(terms, { atMs: 0, cpuSeconds: 100 }, 7, false).balance, 7);
+});
