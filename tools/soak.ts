@@ -3,11 +3,12 @@
  * run whatever the others say.
  *
  *   npm run soak                        all of them
- *   npm run soak -- SUITE... [--seed N] [--cycles N] [--lives N]
+ *   npm run soak -- SUITE... [--seed N] [--cycles N] [--lives N] [--trials N]
  */
 import { parseArgs } from 'node:util';
 import { runAgentCrashes } from '../test/host/agent-crashes.ts';
 import { runCycles } from '../test/host/lifecycle-cycles.ts';
+import { PoolWorld } from '../test/host/pool-trials.ts';
 import { startInstance } from '../test/support/instance.ts';
 import type { TestInstance } from '../test/support/instance.ts';
 import { OwnServices } from '../test/support/own-services.ts';
@@ -16,9 +17,14 @@ import { runPowerLoss } from '../test/virtual/power-loss.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { seed: { type: 'string', default: '1' }, cycles: { type: 'string', default: '10000' }, lives: { type: 'string', default: '20' } },
+  options: {
+    seed: { type: 'string', default: '1' },
+    cycles: { type: 'string', default: '10000' },
+    lives: { type: 'string', default: '20' },
+    trials: { type: 'string', default: '1000' },
+  },
 });
-const [seed, cycles, lives] = [values.seed, values.cycles, values.lives].map(Number) as [number, number, number];
+const [seed, cycles, lives, trials] = [values.seed, values.cycles, values.lives, values.trials].map(Number) as [number, number, number, number];
 const note = (text: string): void => console.log(`     ${text}`);
 
 const withInstance = async (poolSizeMib: number, work: (instance: TestInstance, services: OwnServices) => Promise<void>): Promise<void> => {
@@ -36,6 +42,19 @@ const suites: Record<string, () => Promise<void>> = {
     withInstance(1536, async (instance, services) => {
       await services.startBoth();
       await runCycles(instance, services, { cycles, note });
+    }),
+  pool: () =>
+    withInstance(640, async (instance, services) => {
+      await services.startBoth();
+      const world = await PoolWorld.make(instance, services.control);
+      const claims: number[] = [];
+      for (let trial = 0; trial < trials; trial += 1) {
+        const { claimMs, borrowerKills } = await world.trial(seed + trial);
+        claims.push(claimMs);
+        if (borrowerKills > 0) throw new Error(`seed ${seed + trial}: killed in the borrower although there is swap`);
+        if (trial % 50 === 49) note(`${trial + 1} trials, slowest claim ${Math.round(Math.max(...claims))} ms`);
+        await world.settled();
+      }
     }),
   'power-loss': async () => {
     if (skipVirtualHost !== false) return note(`skipped: ${skipVirtualHost}`);

@@ -6,8 +6,20 @@ import { figure1Suite } from './figure1.ts';
 import { insideSuite } from './inside.ts';
 import { listSuite } from './list.ts';
 import { peersSuite } from './peers.ts';
+import { poolSuite } from './pool.ts';
 import { resizeSuite } from './resize.ts';
 import { snapshotSuite } from './snapshot.ts';
 import { startSuite } from './start.ts';
 
-export const suites: readonly Suite[] = [figure1Suite, startSuite, peersSuite, execSuite, snapshotSuite, resizeSuite, listSuite, insideSuite, densitySuite];
+export const suites: readonly Suite[] = [
+  figure1Suite,
+  startSuite,
+  peersSuite,
+  execSuite,
+  snapshotSuite,
+  resizeSuite,
+  listSuite,
+  insideSuite,
+  poolSuite,
+  densitySuite,
+];

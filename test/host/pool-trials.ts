@@ -19,7 +19,7 @@ const borrowerGuaranteeMib = 64;
 const neighbourGuaranteesMib = [96, 160, 224];
 /** What the first process of a machine, and the one that takes, need themselves. */
 const overheadMib = 12;
-const borrowerKinds: readonly MemoryKind[] = ['own', 'own', 'shared', 'cache', 'dirty', 'entries'];
+const borrowerKinds: readonly MemoryKind[] = ['own', 'own', 'shared', 'cache', 'dirty', 'forks', 'entries'];
 const claimKinds: readonly MemoryKind[] = ['own', 'own', 'shared'];
 const onDiskMostMib = 256;
 const emptyWaitMs = 20_000;
@@ -54,7 +54,7 @@ export class PoolWorld {
       assert.equal(job.state, 'succeeded', job.reason ?? '');
       return machine!;
     };
-    const borrower = await create('borrower', borrowerGuaranteeMib, 640);
+    const borrower = await create('borrower', borrowerGuaranteeMib, onDiskMostMib + 64);
     const neighbours: Machine[] = [];
     for (const [index, memoryMib] of neighbourGuaranteesMib.entries()) neighbours.push(await create(`neighbour-${index}`, memoryMib, 32));
     return new PoolWorld(instance, borrower, neighbours);
@@ -67,9 +67,13 @@ export class PoolWorld {
     const borrowedMib = 200 + below(poolMib - 300);
     const kinds: MemoryKind[] = [];
     const borrowing: Promise<unknown>[] = [];
+    let onDiskMib = 0;
     for (let left = borrowedMib; left > 0;) {
-      const kind = pick(borrowerKinds);
-      const part = Math.min(left, kind === 'dirty' || kind === 'cache' || kind === 'entries' ? 32 + below(onDiskMostMib / 4) : 64 + below(400));
+      const wanted = pick(borrowerKinds);
+      const isOnDisk = (wanted === 'dirty' || wanted === 'cache') && onDiskMib <= onDiskMostMib - 96;
+      const kind = wanted === 'dirty' || wanted === 'cache' ? (isOnDisk ? wanted : 'own') : wanted;
+      const part = Math.min(left, isOnDisk || kind === 'entries' ? 32 + below(64) : 64 + below(400));
+      if (isOnDisk) onDiskMib += part;
       const taker = held.use(await MemoryTaker.at(this.borrower.address));
       kinds.push(kind);
       borrowing.push(taker.take(kind, part));
@@ -96,6 +100,16 @@ export class PoolWorld {
     const trial = { seed, borrowedMib, claimedMib, kinds, claimMs, swappedMib: this.#neighboursSwapMib(), borrowerKills: this.#kernel(this.borrower).kills };
     for (const neighbour of this.neighbours) assert.equal(this.#kernel(neighbour).kills, 0, `seed ${seed}: killed in ${neighbour.name}, within its guarantee`);
     return trial;
+  }
+
+  /** The borrower holds ten times its guarantee, and all claim all of theirs. */
+  async tenTimes(): Promise<Pick<Trial, 'claimMs' | 'swappedMib' | 'borrowerKills'>> {
+    using held = new DisposableStack();
+    await held.use(await MemoryTaker.at(this.borrower.address)).take('own', 10 * borrowerGuaranteeMib);
+    const takers = await Promise.all(this.neighbours.map(async ({ address }) => held.use(await MemoryTaker.at(address))));
+    const begun = performance.now();
+    await Promise.all(takers.map((taker, index) => taker.take('own', this.neighbours[index]!.resources.memoryMib - overheadMib)));
+    return { claimMs: performance.now() - begun, swappedMib: this.#neighboursSwapMib(), borrowerKills: this.#kernel(this.borrower).kills };
   }
 
   /** Until what the last trial took is given back. */

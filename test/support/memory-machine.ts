@@ -9,6 +9,7 @@ import { createInterface } from 'node:readline';
 import type { Interface } from 'node:readline';
 
 const port = 7000;
+const forks = 24;
 
 const server = String.raw`
 use strict; use IO::Socket::INET; use Time::HiRes 'time';
@@ -19,7 +20,7 @@ while (1) {
   my $peer = $server->accept or next;
   if (fork) { close $peer; next }
   close $server; $SIG{CHLD} = 'DEFAULT'; $| = 1; select $peer; $| = 1;
-  my (@held, @files); my $count = 0;
+  my (@held, @files, @children); my $count = 0;
   while (my $line = <$peer>) {
     my ($verb, $kind, $mib) = split ' ', $line;
     my $begun = time; my $answer = 'ok';
@@ -27,6 +28,11 @@ while (1) {
       for (1 .. $mib) { push @held, $block; substr($held[-1], 0, 8) = sprintf '%08d', $#held }
     } elsif ($verb eq 'take' && $kind eq 'entries') {
       mkdir "/dev/shm/e$$"; for (1 .. $mib * 1024) { $count++; open my $f, '>', "/dev/shm/e$$/$count" or ($answer = "open: $!", last) }
+    } elsif ($verb eq 'take' && $kind eq 'forks') {
+      pipe my $ready, my $done; my $part = int($mib / ${forks}) || 1;
+      for (1 .. ${forks}) { my $pid = fork; defined $pid or ($answer = "fork: $!", last); push(@children, $pid), next if $pid;
+        my @mine; for (1 .. $part) { push @mine, $block; substr($mine[-1], 0, 8) = sprintf '%08d', $_ } syswrite $done, 'x'; sleep 1000 }
+      for (@children) { sysread $ready, my $one, 1 }
     } elsif ($verb eq 'take') {
       my $path = ($kind eq 'shared' ? '/dev/shm' : '/tmp') . "/t$$." . @files; push @files, $path;
       open my $file, '>', $path or die; for (1 .. $mib) { syswrite($file, $block) == 1 << 20 or ($answer = "write: $!", last) }
@@ -37,15 +43,15 @@ while (1) {
     }
     printf $peer "%s %.6f\n", $answer =~ tr/ /_/r, time - $begun;
   }
-  unlink @files; system 'rm', '-rf', "/dev/shm/e$$" if $count; exit 0;
+  kill 'KILL', @children if @children; unlink @files; system 'rm', '-rf', "/dev/shm/e$$" if $count; exit 0;
 }
 `;
 
 /** For the machine's command: blocks are mapped each by itself, so that what is freed is the host's at once. */
 export const memoryMachineCommand = ['/usr/bin/env', 'MALLOC_MMAP_THRESHOLD_=524288', '/usr/bin/perl', '-e', server];
 
-/** `own`: memory of a process. `shared`: a file in memory. `dirty`: a file just written. `cache`: a file written, synced and read. `entries`: empty files, 1,024 instead of a MiB. */
-export type MemoryKind = 'own' | 'shared' | 'dirty' | 'cache' | 'entries';
+/** `own`: memory of a process. `shared`: a file in memory. `dirty`: a file just written. `cache`: a file written, synced and read. `forks`: memory of many processes, made at once. `entries`: empty files, 1,024 instead of a MiB. */
+export type MemoryKind = 'own' | 'shared' | 'dirty' | 'cache' | 'forks' | 'entries';
 
 export class MemoryTaker implements Disposable {
   readonly #socket: Socket;

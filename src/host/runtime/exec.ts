@@ -11,7 +11,7 @@ import type { ExecExit, ExecStart } from '../../model/agent-api.ts';
 import { start } from '../../exec/run.ts';
 import { isErrno } from '../../sys/libc.ts';
 import { listenForConsole, setWindowSize } from '../../sys/terminal.ts';
-import { capabilities } from './specification.ts';
+import { capabilities, machineOomScore } from './specification.ts';
 import type { ExecProcess, ExecSession } from './runtime.ts';
 
 interface ExecRequest {
@@ -40,6 +40,7 @@ export const execInMachine = async ({ program, state, directory, machine, reques
     cwd: as.cwd,
     capabilities: { bounding: capabilities, effective: capabilities, permitted: capabilities, inheritable: [] },
     noNewPrivileges: as.noNewPrivileges,
+    oomScoreAdj: machineOomScore,
   };
   writeFileSync(processFile, JSON.stringify(specification), { mode: 0o600 });
   const tidy = () => {

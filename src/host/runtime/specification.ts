@@ -65,6 +65,9 @@ export const lxcfsBinds = (lxcfs: string): { source: string; destination: string
 
 const lxcfsMounts = (lxcfs: string | null) => (lxcfs === null ? [] : lxcfsBinds(lxcfs).map(({ source, destination }) => bind(source, destination)));
 
+/** Of -1000 to 1000, where 0 is what the agent has at worst: it may not always have less. */
+export const machineOomScore = 500;
+
 /** All but the system call filter, which the runtime adds. */
 export const machineSpecification = (request: SpecificationRequest) => ({
   ociVersion: '1.0.0',
@@ -76,6 +79,8 @@ export const machineSpecification = (request: SpecificationRequest) => ({
     cwd: request.cwd,
     capabilities: { bounding: capabilities, effective: capabilities, permitted: capabilities, inheritable: [] },
     noNewPrivileges: request.noNewPrivileges,
+    // When the whole host runs out, machines go before the agent and what else keeps the host alive. Higher is always allowed, lower is not.
+    oomScoreAdj: machineOomScore,
   },
   root: { path: request.root, readonly: false },
   hostname: request.hostname,
