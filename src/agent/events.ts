@@ -27,11 +27,14 @@ export class Events {
     for (const listener of this.#listeners) listener(event);
   }
 
-  /** Events after a number, then those to come, until the signal. A reader that falls far behind is ended: it asks again from where it was. */
+  /**
+   * Events after a number, then those to come, until the signal. A reader that falls far behind is ended: it asks again from where it was. One that
+   * asks for more than there has been knew a journal that was lost, or replaced by an old copy: it hears of what comes from now on.
+   */
   async *follow(after: number, signal: AbortSignal): AsyncGenerator<Event> {
     const waiting: Event[] = [];
     let wake: (() => void) | null = null;
-    let last = after;
+    let last = Math.min(after, this.#sequence);
     const listener = (event: Event) => {
       waiting.push(event);
       wake?.();
@@ -40,7 +43,7 @@ export class Events {
     this.#listeners.add(listener);
     signal.addEventListener('abort', onAbort);
     try {
-      for (const event of this.#journal.eventsAfter(after)) {
+      for (const event of this.#journal.eventsAfter(last)) {
         last = event.sequence;
         yield event;
       }
