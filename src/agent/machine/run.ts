@@ -79,11 +79,12 @@ export const bringUp = async (host: Host, spec: MachineSpec, onSlot: (slot: numb
     const { address, publish, resources } = spec;
     const connection = { slot: sandbox.slot, machine: id, address, publish };
     const connected = host.network.connect(connection, sandbox.networkNamespaceFd, resources.networkCeilingMbps);
-    connected.catch(() => {});
+    // Taken back only when it is done: what is connected after it was disconnected would stay, and keep the address from the next run.
+    undo.defer(() => connected.catch(() => {}));
     const process = await created;
     // The machine has its mounts to itself by now; the host's table is as short as before.
     const unmounted = host.roots.unmount(root);
-    unmounted.catch(() => {});
+    undo.defer(() => unmounted.catch(() => {}));
     next('setting its limits');
     await host.cgroups.apply(id, spec.resources);
     next('connecting its network');
