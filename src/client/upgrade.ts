@@ -27,13 +27,20 @@ export const upgrade = (
     outgoing.end();
   });
 
-/** Passes a client's Upgrade request on to `path` and joins the two connections; a refusal is passed back as it is. */
-export const proxyUpgrade = async (client: HttpClient, path: string, request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> => {
+/** Passes a client's Upgrade request on to `path` and joins the two connections; a refusal is passed back as it is. `signal` ends the wait for an answer. */
+export const proxyUpgrade = async (
+  client: HttpClient,
+  path: string,
+  request: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+  signal: AbortSignal,
+): Promise<void> => {
   const gone = new AbortController();
   const abort = () => gone.abort();
   socket.on('close', abort);
   const headers = { ...request.headers, connection: 'Upgrade', upgrade: request.headers.upgrade, host: 'localhost' };
-  const answer = await upgrade(client, path, headers, gone.signal);
+  const answer = await upgrade(client, path, headers, AbortSignal.any([gone.signal, signal]));
   socket.off('close', abort);
   socket.write(headOf(answer.response, answer.socket === null));
   if (answer.socket === null) {

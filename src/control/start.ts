@@ -66,6 +66,7 @@ export const startControl = async (options: ControlOptions): Promise<RunningCont
       agent,
       logger,
       reachable,
+      answering: () => link.answering,
       trace,
       deadlineMs: options.agentDeadlineMs ?? defaults.agentDeadlineMs,
       atOnce: options.atOnce ?? defaults.atOnce,

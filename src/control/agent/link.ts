@@ -17,6 +17,7 @@ import { Subnet } from '../app/subnet.ts';
 import type { Wake } from '../wake.ts';
 import type { Catalog } from './catalog.ts';
 import { Refresher } from './refresher.ts';
+import { Pulse } from './pulse.ts';
 import { syncAll } from './sync.ts';
 import type { SyncResult } from './sync.ts';
 import type { Touched } from './touched.ts';
@@ -41,6 +42,7 @@ export class AgentLink implements AsyncDisposable {
   readonly #options: LinkOptions;
   readonly #stopping = new AbortController();
   readonly #refresher: Refresher;
+  readonly #pulse: Pulse;
   #following: Promise<void> | undefined;
   #info: AgentInfo | undefined;
   #subnet: Subnet | undefined;
@@ -50,6 +52,7 @@ export class AgentLink implements AsyncDisposable {
   constructor(options: LinkOptions) {
     this.#options = options;
     const { store, agent, touched, logger } = options;
+    this.#pulse = new Pulse(agent);
     this.#refresher = new Refresher({ store, agent, touched, logger, signal: this.#stopping.signal, syncAll: () => this.#syncAll() });
   }
 
@@ -73,12 +76,19 @@ export class AgentLink implements AsyncDisposable {
     return this.#info;
   }
 
+  /** For calls to the agent that may take any time: ends when it is found to stand still. Refuses where that is known. */
+  get answering(): AbortSignal {
+    this.#pulse.stopped.throwIfAborted();
+    return this.#pulse.stopped;
+  }
+
   get subnet(): Subnet {
     if (this.#subnet === undefined) throw this.#away();
     return this.#subnet;
   }
 
   #away(): CenoteError {
+    if (this.#pulse.stopped.aborted) return this.#pulse.stopped.reason as CenoteError;
     return new CenoteError('unavailable', `the host's agent cannot be reached: ${this.#lastError}`, { advice: 'see whether it runs: cenote doctor' });
   }
 
@@ -114,7 +124,7 @@ export class AgentLink implements AsyncDisposable {
     const signal = AbortSignal.any([this.#stopping.signal, stop.signal]);
     try {
       const after = Number((await metaGet(system, store.db, 'agent.sequence')) ?? 0);
-      this.#info = await agent.info({ signal });
+      this.#info = await this.#pulse.ask(signal);
       const batches = agent.events(after, { signal });
       const first = batches.next();
       first.catch(() => undefined);
@@ -125,9 +135,13 @@ export class AgentLink implements AsyncDisposable {
       const result = await this.#syncAll();
       logger.info({ ...result, agent: this.#info.version }, 'in step with the agent');
       this.#inStep = true;
+      this.#pulse.goesOn();
       connected();
       reachable.notify();
+      this.#pulse.watch(signal).catch((error: unknown) => stop.abort(error));
       for (let batch = await first; !batch.done; batch = await batches.next()) await this.#take(batch.value);
+    } catch (error) {
+      throw stop.signal.aborted ? stop.signal.reason : error;
     } finally {
       this.#inStep = false;
       stop.abort();

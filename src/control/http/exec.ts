@@ -10,6 +10,7 @@ import { machineGet } from '../../store/machine.ts';
 import type { Control } from '../control.ts';
 import type { Callers } from './caller.ts';
 import { publicError, statusOf } from './errors.ts';
+import { whileAnswering } from './through.ts';
 
 const execPath = /^\/v1\/machines\/([^/?]{1,512})\/exec(\?|$)/;
 
@@ -36,7 +37,7 @@ const exec = async (control: Control, callers: Callers, request: IncomingMessage
   const match = execPath.exec(request.url ?? '');
   if (match === null || request.method !== 'GET') throw new CenoteError('not_found', 'only exec can be upgraded to a WebSocket');
   const { machine } = await machineGet(context, control.store.db, decoded(match[1]!));
-  await proxyUpgrade(control.agent.http, `/v1/machines/${machine.id}/exec`, request, socket, head);
+  await whileAnswering(control.link, (answering) => proxyUpgrade(control.agent.http, `/v1/machines/${machine.id}/exec`, request, socket, head, answering));
 };
 
 const decoded = (text: string): string => {

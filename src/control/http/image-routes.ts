@@ -15,7 +15,7 @@ import { acceptStreams } from './stream-routes.ts';
 import { passThrough } from './through.ts';
 
 export const imageRoutes = (app: App, control: Control): void => {
-  const { catalog, agent } = control;
+  const { catalog } = control;
   app.get('/v1/images', { schema: { response: { 200: Type.Array(Image) } } }, async (request) => {
     authorize(request.caller, 'read');
     return catalog.images();
@@ -49,7 +49,7 @@ export const imageRoutes = (app: App, control: Control): void => {
   app.post('/v1/platforms', { schema: { body: PlatformBuild } }, async (request, reply) => {
     authorize(request.caller, 'write');
     try {
-      await passThrough(agent, request, reply, { method: 'POST', path: '/v1/platforms', json: request.body });
+      await passThrough(control, request, reply, { method: 'POST', path: '/v1/platforms', json: request.body });
     } finally {
       catalog.invalidate();
     }

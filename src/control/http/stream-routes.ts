@@ -11,18 +11,18 @@ import { passThrough } from './through.ts';
 const mostLines = 1_000_000;
 
 export const streamRoutes = (app: App, control: Control): void => {
-  const { agent, store } = control;
+  const { store } = control;
   app.get('/v1/machines/:id/logs', { config: { query: ['follow', 'tail'] }, schema: { params: idParams } }, async (request, reply) => {
     const query = request.query as URLSearchParams;
     const passed = { follow: booleanOf(query, 'follow'), tail: integerOf(query, 'tail', { minimum: 0, maximum: mostLines }) };
     const { machine } = await machineGet(request.caller, store.db, request.params.id);
-    await passThrough(agent, request, reply, { method: 'GET', path: `/v1/machines/${machine.id}/logs`, query: passed });
+    await passThrough(control, request, reply, { method: 'GET', path: `/v1/machines/${machine.id}/logs`, query: passed });
   });
 
   app.get('/v1/machines/:id/files', { config: { query: ['path'] }, schema: { params: idParams } }, async (request, reply) => {
     const path = pathOf(request.query as URLSearchParams, 'path');
     const { machine } = await machineGet(request.caller, store.db, request.params.id);
-    await passThrough(agent, request, reply, { method: 'GET', path: `/v1/machines/${machine.id}/files`, query: { path } });
+    await passThrough(control, request, reply, { method: 'GET', path: `/v1/machines/${machine.id}/files`, query: { path } });
   });
 
   // Only a WebSocket's Upgrade gets to exec (see exec.ts); a plain request ends here.
@@ -37,7 +37,7 @@ export const streamRoutes = (app: App, control: Control): void => {
       authorize(request.caller, 'write');
       const path = pathOf(request.query as URLSearchParams, 'path');
       const { machine } = await machineGet(request.caller, store.db, request.params.id);
-      await passThrough(agent, request, reply, { method: 'PUT', path: `/v1/machines/${machine.id}/files`, query: { path }, upload: true });
+      await passThrough(control, request, reply, { method: 'PUT', path: `/v1/machines/${machine.id}/files`, query: { path }, upload: true });
     });
   });
 };

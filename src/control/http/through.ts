@@ -3,8 +3,9 @@ import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { AgentClient } from '../../client/agent.ts';
 import type { Query } from '../../client/http.ts';
+import type { Control } from '../control.ts';
+import type { AgentLink } from '../agent/link.ts';
 import { abortOnClose } from './server.ts';
 
 const passedOn = ['content-type', 'content-length'] as const;
@@ -18,15 +19,26 @@ export interface Through {
   upload?: boolean;
 }
 
-export const passThrough = async (agent: AgentClient, request: FastifyRequest, reply: FastifyReply, through: Through): Promise<void> => {
+export const passThrough = async ({ agent, link }: Control, request: FastifyRequest, reply: FastifyReply, through: Through): Promise<void> => {
   const { method, path, query, json, upload } = through;
-  const response = await agent.http.send(method, path, {
-    query,
-    json,
-    signal: abortOnClose(reply.raw),
-    ...(upload === true ? { stream: request.raw, headers: headersOf(request.raw, passedOn) } : {}),
-  });
+  const response = await whileAnswering(link, (answering) =>
+    agent.http.send(method, path, {
+      query,
+      json,
+      signal: AbortSignal.any([abortOnClose(reply.raw), answering]),
+      ...(upload === true ? { stream: request.raw, headers: headersOf(request.raw, passedOn) } : {}),
+    }),
+  );
   await sendStream(reply, response, response.statusCode!, headersOf(response, passedOn));
+};
+
+/** A call of the agent that may take any time; ends with the reason when the agent is found to stand still. */
+export const whileAnswering = async <Result>({ answering }: AgentLink, call: (answering: AbortSignal) => Promise<Result>): Promise<Result> => {
+  try {
+    return await call(answering);
+  } catch (error) {
+    throw answering.aborted ? answering.reason : error;
+  }
 };
 
 const headersOf = (message: IncomingMessage, names: readonly string[]): Record<string, string> =>

@@ -26,6 +26,8 @@ export interface RunnerOptions {
   logger: Logger;
   /** Told when the agent can be reached again. */
   reachable: Wake;
+  /** Ends when the agent is found to stand still; throws while that is known. */
+  answering: () => AbortSignal;
   /** How long an action may wait for an agent that is away. */
   deadlineMs: number;
   atOnce: number;
@@ -157,6 +159,7 @@ export class JobRunner implements AsyncDisposable {
     const target = await machineFind(system, store.db, entry.machine);
     if (target === undefined) throw new CenoteError('not_found', 'the machine is gone');
     if (!isAction(job.action)) throw new CenoteError('internal', `there is no action ${job.action}`);
+    const answering = this.#options.answering();
     const execution = {
       agent,
       stored: target,
@@ -164,14 +167,14 @@ export class JobRunner implements AsyncDisposable {
       request: request as never,
       createdAt: job.createdAt,
       repeat: entry.repeat,
-      signal: this.#stopping.signal,
+      signal: AbortSignal.any([this.#stopping.signal, answering]),
     };
     const answer = execute(job.action, execution);
     entry.repeat = true;
     const mark = setTimeout(() => this.#markRunning(job), quickMs);
     const [outcome] = await Promise.allSettled([answer]);
     clearTimeout(mark);
-    if (outcome.status === 'rejected') throw outcome.reason;
+    if (outcome.status === 'rejected') throw answering.aborted ? answering.reason : outcome.reason;
     return outcome.value;
   }
 
