@@ -1,0 +1,229 @@
+/** What befalls the two services themselves: killed together, standing still, short of what a process needs, on a host whose clock jumps, without their memory. */
+import assert from 'node:assert/strict';
+import { mkdirSync, readFileSync, readdirSync, rmSync, rmdirSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { run } from '../../src/exec/run.ts';
+import type { CreateMachine } from '../../src/model/control-api.ts';
+import type { Job } from '../../src/model/event.ts';
+import { skipInstance, startInstance } from '../support/instance.ts';
+import type { TestInstance } from '../support/instance.ts';
+import { OwnServices } from '../support/own-services.ts';
+import { random } from '../support/random.ts';
+import { seed } from '../support/seed.ts';
+import { checkHost } from './agent-crashes.ts';
+
+const sleeper = ['/bin/sleep', '1000000'];
+const small = (name: string): CreateMachine => ({ name, command: sleeper, resources: { diskMib: 64, memoryMib: 32, cpuMillis: 10 }, stopGraceSeconds: 1 });
+const whole = { wait: 120 };
+
+describe('what befalls the services', { skip: skipInstance, timeout: 900_000 }, () => {
+  let instance: TestInstance;
+  let services: OwnServices;
+  let steady: number;
+  const running = async () => (await services.agent.machineList()).filter(({ state }) => state === 'running');
+  const ended = async (id: string): Promise<Job> => {
+    for (;;) {
+      const job = await services.control.jobGet(id, { wait: 30 }).catch(() => null);
+      if (job?.state === 'succeeded' || job?.state === 'failed') return job;
+      await sleep(50);
+    }
+  };
+  const remove = async (name: string) => assert.equal((await services.control.machineDelete(name, whole)).job.state, 'succeeded');
+  const undisturbed = async () => {
+    assert.deepEqual(
+      (await running()).map(({ spec, pid }) => [spec.name, pid]),
+      [['steady', steady]],
+      'a machine that had nothing to do with it was restarted',
+    );
+    await checkHost(instance, services);
+  };
+  const works = async (name: string) => {
+    const { job } = await services.control.machineCreate(small(name), whole);
+    assert.equal(job.state, 'succeeded', job.reason ?? '');
+    await remove(name);
+    await undisturbed();
+  };
+
+  before(async () => {
+    instance = await startInstance({ poolSizeMib: 1024 });
+    services = await OwnServices.take(instance);
+    await services.startBoth();
+    await services.control.machineCreate(small('steady'), whole);
+    steady = (await running())[0]!.pid!;
+  });
+  after(async () => {
+    await services[Symbol.asyncDispose]();
+    await instance[Symbol.asyncDispose]();
+  });
+
+  test('both killed at the same moment, again and again', async () => {
+    const next = random(seed);
+    for (let round = 0; round < 8; round += 1) {
+      const accepted: string[] = [];
+      const send = async (act: () => Promise<{ job: Job }>) => {
+        try {
+          accepted.push((await act()).job.id);
+        } catch {
+          // not acknowledged: it may have been taken or not
+        }
+      };
+      const killBoth = async (within: number, asked: Promise<unknown>[]) => {
+        await sleep(next(within));
+        await Promise.all([services.stop('agent', 'SIGKILL'), services.stop('control', 'SIGKILL')]);
+        await Promise.all(asked);
+        // Whichever is there first: the control plane waits for an agent as the agent for nobody.
+        if (next(2) === 0) await services.startBoth();
+        else {
+          const control = services.startControl();
+          await sleep(next(200));
+          assert.ok(await services.startAgent());
+          assert.ok(await control);
+          await services.reachable();
+        }
+      };
+      const names = ['one', 'two', 'three'].map((name) => `${name}-${round}`);
+      await killBoth(
+        200,
+        names.map((name) => send(() => services.control.machineCreate(small(name)))),
+      );
+      for (const id of accepted.splice(0)) assert.equal((await ended(id)).state, 'succeeded');
+      const kept = (await services.control.machineList()).map(({ name }) => name).filter((name) => name !== 'steady');
+      await killBoth(
+        150,
+        kept.map((name) => send(() => services.control.machineDelete(name))),
+      );
+      for (const id of accepted) await ended(id);
+      for (const { name } of await services.control.machineList()) if (name !== 'steady') await remove(name);
+      await undisturbed();
+    }
+  });
+
+  test('an agent that stands still: told so in time, and nothing is lost or done twice', async () => {
+    await works('before'); // images and platforms are known from here on
+    process.kill(services.pidOf('agent'), 'SIGSTOP');
+    try {
+      const { job } = await services.control.machineCreate(small('patient'));
+      const [told, logs, exec] = await Promise.all([
+        waitingReason(services, job.id),
+        instance.cenote('logs', 'steady'),
+        instance.cenote('exec', 'steady', '--', '/bin/true'),
+      ]);
+      assert.match(told, /create waits: .*stands still/);
+      for (const { code, stderr } of [logs, exec]) {
+        assert.equal(code, 69, stderr);
+        assert.match(stderr, /the host's agent stands still: it has not answered for \d+ s\n/);
+      }
+      assert.match(await instance.must('ls'), /steady/);
+      process.kill(services.pidOf('agent'), 'SIGCONT');
+      assert.equal((await ended(job.id)).state, 'succeeded');
+    } finally {
+      process.kill(services.pidOf('agent'), 'SIGCONT');
+    }
+    await services.reachable();
+    await remove('patient');
+    await works('moving');
+  });
+
+  test('an agent short of open files refuses, and is itself again when it has them', async () => {
+    const pid = services.pidOf('agent');
+    const limit = (count: number) => run('prlimit', ['--pid', String(pid), `--nofile=${count}:`]);
+    const former = Number(/^Max open files\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/limits`, 'utf8'))![1]);
+    await limit(readdirSync(`/proc/${pid}/fd`).length + 3);
+    const names = ['few-1', 'few-2', 'few-3'];
+    const reasons: string[] = [];
+    const tried = names.map(async (name) => {
+      const { job } = await services.control.machineCreate(small(name), { wait: 30 });
+      if (job.state === 'failed') reasons.push(job.reason!);
+      return job.id;
+    });
+    const jobs = await Promise.all(tried);
+    await limit(former);
+    for (const id of jobs) await ended(id);
+    for (const reason of reasons) assert.match(reason, /^[^\n]*(too many open files|EMFILE)[^\n]*$/i);
+    for (const { name } of await services.control.machineList()) if (name !== 'steady') await remove(name);
+    assert.equal(services.agentProcess!.end, null, 'the agent lives');
+    await works('plenty');
+  });
+
+  test('an agent that may start no process refuses, and is itself again when it may', async () => {
+    const pid = services.pidOf('agent');
+    const own = /^\d+:pids:(.*)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, 'utf8'))?.[1];
+    if (own === undefined) return; // v2: a group for the agent alone would change the instance's tree
+    const group = `/sys/fs/cgroup/pids/${instance.instance}-short`;
+    mkdirSync(group);
+    try {
+      writeFileSync(join(group, 'cgroup.procs'), String(pid));
+      writeFileSync(join(group, 'pids.max'), readFileSync(join(group, 'pids.current'), 'utf8'));
+      const { job, machine } = await services.control.machineCreate(small('alone'), whole);
+      assert.equal(job.state, 'failed');
+      assert.match(job.reason!, /^creating the first process: [^\n]*$/);
+      assert.equal(machine!.state, 'failed');
+      writeFileSync(join(group, 'pids.max'), 'max');
+      const started = await services.control.machineStart('alone', whole);
+      assert.equal(started.job.state, 'succeeded', started.job.reason ?? '');
+      await remove('alone');
+    } finally {
+      writeFileSync(join(group, 'pids.max'), 'max');
+      for (const one of readFileSync(join(group, 'cgroup.procs'), 'utf8').split('\n').filter(Boolean))
+        writeFileSync(`/sys/fs/cgroup/pids${own}/cgroup.procs`, one);
+      rmdirSync(group);
+    }
+    await works('among-others');
+  });
+
+  test('a clock that jumps ten years ahead, then twenty back', async () => {
+    await services.stop('control');
+    await services.stop('agent');
+    const preload = { NODE_OPTIONS: `--import=${resolve(import.meta.dirname, '../support/jumping-clock.mjs')}` };
+    await services.startBoth(preload);
+    const restless: CreateMachine = { ...small('restless'), command: ['/bin/sh', '-c', 'sleep 0.3; exit 1'], restart: { policy: 'always', maxRetries: null } };
+    await services.control.machineCreate(restless, whole);
+    for (let jump = 0; jump < 2; jump += 1) {
+      const [before] = (await services.agent.machineList()).filter(({ spec }) => spec.name === 'restless');
+      const waiting = services.control.machineCreate(small('during'), whole);
+      for (const name of ['agent', 'control'] as const) process.kill(services.pidOf(name), 'SIGWINCH');
+      assert.equal((await waiting).job.state, 'succeeded');
+      assert.equal((await services.control.snapshotCreate('during', { name: 'then' }, whole)).job.state, 'succeeded');
+      assert.equal((await services.control.machineStop('during', {}, whole)).job.state, 'succeeded');
+      await remove('during');
+      // Its restarts go on in their own time.
+      for (;;) {
+        const now = (await services.agent.machineList()).find(({ spec }) => spec.name === 'restless')!;
+        if (now.restarts > before!.restarts) break;
+        await sleep(100);
+      }
+    }
+    await remove('restless');
+    await services.stop('control');
+    await services.stop('agent');
+    await services.startBoth();
+    await works('on-time');
+  });
+});
+
+/** What a job says that it waits for, once it says something. */
+const waitingReason = async (services: OwnServices, id: string): Promise<string> => {
+  for (;;) {
+    const { reason, state } = await services.control.jobGet(id);
+    if (reason !== null) return reason;
+    assert.ok(state === 'queued' || state === 'running', state);
+    await sleep(100);
+  }
+};
+
+test('after its journal was lost the agent is followed as before', { skip: skipInstance, timeout: 300_000 }, async () => {
+  await using instance = await startInstance({ poolSizeMib: 512 });
+  await using services = await OwnServices.take(instance);
+  await services.startBoth();
+  for (const name of ['one', 'two', 'three']) await services.control.machineCreate(small(name), whole);
+  await services.stop('agent');
+  for (const name of readdirSync(services.paths.agent)) if (name.startsWith('journal.db')) rmSync(join(services.paths.agent, name));
+  assert.ok(await services.startAgent());
+  await services.reachable();
+  // Its events are numbered from the start again; this end is known from them alone.
+  const { machine } = await services.control.machineCreate({ ...small('brief'), command: ['/bin/sleep', '1'] }, whole);
+  for (const deadline = Date.now() + 60_000; (await services.control.machineGet(machine!.id)).state === 'running'; await sleep(100))
+    assert.ok(Date.now() < deadline, 'the control plane has not heard of the end');
+});
