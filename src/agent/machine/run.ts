@@ -80,11 +80,11 @@ export const bringUp = async (host: Host, spec: MachineSpec, onSlot: (slot: numb
     const connection = { slot: sandbox.slot, machine: id, address, publish };
     const connected = host.network.connect(connection, sandbox.networkNamespaceFd, resources.networkCeilingMbps);
     // Taken back only when it is done: what is connected after it was disconnected would stay, and keep the address from the next run.
-    undo.defer(() => connected.catch(() => {}));
+    undo.defer(settled(connected));
     const process = await created;
     // The machine has its mounts to itself by now; the host's table is as short as before.
     const unmounted = host.roots.unmount(root);
-    undo.defer(() => unmounted.catch(() => {}));
+    undo.defer(settled(unmounted));
     next('setting its limits');
     await host.cgroups.apply(id, spec.resources);
     next('connecting its network');
@@ -102,6 +102,15 @@ export const bringUp = async (host: Host, spec: MachineSpec, onSlot: (slot: numb
   } catch (error) {
     throw startFailure(step, error);
   }
+};
+
+/** Waits for the end of something begun beside other steps, however it ends; heard of at once, since a failure that nobody hears of ends the agent. */
+const settled = (work: Promise<unknown>): (() => Promise<void>) => {
+  const end = work.then(
+    () => {},
+    () => {},
+  );
+  return () => end;
 };
 
 /** Idempotent; afterwards no process, mount, group, link or port of the run is left. */
