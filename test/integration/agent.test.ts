@@ -279,3 +279,15 @@ test('guarantees never exceed the pool, whatever is asked for in whatever order'
     { numRuns: fuzzRuns ?? 15 },
   );
 });
+
+test('out of uid ranges is said, and a freed one serves again', async () => {
+  await using fixture = await agentFixture({ uidRanges: 2 });
+  const { client } = fixture;
+  const specs = ['one', 'two', 'three'].map((name) => fixture.spec({ name }));
+  const create = (spec: (typeof specs)[number]) => client.machineCreate(spec.id, { generation: 1, spec, desired: 'running' });
+  for (const spec of specs.slice(0, 2)) assert.equal((await create(spec)).state, 'running');
+  await assert.rejects(create(specs[2]!), { code: 'not_enough', message: /^taking a sandbox: all 2 uid ranges of this instance are in use$/ });
+  assert.equal((await client.machineGet(specs[2]!.id)).state, 'failed');
+  await client.machineDelete(specs[0]!.id, 2);
+  assert.equal((await client.machineStart(specs[2]!.id, { generation: 2 })).state, 'running');
+});

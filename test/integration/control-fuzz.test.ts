@@ -57,8 +57,15 @@ test('every endpoint from its schema', async () => {
   for (const route of control.routes) {
     // Machines that the requests find, anew for each route since the requests delete them.
     await Promise.all(['web', 'db'].map((name) => client.machineCreate({ name }, { wait: 10 }).catch(() => undefined)));
+    // What was ever asked for and accepted of the machines there are, and what else a request could make: one that is refused adds nothing.
+    const accepted = async () => {
+      const jobs = await Promise.all(['web', 'db'].map((name) => client.machineJobs(name).catch(() => [])));
+      const made = [await client.packageList(), await client.imageList(), (await client.machineList()).map(({ id }) => id)] as const;
+      return { jobs: jobs.flat().map(({ id }) => id), made: made.flat().map((one) => JSON.stringify(one)) };
+    };
     await fc.assert(
       fc.asyncProperty(requestOf(route), async ({ parts, query, body }) => {
+        const before = await accepted();
         const path = pathOf(route, parts, query);
         const hasBody = body !== undefined && route.method !== 'GET';
         const response = await client.http.send(
@@ -71,6 +78,10 @@ test('every endpoint from its schema', async () => {
         if (status < 400) return;
         const answer = JSON.parse(text) as ErrorBody;
         assert.equal(status, errorCodes[answer.code].status, text);
+        const after = await accepted();
+        const added = [...after.jobs.filter((id) => !before.jobs.includes(id)), ...after.made.filter((one) => !before.made.includes(one))];
+        assert.deepEqual(added, [], `${route.method} ${path} was refused and did something: ${text}`);
+        if (answer.code === 'invalid_argument') assert.ok((answer.fields ?? []).length > 0, `${route.method} ${path} names no field: ${text}`);
         assert.ok(status < 500 || status === 501 || status === 503, `${route.method} ${path}: ${text}`);
         assert.ok(answer.message.length > 0 && answer.message.length < 2000 && !answer.message.includes('\n'), text);
         assert.ok(

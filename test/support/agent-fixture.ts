@@ -40,13 +40,15 @@ export interface AgentFixture extends AsyncDisposable {
   restart(): Promise<void>;
 }
 
-export const agentFixture = async (options: { pool?: Omit<PoolSize, 'networkMbps'> & Partial<PoolSize>; config?: ImageConfig } = {}): Promise<AgentFixture> => {
+export const agentFixture = async (
+  options: { pool?: Omit<PoolSize, 'networkMbps'> & Partial<PoolSize>; config?: ImageConfig; uidRanges?: number } = {},
+): Promise<AgentFixture> => {
   const directory = mkdtempSync(join(tmpdir(), 'cenote-agent-'));
   const logger = createLogger({ name: 'test', level: 'silent' });
   const network = createFakeNetwork();
   const runtime = new FakeRuntime();
   const cgroups = new FakeCgroups((machine) => runtime.end(machine, 137));
-  const sandboxes = new FakeSandboxes(network);
+  const sandboxes = new FakeSandboxes(network, options.uidRanges);
   mkdirSync(join(directory, 'storage'));
   const storage = await FakeStorage.open(join(directory, 'storage'));
   const platforms = new FakePlatforms();
