@@ -1,12 +1,23 @@
 /**
- * `npm run soak`: what `npm test` runs a seeded part of, here whole. As root; takes hours. Each suite is told with its figures, and all are
- * run whatever the others say.
+ * `npm run soak`: what `npm test` runs a seeded part of, here whole, and with another seed each time. As root; takes hours. The suites run one
+ * after another, whatever the others say, and a table at the end tells what each came to.
  *
  *   npm run soak                        all of them
- *   npm run soak -- SUITE... [--seed N] [--cycles N] [--lives N] [--trials N]
+ *   npm run soak -- SUITE...            these
+ *
+ *   crashes       the agent killed at every crash point of every action, twice       --only ACTION
+ *   faults        the tests of faults, several times with seeds of their own         --rounds N
+ *   cycles        machines made and deleted, eight at once                           --cycles N
+ *   fuzz          every test with random input, long                                 --runs N
+ *   pool          a borrower beside machines that claim their guarantees          --trials N
+ *   power-loss    lives of a virtual host, each ended by pulling the plug            --lives N
+ *
+ * `--seed N` repeats a run.
  */
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { runAgentCrashes } from '../test/host/agent-crashes.ts';
+import { runAny } from '../src/exec/run.ts';
+import { actions, runAgentCrashes } from '../test/host/agent-crashes.ts';
 import { runCycles } from '../test/host/lifecycle-cycles.ts';
 import { PoolWorld } from '../test/host/pool-trials.ts';
 import { startInstance } from '../test/support/instance.ts';
@@ -18,14 +29,34 @@ import { runPowerLoss } from '../test/virtual/power-loss.ts';
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    seed: { type: 'string', default: '1' },
+    seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
+    only: { type: 'string' },
+    rounds: { type: 'string', default: '5' },
     cycles: { type: 'string', default: '10000' },
+    runs: { type: 'string', default: '3000' },
     lives: { type: 'string', default: '20' },
     trials: { type: 'string', default: '1000' },
   },
 });
-const [seed, cycles, lives, trials] = [values.seed, values.cycles, values.lives, values.trials].map(Number) as [number, number, number, number];
+const [seed, rounds, cycles, runs, lives, trials] = [values.seed, values.rounds, values.cycles, values.runs, values.lives, values.trials].map(Number) as [
+  number,
+  number,
+  number,
+  number,
+  number,
+  number,
+];
 const note = (text: string): void => console.log(`     ${text}`);
+const longestTestsMs = 12 * 3_600_000;
+
+const faultTests = [
+  'test/host/faults.test.ts',
+  'test/host/services.test.ts',
+  'test/host/storage-recovery.test.ts',
+  'test/integration/control-crash.test.ts',
+  'test/integration/control-agent.test.ts',
+];
+const fuzzTests = ['src/**/*.test.ts', 'test/integration/control-fuzz.test.ts', 'test/integration/agent.test.ts', 'test/host/archive.test.ts'];
 
 const withInstance = async (poolSizeMib: number, work: (instance: TestInstance, services: OwnServices) => Promise<void>): Promise<void> => {
   await using instance = await startInstance({ poolSizeMib, note });
@@ -33,21 +64,49 @@ const withInstance = async (poolSizeMib: number, work: (instance: TestInstance, 
   await work(instance, services);
 };
 
-const suites: Record<string, () => Promise<void>> = {
-  crashes: () =>
-    withInstance(2048, async (instance, services) => {
-      note(`the agent was killed ${await runAgentCrashes(instance, services, { seed, note })} times`);
-    }),
-  cycles: () =>
-    withInstance(1536, async (instance, services) => {
+/** Test files with a seed, told by node's own summary; throws when one fails. */
+const runTests = async (files: readonly string[], env: Record<string, string>): Promise<void> => {
+  const args = ['--import', './test/support/seed.ts', '--test', '--test-concurrency=2', '--test-reporter=spec', ...files];
+  const { code, stdout, stderr } = await runAny(process.execPath, args, {
+    cwd: resolve(import.meta.dirname, '..'),
+    env: { ...(process.env as Record<string, string>), ...env },
+    timeoutMs: longestTestsMs,
+    maxOutputBytes: 16 * 1024 * 1024,
+  });
+  const counts = Object.fromEntries([...stdout.matchAll(/^ℹ (tests|pass|fail|skipped) (\d+)$/gm)].map(([, name, count]) => [name, Number(count)]));
+  note(`${JSON.stringify(env)}: ${JSON.stringify(counts)}`);
+  if (code !== 0) throw new Error(`tests failed with ${JSON.stringify(env)}:\n${/✖ failing tests:.*/s.exec(stdout)?.[0] ?? stdout.slice(-5000)}${stderr}`);
+};
+
+/** Each gives what its result is, in a few words. */
+const suites: Record<string, () => Promise<string>> = {
+  crashes: async () => {
+    let kills = 0;
+    await withInstance(1024, async (instance, services) => {
+      for (const only of values.only === undefined ? Object.keys(actions) : [values.only]) {
+        kills += await runAgentCrashes(instance, services, { seed, only, note });
+        await services.stop('control');
+        await services.stop('agent');
+      }
+    });
+    return `the agent was killed ${kills} times`;
+  },
+  faults: async () => {
+    for (let round = 0; round < rounds; round += 1) await runTests(faultTests, { CENOTE_TEST_SEED: String(seed + round) });
+    return `${rounds} rounds`;
+  },
+  cycles: async () => {
+    await withInstance(1536, async (instance, services) => {
       await services.startBoth();
-      await runCycles(instance, services, { cycles, note });
-    }),
-  pool: () =>
-    withInstance(640, async (instance, services) => {
+      await runCycles(instance, services, { cycles, rowEvery: Math.min(1000, cycles), note });
+    });
+    return `${cycles} machines made and deleted, and nothing grew`;
+  },
+  pool: async () => {
+    const claims: number[] = [];
+    await withInstance(640, async (instance, services) => {
       await services.startBoth();
       const world = await PoolWorld.make(instance, services.control);
-      const claims: number[] = [];
       for (let trial = 0; trial < trials; trial += 1) {
         const { claimMs, borrowerKills } = await world.trial(seed + trial);
         claims.push(claimMs);
@@ -55,11 +114,18 @@ const suites: Record<string, () => Promise<void>> = {
         if (trial % 50 === 49) note(`${trial + 1} trials, slowest claim ${Math.round(Math.max(...claims))} ms`);
         await world.settled();
       }
-    }),
+    });
+    return `${trials} trials, slowest claim ${Math.round(Math.max(...claims))} ms`;
+  },
+  fuzz: async () => {
+    await runTests(fuzzTests, { CENOTE_TEST_SEED: String(seed), CENOTE_FUZZ_RUNS: String(runs) });
+    return `${runs} runs of each property and each route`;
+  },
   'power-loss': async () => {
-    if (skipVirtualHost !== false) return note(`skipped: ${skipVirtualHost}`);
+    if (skipVirtualHost !== false) return `skipped: ${skipVirtualHost}`;
     await using _lock = await lockVirtualHosts();
     for (let life = 0; life < lives; life += 1) note(`seed ${seed + life}: ${JSON.stringify(await runPowerLoss(seed + life))}`);
+    return `${lives} lives`;
   },
 };
 
@@ -68,16 +134,21 @@ if (unknown.length > 0 || process.getuid?.() !== 0) {
   console.error(unknown.length > 0 ? `there is no suite ${unknown.join(', ')}; there are ${Object.keys(suites).join(', ')}` : 'run it as root');
   process.exit(2);
 }
+console.log(`seed ${seed}`);
+const results: string[] = [];
 for (const name of positionals.length > 0 ? positionals : Object.keys(suites)) {
   const begun = performance.now();
   console.log(`...  ${name}`);
-  let problem: string | null = null;
+  let [verdict, words] = ['ok  ', ''];
   try {
-    await suites[name]!();
+    words = await suites[name]!();
   } catch (error) {
-    problem = error instanceof Error ? (error.stack ?? error.message) : 'it threw what is no error';
+    verdict = 'FAIL';
+    words = error instanceof Error ? error.message.split('\n')[0]! : 'it threw what is no error';
+    console.log(error instanceof Error ? (error.stack ?? error.message) : String(error));
     process.exitCode = 1;
   }
-  console.log(`${problem === null ? 'ok  ' : 'FAIL'} ${name} (${Math.round((performance.now() - begun) / 1000)} s)`);
-  if (problem !== null) console.log(problem);
+  results.push(`${verdict} ${name} (${Math.round((performance.now() - begun) / 1000)} s): ${words}`);
+  console.log(results.at(-1));
 }
+if (results.length > 1) console.log(`\n${results.join('\n')}`);

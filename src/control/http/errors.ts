@@ -14,6 +14,7 @@ export const publicError = (error: unknown): CenoteError => {
   if (code === 'ERR_SQLITE_ERROR') return storeError(error);
   if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') return invalid('content-type', 'this is not what the request takes', 'send JSON as application/json');
   if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return invalid('body', 'is larger than 1 MiB');
+  if (code === 'FST_ERR_CTP_INVALID_JSON_BODY') return invalid('body', 'is not JSON, or has a key that is not taken (__proto__, constructor)');
   const status = 'statusCode' in error ? Number(error.statusCode) : 500;
   return status >= 400 && status < 500 ? new CenoteError('invalid_argument', error.message, { cause: error }) : asCenoteError(error);
 };
