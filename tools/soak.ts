@@ -97,7 +97,6 @@ const suites: Record<string, () => Promise<string>> = {
   },
   cycles: async () => {
     await withInstance(1536, async (instance, services) => {
-      await services.startBoth();
       await runCycles(instance, services, { cycles, rowEvery: Math.min(1000, cycles), note });
     });
     return `${cycles} machines made and deleted, and nothing grew`;

@@ -99,6 +99,31 @@ export const actions: Readonly<Record<string, Action>> = {
     act: (services) => services.control.snapshotRollback(target, 'one'),
     check: isRunning,
   },
+  rename: {
+    prepare: made,
+    act: (services) => services.control.machineRename(target, 'renamed'),
+    check: async (found, services) => {
+      isGone(found);
+      isRunning(await find(services, 'renamed'));
+      await services.control.machineRename('renamed', target, whole);
+    },
+  },
+  'create from a snapshot': {
+    prepare: (services) => services.control.snapshotCreate(bystander, { name: 'source' }, whole).catch(() => {}), // the first time only
+    act: (services) => services.control.machineCreate({ ...small, fromSnapshot: { machine: bystander, name: 'source' } }),
+    check: isRunning,
+  },
+  'delete of a snapshot': {
+    prepare: async (services) => {
+      await made(services);
+      await services.control.snapshotCreate(target, { name: 'one' }, whole);
+    },
+    act: (services) => services.control.snapshotDelete(target, 'one'),
+    check: async (found, services) => {
+      isRunning(found);
+      assert.deepEqual(await services.agent.snapshotList(found!.id), []);
+    },
+  },
   'delete of a running one': {
     prepare: async (services) => {
       await made(services);

@@ -9,6 +9,5 @@ test('machines made and deleted leave nothing behind', { skip: skipInstance, tim
   const note = (text: string) => t.diagnostic(text);
   await using instance = await startInstance({ poolSizeMib: 1536, note });
   await using services = await OwnServices.take(instance);
-  await services.startBoth();
   await runCycles(instance, services, { cycles, note });
 });

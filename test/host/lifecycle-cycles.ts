@@ -1,7 +1,7 @@
 /** Machines made and deleted again and again, several at once: what the host and both processes hold must not grow with the number of cycles. */
 import assert from 'node:assert/strict';
 import { readFileSync, readdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { runAny } from '../../src/exec/run.ts';
 import { eachAtMost } from '../../src/setup/each-at-most.ts';
@@ -25,15 +25,17 @@ const warmUp = 200;
 const countSlack = 8;
 /** Kept for a month, or up to a number: they may grow. */
 const growing = new Set(['journal KiB', 'store KiB']);
-/** Of the agent and of the control plane, in MiB: heaps are not collected at the same moment twice. */
-const memorySlackMib = 24;
+/** What is left after all garbage was collected: of objects, and of memory in all, with the holes in it. */
+const slackMib: Readonly<Record<string, number>> = { 'heap MiB': 4, 'RSS MiB': 24 };
+const memoryReport = { NODE_OPTIONS: `--import=${resolve(import.meta.dirname, '../support/memory-report.mjs')}` };
 
 type Holdings = Record<string, number>;
 
-/** Throws when something grew. */
+/** Starts both services, and throws when something grew. */
 export const runCycles = async (instance: TestInstance, services: OwnServices, options: CycleRun): Promise<void> => {
   const { cycles, note, inTurn = (work) => work() } = options;
   const rowEvery = options.rowEvery ?? cycles;
+  await services.startBoth(memoryReport);
   const cycle = async (number: number): Promise<void> => {
     options.signal?.throwIfAborted();
     const { job, machine } = await services.control.machineCreate(
@@ -58,35 +60,46 @@ export const runCycles = async (instance: TestInstance, services: OwnServices, o
     });
     done += count;
     const now = await settled(instance, services);
+    if (done === count) for (const head of headOf(now)) note(head);
     note(tableRow([done, ...Object.values(now), perSecond.toFixed(1)]));
     return now;
   };
-  const before = await prepareTable(note, instance, services, () => row(warmUp));
+  const before = await row(warmUp);
   let after = before;
   while (done < warmUp + cycles) after = await row(Math.min(rowEvery, warmUp + cycles - done));
   for (const [name, value] of Object.entries(after)) {
-    const slack = name.endsWith('RSS MiB') ? memorySlackMib : name.startsWith('host') ? cycles / 2 + countSlack : growing.has(name) ? Infinity : countSlack;
+    const memory = Object.entries(slackMib).find(([ending]) => name.endsWith(ending));
+    const slack = memory !== undefined ? memory[1] : name.startsWith('host') ? cycles / 2 + countSlack : growing.has(name) ? Infinity : countSlack;
     assert.ok(value <= before[name]! + slack, `${name} grew from ${before[name]} to ${value} in ${cycles} cycles`);
   }
 };
 
 const tableRow = (cells: readonly (string | number)[]): string => `| ${cells.join(' | ')} |`;
-const prepareTable = async (note: (text: string) => void, instance: TestInstance, services: OwnServices, first: () => Promise<Holdings>): Promise<Holdings> => {
-  const names = ['cycles', ...Object.keys(await holdings(instance, services)), 'a second'];
-  note(tableRow(names));
-  note(tableRow(names.map(() => '---')));
-  return first();
+const headOf = (holdings: Holdings): string[] => {
+  const names = ['cycles', ...Object.keys(holdings), 'a second'];
+  return [tableRow(names), tableRow(names.map(() => '---'))];
 };
-
 /** The sandbox pool fills up again, and deleted subvolumes are cleaned up, in the background: the least of several looks. */
 const settled = async (instance: TestInstance, services: OwnServices): Promise<Holdings> => {
+  const heaps = { 'agent heap MiB': await heapMib(services, 'agent'), 'control heap MiB': await heapMib(services, 'control') };
   let least = await holdings(instance, services);
   for (let look = 0; look < 10; look += 1) {
     await sleep(1000);
     const now = await holdings(instance, services);
     least = Object.fromEntries(Object.entries(now).map(([name, value]) => [name, Math.min(value, least[name]!)]));
   }
-  return least;
+  return { ...heaps, ...least };
+};
+
+/** What is in use after a collection, which lets go of the rest. */
+const heapMib = async (services: OwnServices, name: 'agent' | 'control'): Promise<number> => {
+  const log = join(services.paths.log, `${name}.log`);
+  const reports = () => [...readFileSync(log, 'utf8').matchAll(/^memory: (.*)$/gm)].map(([, text]) => text!);
+  const before = reports().length;
+  process.kill(services.pidOf(name), 'SIGWINCH');
+  for (const deadline = Date.now() + 30_000; reports().length === before; await sleep(50))
+    if (Date.now() > deadline) throw new Error(`${name} does not report its memory`);
+  return Math.round((JSON.parse(reports().at(-1)!) as { heapUsed: number }).heapUsed / 2 ** 20);
 };
 
 const holdings = async (instance: TestInstance, services: OwnServices): Promise<Holdings> => {
