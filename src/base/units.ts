@@ -5,21 +5,21 @@ const sizeFactorsMib = { M: 1, G: 1024, T: 1024 * 1024 } as const;
 const largestMib = 1024 * 1024 * 1024;
 
 /** `256M`, `5G`, `1.5G`, `1T`, with optional `iB`/`B`; the result is whole MiB. */
-export const parseSizeMib = (field: string, text: string): number => {
+export const parseSizeMib = (field: string, text: string, leastMib = 1): number => {
   const match = /^(\d{1,12}(?:\.\d{1,6})?)([MGT])(?:i?B)?$/i.exec(text.trim());
   if (match === null) throw invalid(field, `"${text}" is not a size`, 'write a number with M, G or T, such as 256M or 5G');
   const mib = Number(match[1]) * sizeFactorsMib[match[2]!.toUpperCase() as keyof typeof sizeFactorsMib];
   if (!Number.isInteger(mib)) throw invalid(field, `"${text}" is not a whole number of MiB`);
-  if (mib < 1 || mib > largestMib) throw invalid(field, `"${text}" is out of range (1M to 1024T)`);
+  if (mib < leastMib || mib > largestMib) throw invalid(field, `"${text}" is out of range (${leastMib}M to 1024T)`);
   return mib;
 };
 
 /** `0.5`, `2`, `1.25` cores; the result is thousandths of a core. */
-export const parseCpuMillis = (field: string, text: string): number => {
+export const parseCpuMillis = (field: string, text: string, leastMillis = 1): number => {
   const match = /^\d{1,5}(?:\.\d{1,3})?$/.exec(text.trim());
   if (match === null) throw invalid(field, `"${text}" is not a number of cores`, 'write cores with up to three decimals, such as 0.5 or 2');
   const millis = Math.round(Number(text) * 1000);
-  if (millis < 1 || millis > 10_000_000) throw invalid(field, `"${text}" is out of range (0.001 to 10000 cores)`);
+  if (millis < leastMillis || millis > 10_000_000) throw invalid(field, `"${text}" is out of range (${leastMillis / 1000} to 10000 cores)`);
   return millis;
 };
 

@@ -7,6 +7,8 @@ export interface CliConfig {
   readonly root: string;
   readonly controlSocket: string;
   readonly agentSocket: string;
+  /** What to do when nothing answers. */
+  readonly startAdvice: string;
   /** Talk to the agent and not to the control plane. */
   readonly agent: boolean;
   /** Colour is wanted where the output is a terminal. */
@@ -43,6 +45,7 @@ export const compileConfig = (argv: readonly string[], environment: Readonly<Rec
     root,
     controlSocket: socketPath(root, 'control.sock'),
     agentSocket: socketPath(root, 'agent.sock'),
+    startAdvice: `start it with: sudo cenote${root === defaultRoot ? '' : ` --root ${root}`} up`,
     agent,
     colour: noColour === undefined || noColour === '',
     term: environment['TERM'] || 'xterm',

@@ -2,6 +2,7 @@
 import { invalid } from '../base/errors.ts';
 import { formatCpu, formatMib } from '../base/units.ts';
 
+const mostGraceSeconds = 3600;
 const steps: readonly (readonly [number, string])[] = [
   [86_400, 'd'],
   [3600, 'h'],
@@ -22,6 +23,13 @@ export const parseSeconds = (field: string, text: string): number => {
   const match = /^(\d{1,7})(s|m|h)?$/.exec(text);
   if (match === null) throw invalid(field, `${JSON.stringify(text)} is not a time`, 'write seconds, or a number with s, m or h, such as 30s');
   return Number(match[1]) * { s: 1, m: 60, h: 3600 }[(match[2] ?? 's') as 's' | 'm' | 'h'];
+};
+
+/** Between the stop signal and the kill. */
+export const parseGrace = (field: string, text: string): number => {
+  const seconds = parseSeconds(field, text);
+  if (seconds > mostGraceSeconds) throw invalid(field, `${JSON.stringify(text)} is too long (1h at most)`);
+  return seconds;
 };
 
 export const parseCount =

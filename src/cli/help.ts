@@ -4,7 +4,12 @@ import type { AnyCommand, Argument, Flag } from './command.ts';
 import { sections } from './commands.ts';
 
 const argumentText = (argument: Argument): string =>
-  ({ one: argument.placeholder, optional: `[${argument.placeholder}]`, some: `${argument.placeholder}…`, any: `[${argument.placeholder}…]` })[argument.kind];
+  ({
+    one: argument.placeholder,
+    optional: `[${argument.placeholder}]`,
+    some: argument.placeholder.includes('…') ? argument.placeholder : `${argument.placeholder}…`,
+    any: `[${argument.placeholder}…]`,
+  })[argument.kind];
 
 const flagText = (key: string, flag: Flag): string => {
   const short = flag.short === undefined ? '    ' : `-${flag.short}, `;

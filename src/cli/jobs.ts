@@ -48,7 +48,8 @@ export const finishJob = async (
 const jobError = (job: Job, machine: string): CenoteError => {
   const kept = job.result['error'];
   const body = typeof kept === 'object' && kept !== null && 'code' in kept ? CenoteError.fromBody(kept as ErrorBody) : undefined;
-  const seeMore = job.action === 'delete' || machine === '' ? undefined : `more: cenote get ${machine}, cenote logs ${machine}`;
+  const seeMore =
+    job.action === 'delete' || job.action.startsWith('snapshot.') || machine === '' ? undefined : `more: cenote get ${machine}, cenote logs ${machine}`;
   return new CenoteError(body?.code ?? 'failed', `${job.action} of ${machine || 'the machine'} failed: ${job.reason ?? 'no reason was given'}`, {
     fields: body?.fields,
     advice: body?.advice ?? seeMore,

@@ -6,6 +6,7 @@ import { compileConfig } from './config.ts';
 import type { CliConfig } from './config.ts';
 import { Interrupted, interruptedExit } from './context.ts';
 import type { Context } from './context.ts';
+import { inFlags } from './field-flags.ts';
 import { endWithReader, Output } from './output.ts';
 import { parseWords } from './parse.ts';
 import { closest } from './suggest.ts';
@@ -61,12 +62,12 @@ class Session implements Context, Disposable {
 
   async control() {
     const { ControlClient } = await import('../client/control.ts');
-    return this.#once('control', () => new ControlClient(this.config.controlSocket));
+    return this.#once('control', () => new ControlClient(this.config.controlSocket, this.config.startAdvice));
   }
 
   async agent() {
     const { AgentClient } = await import('../client/agent.ts');
-    return this.#once('agent', () => new AgentClient(this.config.agentSocket));
+    return this.#once('agent', () => new AgentClient(this.config.agentSocket, this.config.startAdvice));
   }
 
   #once<Client extends Disposable>(name: string, make: () => Client): Client {
@@ -113,8 +114,12 @@ const run = async (words: readonly string[], context: Context): Promise<number> 
       advice: `with --agent there are: ${[...agentCommands].join(', ')}`,
     });
   }
-  // The description that typed the function's input also parsed it.
-  return (await command.run(input as never, context)) ?? 0;
+  try {
+    // The description that typed the function's input also parsed it.
+    return (await command.run(input as never, context)) ?? 0;
+  } catch (error) {
+    throw error instanceof CenoteError ? inFlags(error, command.flags) : error;
+  }
 };
 
 /** The first Ctrl-C asks the command to end; a second ends the process at once. */

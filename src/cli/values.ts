@@ -5,6 +5,7 @@ import { parseCount, parseSeconds } from './format.ts';
 import type { CpuBurst } from '../model/resources.ts';
 import type { MachineState, PublishedPort, RestartPolicy } from '../model/machine.ts';
 import { checkSnapshotName, environmentNamePattern, tagNamePattern } from '../model/names.ts';
+import { least } from '../model/resource-limits.ts';
 import { closest } from './suggest.ts';
 
 const pair = (what: string, pattern: string) => {
@@ -66,8 +67,10 @@ const orNone =
   <T>(parse: (field: string, text: string) => T) =>
   (field: string, text: string): T | 'none' =>
     text === 'none' ? 'none' : parse(field, text);
-export const parseCpuCeiling = orNone(parseCpuMillis);
-export const parseSizeCeiling = orNone(parseSizeMib);
+export const parseMemory = (field: string, text: string): number => parseSizeMib(field, text, least.memoryMib);
+export const parseDisk = (field: string, text: string): number => parseSizeMib(field, text, least.diskMib);
+export const parseCpuCeiling = orNone((field, text) => parseCpuMillis(field, text, least.cpuCeilingMillis));
+export const parseMemoryCeiling = orNone(parseMemory);
 export const parseIopsLimit = orNone(parseCount(1, 100_000_000));
 
 /** `50M`, `1G`, with an optional `/s`: MiB a second. */

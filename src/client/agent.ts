@@ -33,8 +33,8 @@ const part = encodeURIComponent;
 export class AgentClient implements Disposable {
   readonly http: HttpClient;
 
-  constructor(socketPath: string) {
-    this.http = new HttpClient({ socketPath, peer: "the host's agent", advice: 'see whether it runs: cenote doctor' });
+  constructor(socketPath: string, advice = 'see whether it runs: cenote doctor') {
+    this.http = new HttpClient({ socketPath, peer: "the host's agent", advice });
   }
 
   info(options: CallOptions = {}): Promise<AgentInfo> {

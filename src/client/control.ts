@@ -43,8 +43,8 @@ const machine = (id: string): string => `/v1/machines/${part(id)}`;
 export class ControlClient implements Disposable {
   readonly http: HttpClient;
 
-  constructor(socketPath: string) {
-    this.http = new HttpClient({ socketPath, peer: 'the control plane', advice: 'start it with: cenote up' });
+  constructor(socketPath: string, advice = 'start it with: cenote up') {
+    this.http = new HttpClient({ socketPath, peer: 'the control plane', advice });
   }
 
   info(call: ControlCall = {}): Promise<ControlInfo> {

@@ -33,6 +33,7 @@ export interface HttpRequest {
 }
 
 const unreachable = new Set(['ECONNREFUSED', 'ENOENT', 'ECONNRESET', 'EPIPE', 'ENOTSOCK', 'EAGAIN']);
+const forbiddenAdvice = 'be root or a member of the group cenote (usermod -aG cenote NAME, then log in again)';
 const mostQueueRetries = 50;
 const queueDelayMs = 5;
 const largestErrorBody = 64 * 1024;
@@ -139,7 +140,7 @@ export class HttpClient implements Disposable {
     if (signal?.aborted) return new CenoteError('timeout', 'given up by the caller', { cause: error });
     const code = error instanceof Error && 'code' in error ? String(error.code) : '';
     const { peer, advice, socketPath } = this.#options;
-    if (code === 'EACCES') return new CenoteError('forbidden', `no permission to use ${socketPath}`, { cause: error, advice });
+    if (code === 'EACCES') return new CenoteError('forbidden', `no permission to use ${socketPath}`, { cause: error, advice: forbiddenAdvice });
     if (!unreachable.has(code)) return error instanceof Error ? error : new Error(String(error));
     return new CenoteError('unavailable', `${peer} does not answer (${socketPath}: ${code})`, {
       cause: error,

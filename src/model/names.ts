@@ -13,15 +13,16 @@ export const snapshotNamePattern = '^[a-zA-Z0-9_.:%-]{1,64}$';
 export const environmentNamePattern = '^[a-zA-Z_][a-zA-Z0-9_]{0,255}$';
 export const tagNamePattern = '^[a-zA-Z0-9_.-]{1,128}$';
 
-const checked = (pattern: string, what: string) => {
+const checked = (pattern: string, what: string, rule: string) => {
   const expression = new RegExp(pattern);
   return (field: string, text: string): string => {
-    if (!expression.test(text) || /^\.+$/.test(text)) throw invalid(field, `${JSON.stringify(text.slice(0, 80))} is not a valid ${what}`);
+    if (!expression.test(text) || /^\.+$/.test(text)) throw invalid(field, `${JSON.stringify(text.slice(0, 80))} is not a valid ${what}`, rule);
     if (isUuid(text)) throw invalid(field, `a ${what} must not look like an id`);
     return text;
   };
 };
 
-export const checkMachineName = checked(machineNamePattern, 'machine name');
-export const checkResourceName = checked(resourceNamePattern, 'name');
-export const checkSnapshotName = checked(snapshotNamePattern, 'snapshot name');
+const inside = 'at most 63, with _ . - inside';
+export const checkMachineName = checked(machineNamePattern, 'machine name', `it has letters and digits, ${inside}`);
+export const checkResourceName = checked(resourceNamePattern, 'name', `it has small letters and digits, ${inside}`);
+export const checkSnapshotName = checked(snapshotNamePattern, 'snapshot name', 'it has letters, digits and _ . : % -, at most 64');

@@ -2,6 +2,7 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { CenoteError } from '../base/errors.ts';
+import { least, mostProcesses } from './resource-limits.ts';
 
 const closed = { additionalProperties: false } as const;
 const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()]);
@@ -27,17 +28,17 @@ export const Resources = Type.Object(
     /** CPU guarantee, thousandths of a core. */
     cpuMillis: Type.Integer({ minimum: 1, maximum: 10_000_000 }),
     /** The most CPU it may take; null is the whole host. */
-    cpuCeilingMillis: nullable(Type.Integer({ minimum: 10, maximum: 10_000_000 })),
+    cpuCeilingMillis: nullable(Type.Integer({ minimum: least.cpuCeilingMillis, maximum: 10_000_000 })),
     /** Null: it may stay at its ceiling for ever. */
     burst: nullable(CpuBurst),
     /** Memory guarantee, MiB. */
-    memoryMib: Type.Integer({ minimum: 4, maximum: 1024 * 1024 * 1024 }),
+    memoryMib: Type.Integer({ minimum: least.memoryMib, maximum: 1024 * 1024 * 1024 }),
     /** The most memory it may take; null is the whole pool. */
-    memoryCeilingMib: nullable(Type.Integer({ minimum: 4, maximum: 1024 * 1024 * 1024 })),
+    memoryCeilingMib: nullable(Type.Integer({ minimum: least.memoryMib, maximum: 1024 * 1024 * 1024 })),
     /** Disk quota, MiB: all the machine and its snapshots hold. */
-    diskMib: Type.Integer({ minimum: 16, maximum: 1024 * 1024 * 1024 }),
+    diskMib: Type.Integer({ minimum: least.diskMib, maximum: 1024 * 1024 * 1024 }),
     /** Processes and threads at once. */
-    processes: Type.Integer({ minimum: 4, maximum: 4_000_000 }),
+    processes: Type.Integer({ minimum: least.processes, maximum: mostProcesses }),
     /** Its share of the disk's time when several want it, relative to the others' weights. */
     ioWeight: Type.Integer({ minimum: 1, maximum: 1000 }),
     /** The most it may read and write; null is no limit. */

@@ -91,6 +91,30 @@ describe('machines on the command line', () => {
     failed(await cli.cenote('get', 'none'), 4, /no machine "none"/);
   });
 
+  it('are not listed when none is like what was asked for, and that is said', async () => {
+    for (const words of [['--tag', 'role=none'], ['--image', 'none'], ['nothing-*'], ['--state', 'deleting']]) {
+      const { stdout, stderr, code } = await cli.cenote('ls', ...words);
+      assert.deepEqual([stdout, stderr, code], ['', 'no machine is like that; see all: cenote ls\n', 0]);
+    }
+  });
+
+  it('are refused in the words of flags, with what is allowed', async () => {
+    const create = (...words: string[]): Promise<CliResult> => cli.cenote('create', 'wrong', ...words);
+    failed(await create('--memory', '1M'), 2, /^cenote: --memory: "1M" is out of range \(4M to 1024T\)\n$/);
+    failed(await create('--memory-ceiling', '3M'), 2, /--memory-ceiling: "3M" is out of range \(4M to/);
+    failed(await create('--cpu-ceiling', '0.001'), 2, /--cpu-ceiling: "0\.001" is out of range \(0\.01 to 10000 cores\)/);
+    failed(await create('--disk', '15M'), 2, /--disk: "15M" is out of range \(16M to/);
+    failed(await create('--cpu', '1', '--cpu-ceiling', '0.5'), 2, /^cenote: --cpu-ceiling: the ceiling of 0\.5 cores is below the guarantee of 1\n$/);
+    failed(await create('--image', 'nowhere'), 2, /^cenote: --image: there is no image "nowhere"\nsee what there is: cenote image ls\n$/);
+    failed(await create('--platform', 'nowhere'), 2, /^cenote: --platform: there is no platform "nowhere"\nsee what there is: cenote platform ls\n$/);
+    failed(await create('--package', 'nowhere'), 2, /^cenote: --package: /);
+    failed(await create('-p', '9001:80', '-p', '9001:81'), 2, /^cenote: --publish: /);
+    failed(await cli.cenote('create', 'a b'), 2, /"a b" is not a valid machine name\nit has letters and digits/);
+    failed(await cli.cenote('stop', 'web', '--grace', '2h'), 2, /--grace: "2h" is too long/);
+    assert.match((await cli.cenote('update', '--help')).stdout, /--image IMAGE +name or id of another image\n/);
+    assert.match((await cli.cenote('cp', '--help')).stdout, /^Usage: cenote cp SRC… DST$/m);
+  });
+
   it('are stopped, started and rebooted, many only with --yes', async () => {
     assert.match(succeeded(await cli.cenote('stop', 'web', '--grace', '5s')).stdout, /^stopped web in \d+ ms\n$/);
     assert.equal(succeeded(await cli.cenote('start', 'web', '--json')).json<Accepted>().machine?.state, 'running');
@@ -225,6 +249,18 @@ describe('machines on the command line', () => {
     assert.equal((await cli.cenote('get', 'job')).code, 4);
   });
 
+  it('without a name are told by theirs after a run, since they stay', async () => {
+    const running = cli.start('run', '--', 'work');
+    const [id] = await eventually(
+      () => [...cli.simulated.machines.values()].filter(({ status }) => status.spec.name.startsWith('machine-')).map(({ status }) => status.id),
+      (found) => found.length > 0,
+    );
+    cli.simulated.exit(id!, 3);
+    assert.equal(await running.ended, 3, running.errors());
+    assert.match(running.errors(), /^machine-\w+ stays; see it with: cenote get machine-\w+ \(--rm would have deleted it\)\n$/);
+    succeeded(await cli.cenote('delete', id!));
+  });
+
   it('leave nothing of a run with --rm whose start fails', async () => {
     cli.simulated.fault = ({ method, path }) =>
       method === 'PUT' && path.startsWith('/v1/machines/') ? { kind: 'refuse', code: 'failed', message: 'no such program' } : undefined;
@@ -295,7 +331,7 @@ describe('machines on the command line', () => {
     succeeded(await cli.cenote('cp', 'web:/srv/www/.', 'contents'));
     for (const name of ['www', 'contents']) assert.equal(await readFile(join(cli.directory, name, 'index.html'), 'utf8'), '<p>');
     failed(await cli.cenote('cp', 'web:/nowhere', '.'), 4, /nowhere/);
-    failed(await cli.cenote('cp', 'nowhere', 'web:/'), 4, /cannot read nowhere/);
+    failed(await cli.cenote('cp', 'nowhere', 'web:/'), 4, /cannot read nowhere: it is not there/);
     failed(await cli.cenote('cp', 'web:etc', '.'), 2, /begins with \/\nwrite web:\/etc/);
     failed(await cli.cenote('cp', 'site', 'env', 'web:/srv/file'), 2, /is not a directory/);
     failed(await cli.cenote('cp', 'a', 'b'), 2, /neither SRC nor DST/);
@@ -327,7 +363,7 @@ describe('machines on the command line', () => {
 
   it('are not reached when nothing answers, and that is said', async () => {
     await cli.stopControl();
-    failed(await cli.cenote('ls'), 69, /the control plane does not answer.*\n.*cenote up/);
+    failed(await cli.cenote('ls'), 69, new RegExp(`the control plane does not answer.*\\nstart it with: sudo cenote --root ${cli.root} up\\n`));
     const { stderr, code } = await runAny(launcher, ['ls'], {
       env: { PATH: process.env['PATH']!, CENOTE_NODE: process.execPath, CENOTE_ROOT: `${cli.root}/nowhere` },
     });

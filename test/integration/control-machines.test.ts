@@ -17,6 +17,21 @@ const refusal = (code: ErrorCode, field?: string) => (error: unknown) => {
   return true;
 };
 
+test('a number out of range is told as such, also where null would do', async () => {
+  await using fixture = await controlFixture();
+  for (const [field, value] of [
+    ['memoryCeilingMib', 1],
+    ['cpuCeilingMillis', 0],
+  ] as const)
+    await assert.rejects(fixture.client.machineCreate({ name: 'web', resources: { [field]: value } }), {
+      code: 'invalid_argument',
+      message: new RegExp(`^resources\\.${field}: must be >= `),
+    });
+  await assert.rejects(fixture.client.machineCreate({ name: 'web', resources: { memoryCeilingMib: 'all' as unknown as number } }), {
+    message: /^resources\.memoryCeilingMib: must match/,
+  });
+});
+
 test('a machine from create to delete', async () => {
   await using fixture = await controlFixture();
   const { client, agent } = fixture;

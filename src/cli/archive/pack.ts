@@ -10,7 +10,8 @@ import { basename, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pack as tarPack } from 'tar-stream';
 import type { Header, Pack } from 'tar-stream';
-import { CenoteError, invalid, messageOf } from '../../base/errors.ts';
+import { CenoteError, invalid } from '../../base/errors.ts';
+import { whyNot } from '../why-not.ts';
 
 export interface Source {
   path: string;
@@ -32,7 +33,7 @@ const chunkSize = 256 * 1024;
 /** A source as a person named it: what a link points at, and the last part of its path as the name. */
 export const sourceOf = async (path: string): Promise<Source & { directory: boolean }> => {
   const stats = await stat(path).catch((error: unknown) => {
-    throw new CenoteError('not_found', `cannot read ${path}: ${messageOf(error)}`, { cause: error });
+    throw new CenoteError('not_found', `cannot read ${path}: ${whyNot(error)}`, { cause: error });
   });
   if (!stats.isDirectory() && !stats.isFile()) throw invalid('SRC', `${path} is neither a file nor a directory`);
   // `dir/.` and `.` mean the contents.
@@ -86,7 +87,7 @@ class Packer {
 
   async #file(path: string, header: EntryHeader): Promise<void> {
     await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch((error: unknown) => {
-      throw new CenoteError('failed', `cannot read ${path}: ${messageOf(error)}`, { cause: error });
+      throw new CenoteError('failed', `cannot read ${path}: ${whyNot(error)}`, { cause: error });
     });
     const entry = this.#archive.entry(header);
     const size = header.size!;

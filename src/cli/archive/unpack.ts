@@ -10,6 +10,7 @@ import { pipeline } from 'node:stream/promises';
 import { extract } from 'tar-stream';
 import type { Header } from 'tar-stream';
 import { CenoteError, messageOf } from '../../base/errors.ts';
+import { whyNot } from '../why-not.ts';
 
 export interface UnpackTarget {
   /** A directory that is there. */
@@ -51,13 +52,18 @@ export const unpackFiles = async (stream: Readable, target: UnpackTarget, option
       () => error,
       (cause: unknown) => cause,
     );
-    throw codeOf(reason) === 'ERR_STREAM_PREMATURE_CLOSE' ? error : brokenOff(reason);
+    throw codeOf(reason) === 'ERR_STREAM_PREMATURE_CLOSE' ? ofThisHost(error) : brokenOff(reason);
   }
   await unpacker.finish();
   return unpacker.entries;
 };
 
 const codeOf = (error: unknown): unknown => (error instanceof Error && 'code' in error ? error.code : undefined);
+
+const ofThisHost = (error: unknown): unknown =>
+  error instanceof Error && 'syscall' in error && 'path' in error
+    ? new CenoteError('failed', `cannot write ${String(error.path)}: ${whyNot(error)}`, { cause: error })
+    : error;
 
 const brokenOff = (cause: unknown): CenoteError => {
   const why = codeOf(cause) === 'ECONNRESET' ? "it could not be read to its end; the agent's log says why" : messageOf(cause);

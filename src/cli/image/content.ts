@@ -2,14 +2,15 @@
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
-import { invalid, messageOf } from '../../base/errors.ts';
+import { invalid } from '../../base/errors.ts';
 import { packFiles } from '../archive/pack.ts';
 import type { PackOptions } from '../archive/pack.ts';
+import { whyNot } from '../why-not.ts';
 
 /** `at` is where in the image a directory's contents go; archives already say it. */
 export const contentOf = async (path: string, at: string, options: PackOptions): Promise<{ content: Readable; directory: boolean }> => {
   const stats = await stat(path).catch((error: unknown) => {
-    throw invalid('--from', `cannot read ${path}: ${messageOf(error)}`);
+    throw invalid('--from', `cannot read ${path}: ${whyNot(error)}`);
   });
   const name = at
     .split('/')

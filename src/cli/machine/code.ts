@@ -1,15 +1,16 @@
 /** Copying an app's code into `/app` of a machine: one stream, one line of progress. */
 import { stat } from 'node:fs/promises';
-import { invalid, messageOf } from '../../base/errors.ts';
+import { invalid } from '../../base/errors.ts';
 import { formatMib, mibOfBytes } from '../../base/units.ts';
 import type { Context } from '../context.ts';
+import { whyNot } from '../why-not.ts';
 
 export const codePath = '/app';
 
 /** Before anything is made: the directory must be there. */
 export const checkCode = async (path: string): Promise<void> => {
   const stats = await stat(path).catch((error: unknown) => {
-    throw invalid('--code', `cannot read ${path}: ${messageOf(error)}`);
+    throw invalid('--code', `cannot read ${path}: ${whyNot(error)}`);
   });
   if (!stats.isDirectory()) throw invalid('--code', `${path} is not a directory`);
 };

@@ -3,13 +3,14 @@ import { mkdir, stat } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
 import { posix } from 'node:path';
 import type { Readable } from 'node:stream';
-import { CenoteError, invalid, messageOf } from '../../base/errors.ts';
+import { CenoteError, invalid } from '../../base/errors.ts';
 import { formatMib, mibOfBytes } from '../../base/units.ts';
 import type { Machine } from '../../model/control-api.ts';
 import { defineCommand, some } from '../command.ts';
 import type { Context } from '../context.ts';
 import { plural } from '../format.ts';
 import { selectMachine } from '../select.ts';
+import { whyNot } from '../why-not.ts';
 
 export interface Remote {
   machine: string;
@@ -41,7 +42,8 @@ export const command = defineCommand({
     const from = sources.map(parseRemote);
     if (to !== undefined && from.some((each) => each !== undefined))
       throw new CenoteError('invalid_argument', 'copying from machine to machine is not offered', { advice: 'copy to this host first' });
-    if (to === undefined && from.length !== 1) throw new CenoteError('invalid_argument', `${from.length} sources: out of a machine one at a time is copied`);
+    if (to === undefined && from.length !== 1)
+      throw new CenoteError('invalid_argument', `${plural(from.length, 'source')}: out of a machine one path at a time is copied`);
     if (to !== undefined) return upload(context, sources, to, flags.json);
     if (from[0] === undefined)
       throw new CenoteError('invalid_argument', 'neither SRC nor DST is in a machine', { advice: 'write NAME:/path for a path in a machine' });
@@ -110,7 +112,9 @@ const download = async (context: Context, from: Remote, target: string, json: bo
   let bytes = 0;
   const contents = from.path === '/' || from.path.endsWith('/.');
   const rename = contents ? where.rename : (where.rename ?? posix.basename(from.path));
-  await mkdir(where.directory, { recursive: true });
+  await mkdir(where.directory, { recursive: true }).catch((error: unknown) => {
+    throw new CenoteError('failed', `cannot write ${where.directory}: ${whyNot(error)}`, { cause: error });
+  });
   await unpackFiles(
     response,
     { directory: where.directory, rename },
@@ -129,7 +133,7 @@ const placeOf = async (target: string): Promise<{ directory: string; rename?: st
   if (stats?.isDirectory() === true || target.endsWith('/')) return { directory: resolve(target) };
   const parent = dirname(resolve(target));
   await stat(parent).catch((error: unknown) => {
-    throw new CenoteError('not_found', `cannot write ${target}: ${messageOf(error)}`);
+    throw new CenoteError('not_found', `cannot write ${target}: ${whyNot(error)}`);
   });
   return { directory: parent, rename: basename(resolve(target)) };
 };

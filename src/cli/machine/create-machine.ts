@@ -7,10 +7,11 @@ import { checkMachineName } from '../../model/names.ts';
 import { many, parsed, toggle, value } from '../command.ts';
 import type { Flags, FlagValue } from '../command.ts';
 import type { Context } from '../context.ts';
-import { parseSeconds } from '../format.ts';
+import { parseGrace } from '../format.ts';
 import { finishJob } from '../jobs.ts';
 import { selectMachine } from '../select.ts';
 import { pairsToRecord, parseEnv, parseEnvFile, parsePublish, parseRestart, parseSnapshotRef, parseTag } from '../values.ts';
+import { whyNot } from '../why-not.ts';
 import { checkCode, copyCode } from './code.ts';
 import { givenResources, resourceFlags } from './resource-flags.ts';
 
@@ -26,7 +27,7 @@ export const createFlags = {
   tag: many('K=V', parseTag, 'tag', { short: 't' }),
   restart: parsed('POLICY', parseRestart, 'always, on-failure[:N] or never', { complete: ['always', 'on-failure', 'never'] }),
   fromSnapshot: parsed('MACHINE@SNAPSHOT', parseSnapshotRef, "begin with a snapshot's data", { complete: 'snapshot' }),
-  stopGrace: parsed('TIME', parseSeconds, 'time between the stop signal and the kill, such as 10s'),
+  stopGrace: parsed('TIME', parseGrace, 'time between the stop signal and the kill, such as 10s'),
 } as const satisfies Flags;
 export const startFlags = { noStart: toggle('leave it stopped') } as const;
 
@@ -40,7 +41,7 @@ export const environmentOf = async (flags: Pick<CreateFlags, 'env' | 'envFile'>)
 
 export const readText = (field: string, path: string): Promise<string> =>
   readFile(path, 'utf8').catch((error: unknown) => {
-    throw invalid(field, `cannot read ${path}: ${messageOf(error)}`);
+    throw invalid(field, `cannot read ${path}: ${whyNot(error)}`);
   });
 
 const request = async (context: Context, name: string | undefined, flags: CreateFlags, command: readonly string[]): Promise<CreateMachine> => {

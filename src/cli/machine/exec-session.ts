@@ -33,7 +33,15 @@ const framed = (channel: number, bytes: Uint8Array): Buffer => {
   return frame;
 };
 
-export const openExec = async (socketPath: string, machineId: string, start: ExecStart, handlers: ExecHandlers, signal: AbortSignal): Promise<ExecSession> => {
+/** `advice`: what to do when nothing answers. */
+export const openExec = async (
+  socketPath: string,
+  machineId: string,
+  start: ExecStart,
+  handlers: ExecHandlers,
+  signal: AbortSignal,
+  advice?: string,
+): Promise<ExecSession> => {
   const socket = new WebSocket(`ws://localhost/v1/machines/${encodeURIComponent(machineId)}/exec`, {
     createConnection: () => connect(socketPath),
     perMessageDeflate: false,
@@ -54,7 +62,7 @@ export const openExec = async (socketPath: string, machineId: string, start: Exe
   });
   const abort = (): void => socket.terminate();
   signal.addEventListener('abort', abort, { once: true });
-  await opened(socket, socketPath);
+  await opened(socket, socketPath, advice);
   // Errors after the opening end in `close`.
   socket.on('error', () => undefined);
   socket.send(JSON.stringify(start));
@@ -78,14 +86,14 @@ export const openExec = async (socketPath: string, machineId: string, start: Exe
 };
 
 /** Resolves when the socket is open; a refusal becomes the error it was on the other side. */
-const opened = (socket: WebSocket, socketPath: string): Promise<void> => {
+const opened = (socket: WebSocket, socketPath: string, advice: string | undefined): Promise<void> => {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   socket.once('open', resolve);
   socket.once('error', (error) =>
     reject(
       new CenoteError('unavailable', `the control plane does not answer (${socketPath}: ${messageOf(error)})`, {
         cause: error,
-        advice: 'start it with: cenote up',
+        advice,
       }),
     ),
   );

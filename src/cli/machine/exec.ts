@@ -42,9 +42,10 @@ export const command = defineCommand({
 
 const runExec = async (context: Context, machineId: string, start: ExecStart): Promise<number> => {
   const { openExec } = await import('./exec-session.ts');
-  const { output, signal } = context;
+  const { config, output, signal } = context;
   const writes = new WriteQueue((to, bytes) => output.bytes(bytes, to));
-  using session = await openExec(context.config.controlSocket, machineId, start, { onOutput: (to, bytes) => writes.push(to, bytes) }, signal);
+  const handlers = { onOutput: (to: 'stdout' | 'stderr', bytes: Buffer) => writes.push(to, bytes) };
+  using session = await openExec(config.controlSocket, machineId, start, handlers, signal, config.startAdvice);
   writes.attach(session);
   // Raw only once there is something to talk to, so that a refusal finds the terminal as it was.
   using _terminal = start.tty ? takeTerminal({ raw: start.stdin, onResize: () => session.resize(output.size) }) : undefined;

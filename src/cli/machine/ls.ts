@@ -105,8 +105,10 @@ export const command = defineCommand({
       return;
     }
     const columns = flags.output ?? machineColumns.filter((column) => column.hidden !== true);
-    if (shown.length === 0 && listed.length === 0 && !flags.noHeader) context.output.note('there are no machines yet; make one: cenote create NAME');
-    else context.output.table(shown, columns, { header: !flags.noHeader });
+    const chosen = args.names.length > 0 || flags.state !== undefined || flags.image !== undefined || flags.tag.length > 0;
+    if (shown.length > 0) context.output.table(shown, columns, { header: !flags.noHeader });
+    else if (!flags.noHeader)
+      context.output.note(chosen ? 'no machine is like that; see all: cenote ls' : 'there are no machines yet; make one: cenote create NAME');
   },
 });
 

@@ -1,20 +1,31 @@
 /** The flags that say how much a machine is guaranteed and may take, shared by create, run, resize and packages; and how it is said again. */
-import { formatCpu, formatMib, parseCpuMillis, parseSizeMib } from '../../base/units.ts';
+import { formatCpu, formatMib, parseCpuMillis } from '../../base/units.ts';
+import { least, mostProcesses } from '../../model/resource-limits.ts';
 import { defaultResources } from '../../model/resources.ts';
 import type { CpuBurst, Resources } from '../../model/resources.ts';
 import { flagName, parsed } from '../command.ts';
 import type { FlagValue } from '../command.ts';
 import { formatCpuRange, formatMbps, formatMibps, formatSizeRange, parseCount } from '../format.ts';
-import { parseBurst, parseCpuCeiling, parseIopsLimit, parseMbps, parseMbpsCeiling, parseMibpsLimit, parseSizeCeiling } from '../values.ts';
+import {
+  parseBurst,
+  parseCpuCeiling,
+  parseDisk,
+  parseIopsLimit,
+  parseMbps,
+  parseMbpsCeiling,
+  parseMemory,
+  parseMemoryCeiling,
+  parseMibpsLimit,
+} from '../values.ts';
 
 export const resourceFlags = {
   cpu: parsed('CORES', parseCpuMillis, 'CPU guarantee, such as 0.5'),
   cpuCeiling: parsed('CORES', parseCpuCeiling, 'the most CPU it may take; none for the whole host'),
   cpuBurst: parsed('CORES:TIME', parseBurst, 'above this baseline only for so long at the ceiling, then by what it saved; none'),
-  memory: parsed('SIZE', parseSizeMib, 'memory guarantee, such as 256M'),
-  memoryCeiling: parsed('SIZE', parseSizeCeiling, 'the most memory it may take; none for the whole pool'),
-  disk: parsed('SIZE', parseSizeMib, 'disk quota, such as 5G'),
-  processes: parsed('N', parseCount(4, 4_000_000), 'processes and threads at once'),
+  memory: parsed('SIZE', parseMemory, 'memory guarantee, such as 256M'),
+  memoryCeiling: parsed('SIZE', parseMemoryCeiling, 'the most memory it may take; none for the whole pool'),
+  disk: parsed('SIZE', parseDisk, 'disk quota, such as 5G'),
+  processes: parsed('N', parseCount(least.processes, mostProcesses), 'processes and threads at once'),
   ioWeight: parsed('N', parseCount(1, 1000), "share of the disk's time beside others, 1 to 1000 (default 100)"),
   ioRead: parsed('SIZE', parseMibpsLimit, 'the most it reads a second, such as 50M; none'),
   ioWrite: parsed('SIZE', parseMibpsLimit, 'the most it writes a second; none'),

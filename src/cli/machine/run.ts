@@ -33,6 +33,8 @@ export const command = defineCommand({
         return interruptedExit;
       }
       if (flags.json) context.output.jsonLine(ended);
+      else if (args.name === undefined && !flags.rm)
+        context.output.note(`${machine.name} stays; see it with: cenote get ${machine.name} (--rm would have deleted it)`);
       if (ended.exit?.outOfMemory === true || ended.exit === null)
         context.output.note(`cenote: ${machine.name}: ${ended.exit?.reason ?? ended.error ?? ended.state}`);
       return ended.exit?.code ?? 1;

@@ -1,12 +1,12 @@
 import { defineCommand, parsed, some } from '../command.ts';
 import type { Context } from '../context.ts';
-import { parseSeconds } from '../format.ts';
+import { parseGrace } from '../format.ts';
 import { pickMany, wantYes } from '../select.ts';
 import { actOnMany, manyFlags } from './act.ts';
 
 export const command = defineCommand({
   args: { names: some('NAME', 'machine') },
-  flags: { ...manyFlags, grace: parsed('TIME', parseSeconds, 'time between the stop signal and the kill, such as 30s') },
+  flags: { ...manyFlags, grace: parsed('TIME', parseGrace, 'time between the stop signal and the kill, such as 30s') },
   examples: ['stop web', 'stop web --grace 30s', "stop 'web-*' --yes", '--agent stop web'],
   run: async ({ args, flags }, context) => {
     if (context.config.agent) return stopByAgent(context, args.names, flags);

@@ -17,8 +17,8 @@ import type { CreateFlags } from './create-machine.ts';
 const word = (_field: string, text: string): string => text;
 const { image, platform, code, env, envFile, publish, tag, restart, stopGrace } = createFlags;
 const flags = {
-  image,
-  platform,
+  image: { ...image, about: 'name or id of another image' },
+  platform: { ...platform, about: 'the operating system to run on' },
   code: { ...code, about: 'copy this directory over /app' },
   env: { ...env, about: 'set an environment variable; others stay' },
   envFile,

@@ -42,7 +42,8 @@ export class Catalog {
   async image(idOrName: string): Promise<Image> {
     const images = await this.images();
     const found = images.find((image) => (isUuid(idOrName) ? image.id === idOrName : image.name === idOrName));
-    if (found === undefined) throw new CenoteError('not_found', `there is no image ${JSON.stringify(idOrName.slice(0, 80))}`);
+    if (found === undefined)
+      throw new CenoteError('not_found', `there is no image ${JSON.stringify(idOrName.slice(0, 80))}`, { advice: 'see what there is: cenote image ls' });
     return found;
   }
 
@@ -54,7 +55,7 @@ export class Catalog {
     const found = version === undefined ? newest(named) : named.find((platform) => platform.version === version);
     if (found !== undefined) return { name: found.name, version: found.version };
     const versions = named.length === 0 ? '' : `; there are ${named.map(platformKey).join(', ')}`;
-    throw invalid(field, `there is no platform ${JSON.stringify(text.slice(0, 80))}${versions}`);
+    throw invalid(field, `there is no platform ${JSON.stringify(text.slice(0, 80))}${versions}`, 'see what there is: cenote platform ls');
   }
 }
 

@@ -31,13 +31,25 @@ const storeError = (cause: Error): CenoteError =>
 
 const validationError = (error: FastifyError): CenoteError => {
   const where = error.validationContext ?? 'body';
-  // A union says what is wrong with each of its members and then that none fits: the last is enough.
-  const fields = (error.validation as FastifySchemaValidationError[])
-    .filter(({ schemaPath }) => !schemaPath.includes('/anyOf/'))
+  const fields = plain(error.validation as FastifySchemaValidationError[])
     .slice(0, mostFields)
     .map((one) => fieldOf(where, one));
   const first = fields[0] ?? { field: where, message: error.message };
   return new CenoteError('invalid_argument', `${first.field}: ${first.message}`, { fields: fields.length === 0 ? [first] : fields });
+};
+
+/**
+ * A union says what is wrong with each of its members, and then that none fits. Where a single member is of the value's type, such as the
+ * number in "number or null", what that one says is enough; elsewhere, that none fits.
+ */
+const plain = (errors: readonly FastifySchemaValidationError[]): FastifySchemaValidationError[] => {
+  const ofMembers = errors.filter(({ schemaPath, keyword }) => schemaPath.includes('/anyOf/') && keyword !== 'type' && keyword !== 'const');
+  return errors
+    .filter(({ schemaPath }) => !schemaPath.includes('/anyOf/'))
+    .map((error) => {
+      const close = error.keyword === 'anyOf' ? ofMembers.filter(({ instancePath }) => instancePath === error.instancePath) : [];
+      return close.length === 1 ? close[0]! : error;
+    });
 };
 
 const fieldOf = (where: string, { instancePath, keyword, params, message }: FastifySchemaValidationError): FieldError => {
