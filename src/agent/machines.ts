@@ -2,6 +2,7 @@
 import { CenoteError } from '../base/errors.ts';
 import type { MachineAction, MachineCreate, MachineResize, MachineUpdate } from '../model/agent-api.ts';
 import { platformKey } from '../model/agent-api.ts';
+import { commandOf } from '../model/command.ts';
 import type { MachineStatus } from '../model/machine.ts';
 import { refuseUnsupported } from '../model/resources.ts';
 import type { Guarantees, PoolSize } from '../model/resources.ts';
@@ -10,7 +11,6 @@ import type { Host } from './host.ts';
 import { createMachine, deleteMachine } from './machine/create-delete.ts';
 import { Machine } from './machine/machine.ts';
 import type { MachineRecord } from './machine/record.ts';
-import { commandOf } from './machine/process.ts';
 import { resizeMachine } from './machine/resize.ts';
 import { updateMachine } from './machine/update.ts';
 

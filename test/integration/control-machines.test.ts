@@ -32,6 +32,41 @@ test('a number out of range is told as such, also where null would do', async ()
   });
 });
 
+test('an image without a command wants one from whoever starts a machine of it', async () => {
+  await using fixture = await controlFixture();
+  const { client, agent } = fixture;
+  const bare = { ...agent.images.values().next().value!, id: '00000000-0000-4000-8000-00000000ba4e', name: 'bare', builtIn: false, config: {} };
+  agent.images.set(bare.id, bare);
+  await assert.rejects(client.machineCreate({ name: 'web', image: 'bare' }), refusal('invalid_argument', 'command'));
+  await assert.rejects(client.machineGet('web'), refusal('not_found'));
+  assert.equal((await client.machineCreate({ name: 'told', image: 'bare', command: ['serve'] }, { wait: 10 })).machine!.state, 'running');
+  assert.equal((await client.machineCreate({ name: 'later', image: 'bare', start: false }, { wait: 10 })).machine!.state, 'stopped');
+  await client.machineCreate({ name: 'other' }, { wait: 10 });
+  await assert.rejects(client.machineUpdate('other', { image: 'bare' }), refusal('invalid_argument', 'command'));
+  await assert.rejects(client.machineUpdate('told', { command: null }), refusal('invalid_argument', 'command'));
+  assert.equal((await client.machineUpdate('other', { image: 'bare', command: ['serve'] }, { wait: 10 })).job.state, 'succeeded');
+});
+
+test('of a machine whose create failed only the reason is left, and no action but its delete is taken', async () => {
+  await using fixture = await controlFixture();
+  const { client, agent } = fixture;
+  agent.fault = ({ method }) => (method === 'PUT' ? { kind: 'refuse', code: 'failed', message: 'crun: no such program' } : undefined);
+  const { machine } = await client.machineCreate({ name: 'web' }, { wait: 10 });
+  agent.fault = () => undefined;
+  assert.equal(machine!.state, 'failed');
+  const why = { code: 'wrong_state', message: 'web was never made: crun: no such program', advice: 'delete it, and create it again: cenote delete web' };
+  await assert.rejects(client.machineStart('web'), why);
+  await assert.rejects(client.machineResize('web', { resources: { memoryMib: 8 } }), why);
+  await assert.rejects(client.machineUpdate('web', { env: {} }), why);
+  await assert.rejects(client.snapshotCreate('web', { name: 'one' }), why);
+  await assert.rejects(client.snapshotList('web'), why);
+  await assert.rejects(client.machineUsage('web'), why);
+  await assert.rejects(client.logs('web', {}), why);
+  await assert.rejects(client.filesGet('web', '/etc'), why);
+  assert.equal((await client.machineJobs('web')).length, 1);
+  assert.equal((await client.machineDelete('web', { wait: 10 })).job.state, 'succeeded');
+});
+
 test('a machine from create to delete', async () => {
   await using fixture = await controlFixture();
   const { client, agent } = fixture;

@@ -1,18 +1,11 @@
 /** What a machine's first process is: command, environment, directory and user, from the image's configuration and the machine's own wishes. */
-import { CenoteError, invalid } from '../../base/errors.ts';
+import { CenoteError } from '../../base/errors.ts';
 import type { MachineSpec } from '../../model/machine.ts';
 import { readInRoot } from '../../host/rootfs/read-in-root.ts';
 import type { ProcessUser } from '../../host/runtime/specification.ts';
 import type { ExecProcess } from '../../host/runtime/runtime.ts';
 
 const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
-
-/** The OCI rule: Entrypoint followed by Cmd; the machine's own command replaces both. */
-export const commandOf = (spec: MachineSpec): string[] => {
-  const command = spec.command ?? [...(spec.config.Entrypoint ?? []), ...(spec.config.Cmd ?? [])];
-  if (command.length === 0) throw invalid('command', `image ${spec.image.name} has no command of its own; name one`, 'add it after --');
-  return command;
-};
 
 export const workingDirectoryOf = (spec: MachineSpec): string => {
   const directory = spec.config.WorkingDir ?? '';

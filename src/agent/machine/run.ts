@@ -8,9 +8,10 @@ import { join } from 'node:path';
 import { CenoteError, messageChain } from '../../base/errors.ts';
 import type { ExecProcess, RuntimeProcess } from '../../host/runtime/runtime.ts';
 import { machineSpecification } from '../../host/runtime/specification.ts';
+import { commandOf } from '../../model/command.ts';
 import type { MachineSpec } from '../../model/machine.ts';
 import type { Host } from '../host.ts';
-import { commandOf, processOf } from './process.ts';
+import { processOf } from './process.ts';
 
 export interface Run {
   slot: number;

@@ -11,6 +11,7 @@ import type { StoredMachine } from '../../store/machine.ts';
 import type { Db } from '../../store/store.ts';
 import { applyPending } from '../agent/report.ts';
 import type { Control } from '../control.ts';
+import { demandMade } from './made.ts';
 import type { Action, JobRequests } from '../jobs/request.ts';
 
 export const newJob = (context: RequestContext, action: Action, machine: string): Job => ({
@@ -40,6 +41,7 @@ export const acceptAction = async <A extends Action>(
   const { accepted, stored } = await control.store.transaction(async (db) => {
     const target = await machineGet(context, db, idOrName);
     const { machine } = target;
+    if (action !== 'delete') demandMade(target);
     const pending = await jobListUnfinishedByMachine(context, db, machine.id);
     const deleting = pending.find(({ job }) => job.action === 'delete');
     if (deleting !== undefined) {

@@ -9,8 +9,9 @@ import type { MachineSpec } from '../../model/machine.ts';
 import { checkResourceName } from '../../model/names.ts';
 import { authorize } from '../../store/context.ts';
 import type { RequestContext } from '../../store/context.ts';
-import { machineGet, machineNamesUsing } from '../../store/machine.ts';
+import { machineNamesUsing } from '../../store/machine.ts';
 import type { Control } from '../control.ts';
+import { machineMade } from './made.ts';
 
 export const imageCreate = async (
   control: Control,
@@ -26,7 +27,7 @@ export const imageCreate = async (
     const message = `there is already an image named ${JSON.stringify(asked.name)}`;
     throw new CenoteError('already_exists', message, { fields: [{ field: 'name', message }] });
   }
-  const source = asked.fromMachine === undefined ? undefined : await machineGet(context, store.db, asked.fromMachine);
+  const source = asked.fromMachine === undefined ? undefined : await machineMade(context, store.db, asked.fromMachine);
   const kind = asked.kind ?? (source?.spec.platform === null ? 'system' : 'app');
   const config = { ...(source === undefined ? {} : configOf(source.spec)), ...asked.config };
   const request = { id: newImageId(), name: asked.name, kind, config, ...(source === undefined ? {} : { fromMachine: source.machine.id }) };

@@ -1,16 +1,18 @@
 /** Actions on a machine that there is. Each checks what can be checked now; the host decides the rest when its turn comes. */
-import { CenoteError, invalid } from '../../base/errors.ts';
+import { invalid } from '../../base/errors.ts';
 import type { Accepted, ActionOptions, ResizeMachine, UpdateMachine } from '../../model/control-api.ts';
+import { commandOf } from '../../model/command.ts';
 import { checkMachineName, checkSnapshotName } from '../../model/names.ts';
 import type { Guarantees } from '../../model/resources.ts';
 import type { RequestContext } from '../../store/context.ts';
-import { machineClaimName, machineClaimPorts, machineGet } from '../../store/machine.ts';
+import { machineClaimName, machineClaimPorts } from '../../store/machine.ts';
 import type { StoredMachine } from '../../store/machine.ts';
 import type { Db } from '../../store/store.ts';
 import type { Control } from '../control.ts';
 import type { SpecPatch } from '../jobs/request.ts';
 import { mergeResources } from '../jobs/request.ts';
 import { acceptAction } from './accept.ts';
+import { machineMade } from './made.ts';
 import { imageFor, platformFor } from './machine-create.ts';
 import { checkPublish } from './publish.ts';
 import { admit, checkResources, resourceChange } from './resources.ts';
@@ -59,7 +61,7 @@ const larger = (one: Guarantees, other: Guarantees): Guarantees => ({
 
 export const machineUpdate = async (control: Control, context: RequestContext, id: string, asked: UpdateMachine): Promise<Accepted> => {
   if (Object.keys(asked).length === 0) throw invalid('body', 'nothing to change');
-  const current = await machineGet(context, control.store.db, id);
+  const current = await machineMade(context, control.store.db, id);
   const patch = await specPatch(control, asked, current);
   return acceptAction(control, context, current.machine.id, 'update', async (db: Db, { machine }) => {
     await machineClaimPorts(context, db, machine, patch.publish ?? []);
@@ -67,7 +69,7 @@ export const machineUpdate = async (control: Control, context: RequestContext, i
   });
 };
 
-const specPatch = async (control: Control, asked: UpdateMachine, { spec }: StoredMachine): Promise<SpecPatch> => {
+const specPatch = async (control: Control, asked: UpdateMachine, { machine, spec }: StoredMachine): Promise<SpecPatch> => {
   const { image: imageName, platform: platformName, ...rest } = asked;
   const patch: SpecPatch = rest;
   if (asked.publish !== undefined) checkPublish(asked.publish);
@@ -79,16 +81,14 @@ const specPatch = async (control: Control, asked: UpdateMachine, { spec }: Store
     kind = image.kind;
     if (kind === 'system') patch.platform = null;
   }
+  if (machine.desired === 'running') commandOf({ ...spec, ...patch });
   if (platformName !== undefined || (kind === 'app' && spec.platform === null)) patch.platform = await platformFor(control, kind, platformName);
   return patch;
 };
 
 export const snapshotCreate = (control: Control, context: RequestContext, id: string, name: string): Promise<Accepted> => {
   checkSnapshotName('name', name);
-  return acceptAction(control, context, id, 'snapshot.create', (_db, stored) => {
-    refuseUnmade(stored);
-    return { name };
-  });
+  return acceptAction(control, context, id, 'snapshot.create', () => ({ name }));
 };
 
 export const snapshotDelete = (control: Control, context: RequestContext, id: string, name: string): Promise<Accepted> => {
@@ -99,10 +99,4 @@ export const snapshotDelete = (control: Control, context: RequestContext, id: st
 export const snapshotRollback = (control: Control, context: RequestContext, id: string, name: string): Promise<Accepted> => {
   checkSnapshotName('name', name);
   return acceptAction(control, context, id, 'snapshot.rollback', () => ({ name }));
-};
-
-const refuseUnmade = ({ machine }: StoredMachine): void => {
-  if (machine.state === 'failed' && machine.startedAt === null) {
-    throw new CenoteError('wrong_state', `machine ${JSON.stringify(machine.name)} has failed: ${machine.error ?? 'no reason known'}`);
-  }
 };

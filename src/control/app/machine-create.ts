@@ -4,6 +4,7 @@ import { newMachineId, shortId } from '../../base/ids.ts';
 import type { Accepted, CreateMachine, Machine } from '../../model/control-api.ts';
 import type { Image, PlatformRef } from '../../model/image.ts';
 import type { MachineSpec } from '../../model/machine.ts';
+import { commandOf } from '../../model/command.ts';
 import { checkMachineName } from '../../model/names.ts';
 import { guaranteesOf } from '../../model/resources.ts';
 import type { PackageRef } from '../../model/resources.ts';
@@ -33,6 +34,7 @@ export const machineCreate = async (control: Control, context: RequestContext, a
   if (source !== undefined) await demandSnapshot(control, source, asked.fromSnapshot!.name);
   const { subnet, host } = link;
   const desired = asked.start === false ? 'stopped' : 'running';
+  if (desired === 'running') commandOf({ ...content, command: asked.command ?? null });
   const fromSnapshot = asked.fromSnapshot === undefined || source === undefined ? null : { machine: source.machine.id, name: asked.fromSnapshot.name };
 
   const { accepted, job, place } = await store.transaction(async (db) => {

@@ -6,7 +6,7 @@ import type { Duplex } from 'node:stream';
 import { CenoteError } from '../../base/errors.ts';
 import { proxyUpgrade } from '../../client/upgrade.ts';
 import { authorize } from '../../store/context.ts';
-import { machineGet } from '../../store/machine.ts';
+import { machineMade } from '../app/made.ts';
 import type { Control } from '../control.ts';
 import type { Callers } from './caller.ts';
 import { publicError, statusOf } from './errors.ts';
@@ -36,7 +36,7 @@ const exec = async (control: Control, callers: Callers, request: IncomingMessage
   authorize(context, 'write');
   const match = execPath.exec(request.url ?? '');
   if (match === null || request.method !== 'GET') throw new CenoteError('not_found', 'only exec can be upgraded to a WebSocket');
-  const { machine } = await machineGet(context, control.store.db, decoded(match[1]!));
+  const { machine } = await machineMade(context, control.store.db, decoded(match[1]!));
   await whileAnswering(control.link, (answering) => proxyUpgrade(control.agent.http, `/v1/machines/${machine.id}/exec`, request, socket, head, answering));
 };
 

@@ -6,6 +6,7 @@ import { Job } from '../../model/event.ts';
 import { isUuid } from '../../base/ids.ts';
 import { jobListByMachine } from '../../store/job.ts';
 import { machineFind, machineGet, machineListText } from '../../store/machine.ts';
+import { machineMade } from '../app/made.ts';
 import { machineCreate } from '../app/machine-create.ts';
 import { machineDelete, machineReboot, machineRename, machineResize, machineStart, machineStop, machineUpdate } from '../app/machine-change.ts';
 import type { Control } from '../control.ts';
@@ -78,12 +79,12 @@ export const machineRoutes = (app: App, control: Control): void => {
   );
 
   app.get('/v1/machines/:id/usage', { schema: { params: idParams, response: { 200: MachineUsage } } }, async (request) => {
-    const { machine } = await machineGet(request.caller, store.db, request.params.id);
+    const { machine } = await machineMade(request.caller, store.db, request.params.id);
     return agent.machineUsage(machine.id);
   });
 
   app.get('/v1/machines/:id/processes', { schema: { params: idParams, response: { 200: Type.Array(MachineProcess) } } }, async (request) => {
-    const { machine } = await machineGet(request.caller, store.db, request.params.id);
+    const { machine } = await machineMade(request.caller, store.db, request.params.id);
     return agent.machineProcesses(machine.id);
   });
 

@@ -3,7 +3,7 @@ import { Type } from 'typebox';
 import { SnapshotCreate } from '../../model/agent-api.ts';
 import { Accepted } from '../../model/control-api.ts';
 import { Snapshot } from '../../model/machine.ts';
-import { machineGet } from '../../store/machine.ts';
+import { machineMade } from '../app/made.ts';
 import { snapshotCreate, snapshotDelete, snapshotRollback } from '../app/machine-change.ts';
 import type { Control } from '../control.ts';
 import { accepted, idParams, waiting } from './accepted.ts';
@@ -16,7 +16,7 @@ const response = { 202: Accepted };
 
 export const snapshotRoutes = (app: App, control: Control): void => {
   app.get('/v1/machines/:id/snapshots', { schema: { params: idParams, response: { 200: Type.Array(Snapshot) } } }, async (request) => {
-    const { machine } = await machineGet(request.caller, control.store.db, request.params.id);
+    const { machine } = await machineMade(request.caller, control.store.db, request.params.id);
     return control.agent.snapshotList(machine.id);
   });
 

@@ -1,5 +1,5 @@
 /** Logs and files, streamed through from the agent; nothing is held in memory here. */
-import { machineGet } from '../../store/machine.ts';
+import { machineMade } from '../app/made.ts';
 import { authorize } from '../../store/context.ts';
 import type { Control } from '../control.ts';
 import { invalid } from '../../base/errors.ts';
@@ -15,19 +15,19 @@ export const streamRoutes = (app: App, control: Control): void => {
   app.get('/v1/machines/:id/logs', { config: { query: ['follow', 'tail'] }, schema: { params: idParams } }, async (request, reply) => {
     const query = request.query as URLSearchParams;
     const passed = { follow: booleanOf(query, 'follow'), tail: integerOf(query, 'tail', { minimum: 0, maximum: mostLines }) };
-    const { machine } = await machineGet(request.caller, store.db, request.params.id);
+    const { machine } = await machineMade(request.caller, store.db, request.params.id);
     await passThrough(control, request, reply, { method: 'GET', path: `/v1/machines/${machine.id}/logs`, query: passed });
   });
 
   app.get('/v1/machines/:id/files', { config: { query: ['path'] }, schema: { params: idParams } }, async (request, reply) => {
     const path = pathOf(request.query as URLSearchParams, 'path');
-    const { machine } = await machineGet(request.caller, store.db, request.params.id);
+    const { machine } = await machineMade(request.caller, store.db, request.params.id);
     await passThrough(control, request, reply, { method: 'GET', path: `/v1/machines/${machine.id}/files`, query: { path } });
   });
 
   // Only a WebSocket's Upgrade gets to exec (see exec.ts); a plain request ends here.
   app.get('/v1/machines/:id/exec', { schema: { params: idParams } }, async (request) => {
-    await machineGet(request.caller, store.db, request.params.id);
+    await machineMade(request.caller, store.db, request.params.id);
     throw invalid('upgrade', 'exec is a WebSocket: send an Upgrade request');
   });
 
@@ -36,7 +36,7 @@ export const streamRoutes = (app: App, control: Control): void => {
     (uploads as unknown as App).put('/v1/machines/:id/files', { config: { query: ['path'] }, schema: { params: idParams } }, async (request, reply) => {
       authorize(request.caller, 'write');
       const path = pathOf(request.query as URLSearchParams, 'path');
-      const { machine } = await machineGet(request.caller, store.db, request.params.id);
+      const { machine } = await machineMade(request.caller, store.db, request.params.id);
       await passThrough(control, request, reply, { method: 'PUT', path: `/v1/machines/${machine.id}/files`, query: { path }, upload: true });
     });
   });
