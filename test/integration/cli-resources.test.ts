@@ -73,6 +73,24 @@ describe('the rest of the command line', () => {
     );
     assert.match(succeeded(await cli.cenote('image', 'ls')).stdout, /^NAME +ID +KIND/);
     assert.match(succeeded(await cli.cenote('image', 'get', 'shop')).stdout, /Command: +node main\.js\nDirectory: +\/app/);
+    const leftovers = { Hostname: '', Domainname: '', AttachStdin: false, Tty: false, OpenStdin: false, Image: 'sha256:0', OnBuild: null, Shell: ['/bin/sh'] };
+    const kept = { Cmd: ['nginx'], ExposedPorts: { '80/tcp': {} }, StopSignal: 'SIGQUIT', Labels: { a: 'b' } };
+    const docker = { ...leftovers, ...kept, Entrypoint: null, Volumes: null };
+    await writeFile(join(cli.directory, 'docker.json'), JSON.stringify(docker));
+    assert.deepEqual(
+      succeeded(await cli.cenote('image', 'create', 'inspected', '--from', 'whole.tar.gz', '--config', 'docker.json', '--json')).json<Image>().config,
+      kept,
+      'as docker inspect shows it',
+    );
+    succeeded(await cli.cenote('image', 'delete', 'inspected'));
+    const config = async (text: string): Promise<CliResult> => {
+      await writeFile(join(cli.directory, 'wrong.json'), text);
+      return cli.cenote('image', 'create', 'x', '--from', 'shop', '--config', 'wrong.json');
+    };
+    failed(await config('{"config":{"Cmdx":1}}'), 2, /^cenote: --config: Cmdx: unknown field$/m);
+    failed(await config('{"Cmd":"one"}'), 2, /^cenote: --config: Cmd: must be array$/m);
+    failed(await config('{"StopSignal":"SIGWHAT"}'), 2, /^cenote: --config: StopSignal: "SIGWHAT" is not a signal\nwrite one such as/m);
+    failed(await config('[]'), 2, /--config: wrong\.json is not an image configuration/);
     failed(await cli.cenote('image', 'create', 'x'), 2, /one of --from and --from-machine/);
     failed(await cli.cenote('image', 'create', 'X', '--from', 'shop'), 2, /NAME: "X" is not a valid name/);
     failed(await cli.cenote('image', 'create', 'x', '--from', 'nowhere'), 2, /--from: cannot read nowhere/);

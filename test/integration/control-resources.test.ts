@@ -47,6 +47,10 @@ test('images: upload, from a machine, names, in use', async () => {
   assert.ok((await client.imageList()).some(({ name }) => name === 'app'));
   await assert.rejects(client.imageCreate({ name: 'app' }, Readable.from([''])), { code: 'already_exists' });
   await assert.rejects(client.imageCreate({ name: 'App' }, Readable.from([''])), { code: 'invalid_argument' });
+  await assert.rejects(client.imageCreate({ name: 'x', config: { StopSignal: 'SIGWHAT' } }, Readable.from([''])), {
+    code: 'invalid_argument',
+    message: /StopSignal: "SIGWHAT" is not a signal/,
+  });
   await assert.rejects(client.imageCreate({ name: 'x', extra: 1 } as never, Readable.from([''])), { code: 'invalid_argument' });
   await client.machineCreate({ name: 'user', image: 'app' }, { wait: 10 });
   await assert.rejects(client.imageDelete('app'), (error: Error) => /used by "user"/.test(error.message));

@@ -4,6 +4,7 @@ import { Value } from 'typebox/value';
 import { CenoteError, asCenoteError, invalid } from '../../base/errors.ts';
 import { ImageCreate, PlatformBuild } from '../../model/agent-api.ts';
 import type { Progress } from '../../model/agent-api.ts';
+import { checkSignal } from '../../model/signal.ts';
 import { withPlainRoot } from '../machine/files.ts';
 import type { AgentRoutes } from './server.ts';
 
@@ -12,6 +13,7 @@ export const imageRoutes: AgentRoutes = (app, { host, machines }) => {
 
   app.post<{ Querystring: { request?: string }; Body: unknown }>('/v1/images', { bodyLimit: Number.MAX_SAFE_INTEGER }, async (request) => {
     const wanted = parseRequest(request.query.request);
+    checkSignal('config.StopSignal', wanted.config.StopSignal ?? '');
     const closed = new AbortController();
     request.raw.socket.once('close', () => closed.abort());
     const create = (content: { tar: Readable } | { directory: string }) => host.platforms.imageCreate(wanted, content, closed.signal);

@@ -4,11 +4,6 @@ import type { MachineExit, MachineSpec } from '../../model/machine.ts';
 
 const signalNames = new Map<number, string>(Object.entries(constants.signals).map(([name, number]) => [number, name]));
 
-export const signalNumber = (name: string): number => {
-  const number = /^\d+$/.test(name) ? Number(name) : constants.signals[name as NodeJS.Signals];
-  return number ?? constants.signals.SIGTERM;
-};
-
 /** `code` as conmon writes it: 128 + signal when one ended it. `oomKills`: how often the kernel killed inside for want of memory. */
 export const exitOf = (spec: MachineSpec, code: number, at: string, oomKills: number, memoryMib: number): MachineExit => {
   const signal = code > 128 && code < 128 + 65 ? (signalNames.get(code - 128) ?? null) : null;

@@ -9,8 +9,9 @@ import { CenoteError, asCenoteError, messageChain, messageOf } from '../../base/
 import { SerialQueue } from '../../base/serial-queue.ts';
 import type { RuntimeExit } from '../../host/runtime/runtime.ts';
 import type { MachineExit, MachineSpec, MachineState, MachineStatus } from '../../model/machine.ts';
+import { stopSignal } from '../../model/signal.ts';
 import type { Host } from '../host.ts';
-import { exitOf, signalNumber } from './exit-reason.ts';
+import { exitOf } from './exit-reason.ts';
 import { healthPlan, watchHealth } from './health.ts';
 import type { HealthPlan, HealthState } from './health.ts';
 import { probeHealth } from './probe.ts';
@@ -174,7 +175,7 @@ export class Machine {
     if (run === null) return this.#clean();
     const { host } = this;
     this.#transition ??= 'stopping';
-    const signal = signalNumber(this.spec.config.StopSignal || 'SIGTERM');
+    const signal = stopSignal(this.spec.config.StopSignal);
     const heard = await sendStop(host, this.id, run.process.pid, signal, graceSeconds * 1000, () => run.end !== null);
     let exit = heard ? await within(run.exit.promise, graceSeconds * 1000) : null;
     if (exit === null) {

@@ -6,6 +6,7 @@ import { checkResourceName } from '../../model/names.ts';
 import { defineCommand, one, parsed, toggle, value } from '../command.ts';
 import { readText } from '../machine/create-machine.ts';
 import { selectMachine } from '../select.ts';
+import { parseConfig } from './config.ts';
 
 const parseAt = (field: string, text: string): string => {
   if (!text.startsWith('/') || text.split('/').includes('..') || text.includes('\0'))
@@ -66,18 +67,3 @@ export const command = defineCommand({
     else context.output.line(`created image ${image.name} (${formatMib(image.sizeMib)})`);
   },
 });
-
-/** Only the shape is looked at here; the API checks every key. */
-const parseConfig = (path: string, text: string): ImageConfig => {
-  let whole: unknown;
-  try {
-    whole = JSON.parse(text);
-  } catch (error) {
-    throw new CenoteError('invalid_argument', `--config: ${path} is not JSON: ${error instanceof Error ? error.message : ''}`, {
-      fields: [{ field: '--config', message: 'is not JSON' }],
-    });
-  }
-  const inner = typeof whole === 'object' && whole !== null && 'config' in whole ? whole.config : whole;
-  if (typeof inner !== 'object' || inner === null || Array.isArray(inner)) throw invalid('--config', `${path} is not an image configuration`);
-  return inner;
-};

@@ -7,6 +7,7 @@ import type { CreateImage } from '../../model/control-api.ts';
 import type { Image, ImageConfig } from '../../model/image.ts';
 import type { MachineSpec } from '../../model/machine.ts';
 import { checkResourceName } from '../../model/names.ts';
+import { checkSignal } from '../../model/signal.ts';
 import { authorize } from '../../store/context.ts';
 import type { RequestContext } from '../../store/context.ts';
 import { machineNamesUsing } from '../../store/machine.ts';
@@ -23,6 +24,7 @@ export const imageCreate = async (
   authorize(context, 'write');
   const { catalog, agent, store } = control;
   checkResourceName('name', asked.name);
+  checkSignal('request.config.StopSignal', asked.config?.StopSignal ?? '');
   if ((await catalog.images()).some((image) => image.name === asked.name)) {
     const message = `there is already an image named ${JSON.stringify(asked.name)}`;
     throw new CenoteError('already_exists', message, { fields: [{ field: 'name', message }] });
