@@ -1,5 +1,6 @@
 /** `exec` through the launcher: bytes both ways, exit codes, and a real terminal. */
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { after, before, describe, it } from 'node:test';
 import { runAny } from '../../src/exec/run.ts';
 import { channels } from '../../src/cli/machine/exec-session.ts';
@@ -85,6 +86,14 @@ describe('exec on the command line', () => {
     });
     const expected = await runAny('/usr/bin/cksum', [], { input });
     assert.equal(digest.stdout, expected.stdout, digest.stderr);
+  });
+
+  it('takes a file as input', async () => {
+    const result = await runAny('/bin/sh', ['-c', '"$0" --root "$1" exec -i web -- cat < "$0"', launcher, cli.root], {
+      env: { PATH: process.env['PATH']!, CENOTE_NODE: process.execPath },
+    });
+    assert.deepEqual([result.code, result.stderr], [0, '']);
+    assert.equal(result.stdout, await readFile(launcher, 'utf8'));
   });
 
   it('ends with the command although input is still open', async () => {

@@ -108,8 +108,8 @@ const forwardInput = (session: ExecSession): Disposable => {
       stdin.off('data', onData);
       stdin.off('end', onEnd);
       stdin.pause();
-      // A pipe that is still open would keep the process.
-      stdin.unref();
+      // A pipe that is still open would keep the process; a file is no such thing, and has no unref.
+      if ('unref' in stdin) stdin.unref();
     },
   };
 };

@@ -1,8 +1,14 @@
-/** Running one more process in a machine, with pipes or with a terminal of its own. When the session closes, the process is ended. */
-import { rmSync, writeFileSync, readFileSync } from 'node:fs';
+/**
+ * Running one more process in a machine, with pipes or with a terminal of its own. When the session closes, the process is ended.
+ *
+ * The runtime writes the process's pid once it has started, and ends without one when it could not start: then what it said on standard
+ * error (or the terminal) is the reason and not the command's own output, and its exit status is no status of the command's.
+ */
+import { existsSync, rmSync, writeFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
-import type { Writable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
+import { stripVTControlCharacters } from 'node:util';
 import { randomUUID } from 'node:crypto';
 import type { ChildProcess } from 'node:child_process';
 import { ReadStream } from 'node:tty';
@@ -27,6 +33,9 @@ interface ExecRequest {
 }
 
 const consoleTimeoutSeconds = 10;
+const startPollMs = 5;
+/** As shells have it: 127 where there is no such program, 126 where it cannot be run. */
+const [noSuchProgram, notRun] = [127, 126];
 
 export const execInMachine = async ({ program, state, directory, machine, request, process: as }: ExecRequest): Promise<ExecSession> => {
   const name = join(directory, `x${randomUUID().slice(0, 8)}`);
@@ -58,7 +67,10 @@ export const execInMachine = async ({ program, state, directory, machine, reques
     tidy();
     throw error;
   }
-  const exited = exitOf(child, tidy);
+  const begun = begunOrNot(child, pidFile);
+  // Held from the first moment: what nobody reads when a child ends, Node throws away.
+  const said = terminal === null ? child.stderr!.pipe(new PassThrough()) : new ReadStream(terminal);
+  const exited = exitOf(child, begun, said, request.command[0] ?? '', tidy);
   const kill = () => {
     try {
       process.kill(Number(readFileSync(pidFile, 'utf8')), 'SIGKILL');
@@ -67,8 +79,26 @@ export const execInMachine = async ({ program, state, directory, machine, reques
     }
     child.kill('SIGKILL');
   };
-  return terminal === null ? pipeSession(child, exited, kill) : terminalSession(terminal, child, exited, kill);
+  return terminal === null
+    ? pipeSession(child, said as PassThrough, begun, exited, kill)
+    : terminalSession(terminal, said as ReadStream, child, begun, exited, kill);
 };
+
+/** Whether the process was started, once that is known. */
+const begunOrNot = (child: ChildProcess, pidFile: string): Promise<boolean> =>
+  new Promise((resolve) => {
+    const look = (): void => {
+      if (existsSync(pidFile)) settle(true);
+    };
+    const poll = setInterval(look, startPollMs);
+    const settle = (begun: boolean): void => {
+      clearInterval(poll);
+      resolve(begun);
+    };
+    child.once('error', () => settle(false));
+    child.once('exit', () => settle(existsSync(pidFile)));
+    look();
+  });
 
 /** The runtime either passes the terminal or ends with an error on its own output. */
 const receiveTerminal = (received: Promise<number>, child: ChildProcess): Promise<number> => {
@@ -81,46 +111,77 @@ const receiveTerminal = (received: Promise<number>, child: ChildProcess): Promis
   return Promise.race([received, ended]);
 };
 
+/** The runtime's last line, without its time and colours. */
 const cleanMessage = (text: string): string =>
-  text
+  stripVTControlCharacters(text)
     .trim()
     .split('\n')
     .at(-1)
     ?.replace(/^\S+Z: /, '') ?? '';
 
-const exitOf = (child: ChildProcess, tidy: () => void): Promise<ExecExit> =>
+const exitOf = (child: ChildProcess, begun: Promise<boolean>, said: Readable, program: string, tidy: () => void): Promise<ExecExit> =>
   new Promise((resolve) => {
     child.on('error', (error) => {
       tidy();
-      resolve({ code: 126, error: error.message });
+      resolve({ code: notRun, error: error.message });
     });
     child.on('exit', (code, signal) => {
-      tidy();
-      resolve(signal === null ? { code: code ?? 0 } : { code: 137 });
+      void begun.then(async (started) => {
+        tidy();
+        if (started || signal !== null) return resolve(signal === null ? { code: code ?? 0 } : { code: 137 });
+        const message = cleanMessage(await textOf(said));
+        return resolve(
+          /^executable file .* not found/.test(message)
+            ? { code: noSuchProgram, error: `there is no program ${program} in the machine` }
+            : { code: notRun, error: `${program} cannot be run: ${message || `the runtime ended with ${code}`}` },
+        );
+      });
     });
   });
 
-const pipeSession = (child: ChildProcess, exited: Promise<ExecExit>, kill: () => void): ExecSession => {
-  const stdin: Writable = child.stdin ?? new PassThrough().resume();
-  stdin.on('error', () => {}); // the process may end without reading all
-  return { stdin, stdout: child.stdout!, stderr: child.stderr!, resize: () => {}, exited, close: kill };
+/** To its end, which for a terminal is an error (EIO). */
+const textOf = async (stream: Readable): Promise<string> => {
+  let text = '';
+  try {
+    for await (const chunk of stream) text += (chunk as Buffer).toString('utf8').slice(0, 4096);
+  } catch {
+    // what came before it counts
+  }
+  return text;
 };
 
-const terminalSession = (fd: number, child: ChildProcess, exited: Promise<ExecExit>, kill: () => void): ExecSession => {
-  const terminal = new ReadStream(fd);
+const pipeSession = (child: ChildProcess, said: PassThrough, begun: Promise<boolean>, exited: Promise<ExecExit>, kill: () => void): ExecSession => {
+  const stdin: Writable = child.stdin ?? new PassThrough().resume();
+  stdin.on('error', () => {}); // the process may end without reading all
+  const stderr = new PassThrough();
+  void begun.then((started) => (started ? said.pipe(stderr) : stderr.end()));
+  return { stdin, stdout: child.stdout!, stderr, resize: () => {}, exited, close: kill };
+};
+
+const terminalSession = (
+  fd: number,
+  terminal: ReadStream,
+  child: ChildProcess,
+  begun: Promise<boolean>,
+  exited: Promise<ExecExit>,
+  kill: () => void,
+): ExecSession => {
   const stdout = new PassThrough();
+  void begun.then((started) => {
+    if (!started) return stdout.end();
+    terminal.on('data', (chunk: Buffer) => {
+      if (!stdout.write(chunk)) terminal.pause();
+    });
+    return stdout.on('drain', () => terminal.resume());
+  });
   // The kernel answers EIO on the controlling end once the last process has closed the other: that is its end of file.
   terminal.on('error', () => stdout.end());
   terminal.on('close', () => stdout.end());
-  terminal.on('data', (chunk: Buffer) => {
-    if (!stdout.write(chunk)) terminal.pause();
-  });
-  stdout.on('drain', () => terminal.resume());
   child.stdout!.resume();
   child.stderr!.resume();
   return {
     stdin: terminal,
-    stdout: stdout,
+    stdout,
     stderr: null,
     resize: (columns, rows) => setWindowSize(fd, columns, rows),
     exited,
