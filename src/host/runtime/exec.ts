@@ -33,6 +33,7 @@ interface ExecRequest {
 }
 
 const consoleTimeoutSeconds = 10;
+const passedTerminalMs = 1000;
 const startPollMs = 5;
 /** As shells have it: 127 where there is no such program, 126 where it cannot be run. */
 const [noSuchProgram, notRun] = [127, 126];
@@ -59,18 +60,22 @@ export const execInMachine = async ({ program, state, directory, machine, reques
   if (request.tty) args.push('--tty', '--console-socket', socket);
   let terminal: number | null = null;
   let child: ChildProcess;
+  let ended: Promise<Ended>;
+  let begun: Promise<boolean>;
   try {
     using listener = request.tty ? listenForConsole(socket, consoleTimeoutSeconds) : null;
     child = start(program, [...args, machine], { stdio: [request.stdin && !request.tty ? 'pipe' : 'ignore', 'pipe', 'pipe'] });
+    // Heard from the first moment: it may have ended before its terminal is here.
+    ended = endOf(child);
+    begun = begunOrNot(ended, pidFile);
     if (listener !== null) terminal = await receiveTerminal(listener.receive(), child);
   } catch (error) {
     tidy();
     throw error;
   }
-  const begun = begunOrNot(child, pidFile);
   // Held from the first moment: what nobody reads when a child ends, Node throws away.
   const said = terminal === null ? child.stderr!.pipe(new PassThrough()) : new ReadStream(terminal);
-  const exited = exitOf(child, begun, said, request.command[0] ?? '', tidy);
+  const exited = exitOf(ended, begun, said, request.command[0] ?? '').finally(tidy);
   const kill = () => {
     try {
       process.kill(Number(readFileSync(pidFile, 'utf8')), 'SIGKILL');
@@ -84,20 +89,30 @@ export const execInMachine = async ({ program, state, directory, machine, reques
     : terminalSession(terminal, said as ReadStream, child, begun, exited, kill);
 };
 
-/** Whether the process was started, once that is known. */
-const begunOrNot = (child: ChildProcess, pidFile: string): Promise<boolean> =>
+/** How the runtime ended; what it was given as exit status is the command's, if that was started. */
+interface Ended {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  error?: Error;
+}
+
+const endOf = (child: ChildProcess): Promise<Ended> =>
   new Promise((resolve) => {
-    const look = (): void => {
-      if (existsSync(pidFile)) settle(true);
-    };
-    const poll = setInterval(look, startPollMs);
+    child.once('error', (error) => resolve({ code: null, signal: null, error }));
+    child.once('exit', (code, signal) => resolve({ code, signal }));
+  });
+
+/** Whether the process was started, once that is known. */
+const begunOrNot = (ended: Promise<Ended>, pidFile: string): Promise<boolean> =>
+  new Promise((resolve) => {
     const settle = (begun: boolean): void => {
       clearInterval(poll);
       resolve(begun);
     };
-    child.once('error', () => settle(false));
-    child.once('exit', () => settle(existsSync(pidFile)));
-    look();
+    const poll = setInterval(() => {
+      if (existsSync(pidFile)) settle(true);
+    }, startPollMs);
+    void ended.then(() => settle(existsSync(pidFile)));
   });
 
 /** The runtime either passes the terminal or ends with an error on its own output. */
@@ -105,8 +120,14 @@ const receiveTerminal = (received: Promise<number>, child: ChildProcess): Promis
   let said = '';
   child.stderr!.on('data', (chunk: Buffer) => (said += chunk.toString('utf8').slice(0, 4096)));
   const ended = new Promise<never>((_resolve, reject) =>
-    child.on('close', (code) => reject(new CenoteError('failed', `the process could not be started: ${cleanMessage(said) || `code ${code}`}`))),
+    child.on('close', (code) => {
+      const refuse = (): void => reject(new CenoteError('failed', `the process could not be started: ${cleanMessage(said) || `code ${code}`}`));
+      // One that ends without a word has passed the terminal and spoken there; it may be on its way to us still.
+      if (said === '') setTimeout(refuse, passedTerminalMs);
+      else refuse();
+    }),
   );
+  ended.catch(() => {}); // the terminal came, and this is late
   received.catch(() => {}); // when the runtime ended first, the wait for the terminal times out later, unheard
   return Promise.race([received, ended]);
 };
@@ -119,25 +140,15 @@ const cleanMessage = (text: string): string =>
     .at(-1)
     ?.replace(/^\S+Z: /, '') ?? '';
 
-const exitOf = (child: ChildProcess, begun: Promise<boolean>, said: Readable, program: string, tidy: () => void): Promise<ExecExit> =>
-  new Promise((resolve) => {
-    child.on('error', (error) => {
-      tidy();
-      resolve({ code: notRun, error: error.message });
-    });
-    child.on('exit', (code, signal) => {
-      void begun.then(async (started) => {
-        tidy();
-        if (started || signal !== null) return resolve(signal === null ? { code: code ?? 0 } : { code: 137 });
-        const message = cleanMessage(await textOf(said));
-        return resolve(
-          /^executable file .* not found/.test(message)
-            ? { code: noSuchProgram, error: `there is no program ${program} in the machine` }
-            : { code: notRun, error: `${program} cannot be run: ${message || `the runtime ended with ${code}`}` },
-        );
-      });
-    });
-  });
+const exitOf = async (ended: Promise<Ended>, begun: Promise<boolean>, said: Readable, program: string): Promise<ExecExit> => {
+  const { code, signal, error } = await ended;
+  if (error !== undefined) return { code: notRun, error: error.message };
+  if ((await begun) || signal !== null) return signal === null ? { code: code ?? 0 } : { code: 137 };
+  const message = cleanMessage(await textOf(said));
+  return /^executable file .* not found/.test(message)
+    ? { code: noSuchProgram, error: `there is no program ${program} in the machine` }
+    : { code: notRun, error: `${program} cannot be run: ${message || `the runtime ended with ${code}`}` };
+};
 
 /** To its end, which for a terminal is an error (EIO). */
 const textOf = async (stream: Readable): Promise<string> => {
