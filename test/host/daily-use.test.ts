@@ -1,6 +1,7 @@
 /** What a person does with a machine all day, on the real kernel: the parts that fakes have wrong most easily. */
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { runAny } from '../../src/exec/run.ts';
@@ -32,6 +33,20 @@ describe('in daily use', { skip: skipInstance, timeout: 300_000 }, () => {
     assert.deepEqual(await tried('-u', 'nobody-here', 'box', '--', 'ls'), [126, 'cenote: there is no user nobody-here in the machine\n']);
     assert.deepEqual(await tried('box', '--', 'sh', '-c', 'echo mine >&2; exit 255'), [255, 'mine\n']);
     assert.deepEqual(await tried('box', '--', 'sh', '-c', 'kill -9 $$'), [137, '']);
+  });
+
+  test('programs that ask how many CPUs there are get the ceiling, rounded up', { skip: cpus().length < 2 }, async () => {
+    const ways = ['nproc', 'getconf _NPROCESSORS_ONLN', 'grep -c ^processor /proc/cpuinfo', 'cat /sys/devices/system/cpu/online'];
+    const counts = (): Promise<string> => instance.must('exec', 'box', '--', 'sh', '-c', ways.join('; '));
+    const host = String(cpus().length);
+    assert.deepEqual((await counts()).trim().split('\n'), [host, host, host, `0-${cpus().length - 1}`], 'without one, all of the host');
+    await instance.must('resize', 'box', '--cpu-ceiling', '0.5');
+    assert.deepEqual((await counts()).trim().split('\n'), ['1', '1', '1', '0']);
+    await instance.must('update', 'box', '--env', 'OMP_THREAD_LIMIT=2');
+    assert.equal((await instance.must('exec', 'box', '--', 'printenv', 'OMP_THREAD_LIMIT')).trim(), '2', "the person's word counts more");
+    await instance.must('update', 'box', '--env-remove', 'OMP_THREAD_LIMIT');
+    await instance.must('resize', 'box', '--cpu-ceiling', 'none');
+    assert.equal((await instance.must('exec', 'box', '--', 'nproc')).trim(), host);
   });
 
   test('exec takes a file as its input', async () => {

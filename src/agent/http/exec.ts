@@ -87,7 +87,8 @@ const begin = async (machine: Machine, data: RawData): Promise<ExecSession> => {
     throw new CenoteError('invalid_argument', `the first message must say what to run: ${Value.Errors(ExecStart, request)[0]?.message ?? ''}`);
   const { run } = machine;
   if (run === null) throw new CenoteError('wrong_state', `${machine.spec.name} is not running`);
-  const base = request.user === undefined ? run.defaults() : processOf(machine.spec, `/proc/${run.process.pid}/root`, request.user);
+  // By the machine as it is now: it may have been resized since its first process began.
+  const base = processOf(machine.spec, `/proc/${run.process.pid}/root`, request.user);
   const extra = Object.entries(request.env ?? {}).map(([name, value]) => `${name}=${value}`);
   const terminal = request.tty && request.env?.['TERM'] === undefined ? ['TERM=xterm'] : [];
   return machine.host.runtime.exec(machine.id, request, { ...base, env: [...base.env, ...terminal, ...extra], cwd: request.workingDirectory ?? base.cwd });

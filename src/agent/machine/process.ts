@@ -19,6 +19,9 @@ export const environmentOf = (spec: MachineSpec, home: string): string[] => {
     ['HOME', home],
     ['HOSTNAME', spec.name],
   ]);
+  // The affinity is not limited by a ceiling, so that what is spare can be had on any CPU; `nproc` and OpenMP, which ask for it, heed this.
+  const { cpuCeilingMillis } = spec.resources;
+  if (cpuCeilingMillis !== null) merged.set('OMP_THREAD_LIMIT', String(Math.ceil(cpuCeilingMillis / 1000)));
   for (const entry of spec.config.Env ?? []) {
     const at = entry.indexOf('=');
     merged.set(entry.slice(0, at), entry.slice(at + 1));
