@@ -100,7 +100,7 @@ export const runDestroy = async (options: DestroyOptions): Promise<number> => {
   }
   demandRoot('destroy --yes', root);
   await destroyAll({ ...options, root }, new Progress(note));
-  line(options.json === true ? JSON.stringify({ root, destroyed: true }) : `Nothing of ${root} is left. The packages stay.`);
+  line(options.json === true ? JSON.stringify({ root, destroyed: true }) : `Nothing of Cenote is left at ${root}. The packages stay.`);
   return 0;
 };
 

@@ -1,5 +1,5 @@
 /** `cenote destroy`: every trace of an instance goes, but the packages. It works also on one that is half gone already. */
-import { existsSync, lstatSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { pino } from 'pino';
 import { CenoteError, messageOf } from '../base/errors.ts';
 import { createLogger } from '../base/logger.ts';
@@ -16,6 +16,7 @@ import { removeLeftovers } from './leftovers.ts';
 import { serviceManager } from './manager.ts';
 import { undoHostChanges } from './prepare-host.ts';
 import type { Progress } from './progress.ts';
+import { isOurs, removeRootDirectory } from './root-directory.ts';
 
 const deletesAtOnce = 8;
 const deleteTimeoutMs = 300_000;
@@ -26,6 +27,7 @@ export const whatWouldGo = async (root: string): Promise<string[]> => {
   const allotment = openAllotment();
   const entry = allotment.find(root);
   if (entry === null && !existsSync(root)) throw new CenoteError('not_found', `there is no Cenote instance at ${root}`);
+  checkIsOurs(root, entry);
   const machines = await machinesOf(paths);
   const others = allotment.list().filter((one) => one.root !== root).length;
   return [
@@ -46,7 +48,7 @@ export const destroyAll = async (options: DestroyOptions, progress: Progress): P
   const allotment = openAllotment();
   const entry = allotment.find(root);
   if (entry === null && !existsSync(root)) throw new CenoteError('not_found', `there is no Cenote instance at ${root}`);
-  checkIsOurs(paths, entry);
+  checkIsOurs(root, entry);
   const problems: string[] = [];
   await progress.step('machines', () => deleteMachines(paths));
   await progress.step('services', async () => {
@@ -54,7 +56,8 @@ export const destroyAll = async (options: DestroyOptions, progress: Progress): P
     return { said: 'stopped and removed' };
   });
   if (entry !== null) await progress.step('host', () => clean(entry, problems));
-  rmSync(root, { recursive: true, force: true });
+  const foreign = removeRootDirectory(root);
+  if (foreign.length > 0) progress.note(`  note: ${root} stays, with what is not Cenote's: ${foreign.slice(0, 5).join(', ')}`);
   await progress.step('record', () => forget(allotment, root, problems));
   if (problems.length > 0)
     throw new CenoteError('failed', `removed, but for: ${problems.join('; ')}`, {
@@ -62,12 +65,9 @@ export const destroyAll = async (options: DestroyOptions, progress: Progress): P
     });
 };
 
-/** A mistyped root must not cost someone a directory. */
-const checkIsOurs = (paths: InstancePaths, entry: AllottedInstance | null): void => {
-  if (entry !== null || !existsSync(paths.root)) return;
-  const known = lstatSync(paths.root).isDirectory() && (existsSync(paths.config) || readdirSync(paths.root).length === 0);
-  if (!known)
-    throw new CenoteError('wrong_state', `${paths.root} is not a Cenote instance: it has no config.json and this host's record does not know it`, {
+const checkIsOurs = (root: string, entry: AllottedInstance | null): void => {
+  if (entry === null && !isOurs(root))
+    throw new CenoteError('wrong_state', `${root} is not a Cenote instance: no \`up\` made it, and this host's record does not know it`, {
       fields: [{ field: 'root', message: 'not an instance' }],
     });
 };

@@ -21,6 +21,7 @@ import { ensurePackages } from './packages.ts';
 import { checkDevice, choosePool, freeMibAt, hasBtrfs } from './pool-size.ts';
 import { prepareHost } from './prepare-host.ts';
 import type { Progress } from './progress.ts';
+import { checkRootDirectory, upLockPath } from './root-directory.ts';
 import type { ServiceName } from './service-list.ts';
 import type { ServiceManager } from './services.ts';
 
@@ -35,6 +36,7 @@ export interface UpOutcome {
 export const bringUp = async (options: UpOptions, progress: Progress): Promise<UpOutcome> => {
   const root = checkRoot(options.root);
   const paths = instancePaths(root);
+  checkRootDirectory(root, openAllotment().list());
   if (options.device !== undefined && findInstanceConfig(root) === null) checkDevice(options.device);
 
   await progress.step('packages', async ({ at }) => {
@@ -43,7 +45,7 @@ export const bringUp = async (options: UpOptions, progress: Progress): Promise<U
   });
   makeRoot(paths);
   // One `up` of an instance at a time; a second waits, then finds everything done.
-  using _lock = await lockFile(`${paths.run}/up.lock`, { timeoutMs: readyTimeoutMs, signal: options.signal });
+  using _lock = await lockFile(upLockPath(root), { timeoutMs: readyTimeoutMs, signal: options.signal });
   const { config, changed } = await changeHost(options, paths, progress);
   await progress.step('services', () => startServices(config, paths, changed, options.signal));
   return { config, paths };
