@@ -2,23 +2,29 @@
 import { readFileSync, statSync, statfsSync } from 'node:fs';
 import { release } from 'node:os';
 import { CenoteError, invalid } from '../base/errors.ts';
-import { formatMib } from '../base/units.ts';
+import { formatMib, mibOfBytes } from '../base/units.ts';
+import { hostReserveMib } from '../host/storage/pool-file.ts';
 import type { InstanceConfig } from '../model/instance.ts';
 import { fileSystems, loadableModules } from './host-view.ts';
 
-const leastMib = 512;
+export const leastMib = 512;
 const mostByDefaultMib = 64 * 1024;
-const keptFreeMib = 1024;
 
 export interface PoolRequest {
   poolSizeMib?: number | undefined;
   device?: string | undefined;
 }
 
+/** Of the disk beneath a root: what is free, and what of that the host keeps (the agent holds to the same). */
+export interface DiskRoom {
+  freeMib: number;
+  keptMib: number;
+}
+
 type StorageConfig = InstanceConfig['storage'];
 
 /** What exists stays as it is; a larger size asked for is written down, and the agent grows the pool to it. */
-export const choosePool = (request: PoolRequest, existing: StorageConfig | null, freeMib: number, btrfs: boolean): StorageConfig => {
+export const choosePool = (request: PoolRequest, existing: StorageConfig | null, room: DiskRoom, btrfs: boolean): StorageConfig => {
   if (existing !== null) {
     if (request.device !== undefined && request.device !== existing.device)
       throw new CenoteError('wrong_state', `the pool is on ${existing.device ?? 'a file'} already`, {
@@ -27,38 +33,39 @@ export const choosePool = (request: PoolRequest, existing: StorageConfig | null,
       });
     const wanted = request.poolSizeMib ?? existing.poolSizeMib;
     if (wanted < existing.poolSizeMib) throw invalid('pool-size', `the pool has ${formatMib(existing.poolSizeMib)} and cannot become smaller`);
-    checkFits(wanted - existing.poolSizeMib, freeMib, wanted);
+    checkFits(wanted - existing.poolSizeMib, room, wanted);
     return { ...existing, poolSizeMib: wanted };
   }
   if (request.device !== undefined) return { driver: 'btrfs', device: request.device, poolSizeMib: request.poolSizeMib ?? leastMib };
   const driver = btrfs ? 'btrfs' : 'directory';
   if (request.poolSizeMib !== undefined) {
     if (request.poolSizeMib < leastMib) throw invalid('pool-size', `${formatMib(request.poolSizeMib)} is too small: at least ${formatMib(leastMib)}`);
-    checkFits(request.poolSizeMib, freeMib, request.poolSizeMib);
+    checkFits(request.poolSizeMib, room, request.poolSizeMib);
     return { driver, device: null, poolSizeMib: request.poolSizeMib };
   }
-  const spare = Math.min(Math.floor(freeMib / 2), freeMib - keptFreeMib, mostByDefaultMib);
+  const { freeMib, keptMib } = room;
+  const spare = Math.min(Math.floor(freeMib / 2), freeMib - keptMib, mostByDefaultMib);
   if (spare < leastMib)
     throw new CenoteError(
       'not_enough',
-      `${formatMib(Math.max(0, freeMib))} of disk are free; a pool needs ${formatMib(leastMib)} and leaves ${formatMib(keptFreeMib)}`,
+      `${formatMib(Math.max(0, freeMib))} of disk are free; a pool needs ${formatMib(leastMib)} and leaves ${formatMib(keptMib)} to the host`,
       { advice: 'make room, or choose another root directory: cenote --root DIR up' },
     );
   return { driver, device: null, poolSizeMib: spare };
 };
 
-const checkFits = (moreMib: number, freeMib: number, wanted: number): void => {
-  if (moreMib > 0 && moreMib > freeMib - keptFreeMib)
+const checkFits = (moreMib: number, { freeMib, keptMib }: DiskRoom, wanted: number): void => {
+  if (moreMib > 0 && moreMib > freeMib - keptMib)
     throw new CenoteError(
       'not_enough',
-      `a pool of ${formatMib(wanted)} needs ${formatMib(moreMib)} more; ${formatMib(freeMib)} are free and ${formatMib(keptFreeMib)} of them are left to the host`,
+      `a pool of ${formatMib(wanted)} needs ${formatMib(moreMib)} more; ${formatMib(freeMib)} are free and ${formatMib(keptMib)} of them are left to the host`,
       { fields: [{ field: 'pool-size', message: 'too large' }] },
     );
 };
 
-export const freeMibAt = (path: string): number => {
-  const { bavail, bsize } = statfsSync(path);
-  return Math.floor((bavail * bsize) / 1024 / 1024);
+export const diskRoomAt = (path: string): DiskRoom => {
+  const { bavail, bsize, blocks } = statfsSync(path);
+  return { freeMib: Math.floor(mibOfBytes(bavail * bsize)), keptMib: Math.ceil(hostReserveMib(mibOfBytes(blocks * bsize))) };
 };
 
 export const hasBtrfs = (): boolean => [...fileSystems(), ...loadableModules(release())].includes('btrfs');

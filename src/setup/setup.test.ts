@@ -105,20 +105,22 @@ describe('units for systemd', () => {
 
 describe('the pool’s size', () => {
   it('leaves the host room, and says so with the numbers', () => {
-    assert.deepEqual(choosePool({}, null, 20_000, true), { driver: 'btrfs', device: null, poolSizeMib: 10_000 });
-    assert.equal(choosePool({}, null, 1_000_000, true).poolSizeMib, 65_536);
-    assert.equal(choosePool({}, null, 20_000, false).driver, 'directory');
-    assert.throws(() => choosePool({}, null, 1500, true), /1\.46G of disk are free; a pool needs 512M and leaves 1G/);
-    assert.throws(() => choosePool({ poolSizeMib: 20_000 }, null, 20_000, true), codeIs('not_enough'));
-    assert.throws(() => choosePool({ poolSizeMib: 100 }, null, 20_000, true), codeIs('invalid_argument'));
+    const room = (freeMib: number) => ({ freeMib, keptMib: 1024 });
+    assert.deepEqual(choosePool({}, null, room(20_000), true), { driver: 'btrfs', device: null, poolSizeMib: 10_000 });
+    assert.equal(choosePool({}, null, room(1_000_000), true).poolSizeMib, 65_536);
+    assert.equal(choosePool({}, null, room(20_000), false).driver, 'directory');
+    assert.equal(choosePool({}, null, { freeMib: 14_000, keptMib: 12_900 }, true).poolSizeMib, 1100, 'a large disk keeps more');
+    assert.throws(() => choosePool({}, null, room(1500), true), /1\.46G of disk are free; a pool needs 512M and leaves 1G to the host/);
+    assert.throws(() => choosePool({ poolSizeMib: 20_000 }, null, room(20_000), true), codeIs('not_enough'));
+    assert.throws(() => choosePool({ poolSizeMib: 100 }, null, room(20_000), true), codeIs('invalid_argument'));
   });
 
   it('only grows, and moves to no other device', () => {
     const existing = config.storage;
-    assert.deepEqual(choosePool({}, existing, 10, true), existing);
-    assert.equal(choosePool({ poolSizeMib: 5000 }, existing, 3000, true).poolSizeMib, 5000);
-    assert.throws(() => choosePool({ poolSizeMib: 4000 }, existing, 3000, true), /cannot become smaller/);
-    assert.throws(() => choosePool({ device: '/dev/sdz' }, existing, 3000, true), codeIs('wrong_state'));
+    assert.deepEqual(choosePool({}, existing, { freeMib: 10, keptMib: 1024 }, true), existing);
+    assert.equal(choosePool({ poolSizeMib: 5000 }, existing, { freeMib: 3000, keptMib: 1024 }, true).poolSizeMib, 5000);
+    assert.throws(() => choosePool({ poolSizeMib: 4000 }, existing, { freeMib: 3000, keptMib: 1024 }, true), /cannot become smaller/);
+    assert.throws(() => choosePool({ device: '/dev/sdz' }, existing, { freeMib: 3000, keptMib: 1024 }, true), codeIs('wrong_state'));
   });
 });
 

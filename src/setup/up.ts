@@ -1,7 +1,6 @@
 /** `cenote up`: from a bare host to a machine that answers. Every step finds what is done already, so it may be repeated at any time. */
 import { readFileSync, realpathSync, writeFileSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { CenoteError, messageOf } from '../base/errors.ts';
+import { CenoteError } from '../base/errors.ts';
 import { formatCpu, formatMib } from '../base/units.ts';
 import { AgentClient } from '../client/agent.ts';
 import { ControlClient } from '../client/control.ts';
@@ -18,15 +17,13 @@ import { makeDirectories, makeRoot } from './directories.ts';
 import { lockHost } from './host-lock.ts';
 import { serviceManager } from './manager.ts';
 import { ensurePackages } from './packages.ts';
-import { checkDevice, choosePool, freeMibAt, hasBtrfs } from './pool-size.ts';
+import { checkDevice, choosePool, diskRoomAt, hasBtrfs } from './pool-size.ts';
 import { prepareHost } from './prepare-host.ts';
-import type { Progress } from './progress.ts';
+import type { Progress, Step } from './progress.ts';
+import { answers } from './readiness.ts';
 import { checkRootDirectory, upLockPath } from './root-directory.ts';
-import type { ServiceName } from './service-list.ts';
-import type { ServiceManager } from './services.ts';
 
-const readyTimeoutMs = 120_000;
-const pollMs = 50;
+const lockTimeoutMs = 120_000;
 
 export interface UpOutcome {
   config: InstanceConfig;
@@ -45,9 +42,9 @@ export const bringUp = async (options: UpOptions, progress: Progress): Promise<U
   });
   makeRoot(paths);
   // One `up` of an instance at a time; a second waits, then finds everything done.
-  using _lock = await lockFile(upLockPath(root), { timeoutMs: readyTimeoutMs, signal: options.signal });
+  using _lock = await lockFile(upLockPath(root), { timeoutMs: lockTimeoutMs, signal: options.signal });
   const { config, changed } = await changeHost(options, paths, progress);
-  await progress.step('services', () => startServices(config, paths, changed, options.signal));
+  await progress.step('services', (step) => startServices(config, paths, changed, step, options.signal));
   return { config, paths };
 };
 
@@ -69,7 +66,7 @@ const changeHost = async (options: UpOptions, paths: InstancePaths, progress: Pr
       promised: await promisedByDefault(allotment, root),
     });
     const existing = findInstanceConfig(root);
-    const storage = choosePool(options, existing?.storage ?? null, freeMibAt(root), hasBtrfs());
+    const storage = choosePool(options, existing?.storage ?? null, diskRoomAt(root), hasBtrfs());
     const networkMbps = options.networkMbps === undefined ? (existing?.networkMbps ?? null) : options.networkMbps;
     const code = await placeCode(checkoutPath(), root, realpathSync(process.execPath));
     const made: InstanceConfig = {
@@ -97,7 +94,7 @@ const changeHost = async (options: UpOptions, paths: InstancePaths, progress: Pr
   return { config, changed };
 };
 
-const startServices = async (config: InstanceConfig, paths: InstancePaths, changed: boolean, signal?: AbortSignal): Promise<{ said: string }> => {
+const startServices = async (config: InstanceConfig, paths: InstancePaths, changed: boolean, step: Step, signal?: AbortSignal): Promise<{ said: string }> => {
   const manager = serviceManager(config.instance, config, paths);
   const stampPath = `${paths.run}/code-fingerprint`;
   const fingerprint = `${codeFingerprint(config.checkoutPath)} ${config.nodePath}`;
@@ -107,9 +104,9 @@ const startServices = async (config: InstanceConfig, paths: InstancePaths, chang
   await manager.start({ restart: upgrade || (changed && before.agent) });
   writeFileSync(stampPath, fingerprint);
   using agent = new AgentClient(paths.agentSocket);
-  const info = await answers('agent', () => agent.info(), manager, signal);
+  const info = await answers('agent', () => agent.info(), { manager, step, signal });
   using control = new ControlClient(paths.controlSocket);
-  await answers('control', () => inStep(control), manager, signal);
+  await answers('control', () => inStep(control), { manager, step, signal });
   const how = upgrade ? 'agent and control plane upgraded' : before.agent && before.control ? 'agent and control plane run' : 'agent and control plane started';
   return { said: `${how} (${manager.kind}), ${info.machines.running} of ${info.machines.total} machines running` };
 };
@@ -117,25 +114,6 @@ const startServices = async (config: InstanceConfig, paths: InstancePaths, chang
 /** It answers before it has found the agent, and refuses all work until then. */
 const inStep = async (control: ControlClient): Promise<void> => {
   if ((await control.info()).agent === null) throw new CenoteError('unavailable', 'it does not reach the agent');
-};
-
-/** Asks until it answers; a service that cannot start is told with the last lines it wrote. */
-const answers = async <Result>(name: ServiceName, ask: () => Promise<Result>, manager: ServiceManager, signal?: AbortSignal): Promise<Result> => {
-  for (const deadline = Date.now() + readyTimeoutMs; ; await sleep(pollMs)) {
-    signal?.throwIfAborted();
-    try {
-      return await ask();
-    } catch (error) {
-      if (error instanceof CenoteError && error.code !== 'unavailable') throw error;
-      if (Date.now() < deadline) continue;
-      const lines = await manager.lastLines(name, 5);
-      throw new CenoteError(
-        'failed',
-        `the ${name === 'agent' ? 'agent' : 'control plane'} does not answer after ${readyTimeoutMs / 1000} s: ${messageOf(error)}`,
-        { cause: error, advice: lines.length === 0 ? undefined : `it last said: ${lines.join(' | ')}` },
-      );
-    }
-  }
 };
 
 /** What the default instance has guaranteed to its machines cannot be given to another. */

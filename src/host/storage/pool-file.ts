@@ -18,7 +18,7 @@ const zeroChunk = 4 * 1024 * 1024;
 export const poolLabel = 'cenote';
 
 /** What the host keeps for itself: a twentieth of its disk, at least 1 GiB and at most 32. */
-const hostReserveMib = (totalMib: number): number => Math.min(32 * 1024, Math.max(1024, totalMib / 20));
+export const hostReserveMib = (totalMib: number): number => Math.min(32 * 1024, Math.max(1024, totalMib / 20));
 
 /** Makes the file with a file system in it. `sizeMib` left out: half of what the host has free. */
 export const poolFileCreate = async (path: string, sizeMib: number | undefined, logger: Logger): Promise<void> => {

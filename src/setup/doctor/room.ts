@@ -7,12 +7,11 @@ import { chooseSubnet } from '../../host/allotment/choose.ts';
 import { hostFacts } from '../../host/allotment/host-facts.ts';
 import { readText } from '../host-view.ts';
 import { loweredSettings, readSetting } from '../kernel-settings.ts';
-import { freeMibAt } from '../pool-size.ts';
+import { diskRoomAt, leastMib } from '../pool-size.ts';
 import { hasSwap } from '../zram.ts';
 import { fail, ok, warn } from './finding.ts';
 import type { Finding } from './finding.ts';
 
-const littleDiskMib = 2048;
 const fewFiles = 65_536;
 
 export const examineRoom = (root: string): Finding[] => [examineDisk(root), examineSwap(), examineFiles(), examineLimits(), examineAddresses(root)];
@@ -20,8 +19,9 @@ export const examineRoom = (root: string): Finding[] => [examineDisk(root), exam
 const examineDisk = (root: string): Finding => {
   let at = root;
   while (!existsSync(at)) at = dirname(at);
-  const free = freeMibAt(at);
-  return free < littleDiskMib ? warn('disk', `${formatMib(free)} free at ${at}: too little for a new pool`) : ok('disk', `${formatMib(free)} free at ${at}`);
+  const { freeMib, keptMib } = diskRoomAt(at);
+  const says = `${formatMib(freeMib)} free at ${at}, of which the host keeps ${formatMib(keptMib)}`;
+  return freeMib - keptMib < leastMib ? warn('disk', `${says}: too little for a new pool (${formatMib(leastMib)})`) : ok('disk', says);
 };
 
 const examineSwap = (): Finding => {
