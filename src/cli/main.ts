@@ -3,7 +3,7 @@ import { asCenoteError, CenoteError, errorCodes, messageOf } from '../base/error
 import type { AnyCommand } from './command.ts';
 import { allCommands, otherWords } from './commands.ts';
 import { compileConfig } from './config.ts';
-import type { CliConfig } from './config.ts';
+import type { CliConfig, Words } from './config.ts';
 import { Interrupted, interruptedExit } from './context.ts';
 import type { Context } from './context.ts';
 import { inFlags } from './field-flags.ts';
@@ -11,6 +11,7 @@ import { endWithReader, Output } from './output.ts';
 import { parseWords } from './parse.ts';
 import { closest } from './suggest.ts';
 
+const completing = '__complete';
 const agentCommands = new Set(['ls', 'get', 'stop']);
 
 interface Found {
@@ -83,7 +84,7 @@ class Session implements Context, Disposable {
 
 const run = async (words: readonly string[], context: Context): Promise<number> => {
   const [first] = words;
-  if (first === '__complete') {
+  if (first === completing) {
     const { propose } = await import('./shell/propose.ts');
     for (const proposal of await propose(words.slice(1), context)) context.output.line(proposal);
     return 0;
@@ -133,11 +134,20 @@ const interrupts = (): AbortSignal => {
   return controller.signal;
 };
 
+/** What a shell asks to have completed is for the instance that its own words name. */
+const understand = (argv: readonly string[]): Words => {
+  if (argv[0] !== completing) return compileConfig(argv);
+  const typed = argv.slice(1);
+  if (typed.at(-2) === '--root' && typed.length <= 3) return { ...compileConfig([]), words: [completing, '--root', ''] };
+  const { config, words } = compileConfig(typed);
+  return { config, words: [completing, ...words] };
+};
+
 const main = async (): Promise<number> => {
   let output = new Output(compileConfig([], {}).config);
   const signal = interrupts();
   try {
-    const { config, words } = compileConfig(process.argv.slice(2));
+    const { config, words } = understand(process.argv.slice(2));
     output = new Output(config);
     using session = new Session(config, output, signal);
     return await run(words, session);

@@ -242,15 +242,23 @@ describe('the rest of the command line', () => {
     assert.deepEqual(await proposed('create', '--restart', 'a'), ['always']);
     assert.deepEqual(await proposed('create', '--code', ''), [':directory']);
     assert.deepEqual(await proposed('completion', 'f'), ['fish']);
+    assert.deepEqual(await proposed('cp', 'd'), [':file', 'db:']);
+    assert.deepEqual(await proposed('help', 'snapshot', 'r'), ['rollback']);
+    const elsewhere = async (...words: string[]) =>
+      (await runAny(launcher, ['__complete', ...words], { env: { PATH: process.env['PATH']!, CENOTE_NODE: process.execPath } })).stdout.trim();
+    assert.equal(await elsewhere('--root', cli.root, 'get', 'd'), 'db', 'of the instance that was named');
+    assert.equal(await elsewhere(`--root=${cli.root}`, 'sn'), 'snapshot');
+    assert.equal(await elsewhere('--root', ''), ':directory');
+    assert.equal(await elsewhere('--root', `${cli.root}/none`, 'get', ''), '');
     assert.deepEqual(await proposed('nothing', 'x'), []);
   });
 
   it('has completion scripts that their shells accept', async (test) => {
     for (const shell of ['bash', 'zsh', 'fish']) {
       const { stdout } = succeeded(await cli.cenote('completion', shell));
-      const syntax = await runAny(shell, shell === 'fish' ? ['--no-execute'] : ['-n'], { input: stdout, env: { PATH: process.env['PATH']! } }).catch(
-        () => undefined,
-      );
+      await writeFile(join(cli.directory, `completion.${shell}`), stdout);
+      const words = [shell === 'fish' ? '--no-execute' : '-n', join(cli.directory, `completion.${shell}`)];
+      const syntax = await runAny(shell, words, { env: { PATH: process.env['PATH']!, HOME: cli.directory } }).catch(() => undefined);
       if (syntax === undefined) test.diagnostic(`${shell} is not here to check its script`);
       else assert.equal(syntax.code, 0, syntax.stderr);
     }

@@ -31,7 +31,7 @@ export const parseRemote = (word: string): Remote | undefined => {
 export const command = defineCommand({
   detail:
     'Into a directory that is there (or a path that ends in /) files go under their own names; otherwise the last part of DST is the new name. DIR/. means its contents.',
-  args: { paths: some('SRC… DST', 'file') },
+  args: { paths: some('SRC… DST', 'machine path') },
   flags: {},
   examples: ['cp site.conf web:/etc/nginx/', 'cp ./public/. web:/srv/www', 'cp web:/var/log/app.log .', 'cp web:/app ./app-copy'],
   run: async ({ args, flags }, context) => {

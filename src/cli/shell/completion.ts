@@ -3,7 +3,7 @@ import { CenoteError } from '../../base/errors.ts';
 import { defineCommand, one } from '../command.ts';
 import { closest } from '../suggest.ts';
 
-// `__complete` answers one proposal a line; `:file` and `:directory` as the only line leave it to the shell.
+// `__complete` answers one proposal a line; `:file` and `:directory` as the first leave it to the shell, besides what follows.
 const scripts: Readonly<Record<string, string>> = {
   bash: `_cenote() {
   local IFS=$'\\n' current words prefix=
@@ -18,7 +18,7 @@ const scripts: Readonly<Record<string, string>> = {
   local proposals
   proposals=($("\${COMP_WORDS[0]}" __complete "\${words[@]}" 2>/dev/null))
   case "\${proposals[0]}" in
-    :file) COMPREPLY=($(compgen -f -- "\${COMP_WORDS[COMP_CWORD]}")); compopt -o filenames 2>/dev/null ;;
+    :file) COMPREPLY=($(compgen -f -- "\${COMP_WORDS[COMP_CWORD]}") "\${proposals[@]:1}"); compopt -o filenames 2>/dev/null ;;
     :directory) COMPREPLY=($(compgen -d -- "\${COMP_WORDS[COMP_CWORD]}")); compopt -o filenames 2>/dev/null ;;
     *) COMPREPLY=("\${proposals[@]#"$prefix"}"); [[ "\${COMPREPLY[0]}" == *: ]] && compopt -o nospace 2>/dev/null ;;
   esac
@@ -29,7 +29,7 @@ _cenote() {
   local -a proposals
   proposals=("\${(@f)$("\${words[1]}" __complete "\${(@)words[2,CURRENT]}" 2>/dev/null)}")
   case "\${proposals[1]}" in
-    :file) _files ;;
+    :file) _files; (( \${#proposals} > 1 )) && compadd -S '' -- "\${(@)proposals[2,-1]}" ;;
     :directory) _files -/ ;;
     *) compadd -- "\${proposals[@]}" ;;
   esac
@@ -41,6 +41,7 @@ if [ "$funcstack[1]" = "_cenote" ]; then _cenote "$@"; else compdef _cenote ceno
   switch "$proposals[1]"
     case :file
       __fish_complete_path (commandline -ct)
+      printf '%s\\n' $proposals[2..-1]
     case :directory
       __fish_complete_directories (commandline -ct)
     case '*'

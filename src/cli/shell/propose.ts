@@ -20,6 +20,8 @@ const matching = (all: readonly string[], typed: string): string[] => all.filter
 const proposals = async (words: readonly string[], typed: string, context: Context): Promise<readonly string[]> => {
   const names = Object.keys(allCommands());
   const [first, second] = words;
+  if (first === '--root') return [':directory'];
+  if (first === 'help') return proposals(words.slice(1, 2), typed, context);
   if (first === undefined) return typed.startsWith('-') ? ['--root', '--agent', '--help'] : [...new Set(names.map((name) => name.split(' ')[0]!))];
   const single = names.includes(first);
   if (!single && second === undefined) return names.filter((name) => name.startsWith(`${first} `)).map((name) => name.split(' ')[1]!);
@@ -52,6 +54,7 @@ const candidates = async (what: Completion, words: readonly string[], context: C
   if (typeof what !== 'string') return what;
   if (what === 'file' || what === 'directory') return [`:${what}`];
   if (what === 'none') return [];
+  if (what === 'machine path') return [':file', ...(await candidates('machine', words, context)).map((name) => `${name}:`)];
   const control = await context.control();
   const call = { signal: context.signal };
   switch (what) {
