@@ -53,8 +53,10 @@ describe('the pool', { skip: skipInstance, timeout: 600_000 }, () => {
   });
 
   test('what was taken back is told of with numbers', async () => {
-    const told = await eventsOf(world.borrower, 'governor.reclaimed');
-    assert.ok(told.length > 0);
+    await world.tenTimes();
+    await world.settled();
+    let told: Event[] = [];
+    await until('it is told', async () => (told = await eventsOf(world.borrower, 'governor.reclaimed')).length > 0);
     for (const { detail } of told) {
       assert.equal(detail['guaranteeMib'], world.borrower.resources.memoryMib);
       assert.ok(Number(detail['reclaimedMib']) > 0);

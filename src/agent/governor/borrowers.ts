@@ -1,4 +1,7 @@
 /** What is done to borrowers while the pool is tight: held, taken back from, and at last killed inside. */
+import { numbersOf, swapLeftOf } from './report.ts';
+import type { Room } from './report.ts';
+import { swapEndsBelow, swapIsBackAbove } from './reserve.ts';
 import type { Action, GovernorState, MachineReading, Numbers, Readings, Report, Watch } from './types.ts';
 import { fairTargets } from './waterfill.ts';
 
@@ -15,11 +18,6 @@ const needEndsMs = 500;
 const tellEveryMs = 5000;
 const heldToldAfterMs = 1000;
 
-export interface Room {
-  headroomBytes: number;
-  reserveBytes: number;
-}
-
 /** One decision's work on those that are watched. */
 export class BorrowerRound {
   readonly watched: Map<string, Watch>;
@@ -29,6 +27,7 @@ export class BorrowerRound {
   readonly #readings: Readings;
   readonly #room: Room;
   readonly #nowMs: number;
+  readonly #swapLeftBytes: number;
 
   constructor(state: GovernorState, readings: Readings, room: Room, nowMs: number) {
     this.watched = new Map(state.watched);
@@ -36,6 +35,7 @@ export class BorrowerRound {
     this.#readings = readings;
     this.#room = room;
     this.#nowMs = nowMs;
+    this.#swapLeftBytes = swapLeftOf(readings);
   }
 
   act(): this {
@@ -48,6 +48,7 @@ export class BorrowerRound {
     if (spareBytes >= 0) for (const one of borrowers) this.#limit(one, one.usedBytes + spareBytes / borrowers.length);
     else this.#takeBack(borrowers, -spareBytes - [...busy.values()].reduce((sum, bytes) => sum + bytes, 0));
     for (const one of known) this.#protect(one);
+    for (const one of known) this.#holdSwap(one);
     for (const one of known) this.#report(one, spareBytes);
     return this;
   }
@@ -61,6 +62,22 @@ export class BorrowerRound {
     this.watched.set(one.id, { ...watch, isProtected });
   }
 
+  /** Where there is no swap left, what a borrower wants more of is its own to lose, and not what a neighbour will claim. */
+  #holdSwap(one: MachineReading): void {
+    const watch = this.watched.get(one.id)!;
+    const { limitBytes } = this.#readings.pool;
+    const isHeld = one.usedBytes > one.guaranteeBytes && this.#swapLeftBytes < (watch.isSwapHeld ? swapIsBackAbove : swapEndsBelow)(limitBytes);
+    if (watch.isSwapHeld === isHeld || this.#readings.busy.has(one.id)) return;
+    this.actions.push({ do: 'swap', machine: one.id, isAllowed: !isHeld, ceilingBytes: one.ceilingBytes });
+    this.watched.set(one.id, { ...watch, isSwapHeld: isHeld });
+  }
+
+  /** Nothing that could be taken: neither cache nor what swap has room for. */
+  #isDry(one: MachineReading): boolean {
+    const { cacheDryUntilMs, dryUntilMs } = this.watched.get(one.id)!;
+    return dryUntilMs > this.#nowMs || (cacheDryUntilMs > this.#nowMs && this.#swapLeftBytes < swapEndsBelow(this.#readings.pool.limitBytes));
+  }
+
   #limit(one: MachineReading, bytes: number): void {
     if (this.#readings.busy.has(one.id)) return;
     const wanted = Math.min(bytes, one.ceilingBytes);
@@ -70,7 +87,7 @@ export class BorrowerRound {
 
   #takeBack(borrowers: readonly MachineReading[], demandBytes: number): void {
     const { busy } = this.#readings;
-    const yielding = borrowers.filter((one) => this.watched.get(one.id)!.dryUntilMs <= this.#nowMs);
+    const yielding = borrowers.filter((one) => !this.#isDry(one));
     const targets = fairTargets(yielding, Math.max(0, demandBytes));
     for (const one of borrowers) {
       const take = one.usedBytes - (targets.get(one.id) ?? one.usedBytes);
@@ -113,15 +130,6 @@ export class BorrowerRound {
   }
 
   #numbers(one: MachineReading): Numbers {
-    return {
-      usedBytes: one.usedBytes,
-      guaranteeBytes: one.guaranteeBytes,
-      ceilingBytes: one.ceilingBytes,
-      limitBytes: one.limitBytes,
-      ...this.#room,
-      swapFreeBytes: this.#readings.host.swapFreeBytes,
-      reclaimedBytes: this.watched.get(one.id)!.reclaimedBytes,
-      claimant: this.#state.claimant,
-    };
+    return numbersOf(one, this.watched.get(one.id)!, this.#state, this.#readings, this.#room);
   }
 }

@@ -20,6 +20,7 @@ const machine = (id: string, guaranteeMib: number, poolMib: number, change: Part
   cacheBytes: 0,
   swapBytes: 0,
   isProtected: false,
+  maySwap: true,
   wantsBytes: mib,
   bytesPerMs: fillPerMs,
   cacheShare: 0,
@@ -84,6 +85,21 @@ test('without swap nobody is killed within the guarantee', () => {
       const kernel = world(
         poolMib,
         0,
+        fits(guaranteesMib, poolMib).map((guarantee, index) => machine(`m${index}`, guarantee, poolMib)),
+      );
+      live(kernel, all);
+      assert.deepEqual(kernel.violations, []);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('with less swap than borrowers would need nobody is killed or swapped within the guarantee', () => {
+  fc.assert(
+    fc.property(hosts, fc.integer({ min: 16, max: 1024 }), ({ poolMib, guaranteesMib, steps: all }, swapMib) => {
+      const kernel = world(
+        poolMib,
+        swapMib,
         fits(guaranteesMib, poolMib).map((guarantee, index) => machine(`m${index}`, guarantee, poolMib)),
       );
       live(kernel, all);

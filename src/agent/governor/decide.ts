@@ -10,6 +10,7 @@
  */
 import type { HostMemory, PoolTotals } from '../../host/cgroup/pool-memory.ts';
 import { BorrowerRound } from './borrowers.ts';
+import { lastReport } from './report.ts';
 import { looseAbove, lookAfterMs, reserveFor, tightBelow } from './reserve.ts';
 import type { Action, Decision, GovernorState, Look, Outcome, Readings, Watch } from './types.ts';
 
@@ -38,12 +39,15 @@ export const freshWatch: Watch = {
   dryUntilMs: -Infinity,
   killedAtMs: -Infinity,
   isProtected: null,
+  isSwapHeld: false,
   isToldHeld: false,
 };
 
 /** Looks at all machines cost at most this part of a core: little in calm, more in need. */
-const calmShare = 0.01;
+const calmShare = 0.003;
 const needShare = 0.2;
+/** While nobody borrows there is nobody to take from; only who begins to is to be seen. */
+const nobodyMs = 25;
 const mib = 2 ** 20;
 
 export const headroomOf = (pool: PoolTotals, host: HostMemory, tuning: Tuning): number =>
@@ -53,35 +57,37 @@ export const decide = (before: GovernorState, readings: Readings, nowMs: number,
   const { pool, host, look } = readings;
   const headroomBytes = headroomOf(pool, host, tuning);
   const isTight = headroomBytes < (before.isTight ? looseAbove(pool.limitBytes) : tightBelow(pool.limitBytes));
-  let state: GovernorState = { ...before, isTight, watched: noteOutcomes(before.watched, readings.outcomes, nowMs) };
+  const noted: GovernorState = { ...before, isTight, watched: noteOutcomes(before.watched, readings.outcomes, nowMs) };
   const actions: Action[] = [];
-  if (look === 'all') state = takeStock(state, readings, nowMs, actions);
+  const state = look === 'all' ? takeStock(noted, readings, nowMs, actions) : noted;
+  const room = { headroomBytes, reserveBytes: reserveFor(pool.limitBytes, state.unclaimedBytes) };
+  const dropped = readings.machines.filter(({ id }) => !isTight || !state.watched.has(id));
+  const reports = dropped.flatMap((one) => lastReport(one, noted, readings, room, nowMs));
   const lookAll: Decision['next'] = { look: 'all', afterMs: 0 };
   // What the last full look said is old by now: who borrows, who claims.
-  if (isTight && !before.isTight && look !== 'all') return { state, actions, reports: [], next: lookAll };
-  if (!isTight) return letGo(state, readings, actions, tuning, headroomBytes);
+  if (isTight && !before.isTight && look !== 'all') return { state, actions, reports, next: lookAll };
+  if (!isTight) return { ...letGo(state, readings, actions, tuning, headroomBytes), reports };
 
-  const reserveBytes = reserveFor(pool.limitBytes, state.unclaimedBytes);
-  const round = new BorrowerRound(state, readings, { headroomBytes, reserveBytes }, nowMs).act();
-  const next = wantsAll(state, readings, headroomBytes < reserveBytes, nowMs)
+  const round = new BorrowerRound(state, readings, room, nowMs).act();
+  const next = wantsAll(state, readings, headroomBytes < room.reserveBytes, nowMs)
     ? lookAll
-    : { look: 'watched' as Look, afterMs: lookAfterMs(Math.max(0, headroomBytes), tuning.cpus) };
-  return { state: { ...state, watched: round.watched }, actions: [...actions, ...round.actions], reports: round.reports, next };
+    : { look: 'watched' as Look, afterMs: Math.max(round.watched.size > 0 ? 0 : nobodyMs, lookAfterMs(Math.max(0, headroomBytes), tuning.cpus)) };
+  return { state: { ...state, watched: round.watched }, actions: [...actions, ...round.actions], reports: [...reports, ...round.reports], next };
 };
 
 /** Plenty: nobody is held, and once nobody is, nobody is looked at. */
-const letGo = (state: GovernorState, { machines, look }: Readings, actions: Action[], tuning: Tuning, headroomBytes: number): Decision => {
+const letGo = (state: GovernorState, { machines, look }: Readings, actions: Action[], tuning: Tuning, headroomBytes: number): Omit<Decision, 'reports'> => {
   const watched = new Map<string, Watch>();
   for (const one of machines) {
-    if (one.limitBytes >= one.ceilingBytes) continue;
-    actions.push({ do: 'limit', machine: one.id, bytes: one.ceilingBytes });
+    if (state.watched.get(one.id)?.isSwapHeld === true) actions.push({ do: 'swap', machine: one.id, isAllowed: true, ceilingBytes: one.ceilingBytes });
+    else if (one.limitBytes < one.ceilingBytes) actions.push({ do: 'limit', machine: one.id, bytes: one.ceilingBytes });
+    else continue;
     watched.set(one.id, freshWatch);
   }
   const stillWatched = look === 'totals' ? state.watched : watched;
   return {
     state: { ...state, watched: stillWatched, claimant: null },
     actions,
-    reports: [],
     next: stillWatched.size > 0 ? { look: 'watched', afterMs: 20 } : { look: 'totals', afterMs: lookAfterMs(headroomBytes, tuning.cpus) },
   };
 };
@@ -94,7 +100,8 @@ const takeStock = (state: GovernorState, { machines, pool }: Readings, nowMs: nu
   let claimant: string | null = null;
   for (const one of machines) {
     const borrows = one.usedBytes > one.guaranteeBytes;
-    if (borrows || one.limitBytes < one.ceilingBytes) watched.set(one.id, { ...(state.watched.get(one.id) ?? freshWatch), isProtected: null });
+    const isHeld = one.limitBytes < one.ceilingBytes || state.watched.get(one.id)?.isSwapHeld === true;
+    if (borrows || isHeld) watched.set(one.id, { ...(state.watched.get(one.id) ?? freshWatch), isProtected: null });
     // Written each time and not remembered: a machine that was started anew has a new group. Those that are watched get theirs below.
     else if (state.isTight) actions.push({ do: 'protect', machine: one.id, isProtected: true });
     if (borrows) continue;

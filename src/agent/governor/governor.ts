@@ -48,7 +48,7 @@ export class Governor implements AsyncDisposable {
   #lookCostMs = 0;
   #outcomes: Outcome[] = [];
   readonly #busy = new Map<string, number>();
-  readonly #working = new Set<Promise<void>>();
+  readonly #working = new Map<string, Promise<void>>();
   #timer: NodeJS.Timeout | null = null;
   #stopped = false;
   readonly #kills: KillWatch;
@@ -63,7 +63,7 @@ export class Governor implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopped = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
-    await Promise.all(this.#working);
+    await Promise.all(this.#working.values());
   }
 
   #schedule(afterMs: number): void {
@@ -131,6 +131,8 @@ export class Governor implements AsyncDisposable {
     switch (action.do) {
       case 'protect':
         return memory.protect(action.machine, action.isProtected);
+      case 'swap':
+        return this.#work(action.machine, 0, () => memory.allowSwap(action.machine, action.isAllowed, action.ceilingBytes));
       case 'limit':
         return this.#work(action.machine, 0, () => memory.limit(action.machine, Math.floor(action.bytes)));
       case 'reclaim':
@@ -148,14 +150,17 @@ export class Governor implements AsyncDisposable {
     }
   }
 
+  /** What is to be done to one machine is done in order; other machines do not wait for it. */
   #work(machine: string, bytes: number, work: () => Promise<void>): void {
-    this.#busy.set(machine, bytes);
-    const running = work()
+    this.#busy.set(machine, Math.max(bytes, this.#busy.get(machine) ?? 0));
+    const running = (this.#working.get(machine) ?? Promise.resolve())
+      .then(work)
       .catch((error: unknown) => this.#options.logger.error({ machine, error: messageChain(error) }, 'what the governor decided could not be done'))
       .finally(() => {
+        if (this.#working.get(machine) !== running) return;
         this.#busy.delete(machine);
-        this.#working.delete(running);
+        this.#working.delete(machine);
       });
-    this.#working.add(running);
+    this.#working.set(machine, running);
   }
 }

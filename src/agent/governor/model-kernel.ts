@@ -23,6 +23,7 @@ export interface ModelMachine {
   cacheBytes: number;
   swapBytes: number;
   isProtected: boolean;
+  maySwap: boolean;
   /** What it wants to have, and how fast it can get there. */
   wantsBytes: number;
   bytesPerMs: number;
@@ -117,7 +118,7 @@ export class ModelKernel {
     const cache = Math.min(bytes, one.cacheBytes);
     one.cacheBytes -= cache;
     if (kind === 'cache') return cache;
-    const own = Math.min(bytes - cache, one.ownBytes, this.#swapFreeBytes);
+    const own = one.maySwap ? Math.min(bytes - cache, one.ownBytes, this.#swapFreeBytes) : 0;
     one.ownBytes -= own;
     one.swapBytes += own;
     this.#swapFreeBytes -= own;
@@ -176,7 +177,7 @@ export class ModelKernel {
     this.looks.machines += read.length;
     const readings: Readings = {
       look,
-      pool: { limitBytes: this.#poolBytes, usedBytes: this.usedBytes },
+      pool: { limitBytes: this.#poolBytes, usedBytes: this.usedBytes, swapLeftBytes: Infinity },
       host: { availableBytes: Infinity, swapFreeBytes: this.#swapFreeBytes },
       machines: read.map((one): MachineReading => ({ ...one, usedBytes: usedBy(one) })),
       busy: new Map([...this.#running].map(([id, { action }]) => [id, action.bytes])),
@@ -194,6 +195,7 @@ export class ModelKernel {
   #obey(action: Action): void {
     const one = this.machines.find(({ id }) => id === action.machine)!;
     if (action.do === 'protect') one.isProtected = action.isProtected;
+    if (action.do === 'swap') one.maySwap = action.isAllowed;
     if (action.do === 'limit') one.limitBytes = Math.max(action.bytes, usedBy(one));
     if (action.do === 'kill') {
       if (usedBy(one) <= one.guaranteeBytes) this.violations.push({ atMs: this.nowMs, machine: one.id, what: 'the governor killed within its guarantee' });

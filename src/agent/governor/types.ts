@@ -36,6 +36,7 @@ export interface Readings {
 
 export type Action =
   | { do: 'limit'; machine: string; bytes: number }
+  | { do: 'swap'; machine: string; isAllowed: boolean; ceilingBytes: number }
   | { do: 'protect'; machine: string; isProtected: boolean }
   | ({ do: 'reclaim'; machine: string } & ReclaimRequest)
   | { do: 'kill'; machine: string; numbers: Numbers };
@@ -68,6 +69,8 @@ export interface Watch {
   killedAtMs: number;
   /** Whether it is kept from swap; null when that is not known. */
   isProtected: boolean | null;
+  /** Kept from having more in swap, because there is none left. */
+  isSwapHeld: boolean;
   /** Its hold was told of, until it is let go. */
   isToldHeld: boolean;
 }

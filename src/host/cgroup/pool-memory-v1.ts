@@ -13,22 +13,38 @@ import { killLargestOf } from './victim.ts';
 
 const limitFile = 'memory.limit_in_bytes';
 const usageFile = 'memory.usage_in_bytes';
+const withSwapLimitFile = 'memory.memsw.limit_in_bytes';
+const withSwapUsageFile = 'memory.memsw.usage_in_bytes';
 const swappinessFile = 'memory.swappiness';
 /** The kernel's own default: file pages first, as long as they are not in use themselves. */
 const swappable = 60;
 const spared = 1;
 const cacheOnly = 0;
 
+const limitsHoldMs = 1000;
+
+interface PoolLimits {
+  limitBytes: number;
+  /** Null where the kernel does not count swap. */
+  withSwapBytes: number | null;
+  readAtMs: number;
+}
+
 export class PoolMemoryV1 implements PoolMemory {
   /** The instance's directory in the memory controller's tree. */
   readonly #parent: string;
+  #limits: PoolLimits | null = null;
 
   constructor(parent: string) {
     this.#parent = parent;
   }
 
   totals(): PoolTotals {
-    return { limitBytes: readNumber(this.#parent, limitFile), usedBytes: readNumber(this.#parent, usageFile) };
+    const { limitBytes, withSwapBytes } = this.#poolLimits();
+    const usedBytes = readNumber(this.#parent, usageFile);
+    // One limit is for both together: what is not used of memory could be had as swap too, and would then be missing as memory.
+    const swapLeftBytes = withSwapBytes === null ? Infinity : withSwapBytes - limitBytes - (readNumber(this.#parent, withSwapUsageFile) - usedBytes);
+    return { limitBytes, usedBytes, swapLeftBytes };
   }
 
   read(machine: string): MachineMemory | null {
@@ -43,7 +59,20 @@ export class PoolMemoryV1 implements PoolMemory {
   async limit(machine: string, bytes: number): Promise<void> {
     const group = this.#group(machine);
     const used = ifPresent(() => readNumber(group, usageFile));
-    if (used !== null) await setLimit(group, Math.max(bytes, used));
+    if (used === null) return;
+    const wanted = Math.max(bytes, used);
+    // Memory may not have a higher limit than memory and swap together, which may be held too.
+    const both = this.#withSwap(group);
+    if (both !== null && both.limitBytes < wanted) await setLimit(group, wanted + both.swappedBytes, withSwapLimitFile);
+    await setLimit(group, wanted);
+  }
+
+  async allowSwap(machine: string, isAllowed: boolean, ceilingBytes: number): Promise<void> {
+    const group = this.#group(machine);
+    const both = this.#withSwap(group);
+    if (both === null) return;
+    const held = Math.max(both.usedBytes, readNumber(group, limitFile));
+    await setLimit(group, isAllowed ? ceilingBytes : held, withSwapLimitFile);
   }
 
   protect(machine: string, isProtected: boolean): void {
@@ -69,15 +98,31 @@ export class PoolMemoryV1 implements PoolMemory {
     return killLargestOf(() => ifPresent(() => readPids(group)) ?? [], this.totals().limitBytes);
   }
 
+  /** They change when an instance's share does: not every few milliseconds. */
+  #poolLimits(): PoolLimits {
+    const nowMs = performance.now();
+    if (this.#limits !== null && nowMs - this.#limits.readAtMs < limitsHoldMs) return this.#limits;
+    const withSwapBytes = ifPresent(() => readNumber(this.#parent, withSwapLimitFile));
+    return (this.#limits = { limitBytes: readNumber(this.#parent, limitFile), withSwapBytes, readAtMs: nowMs });
+  }
+
+  /** Null where the kernel does not count swap. */
+  #withSwap(group: string): { limitBytes: number; usedBytes: number; swappedBytes: number } | null {
+    return ifPresent(() => {
+      const usedBytes = readNumber(group, withSwapUsageFile);
+      return { limitBytes: readNumber(group, withSwapLimitFile), usedBytes, swappedBytes: Math.max(0, usedBytes - readNumber(group, usageFile)) };
+    });
+  }
+
   #group(machine: string): string {
     return join(this.#parent, machine);
   }
 }
 
 /** On the thread pool, since the kernel answers when it has reclaimed. False when it cannot. */
-const setLimit = async (group: string, bytes: number): Promise<boolean> => {
+const setLimit = async (group: string, bytes: number, file = limitFile): Promise<boolean> => {
   try {
-    await writeFile(join(group, limitFile), String(bytes), { flag: 'r+' });
+    await writeFile(join(group, file), String(bytes), { flag: 'r+' });
     return true;
   } catch (error) {
     // EINVAL: above the limit for memory and swap together, which a resize has just lowered. ENOENT: it has ended.

@@ -23,7 +23,8 @@ export class PoolMemoryV2 implements PoolMemory {
   }
 
   totals(): PoolTotals {
-    return { limitBytes: readNumber(this.#parent, 'memory.max'), usedBytes: readNumber(this.#parent, 'memory.current') };
+    const swapLeftBytes = ifPresent(() => readNumber(this.#parent, 'memory.swap.max') - readNumber(this.#parent, 'memory.swap.current')) ?? Infinity;
+    return { limitBytes: readNumber(this.#parent, 'memory.max'), usedBytes: readNumber(this.#parent, 'memory.current'), swapLeftBytes };
   }
 
   read(machine: string): MachineMemory | null {
@@ -39,6 +40,12 @@ export class PoolMemoryV2 implements PoolMemory {
     const group = this.#group(machine);
     const used = ifPresent(() => readNumber(group, 'memory.current'));
     if (used !== null) await put(group, 'memory.max', Math.max(bytes, used + marginBytes));
+  }
+
+  async allowSwap(machine: string, isAllowed: boolean, ceilingBytes: number): Promise<void> {
+    const group = this.#group(machine);
+    const swapped = ifPresent(() => readNumber(group, 'memory.swap.current'));
+    if (swapped !== null) await put(group, 'memory.swap.max', isAllowed ? ceilingBytes : swapped);
   }
 
   protect(): void {}

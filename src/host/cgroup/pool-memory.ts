@@ -6,6 +6,8 @@ export interface PoolTotals {
   /** What all machines together may use. */
   limitBytes: number;
   usedBytes: number;
+  /** What they may still push to swap together, as far as it is theirs; the host may have less. */
+  swapLeftBytes: number;
 }
 
 export interface MachineMemory {
@@ -40,6 +42,8 @@ export interface PoolMemory {
   limit(machine: string, bytes: number): Promise<void>;
   /** Whether a neighbour's need may push its memory to swap. cgroup v2 knows by itself, from the guarantee. */
   protect(machine: string, isProtected: boolean): void;
+  /** Whether it may have more in swap than it has, up to so much memory and swap together. */
+  allowSwap(machine: string, isAllowed: boolean, ceilingBytes: number): Promise<void>;
   /** Takes up to `bytes` from it, and holds it at what is left, but never below the floor. The result is what was freed. */
   reclaim(machine: string, request: ReclaimRequest): Promise<number>;
   /** Kills the process inside that the kernel would choose; null when there is none. */
