@@ -24,6 +24,9 @@ const claimKinds: readonly MemoryKind[] = ['own', 'own', 'shared'];
 const onDiskMostMib = 256;
 const emptyWaitMs = 20_000;
 
+/** An instance, by its name on the host. */
+type Named = Pick<TestInstance, 'instance'>;
+
 export interface Trial {
   seed: number;
   borrowedMib: number;
@@ -39,15 +42,15 @@ export interface Trial {
 export class PoolWorld {
   readonly borrower: Machine;
   readonly neighbours: readonly Machine[];
-  readonly #instance: TestInstance;
+  readonly #instance: Named;
 
-  private constructor(instance: TestInstance, borrower: Machine, neighbours: readonly Machine[]) {
+  private constructor(instance: Named, borrower: Machine, neighbours: readonly Machine[]) {
     this.#instance = instance;
     this.borrower = borrower;
     this.neighbours = neighbours;
   }
 
-  static async make(instance: TestInstance, control: ControlClient): Promise<PoolWorld> {
+  static async make(instance: Named, control: ControlClient): Promise<PoolWorld> {
     const create = async (name: string, memoryMib: number, diskMib: number): Promise<Machine> => {
       const resources = { memoryMib, diskMib, cpuMillis: 20 };
       const { job, machine } = await control.machineCreate({ name, command: memoryMachineCommand, resources, stopGraceSeconds: 1 }, { wait: 60 });
@@ -109,6 +112,7 @@ export class PoolWorld {
     const takers = await Promise.all(this.neighbours.map(async ({ address }) => held.use(await MemoryTaker.at(address))));
     const begun = performance.now();
     await Promise.all(takers.map((taker, index) => taker.take('own', this.neighbours[index]!.resources.memoryMib - overheadMib)));
+    for (const neighbour of this.neighbours) assert.equal(this.#kernel(neighbour).kills, 0, `killed in ${neighbour.name}, within its guarantee`);
     return { claimMs: performance.now() - begun, swappedMib: this.#neighboursSwapMib(), borrowerKills: this.#kernel(this.borrower).kills };
   }
 

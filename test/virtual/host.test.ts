@@ -10,7 +10,7 @@ import { checkout, startVirtualHost } from './virtual-host.ts';
 import type { VirtualHost } from './virtual-host.ts';
 import { bringUp, guestNode } from './guest-instance.ts';
 
-const insideTests = ['test/virtual/inside/cgroup2.test.ts'];
+const insideTests = ['test/virtual/inside/cgroup2.test.ts', 'test/virtual/inside/pool.test.ts'];
 const timeout = 20 * 60_000;
 
 describe('a host with Debian’s kernel and cgroup v2 only', { skip: skipVirtualHost, timeout }, () => {
@@ -29,7 +29,7 @@ describe('a host with Debian’s kernel and cgroup v2 only', { skip: skipVirtual
 
   it('comes up, and hello answers', async (context) => {
     await host.succeed(`${guestNode} ${join(checkout, 'test/virtual/inside/audit.ts')} /var/tmp/audit`);
-    const { hello, seconds } = await bringUp(host, ['--pool-size', '1G']);
+    const { hello, seconds } = await bringUp(host, ['--pool-size', '1G', '--memory', '1G']);
     context.diagnostic(`boot ${(host.bootMs / 1000).toFixed(1)} s, up ${seconds.toFixed(1)} s, hello running after ${hello?.runningMs} ms`);
     assert.ok(hello !== null);
     assert.match(await host.succeed(`busybox wget -q -O - ${hello.url.replace('localhost', '127.0.0.1')}healthz`), /ok/);

@@ -122,7 +122,7 @@ export class PoolMemoryV1 implements PoolMemory {
 /** On the thread pool, since the kernel answers when it has reclaimed. False when it cannot. */
 const setLimit = async (group: string, bytes: number, file = limitFile): Promise<boolean> => {
   try {
-    await writeFile(join(group, file), String(bytes), { flag: 'r+' });
+    await writeFile(join(group, file), String(bytes));
     return true;
   } catch (error) {
     // EINVAL: above the limit for memory and swap together, which a resize has just lowered. ENOENT: it has ended.

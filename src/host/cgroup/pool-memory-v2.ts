@@ -77,7 +77,7 @@ export class PoolMemoryV2 implements PoolMemory {
 /** On the thread pool, since the kernel answers when it has reclaimed. EAGAIN is less than asked, which the caller measures. */
 const put = async (group: string, file: string, value: string | number): Promise<'done' | 'EINVAL' | 'less'> => {
   try {
-    await writeFile(join(group, file), String(value), { flag: 'r+' });
+    await writeFile(join(group, file), String(value));
     return 'done';
   } catch (error) {
     if (isErrno(error, 'EINVAL')) return 'EINVAL';

@@ -1,0 +1,104 @@
+/** What is written where, on a tree of plain files: the kernel's part is tried in test/host/governor.test.ts and on the virtual host. */
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { TestContext } from 'node:test';
+import { PoolMemoryV1 } from './pool-memory-v1.ts';
+import { PoolMemoryV2 } from './pool-memory-v2.ts';
+
+const mib = 2 ** 20;
+type Files = Record<string, number | string>;
+
+const tree = (context: TestContext, files: { pool: Files; machine: Files }) => {
+  const root = mkdtempSync(join(tmpdir(), 'cenote-pool-'));
+  context.after(() => rmSync(root, { recursive: true }));
+  mkdirSync(join(root, 'm'));
+  for (const [name, value] of Object.entries(files.pool)) writeFileSync(join(root, name), String(value));
+  for (const [name, value] of Object.entries(files.machine)) writeFileSync(join(root, 'm', name), String(value));
+  const text = (name: string) => readFileSync(join(root, 'm', name), 'utf8');
+  return { root, text, number: (name: string) => Number(text(name)) };
+};
+
+const v1 = {
+  pool: {
+    'memory.limit_in_bytes': 1024 * mib,
+    'memory.usage_in_bytes': 700 * mib,
+    'memory.memsw.limit_in_bytes': 1536 * mib,
+    'memory.memsw.usage_in_bytes': 1000 * mib,
+  },
+  machine: {
+    'memory.limit_in_bytes': 1000 * mib,
+    'memory.usage_in_bytes': 500 * mib,
+    'memory.memsw.limit_in_bytes': 1000 * mib,
+    'memory.memsw.usage_in_bytes': 800 * mib,
+    'memory.swappiness': '60',
+    'memory.oom_control': 'oom_kill_disable 0\nunder_oom 0\noom_kill 3',
+  },
+};
+const v2 = {
+  pool: { 'memory.max': 1024 * mib, 'memory.current': 700 * mib, 'memory.swap.max': 512 * mib, 'memory.swap.current': 500 * mib },
+  machine: {
+    'memory.max': 1000 * mib,
+    'memory.current': 500 * mib,
+    'memory.swap.max': 1000 * mib,
+    'memory.swap.current': 300 * mib,
+    'memory.reclaim': '',
+    'memory.events': 'low 0\noom 4\noom_kill 2',
+  },
+};
+
+test('v1: a hold is never below what is used, and what could be had as memory is not counted as swap', async (context) => {
+  const { root, number } = tree(context, v1);
+  const memory = new PoolMemoryV1(root);
+  assert.deepEqual(memory.totals(), { limitBytes: 1024 * mib, usedBytes: 700 * mib, swapLeftBytes: 212 * mib });
+  assert.deepEqual(memory.read('m'), { usedBytes: 500 * mib, limitBytes: 1000 * mib });
+  assert.equal(memory.kills('m'), 3);
+  await memory.limit('m', 400 * mib);
+  assert.equal(number('memory.limit_in_bytes'), 500 * mib);
+  await memory.allowSwap('m', false, 1000 * mib);
+  assert.equal(number('memory.memsw.limit_in_bytes'), 800 * mib);
+  await memory.limit('m', 900 * mib);
+  assert.equal(number('memory.memsw.limit_in_bytes'), 1200 * mib, 'more memory, with no more swap');
+  assert.equal(number('memory.limit_in_bytes'), 900 * mib);
+  await memory.allowSwap('m', true, 1000 * mib);
+  assert.equal(number('memory.memsw.limit_in_bytes'), 1000 * mib);
+});
+
+test('v1: what is taken stops at the floor, and the machine may be swapped again afterwards', async (context) => {
+  const { root, number, text } = tree(context, v1);
+  const memory = new PoolMemoryV1(root);
+  await memory.reclaim('m', { bytes: 16 * mib, kind: 'any', floorBytes: 64 * mib });
+  assert.equal(number('memory.limit_in_bytes'), 484 * mib);
+  await memory.reclaim('m', { bytes: 16 * mib, kind: 'cache', floorBytes: 495 * mib });
+  assert.equal(number('memory.limit_in_bytes'), 495 * mib);
+  assert.equal(text('memory.swappiness'), '60');
+  memory.protect('m', true);
+  assert.equal(text('memory.swappiness'), '1');
+});
+
+test('v2: a limit leaves room for what is taken meanwhile, since below what is used it would kill', async (context) => {
+  const { root, number, text } = tree(context, v2);
+  const memory = new PoolMemoryV2(root);
+  assert.deepEqual(memory.totals(), { limitBytes: 1024 * mib, usedBytes: 700 * mib, swapLeftBytes: 12 * mib });
+  assert.equal(memory.kills('m'), 2);
+  await memory.limit('m', 64 * mib);
+  assert.ok(number('memory.max') > 500 * mib);
+  await memory.reclaim('m', { bytes: 16 * mib, kind: 'cache', floorBytes: 64 * mib });
+  assert.equal(text('memory.reclaim'), `${16 * mib} swappiness=0`);
+  await memory.allowSwap('m', false, 1000 * mib);
+  assert.equal(number('memory.swap.max'), 300 * mib);
+});
+
+test('a machine that is gone is nothing to any of them', async (context) => {
+  for (const memory of [new PoolMemoryV1(tree(context, v1).root), new PoolMemoryV2(tree(context, v2).root)]) {
+    assert.equal(memory.read('gone'), null);
+    assert.equal(memory.kills('gone'), 0);
+    assert.equal(await memory.reclaim('gone', { bytes: mib, kind: 'any', floorBytes: 0 }), 0);
+    await memory.limit('gone', mib);
+    await memory.allowSwap('gone', false, mib);
+    memory.protect('gone', true);
+    assert.equal(await memory.killLargest('gone'), null);
+  }
+});
