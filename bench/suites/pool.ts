@@ -25,7 +25,7 @@ export const poolSuite: Suite = {
   title: 'The pool: borrowing and giving back',
   method:
     'CPU: the same Perl loops inside and on the bare host, in turns; shares from the kernel’s own counters over the whole time, against what the runnable threads of each can use (no more than a core each). ' +
-    'Waking: a machine of half a core sleeps for 10 to 30 ms and then works for 1 ms, while neighbours with as many threads as 32 a core want everything; the time is from when it was due. ' +
+    'Waking: a machine of half a core (a tenth with --small) sleeps for 10 to 30 ms and then works for 1 ms, while neighbours with as many threads as 32 a core want everything; the time is from when it was due. ' +
     'Memory: an instance of 1 GiB; one machine of 64M holds 640M that cannot be compressed, three neighbours then claim all of their 480M at once.',
   run: async (bench) => {
     const instance = await bench.instance();
@@ -112,7 +112,7 @@ const shareError = async (
 };
 
 const wakeTimes = async (bench: Bench, instance: BenchInstance) => {
-  const machine = await instance.create({ name: 'pool-wakes', command: idle, resources: { cpuMillis: 500 } });
+  const machine = await instance.create({ name: 'pool-wakes', command: idle, resources: { cpuMillis: bench.count(500, 100) } });
   const neighbours = await Promise.all(
     [0, 1].map((index) => instance.create({ name: `pool-load-${index}`, command: idle, resources: { cpuMillis: 20, processes: 256 } })),
   );

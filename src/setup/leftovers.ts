@@ -12,11 +12,12 @@ import { destroyStorage } from '../host/storage/open.ts';
 import type { AllottedInstance } from '../host/allotment/allotment.ts';
 import { unmount, unmountFlags } from '../sys/mount.ts';
 import { readMounts } from './host-view.ts';
+import { serviceGroup } from './service-group.ts';
 
 const killRounds = 50;
 const killPollMs = 100;
 
-/** The group that machines of an instance live in; `PARENT.monitors` holds their monitors. */
+/** The group that machines of an instance live in. */
 export const cgroupParent = (instance: string): string => `/cenote-${instance}`;
 
 export const removeLeftovers = async (entry: Pick<AllottedInstance, 'instance' | 'number' | 'root' | 'subnet'>, logger: Logger): Promise<string[]> => {
@@ -50,7 +51,7 @@ const removeGroups = async (instance: string): Promise<void> => {
   await cgroups.close({ remove: true });
   // The runtime also makes groups in hierarchies without a controller (name=systemd), which nothing else looks at.
   for (const { path, type } of readMounts())
-    if (type === 'cgroup' || type === 'cgroup2') for (const suffix of ['', '.monitors']) removeEmptyGroups(`${path}${cgroupParent(instance)}${suffix}`);
+    if (type === 'cgroup' || type === 'cgroup2') for (const group of [cgroupParent(instance), serviceGroup(instance)]) removeEmptyGroups(`${path}${group}`);
 };
 
 const removeEmptyGroups = (path: string): void => {
@@ -59,12 +60,12 @@ const removeEmptyGroups = (path: string): void => {
   rmdirSync(path);
 };
 
-/** Whether a process of `/proc/PID/cgroup`'s text is a machine's or a monitor's of this instance. */
+/** Whether a process of `/proc/PID/cgroup`'s text is a machine's, a service's or a monitor's of this instance. */
 export const belongsTo = (instance: string, cgroupText: string): boolean => {
   const parent = cgroupParent(instance);
   return cgroupText.split('\n').some((line) => {
     const path = line.split(':').slice(2).join(':');
-    return path.includes(`${parent}/`) || path.endsWith(parent) || path.includes(`${parent}.monitors`);
+    return path.includes(`${parent}/`) || path.endsWith(parent) || path.endsWith(serviceGroup(instance));
   });
 };
 

@@ -5,6 +5,7 @@
 import { ftruncateSync, statSync, writeSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { pino } from 'pino';
+import { messageOf } from '../base/errors.ts';
 import { createLogger } from '../base/logger.ts';
 import { checkRoot, instancePaths } from '../model/instance.ts';
 import type { InstanceConfig, InstancePaths } from '../model/instance.ts';
@@ -15,6 +16,7 @@ import { keepRunning } from './keeper.ts';
 import type { KeeperOptions } from './keeper.ts';
 import { cutLog } from './log-file.ts';
 import { identify } from './process-identity.ts';
+import { joinServiceGroup } from './service-group.ts';
 import { asUser, serviceNames, servicesOf } from './service-list.ts';
 
 const cutEveryMs = 10_000;
@@ -60,6 +62,11 @@ const main = async (): Promise<void> => {
   }
   ftruncateSync(lock.fd);
   writeSync(lock.fd, JSON.stringify(identify(process.pid)), 0);
+  try {
+    joinServiceGroup(config.instance);
+  } catch (error) {
+    log.warn({ error: messageOf(error) }, 'the services have no control group of their own');
+  }
   const stop = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop.abort());
   process.on('SIGHUP', () => {});
