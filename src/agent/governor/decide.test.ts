@@ -68,7 +68,7 @@ test('with swap nobody is killed, and nobody is swapped or taken from within the
     fc.property(hosts, ({ poolMib, guaranteesMib, steps: all }) => {
       const kernel = world(
         poolMib,
-        poolMib * 8,
+        poolMib * 64,
         fits(guaranteesMib, poolMib).map((guarantee, index) => machine(`m${index}`, guarantee, poolMib)),
       );
       live(kernel, all);

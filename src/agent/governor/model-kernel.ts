@@ -149,7 +149,8 @@ export class ModelKernel {
   }
 
   #killLargest(): void {
-    const [largest] = this.machines.toSorted((a, b) => b.ownBytes - a.ownBytes);
+    // What is in swap counts, as it does in the kernel's choice.
+    const [largest] = this.machines.toSorted((a, b) => b.ownBytes + b.swapBytes - a.ownBytes - a.swapBytes);
     if (usedBy(largest!) <= largest!.guaranteeBytes)
       this.violations.push({ atMs: this.nowMs, machine: largest!.id, what: 'killed within its guarantee at the limit of the pool' });
     this.#die(largest!);

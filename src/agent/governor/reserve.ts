@@ -11,7 +11,7 @@ const mostForClaims = (poolBytes: number): number => within(16 * mib, poolBytes 
 export const reserveFor = (poolBytes: number, unclaimedBytes: number): number => floorOf(poolBytes) + Math.min(unclaimedBytes, mostForClaims(poolBytes));
 
 /** With less of swap left than this there is none to count on; with more than that, there is again. */
-export const swapEndsBelow = (poolBytes: number): number => 2 * floorOf(poolBytes);
+export const swapEndsBelow = (poolBytes: number): number => 4 * floorOf(poolBytes);
 export const swapIsBackAbove = (poolBytes: number): number => 2 * swapEndsBelow(poolBytes);
 
 /** Below this much free, borrowers are held to what can be given; far above the reserve, so that one that grows fast is seen in time. */
