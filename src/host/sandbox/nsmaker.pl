@@ -40,8 +40,9 @@ sub make {
         # Only our own socket stays open: inherited ends would keep siblings alive.
         close $ours;
         close $_ for values %holds;
-        close STDIN;
-        close STDOUT;
+        # Not closed: what is opened next would be them, and perl warns of it each time.
+        open STDIN,  '<', '/dev/null';
+        open STDOUT, '>', '/dev/null';
         my $failed = syscall($SYS_unshare, $flags) == 0 ? set_bounds() : "unshare: $!";
         syswrite $theirs, $failed eq '' ? "made\n" : "$failed\n";
         sysread $theirs, my $end, 1;    # until the agent or this process is done with us
