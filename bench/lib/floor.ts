@@ -13,7 +13,7 @@ import { capabilities, machineSpecification } from '../../src/host/runtime/speci
 import { openSandboxes } from '../../src/host/sandbox/pool.ts';
 import type { Sandbox } from '../../src/host/sandbox/sandbox.ts';
 import { removeGroup } from '../../src/host/cgroup/files.ts';
-import { detectLayout } from '../../src/host/cgroup/layout.ts';
+import { detectLayout, treesOf } from '../../src/host/cgroup/layout.ts';
 import { mountFlags, mountFs, unmount, unmountFlags } from '../../src/sys/mount.ts';
 import { timed } from './measure.ts';
 
@@ -62,6 +62,7 @@ export const openFloor = async (): Promise<Floor> => {
       runDirectory: join(directory, 'run'),
       logDirectory: join(directory, 'logs'),
       seccomp: loadSeccomp(defaultProfilePath, capabilities),
+      admitMonitor: () => Promise.resolve(),
       logger: silent,
     }),
     (opened) => opened.close(),
@@ -148,8 +149,7 @@ export const openFloor = async (): Promise<Floor> => {
 };
 
 const removeGroups = async (): Promise<void> => {
-  const { unified, v1, named } = detectLayout();
-  const trees = [...new Set([...v1.values(), ...named, ...(unified === null ? [] : [unified])])];
+  const trees = treesOf(detectLayout());
   for (let round = 0; round < 50; round += 1) {
     if (trees.every((tree) => removeGroup(join(tree, cgroupParent)))) return;
     await new Promise((resolve) => setTimeout(resolve, 20));

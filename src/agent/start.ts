@@ -7,6 +7,7 @@ import { messageChain } from '../base/errors.ts';
 import { Semaphore } from '../base/semaphore.ts';
 import { openAllotment } from '../host/allotment/allotment.ts';
 import { createArchiver } from '../host/archive/archiver.ts';
+import { findParent } from '../host/cgroup/parent.ts';
 import { keepTreeOptions } from '../host/cgroup/tree-options.ts';
 import { openCgroups, openPoolControls } from '../host/cgroup/open.ts';
 import { openNetwork } from '../host/network/open.ts';
@@ -56,13 +57,21 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
   );
   const uidBlocks = allotment.find(paths.root)?.uidBlocks ?? instance.uidBlocks;
   const { memoryMib, cpuMillis } = share();
-  const parent = `/cenote-${instance.instance}`;
-  const cgroups = openCgroups({ parent, poolMib: memoryMib, poolCpuMillis: cpuMillis, disk: storage.device });
+  const parent = await findParent(instance.instance);
+  const cgroups = up.adopt(await openCgroups({ parent, poolMib: memoryMib, poolCpuMillis: cpuMillis, disk: storage.device, logger }), (opened) =>
+    opened.close(),
+  );
   const network = up.adopt(await openNetwork({ instance: instance.instance, instanceNumber: instance.number, subnet: instance.subnet, logger }), (opened) =>
     opened.close({ remove: false }),
   );
   const runtime = up.adopt(
-    openRuntime({ runDirectory, logDirectory: join(paths.agent, 'logs'), seccomp: loadSeccomp(defaultProfilePath, capabilities), logger }),
+    openRuntime({
+      runDirectory,
+      logDirectory: join(paths.agent, 'logs'),
+      seccomp: loadSeccomp(defaultProfilePath, capabilities),
+      admitMonitor: (pid) => cgroups.admitMonitor(pid),
+      logger,
+    }),
     (opened) => opened.close(),
   );
   const sandboxes = up.adopt(

@@ -2,11 +2,13 @@
  * What an instance may have on the host when its agent is not there to take it away: processes, groups, links and tables, mounts,
  * the pool. Every part is tried whatever became of the others; problems are told and counted.
  */
-import { existsSync, readFileSync, readdirSync, rmSync, rmdirSync } from 'node:fs';
+import { readFileSync, readdirSync, rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
-import { openCgroups } from '../host/cgroup/open.ts';
+import { removeGroup } from '../host/cgroup/files.ts';
+import { detectLayout, treesOf } from '../host/cgroup/layout.ts';
+import { machinesUnit, ownGroup } from '../host/cgroup/parent.ts';
 import { openNetwork } from '../host/network/open.ts';
 import { destroyStorage } from '../host/storage/open.ts';
 import type { AllottedInstance } from '../host/allotment/allotment.ts';
@@ -16,9 +18,6 @@ import { serviceGroup } from './service-group.ts';
 
 const killRounds = 50;
 const killPollMs = 100;
-
-/** The group that machines of an instance live in. */
-export const cgroupParent = (instance: string): string => `/cenote-${instance}`;
 
 export const removeLeftovers = async (entry: Pick<AllottedInstance, 'instance' | 'number' | 'root' | 'subnet'>, logger: Logger): Promise<string[]> => {
   const problems: string[] = [];
@@ -45,29 +44,26 @@ export const removeLeftovers = async (entry: Pick<AllottedInstance, 'instance' |
   return problems;
 };
 
+/** In every hierarchy: the runtime makes groups also in those without a controller (name=systemd), which nothing else looks at. */
 const removeGroups = async (instance: string): Promise<void> => {
-  const cgroups = openCgroups({ parent: cgroupParent(instance), poolMib: 1024 * 1024, poolCpuMillis: 1_000_000, disk: null });
-  for (const machine of await cgroups.list()) await cgroups.remove(machine);
-  await cgroups.close({ remove: true });
-  // The runtime also makes groups in hierarchies without a controller (name=systemd), which nothing else looks at.
-  for (const { path, type } of readMounts())
-    if (type === 'cgroup' || type === 'cgroup2') for (const group of [cgroupParent(instance), serviceGroup(instance)]) removeEmptyGroups(`${path}${group}`);
+  const left = treesOf(detectLayout()).flatMap((tree) => parentsOf(instance).map((path) => `${tree}${path}`));
+  // The last process has ended, but may not have left its group yet.
+  for (let round = 0; left.length > 0 && round < killRounds; round += 1) {
+    left.splice(0, left.length, ...left.filter((path) => !removeGroup(path)));
+    if (left.length > 0) await sleep(killPollMs);
+  }
+  if (left.length > 0) throw new Error(`${left.join(', ')} cannot be removed`);
 };
 
-const removeEmptyGroups = (path: string): void => {
-  if (!existsSync(path)) return;
-  for (const entry of readdirSync(path, { withFileTypes: true })) if (entry.isDirectory()) removeEmptyGroups(`${path}/${entry.name}`);
-  rmdirSync(path);
-};
+/** Machines and monitors are below one of the first two (see host/cgroup/parent.ts), supervised services in the third. Units themselves are gone by now. */
+const parentsOf = (instance: string): string[] => [ownGroup(instance), `/${machinesUnit(instance)}`, serviceGroup(instance)];
 
 /** Whether a process of `/proc/PID/cgroup`'s text is a machine's, a service's or a monitor's of this instance. */
-export const belongsTo = (instance: string, cgroupText: string): boolean => {
-  const parent = cgroupParent(instance);
-  return cgroupText.split('\n').some((line) => {
-    const path = line.split(':').slice(2).join(':');
-    return path.includes(`${parent}/`) || path.endsWith(parent) || path.endsWith(serviceGroup(instance));
+export const belongsTo = (instance: string, cgroupText: string): boolean =>
+  cgroupText.split('\n').some((line) => {
+    const path = `${line.split(':').slice(2).join(':')}/`;
+    return parentsOf(instance).some((parent) => path.includes(`${parent}/`));
   });
-};
 
 const killProcesses = async (instance: string): Promise<void> => {
   for (let round = 0; round < killRounds; round += 1) {

@@ -147,6 +147,9 @@ describe('what the host is', () => {
   it('tells machines’ processes from others, and instances from each other', () => {
     assert.equal(belongsTo('a', '4:memory:/cenote-a/m1\n0::/\n'), true);
     assert.equal(belongsTo('a', '0::/cenote-a.services\n'), true);
+    assert.equal(belongsTo('a', '0::/cenote-a/monitors\n'), true);
+    assert.equal(belongsTo('a', '0::/cenote-a-machines.service/monitors\n'), true);
+    assert.equal(belongsTo('a', '0::/some.slice/cenote-a-machines.service/m1\n'), true);
     assert.equal(belongsTo('a', '4:memory:/cenote-ab/m1\n0::/user.slice\n'), false);
     assert.equal(belongsTo('a', '0::/system.slice/cenote-a-agent.service\n'), false);
   });

@@ -8,6 +8,7 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { runAny } from '../../src/exec/run.ts';
+import { monitorsName } from '../../src/host/cgroup/parent.ts';
 import type { Accepted } from '../../src/model/control-api.ts';
 import type { MachineStatus } from '../../src/model/machine.ts';
 import type { OwnServices } from '../support/own-services.ts';
@@ -283,6 +284,7 @@ const controlGroups = (instance: string): string[] =>
     readdirSync(path, { withFileTypes: true })
       .filter((entry) => entry.isDirectory())
       .map(({ name }) => name)
+      .filter((name) => name !== monitorsName)
       .toSorted(),
   );
 const processLimit = (services: OwnServices, id: string): string => {

@@ -64,7 +64,7 @@ it('a host comes up, goes down with machines running, and is clean afterwards', 
   );
   const groups = mounts
     .filter(({ type }) => type.startsWith('cgroup'))
-    .flatMap(({ path }) => readdirSync(path).filter((name) => name === `cenote-${instance}` || name === `cenote-${instance}.services`));
+    .flatMap(({ path }) => readdirSync(path).filter((name) => new RegExp(`^cenote-${instance}\\b`).test(name)));
   assert.deepEqual(groups, []);
   assert.doesNotMatch((await runAny('nft', ['list', 'tables'])).stdout, new RegExp(`cenote-${instance}\\b`));
   assert.doesNotMatch((await runAny('ip', ['-o', 'link'])).stdout, new RegExp(` cn${number}v\\d`));

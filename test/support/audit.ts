@@ -99,7 +99,7 @@ const controlGroups = (): Found[] => {
   return hierarchies.flatMap((hierarchy) =>
     readNames(hierarchy)
       .filter((name) => name.startsWith('cenote-'))
-      .flatMap((name) => directoriesBelow(join(hierarchy, name)).map((line) => ({ line, owner: name.replace(/^cenote-/, '').replace(/\.services$/, '') }))),
+      .flatMap((name) => directoriesBelow(join(hierarchy, name)).map((line) => ({ line, owner: /^cenote-([a-z0-9]+)/.exec(name)?.[1] ?? null }))),
   );
 };
 
@@ -137,7 +137,7 @@ const processes = (): Found[] =>
     .filter((name) => /^\d+$/.test(name))
     .flatMap((pid) => {
       const command = commandOf(pid);
-      const inGroup = /\/cenote-([a-z0-9]{1,12})(\.services)?(\/|$)/m.exec(readOrEmpty(`/proc/${pid}/cgroup`))?.[1];
+      const inGroup = /\/cenote-([a-z0-9]{1,12})(-machines\.service|\.services)?(\/|$)/m.exec(readOrEmpty(`/proc/${pid}/cgroup`))?.[1];
       const named = /\/run\/cenote-([a-z0-9]{1,12})(\/|\s)/.exec(command)?.[1];
       const service = /\/src\/(?:agent\/main|control\/main|setup\/supervisor)\.ts --root (\S+)/.exec(command)?.[1];
       const lxcfs = /lxcfs .*?--pidfile (\S+)\/run\//.exec(command)?.[1];

@@ -16,6 +16,8 @@ export interface Cgroups {
   readonly unsupported: readonly Unsupported[];
   /** For the OCI specification's `linux.cgroupsPath`. */
   path(machine: string): string;
+  /** Moves a machine's monitor to where all of them are: apart from machines, and from whatever is done to the agent. */
+  admitMonitor(pid: number): Promise<void>;
   /** Writes the whole of `resources`, in the order that is safe from what is there now; on failure puts the former values back and throws `not_enough` with the measured floor. */
   apply(machine: string, resources: Resources): Promise<void>;
   usage(machine: string): Promise<CgroupUsage>;
@@ -27,5 +29,5 @@ export interface Cgroups {
   /** Waits until it is empty, bounded, then removes it everywhere. */
   remove(machine: string): Promise<void>;
   list(): Promise<string[]>;
-  close(options: { remove: boolean }): Promise<void>;
+  close(): Promise<void>;
 }

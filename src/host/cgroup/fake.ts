@@ -23,6 +23,8 @@ export class FakeCgroups implements Cgroups {
     return `/fake/${machine}`;
   }
 
+  async admitMonitor(): Promise<void> {}
+
   async apply(machine: string, resources: Resources): Promise<void> {
     const used = Math.ceil(this.usages.get(machine)?.memoryMib ?? 0);
     if (resources.memoryCeilingMib !== null && resources.memoryCeilingMib < used) {

@@ -50,3 +50,6 @@ export const parseLayout = (mountinfo: string): CgroupLayout => {
 };
 
 export const detectLayout = (): CgroupLayout => parseLayout(readFileSync('/proc/self/mountinfo', 'utf8'));
+
+/** Every tree that a machine has a directory in: v2 where it is mounted, the v1 controllers, and the named trees. */
+export const treesOf = ({ unified, v1, named }: CgroupLayout): string[] => [...new Set([...v1.values(), ...named, ...(unified === null ? [] : [unified])])];

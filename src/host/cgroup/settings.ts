@@ -10,10 +10,12 @@ export const quotaUs = (resources: Resources): number | null =>
   resources.cpuCeilingMillis === null ? null : Math.max(1000, Math.round((resources.cpuCeilingMillis * quotaPeriodUs) / 1000));
 
 /** v1 `cpu.shares`: 1024 a core, the kernel's own default for one group. */
-export const cpuShares = (resources: Resources): number => Math.min(262_144, Math.max(2, Math.round((resources.cpuMillis * 1024) / 1000)));
+export const sharesOf = (cpuMillis: number): number => Math.min(262_144, Math.max(2, Math.round((cpuMillis * 1024) / 1000)));
+export const cpuShares = (resources: Resources): number => sharesOf(resources.cpuMillis);
 
 /** v2 `cpu.weight`: 100 a core, linear, so that the ratio of two guarantees is the ratio of their weights; 0.01 core is 1. */
-export const cpuWeight = (resources: Resources): number => Math.min(10_000, Math.max(1, Math.round(resources.cpuMillis / 10)));
+export const weightOf = (cpuMillis: number): number => Math.min(10_000, Math.max(1, Math.round(cpuMillis / 10)));
+export const cpuWeight = (resources: Resources): number => weightOf(resources.cpuMillis);
 
 export const memoryBytes = (mib: number): number => mib * 1024 * 1024;
 

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { isErrno } from '../../base/errno.ts';
 import { CenoteError } from '../../base/errors.ts';
 import type { Resources, Unsupported } from '../../model/resources.ts';
+import { treesOf } from './layout.ts';
 import type { CgroupLayout } from './layout.ts';
 import type { CgroupUsage, Cgroups } from './cgroup.ts';
 import type { CgroupOptions } from './open.ts';
@@ -10,40 +11,55 @@ import { childGroups, ifPresent, kernelFiles, makeGroup, readNumber, readPids, r
 import { lookAtDisk, unsupportedIo } from './io.ts';
 import type { IoDisk } from './io.ts';
 import { applyV1, withSwapFile } from './limits-v1.ts';
-import { memoryBytes, poolSwapBytes } from './settings.ts';
+import { Monitors } from './monitors.ts';
+import { isMachine } from './parent.ts';
+import { memoryBytes, poolSwapBytes, sharesOf, weightOf } from './settings.ts';
 import { freezeGroup, killGroup, thawGroup } from './stop.ts';
+import { UnitProperties, poolProperties } from './unit-properties.ts';
 import { waitUntilEmpty } from './wait.ts';
 
 export class CgroupsV1 implements Cgroups {
   readonly layout = 'hybrid';
+  /** Until what the machines together may use is set. */
+  readonly ready: Promise<void>;
   readonly unsupported: readonly Unsupported[];
   readonly #parent: string;
   readonly #poolMib: number;
   /** Null where nothing of it can be shared or limited. */
   readonly #disk: IoDisk | null;
   readonly #unifiedTree: string;
-  /** Every tree a machine has a directory in: the v1 controllers, named trees, and v2. */
+  /** Every tree a machine has a directory in. */
   readonly #trees: string[];
+  readonly #monitors: Monitors;
   readonly #controller: (name: string) => string;
 
   constructor(layout: CgroupLayout, unified: string, options: CgroupOptions) {
+    const { path, unit } = options.parent;
     this.#unifiedTree = unified;
-    this.#parent = options.parent;
+    this.#parent = path;
     this.#poolMib = options.poolMib;
     const disk = lookAtDisk(options.disk, null);
     this.#disk = layout.v1.has('blkio') ? disk : null;
     this.unsupported = unsupportedIo(disk, 'v1', layout.v1.has('blkio'));
-    this.#trees = [...new Set([...layout.v1.values(), ...layout.named, unified])];
+    this.#trees = treesOf(layout);
     this.#controller = (name) => {
       const tree = layout.v1.get(name);
       if (tree === undefined) throw new CenoteError('unsupported', `this host has no ${name} cgroup controller`);
       return tree;
     };
-    for (const tree of this.#trees) makeGroup(join(tree, this.#parent));
+    for (const tree of this.#trees) makeGroup(join(tree, path));
     const cpuset = layout.v1.get('cpuset');
-    if (cpuset !== undefined) fillCpuset(cpuset, this.#parent);
-    limitPool(join(this.#controller('memory'), this.#parent), memoryBytes(options.poolMib), poolSwapBytes(options.poolMib));
-    write(join(this.#controller('cpu'), this.#parent), 'cpu.shares', Math.max(2, Math.round((options.poolCpuMillis * 1024) / 1000)));
+    if (cpuset !== undefined) fillCpuset(cpuset, path);
+    this.#monitors = new Monitors(treesThatTell(layout), path);
+    const limit = () => limitPool(join(this.#controller('memory'), path), memoryBytes(options.poolMib), poolSwapBytes(options.poolMib));
+    if (unit === null) {
+      limit();
+      write(join(this.#controller('cpu'), path), 'cpu.shares', sharesOf(options.poolCpuMillis));
+      this.ready = Promise.resolve();
+    } else {
+      // systemd knows no limit for memory and swap together, and leaves what is written there.
+      this.ready = new UnitProperties(unit, options.logger).set(poolProperties(options.poolMib, weightOf(options.poolCpuMillis))).then(limit);
+    }
   }
 
   path(machine: string): string {
@@ -62,6 +78,10 @@ export class CgroupsV1 implements Cgroups {
     const blkio = this.#disk === null ? null : this.#group('blkio', machine);
     const groups = { memory: this.#group('memory', machine), cpu: this.#group('cpu', machine), pids: this.#group('pids', machine), blkio };
     return applyV1(kernelFiles, groups, resources, this.#poolMib, this.#disk);
+  }
+
+  admitMonitor(pid: number): Promise<void> {
+    return this.#monitors.admit(pid);
   }
 
   async usage(machine: string): Promise<CgroupUsage> {
@@ -105,14 +125,20 @@ export class CgroupsV1 implements Cgroups {
   }
 
   async list(): Promise<string[]> {
-    return [...new Set(this.#trees.flatMap((tree) => childGroups(join(tree, this.#parent))))];
+    return [...new Set(this.#trees.flatMap((tree) => childGroups(join(tree, this.#parent))))].filter(isMachine);
   }
 
-  async close(options: { remove: boolean }): Promise<void> {
-    if (!options.remove) return;
-    for (const tree of this.#trees) removeGroup(join(tree, this.#parent));
+  async close(): Promise<void> {
+    this.#monitors[Symbol.dispose]();
   }
 }
+
+/** Where a monitor's group matters: what it uses is counted there, or an init looks there for the processes of its services. A move costs in each. */
+const treesThatTell = ({ unified, v1, named }: CgroupLayout): string[] => [
+  ...new Set(['memory', 'cpu', 'cpuacct', 'pids'].flatMap((name) => v1.get(name) ?? [])),
+  ...named,
+  ...(unified === null ? [] : [unified]),
+];
 
 /** A v1 cpuset takes no process until both are set, from the top down. */
 const fillCpuset = (tree: string, parent: string) => {

@@ -1,4 +1,10 @@
-/** cgroup v2: one directory a machine. */
+/**
+ * cgroup v2: one directory a machine.
+ *
+ * A machine's `memory.min` counts only as far as the group above has as much itself. It has the sum of its machines' and no byte more: with
+ * the mount option `memory_recursiveprot`, which systemd uses, the kernel would give what is left over to whoever borrows, and the host
+ * could never have it back.
+ */
 import { join } from 'node:path';
 import type { Resources, Unsupported } from '../../model/resources.ts';
 import type { CgroupUsage, Cgroups } from './cgroup.ts';
@@ -7,42 +13,57 @@ import { childGroups, ifPresent, kernelFiles, makeGroup, readNumber, readPids, r
 import { lookAtDisk, unsupportedIo } from './io.ts';
 import type { IoDisk } from './io.ts';
 import { applyV2 } from './limits-v2.ts';
-import { memoryBytes, poolSwapBytes } from './settings.ts';
+import { Monitors } from './monitors.ts';
+import { isMachine, keeperName } from './parent.ts';
+import { memoryBytes, poolSwapBytes, weightOf } from './settings.ts';
 import { freezeGroup, killGroup, thawGroup } from './stop.ts';
+import { UnitProperties, poolProperties } from './unit-properties.ts';
 import { waitUntilEmpty } from './wait.ts';
 
 const wanted = ['cpu', 'cpuset', 'memory', 'pids', 'io'];
 
 export class CgroupsV2 implements Cgroups {
   readonly layout = 'v2';
+  /** Until what the machines together may use is set. */
+  readonly ready: Promise<void>;
   readonly unsupported: readonly Unsupported[];
   readonly #tree: string;
   readonly #parent: string;
   readonly #poolMib: number;
+  readonly #poolWeight: number;
+  readonly #unit: UnitProperties | null;
+  readonly #monitors: Monitors;
+  /** Bytes of `memory.min` by machine. */
+  readonly #guaranteed = new Map<string, number>();
   /** Null where nothing of it can be shared or limited. */
   readonly #disk: IoDisk | null;
 
   constructor(tree: string, options: CgroupOptions) {
     this.#tree = tree;
-    this.#parent = options.parent;
+    this.#parent = options.parent.path;
     this.#poolMib = options.poolMib;
-    let at = tree;
-    for (const part of options.parent.split('/').filter(Boolean)) {
-      enable(at);
-      at = join(at, part);
-      makeGroup(at);
+    this.#poolWeight = weightOf(options.poolCpuMillis);
+    const { unit } = options.parent;
+    this.#unit = unit === null ? null : new UnitProperties(unit, options.logger);
+    const parent = join(tree, this.#parent);
+    if (unit === null) {
+      enableDownTo(tree, this.#parent);
+      write(parent, 'memory.max', memoryBytes(this.#poolMib));
+      // Each machine's own limit would let all of them together fill the host's swap.
+      if (ifPresent(() => readText(parent, 'memory.swap.max')) !== null) write(parent, 'memory.swap.max', poolSwapBytes(this.#poolMib));
+      write(parent, 'cpu.weight', this.#poolWeight);
+    } else {
+      makeGroup(join(parent, keeperName));
+      for (const pid of readPids(parent)) write(join(parent, keeperName), 'cgroup.procs', pid);
+      enable(parent);
     }
-    enable(at);
-    const hasIo = readText(at, 'cgroup.subtree_control').split(' ').includes('io');
+    const hasIo = readText(parent, 'cgroup.subtree_control').split(' ').includes('io');
     const disk = lookAtDisk(options.disk, tree);
     this.#disk = hasIo ? disk : null;
     this.unsupported = unsupportedIo(disk, 'v2', hasIo);
-    write(at, 'memory.max', memoryBytes(options.poolMib));
-    // Each machine's own limit would let all of them together fill the host's swap.
-    if (ifPresent(() => readText(at, 'memory.swap.max')) !== null) write(at, 'memory.swap.max', poolSwapBytes(options.poolMib));
-    // A child's protection counts only as far as its parent is protected.
-    write(at, 'memory.min', memoryBytes(options.poolMib));
-    write(at, 'cpu.weight', Math.min(10_000, Math.max(1, Math.round(options.poolCpuMillis / 10))));
+    this.#monitors = new Monitors([tree], this.#parent);
+    for (const machine of childGroups(parent).filter(isMachine)) this.#remember(machine, ifPresent(() => readNumber(join(parent, machine), 'memory.min')) ?? 0);
+    this.ready = this.#protect();
   }
 
   path(machine: string): string {
@@ -53,8 +74,14 @@ export class CgroupsV2 implements Cgroups {
     return join(this.#tree, this.#parent, machine);
   }
 
-  apply(machine: string, resources: Resources): Promise<void> {
-    return applyV2(kernelFiles, this.#group(machine), resources, this.#poolMib, this.#disk);
+  async apply(machine: string, resources: Resources): Promise<void> {
+    await applyV2(kernelFiles, this.#group(machine), resources, this.#poolMib, this.#disk);
+    this.#remember(machine, memoryBytes(resources.memoryMib));
+    void this.#protect();
+  }
+
+  admitMonitor(pid: number): Promise<void> {
+    return this.#monitors.admit(pid);
   }
 
   async usage(machine: string): Promise<CgroupUsage> {
@@ -94,17 +121,38 @@ export class CgroupsV2 implements Cgroups {
       () => removeGroup(this.#group(machine)),
       () => this.kill(machine),
     );
+    if (this.#guaranteed.delete(machine)) void this.#protect();
   }
 
   async list(): Promise<string[]> {
-    return childGroups(join(this.#tree, this.#parent));
+    return childGroups(join(this.#tree, this.#parent)).filter(isMachine);
   }
 
-  async close(options: { remove: boolean }): Promise<void> {
-    if (!options.remove) return;
-    removeGroup(join(this.#tree, this.#parent));
+  async close(): Promise<void> {
+    this.#monitors[Symbol.dispose]();
+  }
+
+  #remember(machine: string, bytes: number): void {
+    if (bytes > 0) this.#guaranteed.set(machine, bytes);
+    else this.#guaranteed.delete(machine);
+  }
+
+  async #protect(): Promise<void> {
+    const guaranteed = this.#guaranteed.values().reduce((sum, bytes) => sum + bytes, 0);
+    if (this.#unit === null) write(join(this.#tree, this.#parent), 'memory.min', guaranteed);
+    else await this.#unit.set({ ...poolProperties(this.#poolMib, this.#poolWeight), MemoryMin: guaranteed });
   }
 }
+
+const enableDownTo = (tree: string, path: string): void => {
+  let at = tree;
+  for (const part of path.split('/').filter(Boolean)) {
+    enable(at);
+    at = join(at, part);
+    makeGroup(at);
+  }
+  enable(at);
+};
 
 /** Hands down every controller we use that the host has. */
 const enable = (group: string) => {

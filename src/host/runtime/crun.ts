@@ -31,6 +31,8 @@ export interface CrunOptions {
   logDirectory: string;
   /** The system call filter, as the OCI specification has it. */
   seccomp: object;
+  /** Puts a monitor into the group where it belongs; nothing when the process has ended. */
+  admitMonitor: (pid: number) => Promise<void>;
   logger: Logger;
 }
 
@@ -77,13 +79,18 @@ class CrunRuntime implements Runtime {
     args.push('--exit-dir', join(this.#options.runDirectory, 'exits'), '--full-attach', '--no-sync-log');
     args.push('--log-path', `k8s-file:${join(log, currentName)}`, '--log-size-max', String(half));
     try {
-      const { output, ended } = await startMonitor(args);
+      const { pid: starter, output, ended } = await startMonitor(args);
+      // At once, before it has used memory or divided.
+      const admitted = this.#options.admitMonitor(starter);
+      admitted.catch(() => {}); // awaited below
       const answer = await readSync(output);
       // What was started writes down the monitor's pid and ends; on a busy host the monitor may have answered before that.
       await ended;
       const pid = answer.pid ?? -1;
       if (pid <= 0) throw new CenoteError('failed', `the runtime refused: ${answer.message ?? 'it gave no reason'}`);
       const monitorPid = Number(readFileSync(join(bundle, 'monitor'), 'utf8'));
+      await admitted;
+      await this.#options.admitMonitor(monitorPid); // it may have divided before
       const process = { pid, monitorPid };
       this.#filter.learn(join(this.#state(), machine));
       keepRotated(log);
