@@ -19,7 +19,7 @@ export const bringDown = async (options: DownOptions, progress: Progress): Promi
   if (options.machines === true) await progress.step('machines', () => stopMachines(paths, options.signal));
   const manager = serviceManager(config.instance, config, paths);
   await progress.step('services', async () => {
-    await manager.stop();
+    await manager.stop({ machines: options.machines === true });
     return { said: `agent and control plane stopped; ${options.machines === true ? 'no machine runs' : 'machines that run go on'}` };
   });
 };

@@ -20,10 +20,22 @@ export interface Service {
   neededByMachines: boolean;
 }
 
+export const nodeProgram = (config: InstanceConfig, paths: InstancePaths, entry: string): [string, ...string[]] => [
+  config.nodePath,
+  `${config.codePath}/src/${entry}`,
+  '--root',
+  paths.root,
+];
+
+/** What Node compiled is kept in the service's own directory, which nobody else can write: the next start takes half the time. */
+export const nodeEnvironment = (own: string): Record<string, string> => ({
+  ...plainEnvironment,
+  NODE_ENV: 'production',
+  NODE_COMPILE_CACHE: `${own}/compiled`,
+});
+
 export const servicesOf = (config: InstanceConfig, paths: InstancePaths): Service[] => {
-  const node = (entry: string): [string, ...string[]] => [config.nodePath, `${config.codePath}/src/${entry}`, '--root', paths.root];
-  // What Node compiled is kept in the service's own directory, which nobody else can write: the next start takes half the time.
-  const env = (own: string) => ({ ...plainEnvironment, NODE_ENV: 'production', NODE_COMPILE_CACHE: `${own}/compiled` });
+  const node = (entry: string) => nodeProgram(config, paths, entry);
   return [
     {
       name: 'lxcfs',
@@ -35,12 +47,12 @@ export const servicesOf = (config: InstanceConfig, paths: InstancePaths): Servic
       umask: 0o022,
       neededByMachines: true,
     },
-    { name: 'agent', description: 'Agent', argv: node('agent/main.ts'), env: env(paths.agent), user: null, umask: 0o022, neededByMachines: false },
+    { name: 'agent', description: 'Agent', argv: node('agent/main.ts'), env: nodeEnvironment(paths.agent), user: null, umask: 0o022, neededByMachines: false },
     {
       name: 'control',
       description: 'Control plane',
       argv: node('control/main.ts'),
-      env: env(paths.control),
+      env: nodeEnvironment(paths.control),
       user: config.user.name,
       umask: 0o077,
       neededByMachines: false,

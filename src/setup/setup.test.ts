@@ -68,13 +68,20 @@ describe('units for systemd', () => {
     assert.doesNotMatch(agent, /^(Private|Protect|ReadOnly|ReadWrite|Inaccessible|Bind|TemporaryFileSystem|RootDirectory|MountFlags|DynamicUser)/m);
     for (const line of [
       'KillMode=process',
-      'SendSIGKILL=no',
-      'Delegate=yes',
+      'Requires=cenote-test-machines.service',
       'Restart=always',
       'OOMScoreAdjust=-900',
       'ExecStart=/usr/bin/node /srv/cenote/src/agent/main.ts --root /var/lib/cenote',
     ])
       assert.ok(agent.split('\n').includes(line), line);
+  });
+
+  it('keep machines in a unit of their own, which nothing but stopping it ends', () => {
+    const machines = units['cenote-test-machines.service']!.split('\n');
+    // Not the end of its one process, nor a machine's death for want of memory, nor many processes.
+    for (const line of ['RemainAfterExit=yes', 'Delegate=yes', 'OOMPolicy=continue', 'TasksMax=infinity', 'Slice=-.slice'])
+      assert.ok(machines.includes(line), line);
+    for (const [name, text] of Object.entries(units)) if (name !== 'cenote-test-machines.service') assert.doesNotMatch(text, /^Delegate/m);
   });
 
   it('give the control plane no privilege, and one place to write', () => {

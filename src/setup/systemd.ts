@@ -2,13 +2,18 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { CenoteError } from '../base/errors.ts';
 import { run, runAny } from '../exec/run.ts';
+import { machinesUnit } from '../host/cgroup/parent.ts';
 import type { InstanceConfig, InstancePaths } from '../model/instance.ts';
 import { serviceNames } from './service-list.ts';
 import type { ServiceName } from './service-list.ts';
 import type { ServiceManager } from './services.ts';
-import { unitName, unitsOf } from './units.ts';
+import { prepareUnit, unitName, unitsOf } from './units.ts';
 
 const unitDirectory = '/etc/systemd/system';
+/** Ours, with what someone has changed by drop-ins; and what the agent has told systemd. */
+const unitDirectories = [unitDirectory, '/run/systemd/system.control'];
+/** Longer than any unit may take by its own text. */
+const timeoutMs = 300_000;
 
 export class SystemdServices implements ServiceManager {
   readonly kind = 'systemd';
@@ -26,21 +31,26 @@ export class SystemdServices implements ServiceManager {
     if (this.#config === null) throw new CenoteError('failed', 'services cannot be started without a configuration');
     const changed = Object.entries(unitsOf(this.#config, this.#paths)).filter(([name, text]) => writeUnit(name, text));
     if (changed.length > 0) await run('systemctl', ['daemon-reload']);
-    await run('systemctl', ['enable', '--quiet', ...this.#units(serviceNames)]);
+    await run('systemctl', ['enable', '--quiet', ...this.#all]);
     await run('systemctl', ['start', '--no-block', this.#unit('lxcfs')]);
     const verb = options.restart || changed.length > 0 ? 'restart' : 'start';
-    await run('systemctl', [verb, this.#unit('agent'), this.#unit('control')]);
+    await run('systemctl', [verb, this.#unit('agent'), this.#unit('control')], { timeoutMs });
   }
 
-  async stop(): Promise<void> {
-    await runAny('systemctl', ['stop', this.#unit('control'), this.#unit('agent')]);
+  async stop(options: { machines: boolean }): Promise<void> {
+    await runAny('systemctl', ['stop', this.#unit('control'), this.#unit('agent'), ...(options.machines ? [this.#machines] : [])], { timeoutMs });
   }
 
   async remove(): Promise<void> {
-    await runAny('systemctl', ['disable', '--now', '--quiet', ...this.#units([...serviceNames].reverse())]);
-    for (const name of this.#units(serviceNames)) rmSync(`${unitDirectory}/${name}`, { force: true });
+    await runAny('systemctl', ['disable', '--quiet', ...this.#all]);
+    await runAny('systemctl', ['stop', this.#unit('control'), this.#unit('agent')], { timeoutMs });
+    // What the agent could not end has nothing left to end well.
+    await runAny('systemctl', ['kill', '--signal=KILL', this.#machines]);
+    await runAny('systemctl', ['stop', this.#machines, this.#unit('lxcfs'), prepareUnit(this.#instance)], { timeoutMs });
+    for (const name of this.#all)
+      for (const path of [name, `${name}.d`]) for (const directory of unitDirectories) rmSync(`${directory}/${path}`, { recursive: true, force: true });
     await run('systemctl', ['daemon-reload']);
-    await runAny('systemctl', ['reset-failed', ...this.#units(serviceNames)]);
+    await runAny('systemctl', ['reset-failed', ...this.#all]);
   }
 
   async running(): Promise<Record<ServiceName, boolean>> {
@@ -59,8 +69,12 @@ export class SystemdServices implements ServiceManager {
     return unitName(this.#instance, name);
   }
 
-  #units(names: readonly ServiceName[]): string[] {
-    return names.map((name) => this.#unit(name));
+  get #machines(): string {
+    return machinesUnit(this.#instance);
+  }
+
+  get #all(): string[] {
+    return [...serviceNames.map((name) => this.#unit(name)), this.#machines, prepareUnit(this.#instance)];
   }
 }
 

@@ -1,42 +1,107 @@
 /**
  * The text of systemd units. Two rules stand above hardening here. The agent has no mount namespace of its own (so no Private…
- * and no Protect… of files): what it mounts must be the host's, and stay when it is restarted. And stopping it ends the agent
- * alone (KillMode=process): machines and their monitors go on.
+ * and no Protect… of files) and no system call filter: what it mounts must be the host's, and stay when it is restarted, and what it
+ * starts inherits its filters. And stopping it ends the agent alone (KillMode=process).
+ *
+ * Machines and their monitors live in the group of a unit of their own (see host/cgroup/parent.ts). A unit without a process loses its group,
+ * so it has one that sleeps. Nothing depends on it: when it is killed, the unit stays as it is, and with it all that runs there.
  */
+import { machinesUnit } from '../host/cgroup/parent.ts';
 import type { InstanceConfig, InstancePaths } from '../model/instance.ts';
-import { servicesOf } from './service-list.ts';
+import { nodeEnvironment, nodeProgram, servicesOf } from './service-list.ts';
 import type { Service, ServiceName } from './service-list.ts';
 
 export const unitName = (instance: string, name: ServiceName): string => `cenote-${instance}-${name}.service`;
 
+export const prepareUnit = (instance: string): string => `cenote-${instance}-prepare.service`;
+
 /** Unit texts by file name. */
 export const unitsOf = (config: InstanceConfig, paths: InstancePaths): Record<string, string> =>
-  Object.fromEntries(servicesOf(config, paths).map((service) => [unitName(config.instance, service.name), unitOf(service, config, paths)]));
+  Object.fromEntries([
+    [prepareUnit(config.instance), prepareText(config, paths)],
+    [machinesUnit(config.instance), machinesText(config, paths)],
+    ...servicesOf(config, paths).map((service) => [unitName(config.instance, service.name), serviceText(service, config, paths)]),
+  ]);
 
-const unitOf = (service: Service, config: InstanceConfig, paths: InstancePaths): string => {
-  const lines = { lxcfs: lxcfsLines, agent: agentLines, control: controlLines }[service.name](config, paths);
-  return [
+interface UnitText {
+  description: string;
+  unit: string[];
+  service: string[];
+}
+
+const unitText = (config: InstanceConfig, paths: InstancePaths, { description, unit, service }: UnitText): string =>
+  [
     '# Written by `cenote up`; changes are lost.',
     '[Unit]',
-    `Description=Cenote (${config.instance}): ${service.description}`,
+    `Description=Cenote (${config.instance}): ${description}`,
     `RequiresMountsFor=${paths.root} ${config.codePath}`,
-    ...lines.unit,
+    ...unit,
     'StartLimitIntervalSec=0',
     '',
     '[Service]',
-    'Type=exec',
-    ...lines.before,
-    `ExecStart=${service.argv.join(' ')}`,
-    ...Object.entries(service.env).map(([name, value]) => `Environment=${name}=${value}`),
-    'Restart=always',
-    'RestartSec=500ms',
-    `UMask=${service.umask.toString(8).padStart(4, '0')}`,
-    ...lines.service,
+    ...service,
     '',
     '[Install]',
     'WantedBy=multi-user.target',
     '',
   ].join('\n');
+
+const environment = (env: Readonly<Record<string, string>>): string[] => Object.entries(env).map(([name, value]) => `Environment=${name}=${value}`);
+
+/** At boot only (`up` does it itself): what a reboot takes from the host, which is a v1 hierarchy, zram swap, limits someone lowered. */
+const prepareText = (config: InstanceConfig, paths: InstancePaths): string =>
+  unitText(config, paths, {
+    description: 'Host',
+    unit: ['After=systemd-sysctl.service', `Before=${machinesUnit(config.instance)} ${unitName(config.instance, 'lxcfs')}`],
+    service: [
+      'Type=oneshot',
+      'RemainAfterExit=yes',
+      `ExecStart=${nodeProgram(config, paths, 'setup/prepare.ts').join(' ')}`,
+      ...environment(nodeEnvironment(paths.agent)),
+      'TimeoutStartSec=180s',
+    ],
+  });
+
+/**
+ * Directly below the root, since memory is protected only as far as it is for every group above. What it has of memory and CPU the agent
+ * tells systemd (see host/cgroup). A machine that is out of memory must not end the others.
+ */
+const machinesText = (config: InstanceConfig, paths: InstancePaths): string =>
+  unitText(config, paths, {
+    description: 'Machines',
+    unit: [],
+    service: [
+      'Type=exec',
+      'ExecStart=/usr/bin/sleep infinity',
+      'RemainAfterExit=yes',
+      'SuccessExitStatus=SIGKILL SIGTERM SIGINT SIGHUP',
+      'NoNewPrivileges=yes',
+      'CapabilityBoundingSet=',
+      'OOMScoreAdjust=-1000',
+      'OOMPolicy=continue',
+      'Slice=-.slice',
+      'Delegate=yes',
+      'TasksMax=infinity',
+      'TimeoutStopSec=30s',
+    ],
+  });
+
+const serviceText = (service: Service, config: InstanceConfig, paths: InstancePaths): string => {
+  const lines = { lxcfs: lxcfsLines, agent: agentLines, control: controlLines }[service.name](config, paths);
+  return unitText(config, paths, {
+    description: service.description,
+    unit: lines.unit,
+    service: [
+      'Type=exec',
+      ...lines.before,
+      `ExecStart=${service.argv.join(' ')}`,
+      ...environment(service.env),
+      'Restart=always',
+      'RestartSec=500ms',
+      `UMask=${service.umask.toString(8).padStart(4, '0')}`,
+      ...lines.service,
+    ],
+  });
 };
 
 interface UnitLines {
@@ -48,17 +113,35 @@ interface UnitLines {
 const lxcfsLines = (config: InstanceConfig, paths: InstancePaths): UnitLines => ({
   unit: [`Before=${unitName(config.instance, 'agent')}`],
   before: [`ExecStartPre=-/usr/bin/umount -l ${paths.lxcfs}`],
-  service: ['KillMode=process', 'Delegate=yes', 'OOMScoreAdjust=-900', 'TimeoutStopSec=10s', `ExecStopPost=-/usr/bin/umount -l ${paths.lxcfs}`],
-});
-
-const agentLines = (config: InstanceConfig, paths: InstancePaths): UnitLines => ({
-  unit: [`Wants=network.target ${unitName(config.instance, 'lxcfs')}`, `After=network.target systemd-sysctl.service ${unitName(config.instance, 'lxcfs')}`],
-  // What a reboot takes from the host: a v1 hierarchy, zram swap, limits someone lowered.
-  before: [`ExecStartPre=-${config.nodePath} ${config.codePath}/src/setup/prepare.ts --root ${paths.root}`],
   service: [
     'KillMode=process',
-    'SendSIGKILL=no',
-    'Delegate=yes',
+    'OOMScoreAdjust=-900',
+    'TimeoutStopSec=10s',
+    `ExecStopPost=-/usr/bin/umount -l ${paths.lxcfs}`,
+    // Its mount must be the host's, so nothing that gives it a mount namespace.
+    'NoNewPrivileges=yes',
+    'LockPersonality=yes',
+    'RestrictAddressFamilies=AF_UNIX',
+    'RestrictRealtime=yes',
+    'RestrictSUIDSGID=yes',
+    'SystemCallArchitectures=native',
+  ],
+});
+
+/** Nothing that the agent does needs these; all else of root's it has (mounts, namespaces, links, other users' files). */
+const neverNeeded =
+  'AUDIT_CONTROL AUDIT_READ BLOCK_SUSPEND LEASE MAC_ADMIN MAC_OVERRIDE SYSLOG SYS_BOOT SYS_MODULE SYS_PACCT SYS_RAWIO SYS_TIME SYS_TTY_CONFIG WAKE_ALARM';
+
+const agentLines = ({ instance }: InstanceConfig): UnitLines => ({
+  unit: [
+    `Wants=network.target ${unitName(instance, 'lxcfs')}`,
+    // Whoever stops the machines' unit stops the agent first, which would start them again.
+    `Requires=${machinesUnit(instance)}`,
+    `After=network.target ${machinesUnit(instance)} ${unitName(instance, 'lxcfs')}`,
+  ],
+  before: [],
+  service: [
+    'KillMode=process',
     'OOMScoreAdjust=-900',
     'OOMPolicy=continue',
     'LimitNOFILE=1048576',
@@ -67,7 +150,7 @@ const agentLines = (config: InstanceConfig, paths: InstancePaths): UnitLines => 
     'TasksMax=infinity',
     'TimeoutStartSec=180s',
     'TimeoutStopSec=30s',
-    'NoNewPrivileges=no',
+    `CapabilityBoundingSet=~${neverNeeded.replaceAll(/\S+/g, 'CAP_$&')}`,
   ],
 });
 
