@@ -68,7 +68,7 @@ export const placeCode = async (checkout: string, root: string, nodePath: string
 };
 
 /** Paths of installed packages that services need, from the lockfile: nothing that only development does. */
-const neededModules = (checkout: string): string[] => {
+export const neededModules = (checkout: string): string[] => {
   const { packages } = JSON.parse(readFileSync(`${checkout}/package-lock.json`, 'utf8')) as { packages: Record<string, { dev?: boolean }> };
   const paths = Object.entries(packages).flatMap(([path, { dev }]) =>
     path.startsWith('node_modules/') && dev !== true && statSync(join(checkout, path), { throwIfNoEntry: false }) !== undefined ? [path] : [],

@@ -24,6 +24,9 @@ interface Command {
   done: PromiseWithResolvers<GuestResult>;
 }
 
+/** Names of the virtio ports, as the guest finds them. */
+export const ports = ['command0', 'command1', 'command2'];
+
 const defaultTimeoutMs = 60_000;
 /** More than the guest's own limit, which ends the command itself and so keeps the port usable. */
 const lateMs = 30_000;

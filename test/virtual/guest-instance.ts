@@ -1,6 +1,6 @@
 /** `cenote up` in a virtual host. */
 import { join } from 'node:path';
-import { checkout } from './virtual-host.ts';
+import { checkout } from './image.ts';
 import type { VirtualHost } from './virtual-host.ts';
 
 export const guestNode = join(checkout, 'node_modules/.bin/node');
@@ -21,4 +21,10 @@ export const bringUp = async (host: VirtualHost, flags: readonly string[] = []):
     if (code === 0) return { ...(JSON.parse(stdout) as UpAnswer), seconds: (performance.now() - begun) / 1000 };
     if (code !== notInTime || attempt === attempts) throw new Error(`cenote up ended with code ${code}: ${stderr}${stdout}`);
   }
+};
+
+/** Waits until it does: after a boot its services have yet to start. */
+export const helloAnswers = async (host: VirtualHost): Promise<void> => {
+  const ask = 'until busybox wget -q -T 5 -O - http://127.0.0.1:8080/healthz 2>/dev/null; do sleep 1; done';
+  await host.succeed(ask, { timeoutMs: upTimeoutMs });
 };

@@ -1,24 +1,37 @@
 /**
- * The whole way on a host with Debian's stock kernel and cgroup v2 only: a fresh system, `cenote up` with the checkout as it is and no
- * network, the tests inside, `destroy`, and nothing left. Needs root and Debian's packages; see docs/testing.md.
+ * One life of a host with Debian's stock kernel, systemd and cgroup v2 only: a fresh system, `cenote up` with the checkout as it is and no
+ * network, the tests inside, the plug pulled in the middle of work, everything back after the next boot, `destroy`, and nothing left.
+ * Needs root and Debian's packages; see docs/testing.md.
  */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { bringUp, guestNode, helloAnswers } from './guest-instance.ts';
+import { checkout } from './image.ts';
 import { lockVirtualHosts, skipVirtualHost } from './one-at-a-time.ts';
-import { checkout, startVirtualHost } from './virtual-host.ts';
+import { checkComeBack, losePower } from './power-loss.ts';
+import type { LostPower } from './power-loss.ts';
+import { newDisk, startVirtualHost } from './virtual-host.ts';
 import type { VirtualHost } from './virtual-host.ts';
-import { bringUp, guestNode } from './guest-instance.ts';
+import type { VirtualDisk } from './virtual-disk.ts';
 
 const insideTests = ['test/virtual/inside/cgroup2.test.ts', 'test/virtual/inside/pool.test.ts'];
 const timeout = 20 * 60_000;
+const seed = 1;
+const audit = `${guestNode} ${join(checkout, 'test/virtual/inside/audit.ts')} /var/tmp/audit`;
 
-describe('a host with Debian’s kernel and cgroup v2 only', { skip: skipVirtualHost, timeout }, () => {
+describe('a host with Debian’s kernel, systemd and cgroup v2 only', { skip: skipVirtualHost, timeout }, () => {
   const stack = new AsyncDisposableStack();
+  let disk: VirtualDisk;
   let host: VirtualHost;
+  let lost: LostPower;
+  const boot = async () => {
+    host = stack.use(await startVirtualHost({ disk, init: 'systemd', memoryMib: 2560 }));
+  };
   before(async () => {
     stack.use(await lockVirtualHosts());
-    host = stack.use(await startVirtualHost({ memoryMib: 2560 }));
+    disk = stack.use(await newDisk());
+    await boot();
   });
   after(() => stack.disposeAsync());
 
@@ -28,11 +41,10 @@ describe('a host with Debian’s kernel and cgroup v2 only', { skip: skipVirtual
   });
 
   it('comes up, and hello answers', async (context) => {
-    await host.succeed(`${guestNode} ${join(checkout, 'test/virtual/inside/audit.ts')} /var/tmp/audit`);
+    await host.succeed(audit);
     const { hello, seconds } = await bringUp(host, ['--pool-size', '1G', '--memory', '1G']);
     context.diagnostic(`boot ${(host.bootMs / 1000).toFixed(1)} s, up ${seconds.toFixed(1)} s, hello running after ${hello?.runningMs} ms`);
-    assert.ok(hello !== null);
-    assert.match(await host.succeed(`busybox wget -q -O - ${hello.url.replace('localhost', '127.0.0.1')}healthz`), /ok/);
+    await helloAnswers(host);
   });
 
   for (const file of insideTests)
@@ -44,10 +56,23 @@ describe('a host with Debian’s kernel and cgroup v2 only', { skip: skipVirtual
       assert.equal(code, 0, stdout.slice(stdout.indexOf('failing tests')) + stderr.slice(-2000));
     });
 
+  it('loses its power in the middle of work', async () => {
+    lost = await losePower(host, seed, 6);
+  });
+
+  it('comes back by itself with all that was acknowledged', async (context) => {
+    const begun = performance.now();
+    await boot();
+    await helloAnswers(host);
+    context.diagnostic(JSON.stringify(await checkComeBack(host, lost, begun)));
+  });
+
   it('destroy leaves nothing', async () => {
-    await host.succeed(`${checkout}/cenote destroy --yes`, { timeoutMs: 180_000 });
-    const { stdout } = await host.run(`${guestNode} ${join(checkout, 'test/virtual/inside/audit.ts')} /var/tmp/audit`);
-    assert.equal(stdout, '');
-    assert.equal(await host.succeed('ls -d /var/lib/cenote* /run/cenote* 2>/dev/null || true'), '');
+    await host.succeed(`${checkout}/cenote destroy --yes`, { timeoutMs: 300_000 });
+    assert.equal((await host.run(audit)).stdout, '');
+    assert.equal(
+      await host.succeed('ls -d /var/lib/cenote* /run/cenote* /etc/systemd/system/cenote* /run/systemd/system.control/cenote* 2>/dev/null || true'),
+      '',
+    );
   });
 });

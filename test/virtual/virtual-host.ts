@@ -9,9 +9,9 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { run as runHere, start } from '../../src/exec/run.ts';
-import { Channel } from './channel.ts';
+import { Channel, ports } from './channel.ts';
 import type { GuestResult, GuestRunOptions } from './channel.ts';
-import { ensureImage } from './image.ts';
+import { checkout, ensureImage, makeDisk } from './image.ts';
 import { createVirtualDisk } from './virtual-disk.ts';
 import type { VirtualDisk } from './virtual-disk.ts';
 
@@ -19,6 +19,10 @@ export interface VirtualHostOptions {
   /** Of an earlier virtual host, which has ended; without one, a new disk that goes with the host. */
   disk?: VirtualDisk | undefined;
   memoryMib?: number | undefined;
+  /** What its first process is: one that only reaps and serves commands (the default, which boots soonest), or systemd. */
+  init?: 'plain' | 'systemd' | undefined;
+  /** More for the kernel's command line. */
+  kernelArguments?: readonly string[] | undefined;
   processors?: number | undefined;
   /** qemu's -cpu: what Node needs and no more, since an emulator takes twice the time for the newest. */
   processorModel?: string | undefined;
@@ -37,16 +41,15 @@ export interface VirtualHost extends AsyncDisposable {
   succeed(command: string, options?: GuestRunOptions): Promise<string>;
   /** Pulls the plug. */
   kill(): Promise<void>;
-  /** Shuts down in order. */
+  /** Shuts down in order; fails when it does not end. */
   stop(): Promise<void>;
   /** What the kernel said. */
   console(): string;
 }
 
-export const checkout = join(import.meta.dirname, '../..');
-const ports = ['command0', 'command1', 'command2'];
-const bootTimeoutMs = 60_000;
-const stopTimeoutMs = 60_000;
+const inits = { plain: '/etc/virtual-host/init', systemd: '/usr/sbin/init' } as const;
+const bootTimeoutMs = 180_000;
+const stopTimeoutMs = 240_000;
 
 /** A disk for hosts one after another. */
 export const newDisk = async (note?: (text: string) => void): Promise<VirtualDisk> => createVirtualDisk((await ensureImage(note)).disk);
@@ -64,11 +67,11 @@ export const startVirtualHost = async (options: VirtualHostOptions = {}): Promis
   const argv = [
     ['-accel', options.accelerator ?? 'tcg,thread=multi', '-cpu', options.processorModel ?? 'Nehalem', '-smp', String(options.processors ?? 2)],
     ['-m', String(options.memoryMib ?? 2048), '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
-    ['-kernel', image.kernel, '-initrd', image.initramfs, '-append', `console=ttyS0 panic=-1 mitigations=off quiet loglevel=4 checkout=${checkout}`],
+    ['-kernel', image.kernel, '-initrd', image.initramfs, '-append', kernelLine(options)],
     ['-serial', `file:${consolePath}`, '-device', 'virtio-rng-pci', '-device', 'virtio-serial-pci'],
-    ['-drive', `file=${layer},format=qcow2,if=none,id=disk,cache=unsafe`, '-device', 'virtio-blk-pci,drive=disk'],
-    share('checkout', await copyCheckout(disk.directory)),
-    share('modules', join(checkout, 'node_modules')),
+    drive('disk', `file=${layer},format=qcow2,cache=unsafe`),
+    drive('checkout', `file=${await copyCheckout(disk.directory)},format=raw,readonly=on`),
+    drive('modules', `file=${image.modules},format=raw,readonly=on`),
     ...ports.map((name, index) => [
       '-chardev',
       `socket,id=${name},path=${sockets[index]},server=on,wait=off`,
@@ -107,29 +110,31 @@ export const startVirtualHost = async (options: VirtualHostOptions = {}): Promis
     },
     kill: () => kill(child),
     stop: async () => {
-      channel.run('sync; busybox poweroff -f').catch(() => {}); // it ends before it answers
-      await Promise.race([hasEnded(child) ? undefined : once(child, 'exit'), sleep(stopTimeoutMs, undefined, { ref: false })]);
-      await kill(child);
+      const ended = hasEnded(child) ? Promise.resolve([]) : once(child, 'exit', { signal: AbortSignal.timeout(stopTimeoutMs) });
+      channel.run(options.init === 'systemd' ? 'systemctl poweroff' : 'sync; busybox poweroff -f').catch(() => {}); // it ends before it answers
+      await ended.catch((cause: unknown) => {
+        throw new Error(`the virtual host did not shut down: ${console().slice(-2000)}`, { cause });
+      });
     },
     console,
     [Symbol.asyncDispose]: () => held.disposeAsync(),
   };
 };
 
-const share = (tag: string, path: string): string[] => ['-virtfs', `local,path=${path},mount_tag=${tag},security_model=none,readonly=on,multidevs=remap`];
+const kernelLine = ({ init = 'plain', kernelArguments = [] }: VirtualHostOptions): string =>
+  ['console=ttyS0 panic=-1 mitigations=off quiet loglevel=4', `checkout=${checkout}`, `init=${inits[init]}`, ...kernelArguments].join(' ');
+
+const drive = (id: string, options: string): string[] => ['-drive', `${options},if=none,id=${id}`, '-device', `virtio-blk-pci,drive=${id}`];
 
 /** As it is now: what is edited while the host runs must not show there, and half a file least of all. */
 const copyCheckout = async (into: string): Promise<string> => {
-  const copy = join(into, 'checkout');
-  await rm(copy, { recursive: true, force: true });
-  await mkdir(join(copy, 'node_modules'), { recursive: true, mode: 0o755 });
-  await runHere('cp', [
-    '-R',
-    '--preserve=mode,timestamps',
-    ...['cenote', 'package.json', 'package-lock.json', 'src', 'examples', 'test'].map((name) => join(checkout, name)),
-    copy,
-  ]);
-  return copy;
+  const [tree, image] = [join(into, 'checkout'), join(into, 'checkout.raw')];
+  await rm(tree, { recursive: true, force: true });
+  await mkdir(join(tree, 'node_modules'), { recursive: true, mode: 0o755 });
+  const parts = ['cenote', 'package.json', 'package-lock.json', 'src', 'examples', 'test'];
+  await runHere('cp', ['-R', '--preserve=mode,timestamps', ...parts.map((name) => join(checkout, name)), tree]);
+  await makeDisk('checkout', tree, image);
+  return image;
 };
 
 const hasEnded = (child: ChildProcess): boolean => child.exitCode !== null || child.signalCode !== null;

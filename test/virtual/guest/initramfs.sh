@@ -7,6 +7,7 @@ for module in $(/bin/busybox cat /modules.order); do /bin/busybox insmod "/modul
 tries=0
 until [ -b /dev/vda ] || [ $tries -ge 100 ]; do tries=$((tries + 1)); /bin/busybox usleep 50000; done
 /bin/busybox mount -t ext4 -o rw,noatime /dev/vda /root || exec /bin/busybox poweroff -f
+init=$(/bin/busybox sed -n 's/.* init=\([^ ]*\).*/\1/p' /proc/cmdline)
 /bin/busybox umount /proc
 /bin/busybox mount --move /dev /root/dev
-exec /bin/busybox switch_root /root /sbin/init
+exec /bin/busybox switch_root /root "$init"

@@ -9,14 +9,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ControlClient } from '../../../src/client/control.ts';
 import type { Accepted, CreateMachine, Machine } from '../../../src/model/control-api.ts';
 import { defaultRoot, instancePaths } from '../../../src/model/instance.ts';
-import { recallProcess, signalProcess } from '../../../src/setup/process-identity.ts';
-import { servicePidPath } from '../../../src/setup/supervisor.ts';
+import { agentPid } from './agent-pid.ts';
 import { shell } from './exec.ts';
 
 const paths = instancePaths(defaultRoot);
 const socket = paths.controlSocket;
 const skip = !existsSync('/sys/fs/cgroup/cgroup.controllers') || !existsSync(paths.config) ? 'wants a host of its own, with cgroup v2 only' : false;
-const tree = '/sys/fs/cgroup/cenote-default';
+const tree = ['/sys/fs/cgroup/cenote-default-machines.service', '/sys/fs/cgroup/cenote-default'].find((path) => existsSync(path)) ?? '';
 const mib = 1024 * 1024;
 const jobSeconds = 120;
 const name = 'probe';
@@ -142,15 +141,27 @@ it('snapshots stand still for a moment, and rolling back brings the data back', 
   await done(control.snapshotDelete(id, 'first', wait));
 });
 
+it('monitors have a group of their own, and what all are guaranteed is the sum', { skip }, async () => {
+  const machines = (await control.machineList()).filter(({ state }) => state === 'running');
+  const monitors = group('monitors', 'cgroup.procs').split('\n');
+  assert.equal(monitors.length, machines.length);
+  for (const pid of monitors) assert.equal(readFileSync(`/proc/${pid}/comm`, 'utf8'), 'conmon\n');
+  const sum = machines.reduce((all, { resources }) => all + resources.memoryMib * mib, 0);
+  for (const deadline = Date.now() + 60_000; group('.', 'memory.min') !== String(sum); await sleep(500))
+    assert.ok(Date.now() < deadline, `${group('.', 'memory.min')} is not ${sum}`);
+  const { agent } = await control.info();
+  assert.equal(group('.', 'memory.max'), String(agent!.pool.memoryMib * mib));
+});
+
 it('an agent that is killed comes back, and no machine notices', { skip }, async () => {
   const processes = () =>
     new Map(readdirSync(tree, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [[entry.name, group(entry.name, 'cgroup.procs')]] : [])));
   const before = processes();
-  const agent = recallProcess(servicePidPath(paths, 'agent'))!;
-  signalProcess(agent, 'SIGKILL');
-  for (const deadline = Date.now() + 120_000; ; await sleep(200)) {
-    const next = recallProcess(servicePidPath(paths, 'agent'));
-    if (next !== null && next.pid !== agent.pid && (await shell(socket, name, 'true').catch(() => null))?.code === 0) break;
+  const agent = await agentPid();
+  process.kill(agent!, 'SIGKILL');
+  for (const deadline = Date.now() + 240_000; ; await sleep(500)) {
+    const next = await agentPid();
+    if (next !== null && next !== agent && (await shell(socket, name, 'true').catch(() => null))?.code === 0) break;
     assert.ok(Date.now() < deadline, 'the agent did not come back');
   }
   assert.deepEqual(processes(), before);
