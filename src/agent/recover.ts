@@ -17,6 +17,9 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { isErrno } from '../base/errno.ts';
 
+/** Less than the agent's unit has to stop in. */
+const shutdownGraceSeconds = 60;
+
 export interface Recovered {
   adopted: Machine[];
   /** To be started, once the API serves. */
@@ -175,6 +178,22 @@ export const stopAll = async (host: Host, machines: readonly Machine[]): Promise
           await machine.save();
         })
         .catch((error: unknown) => host.logger.error({ machine: machine.id, error: messageChain(error) }, 'a stop could not be finished')),
+    ),
+  );
+};
+
+/** Each in its own way, as far as the host has time for it; what is wanted of them stays, so that they are back after the boot. */
+export const haltForShutdown = async (host: Host, machines: Machines): Promise<void> => {
+  const running = Array.from(machines.all()).filter(({ run }) => run !== null);
+  host.logger.info({ machines: running.length }, 'the host shuts down: machines stop first');
+  await Promise.all(
+    running.map((machine) =>
+      machine
+        .turn(async () => {
+          await machine.halt(Math.min(machine.spec.stopGraceSeconds, shutdownGraceSeconds));
+          await machine.save();
+        })
+        .catch((error: unknown) => host.logger.error({ machine: machine.id, error: messageChain(error) }, 'a machine could not be stopped for the shutdown')),
     ),
   );
 };

@@ -10,6 +10,7 @@ import { createArchiver } from '../host/archive/archiver.ts';
 import { findParent } from '../host/cgroup/parent.ts';
 import { keepTreeOptions } from '../host/cgroup/tree-options.ts';
 import { openCgroups, openPoolControls } from '../host/cgroup/open.ts';
+import { hostGoesDown } from '../host/init/systemd.ts';
 import { openNetwork } from '../host/network/open.ts';
 import { openPlatforms } from '../host/platform/open-platforms.ts';
 import { overlayRoots } from '../host/rootfs/rootfs.ts';
@@ -27,7 +28,7 @@ import type { Host } from './host.ts';
 import { Journal } from './journal.ts';
 import { Machines } from './machines.ts';
 import { portRegister } from './ports.ts';
-import { limitAsRecorded, recover, startAll, stopAll } from './recover.ts';
+import { haltForShutdown, limitAsRecorded, recover, startAll, stopAll } from './recover.ts';
 import { startServer } from './http/server.ts';
 import { keepLxcfs, serves } from './lxcfs.ts';
 
@@ -124,5 +125,10 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
   void stopAll(host, recovered.toStop);
   startAll(host, recovered.toStart).catch((error: unknown) => logger.error({ error: messageChain(error) }, 'not all machines came back'));
   const held = up.move();
-  return { [Symbol.asyncDispose]: () => held.disposeAsync() };
+  return {
+    [Symbol.asyncDispose]: async () => {
+      if (await hostGoesDown()) await haltForShutdown(host, machines);
+      await held.disposeAsync();
+    },
+  };
 };

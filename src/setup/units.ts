@@ -82,7 +82,8 @@ const machinesText = (config: InstanceConfig, paths: InstancePaths): string =>
       'Slice=-.slice',
       'Delegate=yes',
       'TasksMax=infinity',
-      'TimeoutStopSec=30s',
+      // For what the agent has left: as first process of a namespace, a program without a handler never ends of SIGTERM.
+      'TimeoutStopSec=10s',
     ],
   });
 
@@ -149,7 +150,8 @@ const agentLines = ({ instance }: InstanceConfig): UnitLines => ({
     'LimitMEMLOCK=infinity',
     'TasksMax=infinity',
     'TimeoutStartSec=180s',
-    'TimeoutStopSec=30s',
+    // When the host shuts down, machines are stopped first.
+    'TimeoutStopSec=90s',
     `CapabilityBoundingSet=~${neverNeeded.replaceAll(/\S+/g, 'CAP_$&')}`,
   ],
 });

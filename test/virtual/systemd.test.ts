@@ -71,7 +71,8 @@ describe('systemd and the units', { skip: skipVirtualHost, timeout }, () => {
     await unnoticed('systemd reloaded', () => host.succeed('systemctl daemon-reload'));
     assert.equal(await host.succeed(`cat ${group}/memory.min`), String(64 * 1024 * 1024), 'a reload has taken the guarantee away');
     await unnoticed('the unit’s own process killed', () => host.succeed(`kill -9 $(systemctl show --property=MainPID --value ${machines}); sleep 1`));
-    await cenote('create other --disk 32M --memory 16M -- sleep 1000');
+    // Ends of its own accord, and says so, but of SIGTERM to it alone: the program it waits for is not to hear of it first.
+    await cenote(`create other --disk 32M --memory 16M -- /bin/sh -c 'trap "echo ended >> /srv/ends; exit 0" TERM; while :; do sleep 1; done'`);
   });
 
   it('an upgrade is not, either', async () => {
@@ -88,6 +89,8 @@ describe('systemd and the units', { skip: skipVirtualHost, timeout }, () => {
     await boot();
     await helloAnswers(host);
     await host.succeed(`until ${checkout}/cenote exec other -- true; do sleep 1; done`, long);
+    assert.equal(await cenote('exec other -- cat /srv/ends'), 'ended');
+    assert.match(await cenote('events'), /other exited with code 0/, 'the agent has not stopped it');
     assert.equal(await property('ActiveState', unit('prepare')), 'active');
   });
 

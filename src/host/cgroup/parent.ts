@@ -3,8 +3,8 @@
  * of a unit which exists for nothing else and is handed to us (`Delegate=yes`): all below it is ours, but what it has itself systemd
  * writes, at any time, and must be asked to. Elsewhere it is a group of our own at the top of each hierarchy.
  */
-import { existsSync } from 'node:fs';
 import { runAny } from '../../exec/run.ts';
+import { systemdRuns } from '../init/systemd.ts';
 import { childGroups } from './files.ts';
 import { detectLayout, treesOf } from './layout.ts';
 
@@ -29,7 +29,7 @@ export const findParent = async (instance: string): Promise<ParentGroup> => {
   const own: ParentGroup = { path: ownGroup(instance), unit: null };
   // Processes do not move: machines that run in a group of our own, from before systemd had it, stay there until they have ended.
   const occupied = treesOf(detectLayout()).some((tree) => childGroups(`${tree}${own.path}`).some(isMachine));
-  if (occupied || !existsSync('/run/systemd/system')) return own;
+  if (occupied || !systemdRuns()) return own;
   const unit = machinesUnit(instance);
   const { stdout } = await runAny('systemctl', ['show', '--property=ControlGroup', '--value', unit]);
   const path = stdout.trim();
