@@ -7,7 +7,7 @@
  */
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
-import { chmod, copyFile, mkdir, readdir, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, readdir, rename, rm, stat, symlink, truncate, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { installed, run } from '../../src/exec/run.ts';
 import { buildDebian } from '../../src/host/platform/debian-build.ts';
@@ -19,7 +19,9 @@ import { fetchKernel, kernelPackage, makeInitramfs } from './kernel.ts';
 
 /** Of this project. */
 export const checkout = join(import.meta.dirname, '../..');
-const cache = '/var/cache/cenote-virtual-host';
+const cache = '/var/cache/cenote-virtual-hosts';
+/** Checkouts of different age may use theirs in turn; what none has used for so long goes. */
+const keptMs = 3 * 24 * 3600_000;
 const diskMib = 6144;
 const inodes = 200_000;
 const buildTimeoutMs = 20 * 60_000;
@@ -57,9 +59,13 @@ export const ensureImage = async (note: (text: string) => void = () => {}): Prom
     disk: join(directory, 'disk.raw'),
     modules: join(directory, 'modules.raw'),
   };
-  if (existsSync(directory)) return image;
+  if (existsSync(directory)) {
+    const now = new Date();
+    await utimes(directory, now, now);
+    return image;
+  }
   note(`making the virtual host's disk (${kernel}); later runs find it in ${cache}`);
-  for (const name of await readdir(cache)) if (name !== 'lock') await rm(join(cache, name), { recursive: true, force: true });
+  await removeUnused();
   const staged = join(cache, 'staged');
   await mkdir(staged);
   const fetched = await fetchKernel(kernel, staged);
@@ -77,6 +83,13 @@ export const ensureImage = async (note: (text: string) => void = () => {}): Prom
   await rm(fetched.modules, { recursive: true });
   await rename(staged, directory);
   return image;
+};
+
+const removeUnused = async (): Promise<void> => {
+  for (const name of await readdir(cache)) {
+    const path = join(cache, name);
+    if (name === 'staged' || (name !== 'lock' && Date.now() - (await stat(path)).mtimeMs > keptMs)) await rm(path, { recursive: true, force: true });
+  }
 };
 
 /** Read from a disk and not from this host's files over 9p, since every open and every page of those costs an emulated host a message. */
