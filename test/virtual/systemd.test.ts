@@ -17,6 +17,8 @@ const [agent, control, machines, lxcfs] = ['agent', 'control', 'machines', 'lxcf
 const group = `/sys/fs/cgroup/${machines}`;
 const audit = `${guestNode} ${checkout}/test/virtual/inside/audit.ts /var/tmp/audit`;
 const long = { timeoutMs: 400_000 };
+/** Of hello and one more, in bytes. */
+const guaranteed = String((64 + 16) * 1024 * 1024);
 
 describe('systemd and the units', { skip: skipVirtualHost, timeout }, () => {
   const stack = new AsyncDisposableStack();
@@ -52,15 +54,18 @@ describe('systemd and the units', { skip: skipVirtualHost, timeout }, () => {
     for (const name of [agent, control, machines, lxcfs]) assert.equal(await property('ActiveState', name), 'active', name);
     const { code, stderr } = await host.run('systemd-analyze verify /etc/systemd/system/cenote-*.service');
     assert.deepEqual([code, stderr.split('\n').filter((line) => line.includes('cenote'))], [0, []]);
+    // Writes down that it was asked to end.
+    await cenote(`create other --disk 32M --memory 16M -- /bin/sh -c 'trap "echo ended >> /srv/ends; exit 0" TERM; sleep 1000000 & wait'`);
   });
 
   it('machines and monitors are in the unit’s group, and nothing of theirs in the agent’s', async () => {
     assert.equal(await property('ControlGroup', machines), `/${machines}`);
-    assert.match(await processes(), /^[0-9a-f-]{36}\/cgroup\.procs:\d+\nmonitors\/cgroup\.procs:\d+$/m);
+    const [, inMachines, inMonitors] = /^((?:[0-9a-f-]{36}\/cgroup\.procs:\d+\n)+)((?:monitors\/cgroup\.procs:\d+\n?)+)$/.exec(await processes()) ?? [];
+    assert.ok(inMachines !== undefined && inMonitors?.trimEnd().split('\n').length === 2);
     assert.doesNotMatch(await host.succeed(`systemctl status --no-pager ${agent}`), /conmon|crun/);
-    assert.equal(await host.succeed(`cat ${group}/memory.min`), String(64 * 1024 * 1024));
+    assert.equal(await host.succeed(`cat ${group}/memory.min`), guaranteed);
     // What protects the agent when memory ends is not handed down to machines.
-    assert.equal(await host.succeed(`cat /proc/$(head -1 ${group}/*-*/cgroup.procs)/oom_score_adj`), '500');
+    assert.equal(await host.succeed(`cat /proc/$(head -q -n 1 ${group}/*-*/cgroup.procs | head -1)/oom_score_adj`), '500');
   });
 
   it('no restart, kill or reload is noticed by machines', async () => {
@@ -69,10 +74,10 @@ describe('systemd and the units', { skip: skipVirtualHost, timeout }, () => {
     await unnoticed('control plane restarted', () => host.succeed(`systemctl restart ${control}`, long));
     await unnoticed('lxcfs killed', () => host.succeed(`systemctl kill --signal=KILL ${lxcfs}; sleep 5`));
     await unnoticed('systemd reloaded', () => host.succeed('systemctl daemon-reload'));
-    assert.equal(await host.succeed(`cat ${group}/memory.min`), String(64 * 1024 * 1024), 'a reload has taken the guarantee away');
+    assert.equal(await host.succeed(`cat ${group}/memory.min`), guaranteed, 'a reload has taken the guarantee away');
     await unnoticed('the unit’s own process killed', () => host.succeed(`kill -9 $(systemctl show --property=MainPID --value ${machines}); sleep 1`));
-    // Ends of its own accord, and says so, but of SIGTERM to it alone: the program it waits for is not to hear of it first.
-    await cenote(`create other --disk 32M --memory 16M -- /bin/sh -c 'trap "echo ended >> /srv/ends; exit 0" TERM; while :; do sleep 1; done'`);
+    await cenote('create third --disk 32M --memory 16M -- sleep 1000');
+    await cenote('delete third --yes');
   });
 
   it('an upgrade is not, either', async () => {
