@@ -48,6 +48,9 @@ const unitText = (config: InstanceConfig, paths: InstancePaths, { description, u
 
 const environment = (env: Readonly<Record<string, string>>): string[] => Object.entries(env).map(([name, value]) => `Environment=${name}=${value}`);
 
+/** Mounted by the agent, and when the host shuts down not to be unmounted before those who use it have ended. */
+const poolIsNeeded = (paths: InstancePaths): string => `RequiresMountsFor=${paths.root}/storage/pool`;
+
 /** At boot only (`up` does it itself): what a reboot takes from the host, which is a v1 hierarchy, zram swap, limits someone lowered. */
 const prepareText = (config: InstanceConfig, paths: InstancePaths): string =>
   unitText(config, paths, {
@@ -69,7 +72,7 @@ const prepareText = (config: InstanceConfig, paths: InstancePaths): string =>
 const machinesText = (config: InstanceConfig, paths: InstancePaths): string =>
   unitText(config, paths, {
     description: 'Machines',
-    unit: [],
+    unit: [poolIsNeeded(paths)],
     service: [
       'Type=exec',
       'ExecStart=/usr/bin/sleep infinity',
@@ -133,8 +136,9 @@ const lxcfsLines = (config: InstanceConfig, paths: InstancePaths): UnitLines => 
 const neverNeeded =
   'AUDIT_CONTROL AUDIT_READ BLOCK_SUSPEND LEASE MAC_ADMIN MAC_OVERRIDE SYSLOG SYS_BOOT SYS_MODULE SYS_PACCT SYS_RAWIO SYS_TIME SYS_TTY_CONFIG WAKE_ALARM';
 
-const agentLines = ({ instance }: InstanceConfig): UnitLines => ({
+const agentLines = ({ instance }: InstanceConfig, paths: InstancePaths): UnitLines => ({
   unit: [
+    poolIsNeeded(paths),
     `Wants=network.target ${unitName(instance, 'lxcfs')}`,
     // Whoever stops the machines' unit stops the agent first, which would start them again.
     `Requires=${machinesUnit(instance)}`,
