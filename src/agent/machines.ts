@@ -1,4 +1,5 @@
 /** All machines of this host, and the requests that concern them: the agent's API, without HTTP. */
+import { existsSync } from 'node:fs';
 import { CenoteError } from '../base/errors.ts';
 import type { MachineAction, MachineCreate, MachineResize, MachineUpdate } from '../model/agent-api.ts';
 import { platformKey } from '../model/agent-api.ts';
@@ -78,6 +79,8 @@ export class Machines {
       });
     if (request.desired === 'running') commandOf(request.spec);
     this.#demandSnapshot(request.fromSnapshot);
+    if (request.adopt === true && !existsSync(this.#host.storage.volumePath(id)))
+      throw new CenoteError('not_found', `the host does not know this machine, and has no data of it`);
     await this.#host.platforms.rootParts(request.spec.image, request.spec.platform);
     await this.#host.network.checkPublish(request.spec.publish);
     // Another request may have come while that was checked.
@@ -87,7 +90,8 @@ export class Machines {
       spec: request.spec,
       generation: 0,
       outcome: null,
-      phase: 'creating',
+      // One that is taken over has its volume, which a failure to start must not cost.
+      phase: request.adopt === true ? 'ready' : 'creating',
       desired: request.desired,
       createdAt: new Date().toISOString(),
       origin: request.fromSnapshot ?? null,
@@ -173,8 +177,9 @@ export class Machines {
   async delete(id: string, generation: number): Promise<void> {
     const machine = this.#byId.get(id);
     if (machine === undefined) {
-      // An order that comes late, or again. The tombstone keeps an older create from bringing it back.
+      // An order that comes late, or again. The tombstone keeps an older create from bringing it back. Data is there only when the journal was lost.
       await this.#host.journal.buryMachine(id, generation);
+      await this.#host.storage.volumeDelete(id);
       return;
     }
     await deleteMachine(machine, generation);

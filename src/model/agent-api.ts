@@ -50,6 +50,8 @@ export const MachineCreate = Type.Object(
     desired: DesiredState,
     /** Start from a snapshot's data instead of an empty volume. */
     fromSnapshot: Type.Optional(Type.Object({ machine: Type.String({ format: 'uuid' }), name: Type.String({ pattern: snapshotNamePattern }) }, closed)),
+    /** Its data is here already, from before the journal was lost: taken as it is, and refused where there is none. */
+    adopt: Type.Optional(Type.Boolean()),
   },
   closed,
 );

@@ -213,15 +213,32 @@ const waitingReason = async (services: OwnServices, id: string): Promise<string>
   }
 };
 
-test('after its journal was lost the agent is followed as before', { skip: skipInstance, timeout: 300_000 }, async () => {
+test('a lost journal: data is taken up again when asked for, and the agent is followed as before', { skip: skipInstance, timeout: 300_000 }, async () => {
   await using instance = await startInstance({ poolSizeMib: 512 });
   await using services = await OwnServices.take(instance);
   await services.startBoth();
   for (const name of ['one', 'two', 'three']) await services.control.machineCreate(small(name), whole);
+  await instance.must('exec', 'one', '--', '/bin/sh', '-c', 'echo kept > /srv/file');
+  assert.equal((await services.control.snapshotCreate('one', { name: 'then' }, whole)).job.state, 'succeeded');
   await services.stop('agent');
   for (const name of readdirSync(services.paths.agent)) if (name.startsWith('journal.db')) rmSync(join(services.paths.agent, name));
   assert.ok(await services.startAgent());
   await services.reachable();
+  assert.deepEqual(
+    (await services.control.machineList()).map(({ state, error }) => [state, error]),
+    Array.from({ length: 3 }, () => ['failed', 'the host does not know this machine']),
+  );
+  for (const name of ['one', 'three']) {
+    const { job } = await services.control.machineStart(name, whole);
+    assert.equal(job.state, 'succeeded', job.reason ?? '');
+  }
+  assert.equal(await instance.must('exec', 'one', '--', 'cat', '/srv/file'), 'kept\n');
+  assert.deepEqual(
+    (await services.control.snapshotList('one')).map(({ name }) => name),
+    ['then'],
+  );
+  assert.equal((await services.control.machineDelete('two', whole)).job.state, 'succeeded');
+  await checkHost(instance, services);
   // Its events are numbered from the start again; this end is known from them alone.
   const { machine } = await services.control.machineCreate({ ...small('brief'), command: ['/bin/sleep', '1'] }, whole);
   for (const deadline = Date.now() + 60_000; (await services.control.machineGet(machine!.id)).state === 'running'; await sleep(100))

@@ -283,8 +283,9 @@ export class SimulatedAgent implements AsyncDisposable, StreamCounters {
     return held;
   }
 
-  #create(id: string, { generation, spec, desired, fromSnapshot }: MachineCreate): MachineStatus {
+  #create(id: string, { generation, spec, desired, fromSnapshot, adopt }: MachineCreate): MachineStatus {
     const known = this.machines.get(id);
+    if (adopt === true && known === undefined) throw new CenoteError('not_found', 'there is no data of it');
     if (known !== undefined) {
       if (known.status.generation === generation) return known.status;
       if (known.status.generation > generation) throw new CenoteError('stale_generation', 'there is a newer request');

@@ -35,7 +35,7 @@ const executors: Executors = {
     const { spec, desired, fromSnapshot } = request;
     return { status: await agent.machineCreate(spec.id, { generation, spec, desired, ...(fromSnapshot === null ? {} : { fromSnapshot }) }, { signal }) };
   },
-  start: async ({ agent, stored, generation, signal }) => ({ status: await agent.machineStart(stored.spec.id, { generation }, { signal }) }),
+  start: async (execution) => ({ status: await start(execution) }),
   stop: async ({ agent, stored, generation, request, signal }) => ({
     status: await agent.machineStop(stored.spec.id, { generation, ...request }, { signal }),
   }),
@@ -70,6 +70,17 @@ const executors: Executors = {
     status: await agent.snapshotRollback(stored.spec.id, request.name, generation, { signal }),
     result: { name: request.name },
   }),
+};
+
+/** A host that has lost its journal knows no machine, but has its data: asked for, it goes on with that, under the specification kept here. */
+const start = async ({ agent, stored, generation, signal }: Execution<'start'>): Promise<MachineStatus> => {
+  const spec = { ...stored.spec, publish: stored.machine.publish };
+  try {
+    return await agent.machineStart(spec.id, { generation }, { signal });
+  } catch (error) {
+    if (!(error instanceof CenoteError) || error.code !== 'not_found' || stored.address === null) throw error;
+    return agent.machineCreate(spec.id, { generation, spec, desired: 'running', adopt: true }, { signal });
+  }
 };
 
 const snapshotCreate = async ({ agent, stored, request, repeat, createdAt, signal }: Execution<'snapshot.create'>) => {
