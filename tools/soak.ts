@@ -56,7 +56,13 @@ const faultTests = [
   'test/integration/control-crash.test.ts',
   'test/integration/control-agent.test.ts',
 ];
-const fuzzTests = ['src/**/*.test.ts', 'test/integration/control-fuzz.test.ts', 'test/integration/agent.test.ts', 'test/host/archive.test.ts'];
+const fuzzTests = [
+  'src/**/*.test.ts',
+  'test/integration/control-fuzz.test.ts',
+  'test/integration/agent-fuzz.test.ts',
+  'test/integration/agent.test.ts',
+  'test/host/archive.test.ts',
+];
 
 const withInstance = async (poolSizeMib: number, work: (instance: TestInstance, services: OwnServices) => Promise<void>): Promise<void> => {
   await using instance = await startInstance({ poolSizeMib, note });

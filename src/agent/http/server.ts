@@ -2,7 +2,7 @@
 import { chmodSync, chownSync, rmSync } from 'node:fs';
 import { STATUS_CODES } from 'node:http';
 import { fastify } from 'fastify';
-import type { FastifyError, FastifyInstance } from 'fastify';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { CenoteError, asCenoteError, errorCodes, messageChain } from '../../base/errors.ts';
 import type { ErrorBody } from '../../base/errors.ts';
@@ -33,19 +33,22 @@ export type AgentRoutes = (app: FastifyInstance, options: AgentServerOptions) =>
 const bodyLimit = 4 * 1024 * 1024;
 
 export const startServer = async (options: AgentServerOptions): Promise<AsyncDisposable & { socketPath: string }> => {
+  const sendError = (error: FastifyError, request: FastifyRequest, reply: FastifyReply): void => {
+    const known = fromFastify(error);
+    if (known.code === 'internal') options.host.logger.error({ url: request.url, error: messageChain(error), stack: error.stack }, 'request failed');
+    void reply.status(errorCodes[known.code].status).send(known.toBody());
+  };
   const app = fastify({
     bodyLimit,
+    // A path that is no path is refused before any route is looked for.
+    frameworkErrors: (error, request, reply) => sendError(error, request as never, reply as never),
     forceCloseConnections: true,
     routerOptions: { maxParamLength: 256 },
     ajv: { customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: false, allErrors: true } },
   }).withTypeProvider<TypeBoxTypeProvider>();
   app.setSerializerCompiler(() => JSON.stringify);
   app.addContentTypeParser('application/x-tar', (_request, payload, done) => done(null, payload));
-  app.setErrorHandler((error: FastifyError, request, reply) => {
-    const known = fromFastify(error);
-    if (known.code === 'internal') options.host.logger.error({ url: request.url, error: messageChain(error), stack: error.stack }, 'request failed');
-    void reply.status(errorCodes[known.code].status).send(known.toBody());
-  });
+  app.setErrorHandler(sendError);
   app.setNotFoundHandler((request, reply) => {
     const body: ErrorBody = { code: 'not_found', message: `there is no ${request.method} ${request.url.slice(0, 200)}` };
     void reply.status(404).send(body);
