@@ -116,7 +116,7 @@ const holdings = async (instance: TestInstance, services: OwnServices): Promise<
     'agent threads': readdirSync(`/proc/${agentPid}/task`).length,
     mounts: readFileSync('/proc/self/mountinfo', 'utf8')
       .split('\n')
-      .filter((line) => line.includes(run) || line.includes(instance.root)).length,
+      .filter((line) => [run, instance.root].some((path) => line.split(' ')[4]?.startsWith(path))).length,
     links: await lines('ip', ['-o', 'link'], ` cn${services.config.number}v`),
     'rule elements': (await runAny('nft', ['list', 'table', 'inet', `cenote-${instance.instance}`])).stdout.split('"cn').length,
     groups: groupsBelow(instance.instance),
