@@ -17,12 +17,13 @@ describe('a root directory', () => {
   };
 
   it('is new, empty, or an instance’s', () => {
-    for (const make of [() => {}, () => mkdirSync(`${base}/new`), () => mkdirSync(`${base}/new/lost+found`), () => begun(`${base}/new`)]) {
+    const [root, run] = [`${base}/new`, `${base}/new/run`];
+    for (const make of [() => {}, () => mkdirSync(root), () => mkdirSync(`${root}/lost+found`), () => mkdirSync(run), () => begun(root)]) {
       make();
       checkRootDirectory(`${base}/new`, []);
     }
     // Known to the host, whatever became of it.
-    rmSync(`${base}/new/run`, { recursive: true });
+    rmSync(run, { recursive: true });
     writeFileSync(`${base}/new/x`, '');
     refused(`${base}/new`, /in use for something else \(lost\+found, x\)/);
     checkRootDirectory(`${base}/new`, [{ root: `${base}/new`, instance: 'new' }]);

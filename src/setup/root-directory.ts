@@ -3,6 +3,7 @@
  * one: it is new, empty, or was made by an `up` before; and even then only what has one of our names is removed.
  */
 import { existsSync, lstatSync, readdirSync, rmSync, rmdirSync } from 'node:fs';
+import { basename } from 'node:path';
 import { CenoteError, invalid } from '../base/errors.ts';
 import type { AllottedInstance } from '../host/allotment/allotment.ts';
 import { instancePaths } from '../model/instance.ts';
@@ -25,7 +26,9 @@ const madeByUp = (root: string): boolean => {
   }
 };
 
-const isEmpty = (root: string): boolean => readdirSync(root).every((name) => name === ofTheFileSystem);
+/** An `up` that was ended at its very beginning has made the directory of its lock, and nothing in it. */
+const isEmpty = (root: string): boolean =>
+  readdirSync(root).every((name) => name === ofTheFileSystem || (name === basename(instancePaths(root).run) && readdirSync(`${root}/${name}`).length === 0));
 
 /** Before anything is made. `instances` are all that the host knows. */
 export const checkRootDirectory = (root: string, instances: readonly Pick<AllottedInstance, 'root' | 'instance'>[]): void => {
