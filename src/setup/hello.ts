@@ -94,7 +94,7 @@ export const freePort = async (allotment: Pick<Allotment, 'portHolder'>, first =
   for (let hostPort = first; hostPort < first + portsTried; hostPort += 1)
     if (allotment.portHolder({ hostPort, protocol: 'tcp' }) === null && (await canListen(hostPort))) return hostPort;
   throw new CenoteError('in_use', `every port from ${first} to ${first + portsTried - 1} of this host is in use`, {
-    advice: 'create the first machine by hand: cenote create hello --publish PORT:8080',
+    advice: 'create the first machine by hand: cenote create hello --image node --code examples/hello --publish PORT:80',
   });
 };
 
