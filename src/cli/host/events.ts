@@ -7,7 +7,7 @@ export const command = defineCommand({
   detail: 'With --json one object a line.',
   args: {},
   flags: {
-    follow: toggle('go on with what comes', { short: 'f' }),
+    follow: toggle('show what comes; with --after also what came since', { short: 'f' }),
     after: parsed('N', parseCount(0, 2 ** 31), 'only those numbered above N'),
   },
   examples: ['events', 'events -f', 'events --json --after 120'],
