@@ -165,7 +165,8 @@ export const endWithReader = (): void => {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'EPIPE') process.exit(0);
-      throw error;
+      writeSync(2, `cenote: what there is to say cannot be written: ${error.message}\n`);
+      process.exit(1);
     });
   }
 };

@@ -290,4 +290,10 @@ describe('the rest of the command line', () => {
     const { stderr } = await runAny('/bin/sh', ['-c', '"$0" --root "$1" events --json | head -n 1 >/dev/null', launcher, cli.root], { env });
     assert.equal(stderr, '');
   });
+
+  it('says in one line that its output cannot be written', async () => {
+    const env = { PATH: process.env['PATH']!, CENOTE_NODE: process.execPath };
+    const full = await runAny('/bin/sh', ['-c', '"$0" version > /dev/full', launcher], { env });
+    assert.deepEqual([full.code, full.stderr], [1, 'cenote: what there is to say cannot be written: ENOSPC: no space left on device, write\n']);
+  });
 });

@@ -4,6 +4,7 @@
  * where a person learns in one line, with the entry's name, why an archive was refused.
  */
 import { CenoteError, invalid } from '../../base/errors.ts';
+import { formatMib, mibOfBytes } from '../../base/units.ts';
 import type { ArchiveLimits } from './archive.ts';
 import type { RawHeader } from './tar-format.ts';
 import type { TarEntry } from './tar-reader.ts';
@@ -105,7 +106,7 @@ export class EntryChecker {
     if (this.bytes > this.#limits.maxBytes)
       throw new CenoteError(
         'not_enough',
-        `archive: holds more than ${this.#limits.maxBytes} bytes unpacked, the most that is accepted here (at entry ${shown(raw.name)})`,
+        `archive: holds more than ${formatMib(mibOfBytes(this.#limits.maxBytes))} unpacked, the most that is accepted here (at entry ${shown(raw.name)})`,
       );
   }
 
