@@ -8,7 +8,7 @@ import type { Machine } from '../../src/model/control-api.ts';
 import { skipInstance, startInstance } from '../support/instance.ts';
 import type { TestInstance } from '../support/instance.ts';
 import { kernelMemory } from '../support/kernel-memory.ts';
-import { MemoryTaker } from '../support/memory-machine.ts';
+import { MemoryTaker, memoryMachineCommand } from '../support/memory-machine.ts';
 import { OwnServices } from '../support/own-services.ts';
 import { PoolWorld, poolMib } from './pool-trials.ts';
 
@@ -93,6 +93,20 @@ describe('the pool', { skip: skipInstance, timeout: 600_000 }, () => {
     const { pid } = (await services.agent.machineList())[0]!;
     const score = (of: number | null): number => Number(readFileSync(`/proc/${of}/oom_score_adj`, 'utf8'));
     assert.ok(score(pid) > score(services.pidOf('agent')));
+  });
+
+  test('what the kernel kills at a ceiling is told of, and concerns nobody else', async () => {
+    const resources = { cpuMillis: 5, memoryMib: 16, memoryCeilingMib: 48, diskMib: 16 };
+    const { machine } = await services.control.machineCreate({ name: 'greedy', command: memoryMachineCommand, resources, stopGraceSeconds: 1 }, { wait: 60 });
+    using taker = await MemoryTaker.at(machine!.address);
+    await assert.rejects(taker.take('own', 200));
+    let told: Event[] = [];
+    await until('it is told', async () => (told = await eventsOf(machine!, 'machine.oom')).length > 0);
+    assert.equal(told[0]!.detail['ceilingMib'], 48);
+    assert.equal(told[0]!.detail['kills'], 1);
+    assert.equal((await services.agent.machineList()).find(({ id }) => id === machine!.id)?.state, 'running', 'its first process lives');
+    for (const other of [world.borrower, ...world.neighbours]) assert.equal(kernel(other).kills, 0);
+    await services.control.machineDelete(machine!.id, { wait: 60 });
   });
 
   test('a machine with a bank bursts until it is empty, and again when it has rested', async () => {
