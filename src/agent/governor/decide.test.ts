@@ -141,3 +141,12 @@ test('what was taken is told of, with who claimed', () => {
   assert.deepEqual([...new Set(taken.map((report) => report.machine))], ['large']);
   assert.ok(taken.some(({ numbers }) => numbers.claimant === 'claims' && numbers.reclaimedBytes > 50 * mib));
 });
+
+test('a neighbour that comes and goes does not fill the log of events', () => {
+  const kernel = world(1024, 4096, [machine('large', 64, 1024, { wantsBytes: 1000 * mib, cacheShare: 1 }), machine('pulse', 100, 1024)]);
+  for (let second = 0; second < 120; second += 1) {
+    kernel.machines[1]!.wantsBytes = (second % 2 === 0 ? 90 : 84) * mib;
+    kernel.run(1000);
+  }
+  assert.ok(kernel.reports.length > 0 && kernel.reports.length <= 6, `${kernel.reports.length} reports in two minutes`);
+});

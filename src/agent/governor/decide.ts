@@ -10,7 +10,7 @@
  */
 import type { HostMemory, PoolTotals } from '../../host/cgroup/pool-memory.ts';
 import { BorrowerRound } from './borrowers.ts';
-import { lastReport } from './report.ts';
+import { lastReport, worthTelling } from './report.ts';
 import { looseAbove, lookAfterMs, reserveFor, tightBelow } from './reserve.ts';
 import type { Action, Decision, GovernorState, Look, Outcome, Readings, Watch } from './types.ts';
 
@@ -28,6 +28,7 @@ export const freshState: GovernorState = {
   poolAtLookBytes: 0,
   unclaimedBytes: Infinity,
   lookedAtMs: -Infinity,
+  toldAtMs: new Map(),
   claimant: null,
 };
 
@@ -54,6 +55,11 @@ export const headroomOf = (pool: PoolTotals, host: HostMemory, tuning: Tuning): 
   Math.min(pool.limitBytes - pool.usedBytes, host.availableBytes - tuning.hostFloorBytes);
 
 export const decide = (before: GovernorState, readings: Readings, nowMs: number, tuning: Tuning): Decision => {
+  const decision = judge(before, readings, nowMs, tuning);
+  return decision.reports.length === 0 ? decision : { ...decision, ...worthTelling(decision.reports, decision.state, nowMs) };
+};
+
+const judge = (before: GovernorState, readings: Readings, nowMs: number, tuning: Tuning): Decision => {
   const { pool, host, look } = readings;
   const headroomBytes = headroomOf(pool, host, tuning);
   const isTight = headroomBytes < (before.isTight ? looseAbove(pool.limitBytes) : tightBelow(pool.limitBytes));

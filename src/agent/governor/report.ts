@@ -20,6 +20,24 @@ export const numbersOf = (one: MachineReading, watch: Watch, state: GovernorStat
   claimant: state.claimant,
 });
 
+const mib = 2 ** 20;
+/** A neighbour that comes and goes every second must not fill the log of events. */
+const littleBytes = 16 * mib;
+const littlePauseMs = 60_000;
+const muchPauseMs = 5000;
+
+/** What is worth an event: much, or the first in a while. */
+export const worthTelling = (reports: readonly Report[], state: GovernorState, nowMs: number): { reports: Report[]; state: GovernorState } => {
+  const told = new Map([...state.toldAtMs].filter(([, at]) => nowMs - at < littlePauseMs));
+  const keyOf = ({ type, machine }: Report): string => `${type} ${machine}`;
+  const kept = reports.filter((report) => {
+    const since = nowMs - (told.get(keyOf(report)) ?? -Infinity);
+    return since >= (report.numbers.reclaimedBytes >= littleBytes ? muchPauseMs : littlePauseMs);
+  });
+  for (const report of kept) told.set(keyOf(report), nowMs);
+  return { reports: kept, state: { ...state, toldAtMs: told } };
+};
+
 /** For one that is not watched any more: the rest of what was taken, if there is any. */
 export const lastReport = (one: MachineReading, state: GovernorState, readings: Readings, room: Room, nowMs: number): Report[] => {
   const watch = state.watched.get(one.id);

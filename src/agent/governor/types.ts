@@ -83,6 +83,8 @@ export interface GovernorState {
   poolAtLookBytes: number;
   unclaimedBytes: number;
   lookedAtMs: number;
+  /** When what kind of thing was last told of which machine, as far as that is recent. */
+  toldAtMs: ReadonlyMap<string, number>;
   claimant: string | null;
 }
 
