@@ -20,13 +20,15 @@ import { defaultProfilePath, loadSeccomp } from '../host/runtime/seccomp.ts';
 import { capabilities } from '../host/runtime/specification.ts';
 import { openSandboxes } from '../host/sandbox/pool.ts';
 import { openStorage } from '../host/storage/open.ts';
-import { lxcfsPidPath } from '../model/instance.ts';
+import { lxcfsPidPath, noOvercommit } from '../model/instance.ts';
 import type { AgentConfig } from './config.ts';
 import { Events } from './events.ts';
 import { startGovernor } from './governor/start.ts';
 import type { Host } from './host.ts';
 import { Journal } from './journal.ts';
 import { Machines } from './machines.ts';
+import { poolSize } from './pool.ts';
+import type { PoolPlan } from './pool.ts';
 import { portRegister } from './ports.ts';
 import { haltForShutdown, limitAsRecorded, recover, startAll, stopAll } from './recover.ts';
 import { startServer } from './http/server.ts';
@@ -102,7 +104,12 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
     lxcfs: () => (serves(lxcfs) ? lxcfs.mountPoint : null),
   };
   const { promisableMib } = await storage.capacity();
-  const machines = new Machines(host, () => ({ ...share(), diskMib: promisableMib, networkMbps: instance.networkMbps ?? null }));
+  const { overcommit = noOvercommit, networkMbps = null } = instance;
+  const plan = (): PoolPlan => {
+    const { totals, reserve } = allotment.host();
+    return { host: totals, reserve, share: { ...share(), diskMib: promisableMib }, overcommit, networkMbps };
+  };
+  const machines = new Machines(host, () => poolSize(plan()));
   await platforms.ensureBuiltIn();
   const recovered = await recover(host, machines);
   const governing = up.use(startGovernor(openPoolControls({ parent }), machines, events, logger));
@@ -115,6 +122,7 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
       instance: instance.instance,
       burstUsage: governing.burstUsage,
       startedAt,
+      plan,
     }),
   );
   logger.info({ adopted: recovered.adopted.length, starting: recovered.toStart.length, socket: server.socketPath }, 'agent is ready');

@@ -90,6 +90,14 @@ export const parseMbpsCeiling = orNone((field, text) => {
   return mbps;
 });
 
+/** `1.5`: how many times what there is may be promised. */
+export const parseRatio = (field: string, text: string): number => {
+  const ratio = /^\d{1,3}(\.\d{1,2})?$/.test(text) ? Number(text) : Number.NaN;
+  if (!(ratio >= 1 && ratio <= 100))
+    throw invalid(field, `${JSON.stringify(text)} is not a ratio from 1 to 100`, 'write how many times it may be promised, such as 1.5; 1 is once');
+  return ratio;
+};
+
 /** `0.5:30s`: a baseline of half a core, and a bank of 30 seconds at the ceiling. */
 export const parseBurst = orNone((field, text): CpuBurst => {
   const [baseline, time, ...more] = text.split(':');

@@ -18,6 +18,7 @@ import type {
 } from '../model/agent-api.ts';
 import type { Event } from '../model/event.ts';
 import type { Image, Platform } from '../model/image.ts';
+import type { PoolStatus } from '../model/pool.ts';
 import type { MachineProcess, MachineStatus, MachineUsage, Snapshot } from '../model/machine.ts';
 import { HttpClient } from './http.ts';
 
@@ -39,6 +40,11 @@ export class AgentClient implements Disposable {
 
   info(options: CallOptions = {}): Promise<AgentInfo> {
     return this.#get('/v1/info', options);
+  }
+
+  /** What the pool is at this moment, with all machines that run. */
+  pool(options: CallOptions = {}): Promise<PoolStatus> {
+    return this.#get('/v1/pool', options);
   }
 
   machineList(options: CallOptions = {}): Promise<MachineStatus[]> {

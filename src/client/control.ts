@@ -17,6 +17,7 @@ import type {
 import type { Event, Job } from '../model/event.ts';
 import type { Image, Platform } from '../model/image.ts';
 import type { MachineProcess, MachineState, MachineUsage, Snapshot } from '../model/machine.ts';
+import type { PoolStatus } from '../model/pool.ts';
 import type { Package } from '../model/resources.ts';
 import { HttpClient } from './http.ts';
 
@@ -171,6 +172,11 @@ export class ControlClient implements Disposable {
     return this.http.json('DELETE', `/v1/platforms/${part(name)}/${part(version)}`, call);
   }
 
+  /** What the pool is at this moment, with all machines that run. */
+  pool(call: ControlCall = {}): Promise<PoolStatus> {
+    return this.http.json('GET', '/v1/pool', call);
+  }
+
   /** The newest version of each, or with `versions` all. */
   packageList(query: { versions?: boolean } = {}, call: ControlCall = {}): Promise<Package[]> {
     return this.http.json('GET', '/v1/packages', { query, ...call });
@@ -192,8 +198,8 @@ export class ControlClient implements Disposable {
     return this.http.json('DELETE', `/v1/packages/${part(name)}`, call);
   }
 
-  /** With `follow` it goes on; and without `after` it then begins with what happens next. */
-  events(query: { after?: number; follow?: boolean } = {}, call: ControlCall = {}): AsyncGenerator<Event[]> {
+  /** Of one `subject` or of all. With `follow` it goes on; and without `after` it then begins with what happens next. */
+  events(query: { after?: number; subject?: string; follow?: boolean } = {}, call: ControlCall = {}): AsyncGenerator<Event[]> {
     return this.http.ndjson('GET', '/v1/events', { query, ...call });
   }
 

@@ -106,6 +106,13 @@ export const MachineOutOfMemory = Type.Object(
 );
 export type MachineOutOfMemory = Static<typeof MachineOutOfMemory>;
 
+export const eventDetails = {
+  'governor.reclaimed': GovernorReclaimed,
+  'governor.throttled': GovernorThrottled,
+  'governor.killed': GovernorKilled,
+  'machine.oom': MachineOutOfMemory,
+} as const;
+
 /** The details of events that explain a machine's speed or death, by type. */
 export interface EventDetails {
   'governor.reclaimed': GovernorReclaimed;

@@ -17,6 +17,12 @@ export const uidRangeSize = 65_536;
 export const uidRangesPerBlock = 1024;
 export const uidBlockSize = uidRangeSize * uidRangesPerBlock;
 
+/** How many times what there is machines may be guaranteed of it. 1 is a promise; more is a bet that they do not all claim it at once. */
+const ratio = Type.Number({ minimum: 1, maximum: 100 });
+export const Overcommit = Type.Object({ cpu: ratio, memory: ratio, disk: ratio }, closed);
+export type Overcommit = Static<typeof Overcommit>;
+export const noOvercommit: Readonly<Overcommit> = { cpu: 1, memory: 1, disk: 1 };
+
 export const InstanceConfig = Type.Object(
   {
     /** Of this file's format. */
@@ -37,6 +43,8 @@ export const InstanceConfig = Type.Object(
       },
       closed,
     ),
+    /** How often what there is may be promised; absent: once. The operator's explicit choice. */
+    overcommit: Type.Optional(Overcommit),
     /** What the host's uplink carries, Mbit/s, for machines' guarantees; absent: nobody has said, and nothing is set aside. */
     networkMbps: Type.Optional(Type.Integer({ minimum: 1, maximum: 10_000_000 })),
     /** User and group the control plane runs as. */

@@ -131,6 +131,10 @@ export const BurstUsage = Type.Object(
 );
 export type BurstUsage = Static<typeof BurstUsage>;
 
+/** How much of the last ten seconds, in percent, something in it waited for CPU, memory or disk that others had; null where the kernel has no PSI. */
+export const Pressure = Type.Object({ cpu: Type.Number(), memory: Type.Number(), io: Type.Number() }, closed);
+export type Pressure = Static<typeof Pressure>;
+
 export const MachineUsage = Type.Object(
   {
     id: Type.String(),
@@ -144,6 +148,12 @@ export const MachineUsage = Type.Object(
     receivedBytes: Type.Number(),
     sentBytes: Type.Number(),
     outOfMemoryKills: Type.Integer(),
+    /** What holds its memory now: its ceiling or the pool, or less while borrowed memory is taken back. */
+    memoryLimitMib: Type.Number(),
+    /** From and to the pool's disk; 0 where that cannot be told. */
+    readBytes: Type.Number(),
+    writtenBytes: Type.Number(),
+    pressure: Type.Union([Pressure, Type.Null()]),
     /** Absent: it has no bank, or does not run. */
     burst: Type.Optional(BurstUsage),
   },

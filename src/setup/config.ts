@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { CenoteError } from '../base/errors.ts';
 import { plainEnvironment } from '../exec/run.ts';
 import { instancePaths, parseInstanceConfig } from '../model/instance.ts';
-import type { InstanceConfig } from '../model/instance.ts';
+import type { InstanceConfig, Overcommit } from '../model/instance.ts';
 
 export interface SetupOptions {
   root: string;
@@ -26,6 +26,8 @@ export interface UpOptions extends SetupOptions {
   memoryMib?: number | undefined;
   /** What the host's uplink carries, Mbit/s; null: nothing is set aside of it. Without, it stays as it is. */
   networkMbps?: number | null | undefined;
+  /** How often CPU, memory and disk may be promised. Without, it stays as it is; 1 is once. */
+  overcommit?: Partial<Overcommit> | undefined;
   noHello?: boolean | undefined;
 }
 

@@ -1,12 +1,13 @@
 /** `cenote up`: from a bare host to a machine that answers. Every step finds what is done already, so it may be repeated at any time. */
 import { readFileSync, realpathSync, writeFileSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
 import { CenoteError } from '../base/errors.ts';
 import { formatCpu, formatMib } from '../base/units.ts';
 import { AgentClient } from '../client/agent.ts';
 import { ControlClient } from '../client/control.ts';
 import { openAllotment } from '../host/allotment/allotment.ts';
 import type { Allotment, Share } from '../host/allotment/allotment.ts';
-import { checkRoot, defaultRoot, instancePaths } from '../model/instance.ts';
+import { checkRoot, defaultRoot, instancePaths, noOvercommit } from '../model/instance.ts';
 import type { InstanceConfig, InstancePaths } from '../model/instance.ts';
 import { lockFile } from '../sys/flock.ts';
 import { ensureAccount } from './account.ts';
@@ -68,6 +69,7 @@ const changeHost = async (options: UpOptions, paths: InstancePaths, progress: Pr
     const existing = findInstanceConfig(root);
     const storage = choosePool(options, existing?.storage ?? null, diskRoomAt(root), hasBtrfs());
     const networkMbps = options.networkMbps === undefined ? (existing?.networkMbps ?? null) : options.networkMbps;
+    const overcommit = { ...noOvercommit, ...existing?.overcommit, ...options.overcommit };
     const code = await placeCode(checkoutPath(), root, realpathSync(process.execPath));
     const made: InstanceConfig = {
       version: 1,
@@ -77,6 +79,7 @@ const changeHost = async (options: UpOptions, paths: InstancePaths, progress: Pr
       uidBlocks: entry.uidBlocks,
       storage,
       ...(networkMbps === null ? {} : { networkMbps }),
+      ...(isDeepStrictEqual(overcommit, noOvercommit) ? {} : { overcommit }),
       user: account,
       nodePath: code.nodePath,
       codePath: code.codePath,

@@ -17,17 +17,18 @@ export const eventAppend = async (context: RequestContext, db: Db, events: reado
   }
 };
 
-/** Those of the caller's account and those of none (images, platforms, the host), numbered above `after`. */
-export const eventList = async (context: RequestContext, db: Db, after: number, limit: number): Promise<Event[]> => {
+/** Those of the caller's account and those of none (images, platforms, the host), numbered above `after`; of one machine, image or platform if asked. */
+export const eventList = async (context: RequestContext, db: Db, after: number, limit: number, subject?: string): Promise<Event[]> => {
   authorize(context, 'read');
-  const rows = await db
+  let query = db
     .selectFrom('event')
     .selectAll()
     .where('sequence', '>', after)
     .where(({ or, eb }) => or([eb('account', '=', context.account), eb('account', 'is', null)]))
     .orderBy('sequence')
-    .limit(limit)
-    .execute();
+    .limit(limit);
+  if (subject !== undefined) query = query.where('subject', '=', subject);
+  const rows = await query.execute();
   return rows.map(({ account: _, detail, ...event }) => ({ ...event, detail: JSON.parse(detail) as Record<string, unknown> }));
 };
 

@@ -3,7 +3,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
+import { Value } from 'typebox/value';
 import type { MachineStatus } from '../../src/model/machine.ts';
+import { PoolStatus } from '../../src/model/pool.ts';
 import { defaultResources, guaranteeKeys } from '../../src/model/resources.ts';
 import { agentFixture } from '../support/agent-fixture.ts';
 import type { AgentFixture } from '../support/agent-fixture.ts';
@@ -221,6 +223,24 @@ test('a resize happens wholly or not at all, wherever it fails, and the books sa
     }),
     { numRuns: 40 },
   );
+});
+
+test('the pool: what there is, what is promised, and what each machine that runs uses', async () => {
+  await using agent = await agentFixture({ pool: { cpuMillis: 1000, memoryMib: 1024, diskMib: 8192, networkMbps: 100 } });
+  const running = agent.spec({ name: 'a' });
+  const stopped = agent.spec({ name: 'b' });
+  await agent.client.machineCreate(running.id, { generation: 1, spec: running, desired: 'running' });
+  await agent.client.machineCreate(stopped.id, { generation: 1, spec: stopped, desired: 'stopped' });
+  agent.cgroups.usages.set(running.id, { memoryMib: 77, cpuSeconds: 3 });
+  const pool = await agent.client.pool();
+  assert.ok(Value.Check(PoolStatus, pool), JSON.stringify(Value.Errors(PoolStatus, pool)));
+  assert.deepEqual(pool.reserve, { ...pool.reserve, cpuMillis: 100, memoryMib: 512 });
+  assert.equal(pool.guaranteed.memoryMib, 2 * defaultResources.memoryMib, 'of those that are stopped too');
+  assert.deepEqual(
+    pool.machines.map(({ name, usage }) => [name, usage.memoryMib, usage.cpuSeconds]),
+    [['a', 77, 3]],
+  );
+  assert.ok((await agent.client.pool()).clockMs > pool.clockMs);
 });
 
 test('what the host cannot honour is refused before anything has changed', async () => {

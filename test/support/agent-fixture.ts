@@ -7,6 +7,7 @@ import { Events } from '../../src/agent/events.ts';
 import type { Host } from '../../src/agent/host.ts';
 import { startServer } from '../../src/agent/http/server.ts';
 import { Journal } from '../../src/agent/journal.ts';
+import type { PoolPlan } from '../../src/agent/pool.ts';
 import { Machines } from '../../src/agent/machines.ts';
 import { recover, startAll } from '../../src/agent/recover.ts';
 import { noCrash } from '../../src/base/crash-point.ts';
@@ -23,6 +24,7 @@ import { FakeRuntime } from '../../src/host/runtime/fake.ts';
 import { FakeSandboxes } from '../../src/host/sandbox/fake.ts';
 import { FakeStorage } from '../../src/host/storage/fake.ts';
 import type { ImageConfig } from '../../src/model/image.ts';
+import { noOvercommit } from '../../src/model/instance.ts';
 import type { MachineSpec } from '../../src/model/machine.ts';
 import { defaultResources } from '../../src/model/resources.ts';
 import type { PoolSize } from '../../src/model/resources.ts';
@@ -56,6 +58,13 @@ export const agentFixture = async (
   const image = (await platforms.imageList())[0]!;
   const ports = { claim: async () => {}, release: async () => {}, restore: async () => {} };
   const pool = { networkMbps: null, ...(options.pool ?? { cpuMillis: 4000, memoryMib: 8192, diskMib: 100_000 }) };
+  const plan = (): PoolPlan => ({
+    host: { cpuMillis: pool.cpuMillis + 100, memoryMib: pool.memoryMib + 512 },
+    reserve: { cpuMillis: 100, memoryMib: 512 },
+    share: { cpuMillis: pool.cpuMillis, memoryMib: pool.memoryMib, diskMib: pool.diskMib },
+    overcommit: noOvercommit,
+    networkMbps: pool.networkMbps,
+  });
   const socketPath = join(directory, 'agent.sock');
 
   const start = async () => {
@@ -91,6 +100,7 @@ export const agentFixture = async (
         instance: 'fake',
         burstUsage: () => null,
         startedAt: new Date().toISOString(),
+        plan,
       }),
     );
     await startAll(host, toStart);

@@ -15,7 +15,8 @@ import type { ErrorCode } from '../../src/base/errors.ts';
 import type { AgentInfo, ImageCreate, MachineCreate, MachineUpdate } from '../../src/model/agent-api.ts';
 import type { Event } from '../../src/model/event.ts';
 import type { Image, Platform } from '../../src/model/image.ts';
-import type { MachineSpec, MachineStatus, Snapshot } from '../../src/model/machine.ts';
+import type { MachineSpec, MachineStatus, MachineUsage, Snapshot } from '../../src/model/machine.ts';
+import { poolOf, usageOf } from './simulated-pool.ts';
 import { noGuarantees } from '../../src/model/resources.ts';
 import type { PoolSize, Resources, Unsupported } from '../../src/model/resources.ts';
 import { baseImage, hostPlatform, start, statusOf, stop, systemImage } from './simulated-content.ts';
@@ -55,6 +56,8 @@ export class SimulatedAgent implements AsyncDisposable, StreamCounters {
     { ...hostPlatform, name: 'web', version: '10' },
     { ...hostPlatform, name: 'web', version: '9' },
   ];
+  /** What machines are said to use, by id. */
+  readonly usages = new Map<string, Partial<MachineUsage>>();
   readonly events: Event[] = [];
   /** Every call that came, in order. */
   readonly calls: AgentCall[] = [];
@@ -62,6 +65,7 @@ export class SimulatedAgent implements AsyncDisposable, StreamCounters {
   readonly received = new Map<string, number>();
   /** Machines made more often than once: must stay empty. */
   readonly doubled: string[] = [];
+  looks = 0;
   readonly options: Required<SimulatedAgentOptions>;
   /** Looked at for each call; the first fault is used. */
   fault: (call: AgentCall) => Fault | undefined = () => undefined;
@@ -112,8 +116,8 @@ export class SimulatedAgent implements AsyncDisposable, StreamCounters {
     rmSync(this.#socketPath, { force: true });
   }
 
-  emit(type: string, subject: string, message: string): void {
-    const event: Event = { sequence: this.events.length + 1, at: new Date().toISOString(), type, subject, message, detail: {} };
+  emit(type: string, subject: string, message: string, detail: Record<string, unknown> = {}): void {
+    const event: Event = { sequence: this.events.length + 1, at: new Date().toISOString(), type, subject, message, detail };
     this.events.push(event);
     for (const follower of this.#followers) follower.write(`${JSON.stringify(event)}\n`);
   }
@@ -198,18 +202,9 @@ export class SimulatedAgent implements AsyncDisposable, StreamCounters {
         if (this.machines.delete(id)) this.emit('machine.deleted', id, 'deleted');
         return answer(undefined, 204);
       case 'GET machines/:id/usage':
-        return answer({
-          id: this.#held(id).status.id,
-          cpuSeconds: 1,
-          throttledSeconds: 0,
-          memoryMib: 1,
-          workingSetMib: 1,
-          diskMib: 1,
-          processes: 1,
-          receivedBytes: 0,
-          sentBytes: 0,
-          outOfMemoryKills: 0,
-        });
+        return answer(usageOf(this.#held(id).status, this.usages.get(id)));
+      case 'GET pool':
+        return answer(poolOf(this));
       case 'GET machines/:id/processes':
         this.#held(id);
         return answer([{ pid: 1, user: 'root', command: 'sleep', memoryMib: 1, cpuSeconds: 0 }]);

@@ -1,13 +1,14 @@
-/** What the agent is, and what happens. */
+/** What the agent is, what the pool is, and what happens. */
 import { readFileSync } from 'node:fs';
 import { availableParallelism, hostname, release, totalmem } from 'node:os';
 import { Readable } from 'node:stream';
 import type { AgentInfo } from '../../model/agent-api.ts';
+import { poolStatus } from '../pool.ts';
 import type { AgentRoutes } from './server.ts';
 
 const version = (JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string }).version;
 
-export const infoRoutes: AgentRoutes = (app, { host, machines, instance, startedAt }) => {
+export const infoRoutes: AgentRoutes = (app, { host, machines, instance, startedAt, plan, burstUsage }) => {
   app.get('/v1/info', async (): Promise<AgentInfo> => {
     const { usedMib } = await host.storage.capacity();
     const { pool } = machines;
@@ -25,6 +26,8 @@ export const infoRoutes: AgentRoutes = (app, { host, machines, instance, started
       machines: { total: all.length, running: all.filter((machine) => machine.run !== null).length },
     };
   });
+
+  app.get('/v1/pool', () => poolStatus(host, machines, plan(), burstUsage));
 
   app.get<{ Querystring: { after?: string } }>('/v1/events', (request, reply) => {
     const closed = new AbortController();

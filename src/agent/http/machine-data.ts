@@ -8,6 +8,7 @@ import { CenoteError, invalid } from '../../base/errors.ts';
 import { Generation, SnapshotCreate } from '../../model/agent-api.ts';
 import type { MachineUsage } from '../../model/machine.ts';
 import { copyIn, copyOut } from '../machine/files.ts';
+import { machineUsage } from '../machine/usage.ts';
 import { machineProcesses } from '../machine/processes.ts';
 import { createSnapshot, deleteSnapshot, listSnapshots, rollbackSnapshot } from '../machine/snapshots.ts';
 import type { AgentRoutes } from './server.ts';
@@ -32,16 +33,7 @@ const pathOf = (query: { path?: string }): string => {
 
 export const machineDataRoutes: AgentRoutes = (app, { host, machines, burstUsage }) => {
   app.get<ById>('/v1/machines/:id/usage', { schema: { params } }, async ({ params: { id } }): Promise<MachineUsage> => {
-    const machine = machines.get(id);
-    const { run } = machine;
-    const none = { receivedBytes: 0, sentBytes: 0 };
-    const [usage, volume, traffic] = await Promise.all([
-      host.cgroups.usage(id),
-      host.storage.volumeUsage(id),
-      run === null ? none : host.network.traffic(run.slot),
-    ]);
-    const burst = burstUsage(machine);
-    return { id, ...usage, diskMib: volume.usedMib, ...traffic, ...(burst === null ? {} : { burst }) };
+    return machineUsage(host, machines.get(id), burstUsage);
   });
 
   app.get<ById>('/v1/machines/:id/processes', { schema: { params } }, async ({ params: { id } }) => machineProcesses(machines.get(id)));

@@ -10,6 +10,7 @@ import type { BurstUsage } from '../../model/machine.ts';
 import type { Host } from '../host.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { Machines } from '../machines.ts';
+import type { PoolPlan } from '../pool.ts';
 import { execRoute } from './exec.ts';
 import { imageRoutes } from './images.ts';
 import { infoRoutes } from './info.ts';
@@ -26,6 +27,7 @@ export interface AgentServerOptions {
   /** Of a machine with metered bursting that runs; null of any other. */
   burstUsage: (machine: Machine) => BurstUsage | null;
   startedAt: string;
+  plan: () => PoolPlan;
 }
 
 export type AgentRoutes = (app: FastifyInstance, options: AgentServerOptions) => void;

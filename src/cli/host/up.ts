@@ -1,6 +1,6 @@
 import { parseCpuMillis, parseSizeMib } from '../../base/units.ts';
 import { defineCommand, parsed, toggle, value } from '../command.ts';
-import { parseMbpsCeiling } from '../values.ts';
+import { parseMbpsCeiling, parseRatio } from '../values.ts';
 import { setupOptions } from './setup-options.ts';
 
 export const command = defineCommand({
@@ -12,6 +12,9 @@ export const command = defineCommand({
     cpu: parsed('CORES', parseCpuMillis, 'the most this instance may guarantee'),
     memory: parsed('SIZE', parseSizeMib, 'the most this instance may guarantee'),
     netCapacity: parsed('MBPS', parseMbpsCeiling, "what the host's uplink carries, for network guarantees, such as 1G; none sets nothing aside of it"),
+    overcommitCpu: parsed('RATIO', parseRatio, 'promise CPU so many times over (1 is once, a guarantee)'),
+    overcommitMemory: parsed('RATIO', parseRatio, 'promise memory so many times over'),
+    overcommitDisk: parsed('RATIO', parseRatio, 'promise disk so many times over'),
     noHello: toggle('without the first machine'),
     yes: toggle('nothing is asked anyway; for scripts', { short: 'y' }),
   },
@@ -20,6 +23,9 @@ export const command = defineCommand({
     const { runUp } = await import('../../setup/commands.ts');
     const { poolSize, device, cpu, memory, netCapacity, noHello } = flags;
     const networkMbps = netCapacity === 'none' ? null : netCapacity;
-    return runUp({ ...setupOptions(context, flags.json), poolSizeMib: poolSize, device, cpuMillis: cpu, memoryMib: memory, networkMbps, noHello });
+    const ratios = { cpu: flags.overcommitCpu, memory: flags.overcommitMemory, disk: flags.overcommitDisk };
+    const overcommit = Object.fromEntries(Object.entries(ratios).filter(([, ratio]) => ratio !== undefined));
+    const sizes = { poolSizeMib: poolSize, device, cpuMillis: cpu, memoryMib: memory, networkMbps, overcommit };
+    return runUp({ ...setupOptions(context, flags.json), ...sizes, noHello });
   },
 });

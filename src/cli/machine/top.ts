@@ -7,6 +7,7 @@ import type { MachineUsage } from '../../model/machine.ts';
 import { any, defineCommand, parsed, toggle } from '../command.ts';
 import type { Context } from '../context.ts';
 import { parseSeconds } from '../format.ts';
+import { quitKeys } from '../quit-keys.ts';
 import { listMachines, selectMachines } from '../select.ts';
 import { displayWidth, renderTable } from '../table.ts';
 import type { Column } from '../table.ts';
@@ -76,24 +77,6 @@ const live = async (context: Context, meter: Meter, interval: number): Promise<v
     screen.draw(lines.slice(0, height - 1).map((line) => (displayWidth(line) > width ? line.slice(0, width) : line)));
     await sleep(interval, undefined, { signal }).catch(() => undefined);
   }
-};
-
-/** `q` and Ctrl-C, without which a terminal in line mode would show what is typed into the table. */
-const quitKeys = (): Disposable & { signal: AbortSignal } => {
-  const quit = new AbortController();
-  const { stdin } = process;
-  const onKey = (keys: Buffer): void => {
-    if (keys.includes('q') || keys.includes(3)) quit.abort();
-  };
-  if (stdin.isTTY) stdin.setRawMode(true).on('data', onKey);
-  return {
-    signal: quit.signal,
-    [Symbol.dispose]: () => {
-      if (!stdin.isTTY) return;
-      stdin.off('data', onKey).setRawMode(false);
-      stdin.pause();
-    },
-  };
 };
 
 /** Usage of machines, and what changed since it was last asked. */

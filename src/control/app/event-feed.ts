@@ -35,13 +35,17 @@ export class EventFeed {
   }
 
   /** Pages of events; without `after`, a follower begins with what happens next. */
-  async *read(context: RequestContext, query: { after: number | undefined; follow: boolean }, signal: AbortSignal): AsyncGenerator<Event[]> {
+  async *read(
+    context: RequestContext,
+    query: { after: number | undefined; subject?: string | undefined; follow: boolean },
+    signal: AbortSignal,
+  ): AsyncGenerator<Event[]> {
     const { db } = this.#store;
     let after = query.after ?? (query.follow ? await eventLast(context, db) : 0);
     const until = AbortSignal.any([signal, this.#stopping]);
     while (!until.aborted) {
       const woken = this.#wake.next();
-      const page = await eventList(context, db, after, pageSize);
+      const page = await eventList(context, db, after, pageSize, query.subject);
       if (page.length > 0) {
         after = page.at(-1)!.sequence;
         yield page;

@@ -1,6 +1,7 @@
-/** The control plane itself, jobs, events. */
+/** The control plane itself, the pool, jobs, events. */
 import { ControlInfo } from '../../model/control-api.ts';
 import { Job } from '../../model/event.ts';
+import { PoolStatus } from '../../model/pool.ts';
 import { authorize } from '../../store/context.ts';
 import { jobGet } from '../../store/job.ts';
 import type { Control } from '../control.ts';
@@ -12,6 +13,7 @@ import { linesOf, sendStream } from './through.ts';
 
 /** What the control plane can say of itself does not wait long for what the agent says. */
 const infoMs = 3000;
+const poolMs = 30_000;
 
 export const otherRoutes = (app: App, control: Control): void => {
   const { store, agent, link, events, version, startedAt, storePath } = control;
@@ -23,6 +25,11 @@ export const otherRoutes = (app: App, control: Control): void => {
     return { version, startedAt, store: storePath, agent: info, caller: request.caller.actor };
   });
 
+  app.get('/v1/pool', { schema: { response: { 200: PoolStatus } } }, (request) => {
+    authorize(request.caller, 'read');
+    return agent.pool({ signal: AbortSignal.timeout(poolMs) });
+  });
+
   app.get('/v1/jobs/:id', { ...waiting, schema: { params: idParams, response: { 200: Job } } }, async (request, reply) => {
     const job = await jobGet(request.caller, store.db, request.params.id);
     const milliseconds = waitMs(request);
@@ -31,11 +38,12 @@ export const otherRoutes = (app: App, control: Control): void => {
     return finished?.job ?? jobGet(request.caller, store.db, job.id);
   });
 
-  app.get('/v1/events', { config: { query: ['after', 'follow'] } }, async (request, reply) => {
+  app.get('/v1/events', { config: { query: ['after', 'subject', 'follow'] } }, async (request, reply) => {
     authorize(request.caller, 'read');
     const query = request.query as URLSearchParams;
     const after = integerOf(query, 'after', { minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
-    const pages = events.read(request.caller, { after, follow: booleanOf(query, 'follow') }, abortOnClose(reply.raw));
+    const subject = query.get('subject') ?? undefined;
+    const pages = events.read(request.caller, { after, subject, follow: booleanOf(query, 'follow') }, abortOnClose(reply.raw));
     await sendStream(reply, linesOf(pages), 200, { 'content-type': 'application/x-ndjson' });
   });
 };

@@ -11,8 +11,8 @@ import { CenoteError } from '../../base/errors.ts';
 import type { PublishedPort } from '../../model/machine.ts';
 import { lockFile } from '../../sys/flock.ts';
 import { isErrno } from '../../sys/libc.ts';
-import { chooseName, chooseNumber, chooseShare, chooseSubnet, chooseUidBlock, unsharedOf } from './choose.ts';
-import type { ShareRequest } from './choose.ts';
+import { chooseName, chooseNumber, chooseShare, chooseSubnet, chooseUidBlock, reserveOf, unsharedOf } from './choose.ts';
+import type { ShareRequest, Totals } from './choose.ts';
 import { hostFacts } from './host-facts.ts';
 import type { HostFacts } from './host-facts.ts';
 import { AllotmentRecord, PortRecord, makeRecordDirectory, readRecord, removeRecordDirectory, writeRecord } from './record.ts';
@@ -105,6 +105,12 @@ export class Allotment {
     if (entry.share !== null) return entry.share;
     const rest = unsharedOf(this.#facts.totals(), record.instances);
     return { cpuMillis: Math.max(0, rest.cpuMillis), memoryMib: Math.max(0, rest.memoryMib) };
+  }
+
+  /** What the host has, and what of it no instance is given. */
+  host(): { totals: Totals; reserve: Share } {
+    const totals = this.#facts.totals();
+    return { totals, reserve: reserveOf(totals) };
   }
 
   /** The machine's published ports become exactly these; `in_use` names the first that another has, and nothing is changed. */

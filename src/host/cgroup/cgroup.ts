@@ -1,4 +1,5 @@
 /** Machines' control groups: one interface over cgroup v2, v1 and hybrid hosts. */
+import type { Pressure } from '../../model/machine.ts';
 import type { Resources, Unsupported } from '../../model/resources.ts';
 
 export interface CgroupUsage {
@@ -8,7 +9,27 @@ export interface CgroupUsage {
   workingSetMib: number;
   processes: number;
   outOfMemoryKills: number;
+  /** What holds now. */
+  memoryLimitMib: number;
+  readBytes: number;
+  writtenBytes: number;
+  /** Null where the kernel does not tell. */
+  pressure: Pressure | null;
 }
+
+/** Of a group that is not there. */
+export const noUsage: CgroupUsage = {
+  cpuSeconds: 0,
+  throttledSeconds: 0,
+  memoryMib: 0,
+  workingSetMib: 0,
+  processes: 0,
+  outOfMemoryKills: 0,
+  memoryLimitMib: 0,
+  readBytes: 0,
+  writtenBytes: 0,
+  pressure: null,
+};
 
 export interface Cgroups {
   readonly layout: 'v2' | 'hybrid';

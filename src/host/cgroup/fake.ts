@@ -1,9 +1,8 @@
 /** Control groups in memory: they refuse a memory ceiling below what a test says is used, and remember the rest. */
 import { CenoteError } from '../../base/errors.ts';
 import type { Resources, Unsupported } from '../../model/resources.ts';
+import { noUsage } from './cgroup.ts';
 import type { CgroupUsage, Cgroups } from './cgroup.ts';
-
-const nothing: CgroupUsage = { cpuSeconds: 0, throttledSeconds: 0, memoryMib: 0, workingSetMib: 0, processes: 0, outOfMemoryKills: 0 };
 
 export class FakeCgroups implements Cgroups {
   readonly layout = 'v2';
@@ -34,7 +33,7 @@ export class FakeCgroups implements Cgroups {
   }
 
   async usage(machine: string): Promise<CgroupUsage> {
-    return { ...nothing, ...this.usages.get(machine) };
+    return { ...noUsage, ...this.usages.get(machine) };
   }
 
   async processes(): Promise<number[]> {

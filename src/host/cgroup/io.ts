@@ -68,4 +68,19 @@ export const putIoV2 = (change: Change, group: string, disk: IoDisk, resources: 
   if (disk.weights !== null) change.put(group, file, resources.ioWeight, /^(?:default )?(\d+)/.exec(files.read(group, file))?.[1] ?? 100);
 };
 
+export const noTraffic = { readBytes: 0, writtenBytes: 0 } as const;
+
+/** Bytes read and written so far, as `blkio.throttle.io_service_bytes` has it. */
+export const trafficV1 = (text: string, disk: IoDisk): { readBytes: number; writtenBytes: number } => {
+  const of = (what: string) => Number(new RegExp(`^${disk.number} ${what} (\\d+)$`, 'm').exec(text)?.[1] ?? 0);
+  return { readBytes: of('Read'), writtenBytes: of('Write') };
+};
+
+/** The same of `io.stat`. */
+export const trafficV2 = (text: string, disk: IoDisk): { readBytes: number; writtenBytes: number } => {
+  const line = lineOf(text, disk.number) ?? '';
+  const of = (what: string) => Number(new RegExp(` ${what}=(\\d+)`).exec(line)?.[1] ?? 0);
+  return { readBytes: of('rbytes'), writtenBytes: of('wbytes') };
+};
+
 const lineOf = (text: string, number: string): string | undefined => text.split('\n').find((line) => line.startsWith(`${number} `));

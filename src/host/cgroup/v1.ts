@@ -5,15 +5,17 @@ import { CenoteError } from '../../base/errors.ts';
 import type { Resources, Unsupported } from '../../model/resources.ts';
 import { treesOf } from './layout.ts';
 import type { CgroupLayout } from './layout.ts';
+import { noUsage } from './cgroup.ts';
 import type { CgroupUsage, Cgroups } from './cgroup.ts';
 import type { CgroupOptions } from './open.ts';
 import { childGroups, ifPresent, kernelFiles, makeGroup, readNumber, readPids, readTable, readText, removeGroup, write } from './files.ts';
-import { lookAtDisk, unsupportedIo } from './io.ts';
+import { lookAtDisk, noTraffic, trafficV1, unsupportedIo } from './io.ts';
 import type { IoDisk } from './io.ts';
 import { applyV1, withSwapFile } from './limits-v1.ts';
 import { Monitors } from './monitors.ts';
 import { isMachine } from './parent.ts';
 import { memoryBytes, poolSwapBytes, sharesOf, weightOf } from './settings.ts';
+import { groupPressure } from './pressure.ts';
 import { freezeGroup, killGroup, thawGroup } from './stop.ts';
 import { UnitProperties, poolProperties } from './unit-properties.ts';
 import { waitUntilEmpty } from './wait.ts';
@@ -87,7 +89,7 @@ export class CgroupsV1 implements Cgroups {
   async usage(machine: string): Promise<CgroupUsage> {
     const memory = this.#group('memory', machine);
     const used = ifPresent(() => readNumber(memory, 'memory.usage_in_bytes'));
-    if (used === null) return { cpuSeconds: 0, throttledSeconds: 0, memoryMib: 0, workingSetMib: 0, processes: 0, outOfMemoryKills: 0 };
+    if (used === null) return noUsage;
     const cpu = readTable(this.#group('cpu', machine), 'cpu.stat');
     const inactive = readTable(memory, 'memory.stat')['total_inactive_file'] ?? 0;
     return {
@@ -97,6 +99,9 @@ export class CgroupsV1 implements Cgroups {
       workingSetMib: Math.max(0, used - inactive) / 2 ** 20,
       processes: readNumber(this.#group('pids', machine), 'pids.current'),
       outOfMemoryKills: readTable(memory, 'memory.oom_control')['oom_kill'] ?? 0,
+      memoryLimitMib: readNumber(memory, 'memory.limit_in_bytes') / 2 ** 20,
+      ...(this.#disk === null ? noTraffic : trafficV1(readText(this.#group('blkio', machine), 'blkio.throttle.io_service_bytes'), this.#disk)),
+      pressure: groupPressure(this.#unified(machine)),
     };
   }
 

@@ -7,15 +7,17 @@
  */
 import { join } from 'node:path';
 import type { Resources, Unsupported } from '../../model/resources.ts';
+import { noUsage } from './cgroup.ts';
 import type { CgroupUsage, Cgroups } from './cgroup.ts';
 import type { CgroupOptions } from './open.ts';
 import { childGroups, ifPresent, kernelFiles, makeGroup, readNumber, readPids, readTable, readText, removeGroup, write } from './files.ts';
-import { lookAtDisk, unsupportedIo } from './io.ts';
+import { lookAtDisk, noTraffic, trafficV2, unsupportedIo } from './io.ts';
 import type { IoDisk } from './io.ts';
 import { applyV2 } from './limits-v2.ts';
 import { Monitors } from './monitors.ts';
 import { isMachine, keeperName } from './parent.ts';
 import { memoryBytes, poolSwapBytes, weightOf } from './settings.ts';
+import { groupPressure } from './pressure.ts';
 import { freezeGroup, killGroup, thawGroup } from './stop.ts';
 import { UnitProperties, poolProperties } from './unit-properties.ts';
 import { waitUntilEmpty } from './wait.ts';
@@ -87,7 +89,7 @@ export class CgroupsV2 implements Cgroups {
   async usage(machine: string): Promise<CgroupUsage> {
     const group = this.#group(machine);
     const used = ifPresent(() => readNumber(group, 'memory.current'));
-    if (used === null) return { cpuSeconds: 0, throttledSeconds: 0, memoryMib: 0, workingSetMib: 0, processes: 0, outOfMemoryKills: 0 };
+    if (used === null) return noUsage;
     const cpu = readTable(group, 'cpu.stat');
     return {
       cpuSeconds: (cpu['usage_usec'] ?? 0) / 1e6,
@@ -96,6 +98,9 @@ export class CgroupsV2 implements Cgroups {
       workingSetMib: Math.max(0, used - (readTable(group, 'memory.stat')['inactive_file'] ?? 0)) / 2 ** 20,
       processes: readNumber(group, 'pids.current'),
       outOfMemoryKills: readTable(group, 'memory.events')['oom_kill'] ?? 0,
+      memoryLimitMib: Math.min(readNumber(group, 'memory.max') / 2 ** 20, this.#poolMib),
+      ...(this.#disk === null ? noTraffic : trafficV2(readText(group, 'io.stat'), this.#disk)),
+      pressure: groupPressure(group),
     };
   }
 

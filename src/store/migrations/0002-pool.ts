@@ -67,6 +67,8 @@ const up = async (untyped: Kysely<unknown>): Promise<void> => {
       .execute();
   }
 
+  await db.schema.createIndex('event_by_subject').on('event').columns(['subject', 'sequence']).execute();
+
   for (const row of await db.selectFrom('job').select(['sequence', 'request']).where('finished_at', 'is', null).execute()) {
     const request = JSON.parse(row.request) as { spec?: Holder; package?: (Holder & { version?: number }) | null };
     complete(request.spec);

@@ -1,0 +1,64 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { CenoteError } from '../../base/errors.ts';
+import type { PoolStatus } from '../../model/pool.ts';
+import { defineCommand, parsed, toggle } from '../command.ts';
+import type { Context } from '../context.ts';
+import { parseSeconds } from '../format.ts';
+import { quitKeys } from '../quit-keys.ts';
+import { displayWidth, renderTable } from '../table.ts';
+import { drawPicture } from './picture.ts';
+import { reportPool } from './report.ts';
+import type { PoolReport } from './report.ts';
+import { headline, machineColumns, resourceColumns } from './tables.ts';
+
+const lookMs = 1000;
+
+export const command = defineCommand({
+  detail:
+    'CAPACITY is the host’s, RESERVE is kept for the host itself, LEFT is to be guaranteed yet, BORROWED is used above guarantees, FREE is idle now. Of a machine, WAITS is how much of the last 10 s it waited for CPU/memory/disk, in percent. Rates are measured over a second, or between two looks. With --json the figures are computed likewise.',
+  args: {},
+  flags: {
+    watch: toggle('go on; q or Ctrl-C ends it', { short: 'w' }),
+    picture: toggle('the two stacks, in slices and as a pool, drawn from these figures'),
+    interval: parsed('TIME', parseSeconds, 'time between two looks (default 2s)'),
+  },
+  examples: ['pool', 'pool --watch', 'pool --picture', 'pool --json'],
+  run: async ({ flags }, context) => {
+    const interval = (flags.interval ?? 2) * 1000;
+    if (interval === 0) throw new CenoteError('invalid_argument', '--interval: must be a second at least');
+    const control = await context.control();
+    const look = (): Promise<PoolStatus> => control.pool({ signal: context.signal });
+    const first = await look();
+    await sleep(Math.min(interval, lookMs), undefined, { signal: context.signal });
+    if (flags.watch && context.output.stdoutIsTerminal && !flags.json) return watch(context, first, look, interval);
+    const report = reportPool(first, await look());
+    if (flags.json) return context.output.json(report);
+    for (const line of linesOf(report, flags.picture ? context.output.size.columns : null)) context.output.line(line);
+  },
+});
+
+const linesOf = (report: PoolReport, pictureWidth: number | null): string[] => [
+  headline(report.resources, report.machines),
+  '',
+  ...(pictureWidth === null ? [] : [...drawPicture(report, pictureWidth), '']),
+  ...renderTable(report.resources, resourceColumns),
+  '',
+  ...renderTable(report.machines, machineColumns),
+];
+
+/** The picture is on top as long as it leaves room for the figures. */
+const watch = async (context: Context, first: PoolStatus, look: () => Promise<PoolStatus>, interval: number): Promise<void> => {
+  using keys = quitKeys();
+  const signal = AbortSignal.any([context.signal, keys.signal]);
+  using screen = context.output.screen();
+  for (let before = first; !signal.aborted;) {
+    const now = await look();
+    const { columns: width, rows: height } = context.output.size;
+    const lines = linesOf(reportPool(before, now), height >= pictureHeight ? width : null);
+    screen.draw(lines.slice(0, height - 1).map((line) => (displayWidth(line) > width ? line.slice(0, width) : line)));
+    before = now;
+    await sleep(interval, undefined, { signal }).catch(() => undefined);
+  }
+};
+
+const pictureHeight = 30;

@@ -1,0 +1,74 @@
+/** The report as two tables. Pure. */
+import { formatCpu, formatMib } from '../../base/units.ts';
+import { formatCpuRange, formatMbps, formatSizeRange } from '../format.ts';
+import type { Column } from '../table.ts';
+import type { MachineReport, ResourceReport } from './report.ts';
+
+export const cores = (millis: number): string => (millis / 1000).toFixed(2);
+export const mibps = (rate: number): string => `${rate < 10 ? rate.toFixed(1) : Math.round(rate)}M/s`;
+export const mbps = (rate: number): string => `${rate < 10 ? Number(rate.toFixed(1)) : Math.round(rate)}`;
+
+const formats: Record<ResourceReport['unit'], (value: number) => string> = {
+  millis: cores,
+  mib: formatMib,
+  mibps,
+  mbps: (rate) => formatMbps(Number(mbps(rate))),
+};
+const names: Record<ResourceReport['resource'], string> = {
+  cpu: 'CPU (cores)',
+  memory: 'memory',
+  disk: 'disk',
+  io: 'disk I/O',
+  network: 'network',
+};
+
+const cellOf = (key: 'capacity' | 'reserve' | 'elsewhere' | 'guaranteed' | 'left' | 'used' | 'borrowed' | 'free') => (row: ResourceReport) => {
+  const value = row[key];
+  return value === null ? '-' : formats[row.unit](value);
+};
+
+export const resourceColumns: readonly Column<ResourceReport>[] = [
+  {
+    title: 'RESOURCE',
+    cell: ({ resource, overcommit }) => `${names[resource]}${overcommit === null || overcommit === 1 ? '' : `, promised ${overcommit} times`}`,
+  },
+  { title: 'CAPACITY', cell: cellOf('capacity'), right: true },
+  { title: 'RESERVE', cell: cellOf('reserve'), right: true },
+  { title: 'ELSEWHERE', cell: cellOf('elsewhere'), right: true },
+  { title: 'GUARANTEED', cell: cellOf('guaranteed'), right: true },
+  { title: 'LEFT', cell: cellOf('left'), right: true },
+  { title: 'USED', cell: cellOf('used'), right: true },
+  { title: 'BORROWED', cell: cellOf('borrowed'), right: true },
+  { title: 'FREE', cell: cellOf('free'), right: true },
+];
+
+const dash = (amount: number, text: string): string => (amount === 0 ? '-' : text);
+
+export const machineColumns: readonly Column<MachineReport>[] = [
+  { title: 'MACHINE', cell: ({ name }) => name },
+  { title: 'CPU', cell: ({ cpu }) => cores(cpu.usedMillis), right: true },
+  { title: 'OF', cell: ({ resources }) => formatCpuRange(resources.cpuMillis, resources.cpuCeilingMillis), right: true },
+  { title: 'BORROWED', cell: ({ cpu }) => dash(cpu.borrowedMillis, cores(cpu.borrowedMillis)), right: true },
+  { title: 'THROTTLED', cell: ({ cpu }) => dash(cpu.throttledSeconds, `${cpu.throttledSeconds.toFixed(2)}s`), right: true },
+  { title: 'MEMORY', cell: ({ memory }) => formatMib(memory.usedMib), right: true },
+  { title: 'OF', cell: ({ resources }) => formatSizeRange(resources.memoryMib, resources.memoryCeilingMib), right: true },
+  { title: 'BORROWED', cell: ({ memory }) => dash(memory.borrowedMib, formatMib(memory.borrowedMib)), right: true },
+  { title: 'DISK', cell: ({ diskUsedMib }) => formatMib(diskUsedMib), right: true },
+  { title: 'OF', cell: ({ resources }) => formatMib(resources.diskMib), right: true },
+  { title: 'READ', cell: ({ io }) => dash(io.readMibps, mibps(io.readMibps)), right: true },
+  { title: 'WRITE', cell: ({ io }) => dash(io.writeMibps, mibps(io.writeMibps)), right: true },
+  { title: 'IN', cell: ({ network }) => dash(network.receivedMbps, mbps(network.receivedMbps)), right: true },
+  { title: 'OUT', cell: ({ network }) => dash(network.sentMbps, mbps(network.sentMbps)), right: true },
+  { title: 'WAITS', cell: ({ pressure }) => (pressure === null ? '-' : formatPressure(pressure)), right: true },
+];
+
+/** CPU, memory and disk, in percent of the time. */
+const formatPressure = ({ cpu, memory, io }: NonNullable<MachineReport['pressure']>): string =>
+  [cpu, memory, io].map((percent) => Math.round(percent)).join('/');
+
+/** What one line says of the host. */
+export const headline = (rows: readonly ResourceReport[], machines: readonly MachineReport[]): string => {
+  const of = (resource: ResourceReport['resource']) => rows.find((row) => row.resource === resource)!;
+  const lent = machines.filter(({ cpu, memory }) => cpu.borrowedMillis > 0 || memory.borrowedMib > 0).length;
+  return `${machines.length} running, ${lent} of them borrow: ${formatCpu(Math.round(of('cpu').borrowed ?? 0))} cores and ${formatMib(of('memory').borrowed ?? 0)} of memory`;
+};

@@ -1,0 +1,200 @@
+/** Why a machine is slow, or was reclaimed, throttled, killed or refused: from what is recorded and from what is true now, in words with numbers. Pure. */
+import { Value } from 'typebox/value';
+import { formatCpu, formatMib } from '../../base/units.ts';
+import type { Machine } from '../../model/control-api.ts';
+import { eventDetails } from '../../model/event.ts';
+import type { Event, EventDetails, Job } from '../../model/event.ts';
+import { formatAge, formatMbps } from '../format.ts';
+import type { MachineReport, PoolReport } from '../pool/report.ts';
+import { cores, mbps, mibps } from '../pool/tables.ts';
+
+export interface Reason {
+  kind: 'slow' | 'throttled' | 'reclaimed' | 'killed' | 'refused' | 'failed';
+  /** Null: it is so now. */
+  at: string | null;
+  says: string;
+}
+
+export interface Known {
+  machine: Machine;
+  /** Newest first. */
+  jobs: readonly Job[];
+  events: readonly Event[];
+  /** Null when it could not be asked for. */
+  pool: PoolReport | null;
+  now: number;
+}
+
+const notablePressure = 10;
+/** Of a limit: at it, for all that matters. */
+const nearly = 0.9;
+const nearlyFull = 0.95;
+const mostOfAKind = 5;
+
+/** What is so now first, then what happened, the newest first. */
+export const explain = (known: Known): Reason[] => {
+  const happened = [...fromEvents(known), ...fromJobs(known)].toSorted((one, other) => (one.at! < other.at! ? 1 : -1));
+  return [...fromState(known), ...fromPool(known), ...happened];
+};
+
+const fromState = ({ machine }: Known): Reason[] => {
+  if (machine.state === 'running') return [];
+  const { exit, error } = machine;
+  if (exit?.outOfMemory === true) return [{ kind: 'killed', at: null, says: `it does not run: ${exit.reason}` }];
+  if (machine.state !== 'failed') return [];
+  return [{ kind: 'failed', at: null, says: `it does not run: ${error ?? exit?.reason ?? 'no reason is known'}` }];
+};
+
+const fromPool = ({ machine, pool }: Known): Reason[] => {
+  const own = pool?.machines.find(({ id }) => id === machine.id);
+  if (pool === null || own === undefined) return [];
+  const says = [cpuNow(machine, own, pool), memoryNow(machine, own, pool), diskNow(own), networkNow(own)].flat();
+  return says.map(([kind, text]) => ({ kind, at: null, says: text }));
+};
+
+type Said = [kind: Reason['kind'], says: string][];
+
+const cpuNow = ({ name }: Machine, { cpu, resources, pressure, burst: bank }: MachineReport, { resources: rows }: PoolReport): Said => {
+  const { cpuMillis, cpuCeilingMillis, burst } = resources;
+  const row = rows.find(({ resource }) => resource === 'cpu')!;
+  const idle = row.free ?? 0;
+  if (burst !== null && bank !== null && cpu.throttledSeconds > 0 && bank.effectiveCeilingMillis <= burst.baselineMillis) {
+    const bursts = `${cores(bank.effectiveCeilingMillis)} cores instead of ${cpuCeilingMillis === null ? 'all' : formatCpu(cpuCeilingMillis)}`;
+    const filled = `${bank.bankSeconds.toFixed(1)} s of ${burst.burstSeconds} s are in the bank`;
+    return [
+      [
+        'throttled',
+        `its bank of bursting is empty: its CPU ceiling is ${bursts} until it has saved some; ${filled}, its processes waited ${cpu.throttledSeconds.toFixed(2)} s since the look before`,
+      ],
+    ];
+  }
+  if (cpuCeilingMillis !== null && cpu.throttledSeconds > 0) {
+    const ceiling = `its CPU ceiling of ${formatCpu(cpuCeilingMillis)} cores`;
+    const advice = `${cores(idle)} cores are idle on the host: cenote resize ${name} --cpu-ceiling none would let it have them`;
+    return [['throttled', `${ceiling} holds it back: its processes waited ${cpu.throttledSeconds.toFixed(2)} s since the look before; ${advice}`]];
+  }
+  const isHostBusy = idle < (row.capacity ?? 0) * (1 - nearlyFull);
+  if (!isHostBusy || cpu.usedMillis < cpuMillis * nearly || (pressure !== null && pressure.cpu < notablePressure)) return [];
+  const waits = pressure === null ? '' : `, and waits for more ${Math.round(pressure.cpu)} % of the time`;
+  return [
+    [
+      'slow',
+      `the host's CPUs are busy: it has ${cores(cpu.usedMillis)} cores, its guarantee is ${formatCpu(cpuMillis)}${waits}. A larger guarantee: cenote resize ${name} --cpu CORES`,
+    ],
+  ];
+};
+
+const memoryNow = ({ name }: Machine, { memory, resources, pressure }: MachineReport, { resources: rows }: PoolReport): Said => {
+  const said: Said = [];
+  const row = rows.find(({ resource }) => resource === 'memory')!;
+  const poolMib = (row.capacity ?? 0) - (row.reserve ?? 0) - (row.elsewhere ?? 0);
+  const ceilingMib = Math.min(resources.memoryCeilingMib ?? Infinity, poolMib);
+  const held = `it uses ${formatMib(memory.usedMib)}, its guarantee is ${formatMib(resources.memoryMib)}`;
+  if (memory.limitMib < Math.floor(ceilingMib)) {
+    said.push(['reclaimed', `borrowed memory is being taken back: it may not grow beyond ${formatMib(memory.limitMib)} now; ${held}`]);
+  } else if (memory.usedMib > memory.limitMib * nearlyFull) {
+    said.push([
+      'slow',
+      `it is at its memory ceiling: ${formatMib(memory.usedMib)} of ${formatMib(memory.limitMib)}; caches are dropped and programs may be killed. A higher one: cenote resize ${name} --memory-ceiling SIZE`,
+    ]);
+  }
+  if (pressure !== null && pressure.memory >= notablePressure) said.push(['slow', `it waits for memory ${Math.round(pressure.memory)} % of the time; ${held}`]);
+  return said;
+};
+
+const diskNow = ({ io, resources, diskUsedMib, pressure }: MachineReport): Said => {
+  const said: Said = [];
+  for (const [what, used, limit] of [
+    ['reads', io.readMibps, resources.ioReadMibps],
+    ['writes', io.writeMibps, resources.ioWriteMibps],
+  ] as const) {
+    if (limit !== null && used >= limit * nearly) said.push(['throttled', `it ${what} ${mibps(used)} from its disk, of at most ${mibps(limit)}`]);
+  }
+  if (said.length === 0 && pressure !== null && pressure.io >= notablePressure) {
+    said.push(['slow', `it waits for the disk ${Math.round(pressure.io)} % of the time; it reads ${mibps(io.readMibps)} and writes ${mibps(io.writeMibps)}`]);
+  }
+  if (diskUsedMib >= resources.diskMib * nearlyFull) {
+    said.push([
+      'slow',
+      `its disk is full: ${formatMib(diskUsedMib)} of ${formatMib(resources.diskMib)} with its snapshots; writes fail with "Disk quota exceeded"`,
+    ]);
+  }
+  return said;
+};
+
+const networkNow = ({ network, resources }: MachineReport): Said => {
+  const { networkCeilingMbps: ceiling } = resources;
+  const most = Math.max(network.receivedMbps, network.sentMbps);
+  if (ceiling === null || most < ceiling * nearly) return [];
+  return [['throttled', `its link is full: ${mbps(most)} Mbit/s of at most ${formatMbps(ceiling)}`]];
+};
+
+type Tellers = { [T in keyof EventDetails]: (detail: EventDetails[T], nameOf: (id: string | null) => string) => [Reason['kind'], string] };
+
+const memoryOf = ({ usedMib, guaranteeMib, borrowedMib }: { usedMib: number; guaranteeMib: number; borrowedMib: number }): string =>
+  `it used ${formatMib(usedMib)}, ${formatMib(borrowedMib)} above its guarantee of ${formatMib(guaranteeMib)}`;
+const hostOf = ({ hostAvailableMib, hostReserveMib }: { hostAvailableMib: number; hostReserveMib: number }): string =>
+  `${formatMib(hostAvailableMib)} were available, of which ${formatMib(hostReserveMib)} are kept`;
+
+const tellers: Tellers = {
+  'governor.reclaimed': (detail, nameOf) => [
+    'reclaimed',
+    `${formatMib(detail.reclaimedMib)} of borrowed memory was taken back in ${Math.round(detail.milliseconds)} ms for ${nameOf(detail.claimant)}: ${memoryOf(detail)}; ${hostOf(detail)}`,
+  ],
+  'governor.throttled': (detail, nameOf) => {
+    switch (detail.resource) {
+      case 'cpu':
+        return [
+          'throttled',
+          `its bank of bursting was empty: its CPU ceiling went from ${formatCpu(detail.fromMillis)} to ${formatCpu(detail.toMillis)} cores (it used ${cores(detail.usedMillis)}), until ${detail.until}`,
+        ];
+      case 'memory':
+        return ['throttled', `its memory was held at ${formatMib(detail.limitMib)} until ${detail.until}: ${memoryOf(detail)}; ${hostOf(detail)}`];
+      case 'io':
+        return [
+          'throttled',
+          `its disk I/O was held at ${mibps(detail.limitMibps)} for ${nameOf(detail.claimant)} until ${detail.until}; it moved ${mibps(detail.usedMibps)}`,
+        ];
+    }
+  },
+  'governor.killed': (detail, nameOf) => [
+    'killed',
+    `${detail.killed.map(({ command, pid, memoryMib }) => `${command} (process ${pid}, ${formatMib(memoryMib)})`).join(', ')} was killed for ${nameOf(detail.claimant)}, after ${formatMib(detail.reclaimedMib)} had been taken back and nothing more could be: ${memoryOf(detail)}; ${hostOf(detail)}, swap had ${formatMib(detail.swapFreeMib)} free`,
+  ],
+  'machine.oom': (detail) => [
+    'killed',
+    `the kernel killed ${detail.kills === 1 ? 'a process' : `${detail.kills} processes`} in it at its limit of ${formatMib(detail.limitMib)}: ${memoryOf(detail)}`,
+  ],
+};
+
+const isTold = (type: string): type is keyof Tellers => Object.hasOwn(tellers, type);
+
+const fromEvents = ({ machine, events, pool, now }: Known): Reason[] => {
+  const nameOf = (id: string | null): string => (id === null ? 'the host itself' : (pool?.machines.find((each) => each.id === id)?.name ?? 'a neighbour'));
+  const told = events.filter(({ type, subject }) => subject === machine.id && (isTold(type) || type === 'machine.exited'));
+  const newest = [...Map.groupBy(told, ({ type }) => type).values()].flatMap((each) => each.slice(-mostOfAKind));
+  return newest.flatMap((event): Reason[] => {
+    if (event.type === 'machine.exited') {
+      return event.detail['outOfMemory'] === true ? [{ kind: 'killed', at: event.at, says: `${event.message}, ${ago(event.at, now)}` }] : [];
+    }
+    if (!isTold(event.type)) return [];
+    const [kind, says] = tell(event.type, event.detail, nameOf) ?? ['slow', event.message];
+    return [{ kind, at: event.at, says: `${ago(event.at, now)}: ${says}` }];
+  });
+};
+
+/** Null for details of another version's shape: then the event's own words have to do. */
+const tell = <T extends keyof Tellers>(type: T, detail: Record<string, unknown>, nameOf: (id: string | null) => string): [Reason['kind'], string] | null =>
+  Value.Check(eventDetails[type], detail) ? tellers[type](detail as unknown as EventDetails[T], nameOf) : null;
+
+const fromJobs = ({ jobs, now }: Known): Reason[] =>
+  jobs
+    .filter(({ state, reason }) => state === 'failed' && reason !== null)
+    .slice(0, mostOfAKind)
+    .map((job) => ({
+      kind: 'refused',
+      at: job.finishedAt ?? job.createdAt,
+      says: `${ago(job.finishedAt ?? job.createdAt, now)}: ${job.action} was refused or failed: ${job.reason}`,
+    }));
+
+const ago = (at: string, now: number): string => `${formatAge(at, now)} ago`;

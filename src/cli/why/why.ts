@@ -1,0 +1,51 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Machine } from '../../model/control-api.ts';
+import { defineCommand, one } from '../command.ts';
+import type { Context } from '../context.ts';
+import { formatCpuRange, formatSizeRange } from '../format.ts';
+import { formatMib } from '../../base/units.ts';
+import { reportPool } from '../pool/report.ts';
+import type { PoolReport } from '../pool/report.ts';
+import { cores } from '../pool/tables.ts';
+import { selectMachine } from '../select.ts';
+import { explain } from './explain.ts';
+
+const lookMs = 1000;
+
+export const command = defineCommand({
+  detail: 'What is true now is measured over a second; what happened comes from recorded events and jobs, with the numbers of the moment.',
+  args: { name: one('NAME', 'machine') },
+  flags: {},
+  examples: ['why web', 'why web --json'],
+  run: async ({ args, flags }, context) => {
+    const machine = await selectMachine(context, args.name);
+    const control = await context.control();
+    const call = { signal: context.signal };
+    const [pool, jobs, events] = await Promise.all([
+      machine.state === 'running' ? lookTwice(context) : null,
+      control.machineJobs(machine.id, call),
+      Array.fromAsync(control.events({ subject: machine.id }, call)),
+    ]);
+    const reasons = explain({ machine, jobs, events: events.flat(), pool, now: Date.now() });
+    if (flags.json) return context.output.json({ machine: machine.name, state: machine.state, reasons });
+    context.output.line(summary(machine, pool));
+    if (reasons.length === 0) context.output.line('Nothing holds it back, and nothing was taken from it or refused to it.');
+    for (const { kind, says } of reasons) context.output.line(`- ${kind}: ${says}`);
+  },
+});
+
+const lookTwice = async (context: Context): Promise<PoolReport> => {
+  const control = await context.control();
+  const before = await control.pool({ signal: context.signal });
+  await sleep(lookMs, undefined, { signal: context.signal });
+  return reportPool(before, await control.pool({ signal: context.signal }));
+};
+
+const summary = (machine: Machine, pool: PoolReport | null): string => {
+  const own = pool?.machines.find(({ id }) => id === machine.id);
+  if (own === undefined) return `${machine.name} is ${machine.state}.`;
+  const { cpuMillis, cpuCeilingMillis, memoryMib, memoryCeilingMib } = machine.resources;
+  const cpu = `${cores(own.cpu.usedMillis)} cores (${formatCpuRange(cpuMillis, cpuCeilingMillis)})`;
+  const memory = `${formatMib(own.memory.usedMib)} of memory (${formatSizeRange(memoryMib, memoryCeilingMib)})`;
+  return `${machine.name} runs. It uses ${cpu} and ${memory}.`;
+};

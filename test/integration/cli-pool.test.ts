@@ -1,0 +1,138 @@
+/** The pool on the command line: what there is, who has it, the picture, and why a machine is as it is. */
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { drawPicture } from '../../src/cli/pool/picture.ts';
+import type { PoolReport } from '../../src/cli/pool/report.ts';
+import { displayWidth } from '../../src/cli/table.ts';
+import type { Machine } from '../../src/model/control-api.ts';
+import type { EventDetails } from '../../src/model/event.ts';
+import { cliFixture } from '../support/cli-fixture.ts';
+import type { CliFixture, CliResult } from '../support/cli-fixture.ts';
+import { eventually } from '../support/control-fixture.ts';
+
+const succeeded = (result: CliResult): CliResult => {
+  assert.equal(result.code, 0, `${result.stdout}${result.stderr}`);
+  return result;
+};
+
+describe('the pool on the command line', () => {
+  let cli: CliFixture;
+  const ids: Record<string, string> = {};
+  before(async () => {
+    cli = await cliFixture();
+    for (const [name, ...flags] of [
+      ['web', '--cpu', '0.5', '--memory', '256M', '--net', '10'],
+      ['db', '--cpu', '1', '--memory', '1G', '--memory-ceiling', '2G'],
+      ['job', '--cpu', '0.1', '--cpu-ceiling', '0.5', '--net-ceiling', '100'],
+    ])
+      succeeded(await cli.cenote('create', name!, ...flags));
+    for (const { name, id } of (await cli.cenote('ls', '--json')).json<Machine[]>()) ids[name] = id;
+    const { usages } = cli.simulated;
+    usages.set(ids['web']!, { cpuSeconds: 2, memoryMib: 300, receivedBytes: 2_500_000, readBytes: 5 * 2 ** 20, memoryLimitMib: 7680 });
+    usages.set(ids['db']!, { cpuSeconds: 0.2, memoryMib: 512, memoryLimitMib: 2048, pressure: { cpu: 0, memory: 0, io: 55 } });
+    usages.set(ids['job']!, { cpuSeconds: 0.5, throttledSeconds: 0.7, memoryMib: 64, sentBytes: 12_000_000, memoryLimitMib: 100 });
+  });
+  after(() => cli[Symbol.asyncDispose]());
+
+  it('shows capacity, reserve, guarantees, use, what is borrowed and what is free', async () => {
+    const { stdout } = succeeded(await cli.cenote('pool'));
+    assert.match(stdout, /^3 running, 2 of them borrow: 1\.9 cores and 44M of memory\n/);
+    assert.match(stdout, /^RESOURCE +CAPACITY +RESERVE +ELSEWHERE +GUARANTEED +LEFT +USED +BORROWED +FREE$/m);
+    assert.match(stdout, /^CPU \(cores\) +4\.00 +0\.20 +0\.00 +1\.60 +\S+ +2\.70 +1\.90 +1\.05$/m);
+    assert.match(stdout, /^memory +8G +512M +0M +1\.31G +\S+ +876M +44M +4G$/m);
+    assert.match(stdout, /^disk I\/O +- +- +- +- +- +5\.0M\/s +- +-$/m);
+    assert.match(stdout, /^network +- +- +- +10 Mbit\/s +- +116 Mbit\/s +106 Mbit\/s +-$/m);
+    assert.match(stdout, /^web +2\.00 +0\.5 +1\.50 +- +300M +256M +44M +1M +1G +5\.0M\/s +- +20 +- +-$/m);
+    assert.match(stdout, /^job +0\.50 +0\.1\.\.0\.5 +0\.40 +0\.70s /m);
+    assert.match(stdout, /^db .* 0\/0\/55$/m);
+    const report = (await cli.cenote('pool', '--json')).json<PoolReport>();
+    assert.deepEqual(
+      report.machines.map(({ name }) => name),
+      ['web', 'job', 'db'],
+      'who borrows most is first',
+    );
+    assert.deepEqual([Math.round(report.busyMillis), report.resources[0]!.borrowed], [2950, 1900]);
+  });
+
+  it('draws the two stacks from the same figures', async () => {
+    const { stdout } = succeeded(await cli.cenote('pool', '--picture'));
+    assert.match(stdout, /the same machines in slices +this pool, now/);
+    assert.match(stdout, /3 operating systems to patch/);
+    assert.match(stdout, /1 operating system to patch/);
+    assert.match(stdout, /cut off: 1\.90 cores, 44M/);
+    const report = (await cli.cenote('pool', '--json')).json<PoolReport>();
+    for (const width of [60, 80, 137, 200]) {
+      const lines = drawPicture(report, width);
+      const boxes = lines.filter((line) => /^[┌│├└]/.test(line));
+      assert.equal(new Set(boxes.map(displayWidth)).size, 1, `the boxes of width ${width} are ragged:\n${lines.join('\n')}`);
+      assert.ok(displayWidth(boxes[0]!) <= width + 4);
+    }
+    const none = drawPicture({ ...report, machines: [] }, 80);
+    assert.match(none.join('\n'), /0 operating systems/);
+  });
+
+  it('says why: what holds a machine now, what happened to it, what was refused', async () => {
+    const why = async (name: string) => succeeded(await cli.cenote('why', name)).stdout;
+    assert.match(await why('web'), /^web runs\. It uses 2\.00 cores \(0\.5\) and 300M of memory \(256M\)\.\nNothing holds it back/);
+    const job = await why('job');
+    assert.match(
+      job,
+      /^- throttled: its CPU ceiling of 0\.5 cores holds it back: its processes waited 0\.70 s .* 1\.05 cores are idle .* cenote resize job --cpu-ceiling none/m,
+    );
+    assert.match(job, /^- reclaimed: borrowed memory is being taken back: it may not grow beyond 100M now; it uses 64M/m);
+    assert.match(job, /^- throttled: its link is full: 96 Mbit\/s of at most 100 Mbit\/s/m);
+    assert.match(await why('db'), /^- slow: it waits for the disk 55 % of the time/m);
+
+    cli.simulated.emit('governor.reclaimed', ids['web']!, 'reclaimed', {
+      usedMib: 1500,
+      guaranteeMib: 256,
+      borrowedMib: 1244,
+      ceilingMib: null,
+      hostAvailableMib: 100,
+      hostReserveMib: 400,
+      reclaimedMib: 700,
+      milliseconds: 41.6,
+      claimant: ids['db']!,
+    } satisfies EventDetails['governor.reclaimed']);
+    cli.simulated.emit('governor.killed', ids['web']!, 'killed', {
+      usedMib: 900,
+      guaranteeMib: 256,
+      borrowedMib: 644,
+      ceilingMib: null,
+      hostAvailableMib: 90,
+      hostReserveMib: 400,
+      reclaimedMib: 700,
+      swapFreeMib: 0,
+      pressure: null,
+      claimant: null,
+      killed: [{ pid: 77, command: 'node', memoryMib: 800 }],
+    } satisfies EventDetails['governor.killed']);
+    cli.simulated.emit('machine.oom', ids['db']!, 'out of memory', { of: 'another version' });
+    cli.simulated.fault = ({ path }) =>
+      path.endsWith('/resize') ? { kind: 'refuse', code: 'not_enough', message: 'memory cannot be brought below 90M' } : undefined;
+    assert.equal((await cli.cenote('resize', 'web', '--memory-ceiling', '300M')).code, 7);
+    cli.simulated.fault = () => undefined;
+    const told = await eventually(
+      () => why('web'),
+      (text) => /killed/.test(text),
+    );
+    assert.match(
+      told,
+      /^- reclaimed: \d+s ago: 700M of borrowed memory was taken back in 42 ms for db: it used 1\.46G, 1\.21G above its guarantee of 256M; 100M were available, of which 400M are kept$/m,
+    );
+    assert.match(
+      told,
+      /^- killed: \d+s ago: node \(process 77, 800M\) was killed for the host itself, after 700M had been taken back and nothing more could be: /m,
+    );
+    assert.match(told, /^- refused: \d+s ago: resize was refused or failed: memory cannot be brought below 90M$/m);
+    assert.match(await why('db'), /^- slow: \d+s ago: out of memory$/m, 'details it does not know are told in the words of the event');
+    const { reasons } = (await cli.cenote('why', 'web', '--json')).json<{ reasons: { kind: string }[] }>();
+    assert.deepEqual(reasons.map(({ kind }) => kind).toSorted(), ['killed', 'reclaimed', 'refused']);
+  });
+
+  it('says why a machine does not run', async () => {
+    succeeded(await cli.cenote('stop', 'db'));
+    assert.match(succeeded(await cli.cenote('why', 'db')).stdout, /^db is stopped\./);
+    assert.equal((await cli.cenote('why', 'nobody')).code, 4);
+  });
+});
