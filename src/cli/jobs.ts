@@ -27,7 +27,11 @@ export const finishJob = async (
   const control = await context.control();
   try {
     let accepted = await ask({ wait: waitSeconds, signal });
+    let said: string | null = null;
     while (!ended(accepted.job)) {
+      // What a job that has not ended waits for.
+      if (accepted.job.reason !== null && accepted.job.reason !== said) context.output.note(`${waiting.doing} waits: ${accepted.job.reason}`);
+      said = accepted.job.reason;
       const job = await control.jobGet(accepted.job.id, { wait: waitSeconds, signal });
       // The machine that came with the acceptance is older than the job's end.
       accepted = {

@@ -130,6 +130,13 @@ describe('the pool on the command line', () => {
     assert.deepEqual(reasons.map(({ kind }) => kind).toSorted(), ['killed', 'reclaimed', 'refused']);
   });
 
+  it('says what is pending', async () => {
+    cli.simulated.fault = ({ path }) => (path.endsWith('/resize') ? { kind: 'delay', milliseconds: 6000 } : undefined);
+    assert.match(succeeded(await cli.cenote('resize', 'job', '--processes', '70', '--no-wait')).stdout, /^resizing job: job \S+\n$/);
+    assert.match(succeeded(await cli.cenote('why', 'job')).stdout, /^- pending: resize was asked for \d+s ago and is under way$/m);
+    cli.simulated.fault = () => undefined;
+  });
+
   it('says why a machine does not run', async () => {
     succeeded(await cli.cenote('stop', 'db'));
     assert.match(succeeded(await cli.cenote('why', 'db')).stdout, /^db is stopped\./);

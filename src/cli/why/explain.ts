@@ -9,7 +9,7 @@ import type { MachineReport, PoolReport } from '../pool/report.ts';
 import { cores, mbps, mibps } from '../pool/tables.ts';
 
 export interface Reason {
-  kind: 'slow' | 'throttled' | 'reclaimed' | 'killed' | 'refused' | 'failed';
+  kind: 'pending' | 'slow' | 'throttled' | 'reclaimed' | 'killed' | 'refused' | 'failed';
   /** Null: it is so now. */
   at: string | null;
   says: string;
@@ -34,7 +34,7 @@ const mostOfAKind = 5;
 /** What is so now first, then what happened, the newest first. */
 export const explain = (known: Known): Reason[] => {
   const happened = [...fromEvents(known), ...fromJobs(known)].toSorted((one, other) => (one.at! < other.at! ? 1 : -1));
-  return [...fromState(known), ...fromPool(known), ...happened];
+  return [...fromState(known), ...pending(known), ...fromPool(known), ...happened];
 };
 
 const fromState = ({ machine }: Known): Reason[] => {
@@ -51,6 +51,17 @@ const fromPool = ({ machine, pool }: Known): Reason[] => {
   const says = [cpuNow(machine, own, pool), memoryNow(machine, own, pool), diskNow(own), networkNow(own)].flat();
   return says.map(([kind, text]) => ({ kind, at: null, says: text }));
 };
+
+/** The oldest first: they are done in that order. */
+const pending = ({ jobs, now }: Known): Reason[] =>
+  jobs
+    .filter(({ finishedAt }) => finishedAt === null)
+    .toReversed()
+    .map(({ action, state, createdAt, reason }) => ({
+      kind: 'pending',
+      at: null,
+      says: `${action} was asked for ${ago(createdAt, now)} and ${state === 'running' ? 'is under way' : 'waits for its turn'}${reason === null ? '' : `: ${reason}`}`,
+    }));
 
 type Said = [kind: Reason['kind'], says: string][];
 

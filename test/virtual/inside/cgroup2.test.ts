@@ -74,6 +74,44 @@ it('writes guarantees and ceilings, and changes them live', { skip }, async () =
   assert.deepEqual(limits(), [String(64 * mib), String(128 * mib), '10', 'max 100000', '60']);
 });
 
+it('shares and limits the disk and the link, live', { skip }, async () => {
+  const { agent } = await control.info();
+  assert.deepEqual(agent!.unsupported, [], 'on v2 all of it can be had');
+  const { id } = await control.machineGet(name);
+  const disk = () => group(id, 'io.max').replace(/^\d+:\d+ /, '');
+  assert.equal(disk(), '');
+  await done(control.machineResize(id, { resources: { ioWeight: 300, ioReadMibps: 20, ioWriteMibps: 4, ioWriteIops: 500, networkCeilingMbps: 100 } }, wait));
+  assert.equal(disk(), `rbps=${20 * mib} wbps=${4 * mib} riops=max wiops=500`);
+  assert.match(group(id, 'io.bfq.weight'), /\b300$/m);
+  // Slower than the limit a busy host may be, faster never.
+  const begun = performance.now();
+  await inside('dd if=/dev/zero of=/var/tmp/slow bs=1M count=16 oflag=direct 2>/dev/null; rm /var/tmp/slow');
+  const rate = 16 / ((performance.now() - begun) / 1000);
+  assert.ok(rate < 4 * 1.25, `${rate} MiB/s at a limit of 4`);
+  const none = { ioWeight: 100, ioReadMibps: null, ioWriteMibps: null, ioWriteIops: null, networkCeilingMbps: null };
+  await done(control.machineResize(id, { resources: none }, wait));
+  assert.equal(disk(), '');
+  const pool = await control.pool();
+  assert.ok(pool.host.pressure !== null);
+  const own = pool.machines.find((machine) => machine.name === name)!.usage;
+  assert.ok(own.pressure !== null && own.writtenBytes >= 16 * mib, JSON.stringify(own));
+});
+
+it('a shrink that cannot be is refused with the floor, and nothing is held back by it', { skip }, async () => {
+  const { id } = await control.machineGet(name);
+  // Swap takes what nobody touches, so it is touched all the time.
+  await inside(`(perl -e '$x = "a" x 60e6; $i = 0; while (1) { substr($x, ($i += 4096) % 6e7, 1) = "b" }' & echo $! > /var/tmp/pid) > /dev/null 2>&1`);
+  await sleep(20_000);
+  const before = ['memory.max', 'memory.high', 'memory.swap.max', 'cpu.weight', 'pids.max'].map((file) => group(id, file));
+  const said = await refused(control.machineResize(id, { resources: { memoryMib: 4, memoryCeilingMib: 4, cpuMillis: 30, processes: 50 } }, wait));
+  assert.match(said, /memory cannot be brought below \d+M, which the machine uses now; 4M was asked for/);
+  assert.deepEqual(
+    ['memory.max', 'memory.high', 'memory.swap.max', 'cpu.weight', 'pids.max'].map((file) => group(id, file)),
+    before,
+  );
+  await inside('kill $(cat /var/tmp/pid)');
+});
+
 it('shows a machine its own group, memory and no controls', { skip }, async () => {
   assert.equal(await inside('cat /sys/fs/cgroup/memory.max'), String(128 * mib));
   assert.notEqual((await shell(socket, name, 'echo max > /sys/fs/cgroup/memory.max')).code, 0);
