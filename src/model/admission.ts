@@ -23,6 +23,6 @@ export const refuseShortfall = (pool: PoolSize, others: Guarantees, wanted: Guar
   if (short.length === 0) return;
   throw new CenoteError('not_enough', short.map(({ message }) => message).join('; '), {
     fields: short,
-    advice: 'ask for less, or make other machines smaller: guarantees are set aside, ceilings are not',
+    advice: 'ask for less, or make other machines smaller: guarantees are set aside, ceilings are not; cenote pool shows what is kept, promised and left',
   });
 };

@@ -30,6 +30,8 @@ const notablePressure = 10;
 const nearly = 0.9;
 const nearlyFull = 0.95;
 const mostOfAKind = 5;
+/** Thousandths of a core that would make a difference. */
+const worthAsking = 100;
 
 /** What is so now first, then what happened, the newest first. */
 export const explain = (known: Known): Reason[] => {
@@ -81,7 +83,10 @@ const cpuNow = ({ name }: Machine, { cpu, resources, pressure, burst: bank }: Ma
   }
   if (cpuCeilingMillis !== null && cpu.throttledSeconds > 0) {
     const ceiling = `its CPU ceiling of ${formatCpu(cpuCeilingMillis)} cores`;
-    const advice = `${cores(idle)} cores are idle on the host: cenote resize ${name} --cpu-ceiling none would let it have them`;
+    const advice =
+      idle < worthAsking
+        ? 'no more is idle on the host either'
+        : `${cores(idle)} cores are idle on the host: cenote resize ${name} --cpu-ceiling none would let it have them`;
     return [['throttled', `${ceiling} holds it back: its processes waited ${cpu.throttledSeconds.toFixed(2)} s since the look before; ${advice}`]];
   }
   const isHostBusy = idle < (row.capacity ?? 0) * (1 - nearlyFull);
