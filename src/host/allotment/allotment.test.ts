@@ -14,6 +14,7 @@ const facts = (over: Partial<HostFacts> = {}): HostFacts => ({
   totals: () => ({ cpuMillis: 4000, memoryMib: 8192 }),
   usedAddresses: () => [],
   usedIds: () => [],
+  isOnHost: () => false,
   ...over,
 });
 
@@ -142,6 +143,17 @@ describe('the allotment of a host', () => {
     assert.equal(b.number, 0);
     assert.equal(allotment.portHolder(tcp(80)), null);
     assert.match(notices.join(), /instance "a" is forgotten/);
+  });
+
+  it('keeps what an instance has whose machines are still there, though its directory is not to be seen', async (context) => {
+    const { allotment, notices, root } = setUp(context, { isOnHost: (instance) => instance === 'a' });
+    const a = await allotment.register({ root: root('a') });
+    await allotment.claimPorts(a.instance, 'm', [tcp(80)]);
+    rmSync(a.root, { recursive: true });
+    const b = await allotment.register({ root: root('b') });
+    assert.equal(b.number, 1);
+    assert.notEqual(allotment.portHolder(tcp(80)), null);
+    assert.match(notices.join(), /instance "a" is on this host, but not its directory/);
   });
 
   it('refuses a damaged record and gets over damaged ports', async (context) => {

@@ -198,9 +198,15 @@ export class Allotment {
     writeRecord(this.#portsPath, held, { sync: false });
   }
 
-  /** A root directory that is gone can hold no machine: its numbers, ranges and ports are free again. */
+  /**
+   * A root directory that is gone can hold no machine: its numbers, ranges and ports are free again. Not while something of it is on the host:
+   * its disk may be away for a moment, or we may see other directories than it does (in a chroot), and its numbers are in use.
+   */
   #reclaim(record: AllotmentRecord, exceptRoot: string): void {
-    const gone = record.instances.filter(({ root }) => root !== exceptRoot && !existsSync(root));
+    const unseen = record.instances.filter(({ root }) => root !== exceptRoot && !existsSync(root));
+    const gone = unseen.filter(({ instance }) => !this.#facts.isOnHost(instance));
+    for (const { instance, root } of unseen.filter((one) => !gone.includes(one)))
+      this.#onNotice(`instance "${instance}" is on this host, but not its directory ${root}; when that is gone for good: cenote --root ${root} destroy --yes`);
     if (gone.length === 0) return;
     const held = this.#readPorts();
     for (const { instance, root } of gone) {
