@@ -1,6 +1,8 @@
 /** What the host has and uses already, as far as it matters to what is given to instances. */
 import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism, networkInterfaces, totalmem } from 'node:os';
+import { detectLayout, treesOf } from '../cgroup/layout.ts';
+import { machinesUnit, ownGroup } from '../cgroup/parent.ts';
 import { addressToNumber } from './choose.ts';
 import type { AddressRange, IdRange, Totals } from './choose.ts';
 
@@ -17,15 +19,12 @@ export interface HostFacts {
 export const hostFacts = (): HostFacts => ({
   totals: () => ({ cpuMillis: availableParallelism() * 1000, memoryMib: Math.floor(totalmem() / 1024 / 1024) }),
   usedAddresses: () => [...parseRoutes(readOrEmpty('/proc/net/route')), ...ownAddresses()],
-  isOnHost: (instance) => cgroupMounts(readOrEmpty('/proc/self/mounts')).some((path) => existsSync(`${path}/cenote-${instance}`)),
+  isOnHost: (instance) => {
+    const groups = [ownGroup(instance), `/system.slice/${machinesUnit(instance)}`];
+    return treesOf(detectLayout()).some((tree) => groups.some((group) => existsSync(`${tree}${group}`)));
+  },
   usedIds: () => ['/etc/subuid', '/etc/subgid'].flatMap((path) => parseSubordinateIds(readOrEmpty(path))),
 });
-
-const cgroupMounts = (mounts: string): string[] =>
-  mounts.split('\n').flatMap((line) => {
-    const [, path, type] = line.split(' ');
-    return path !== undefined && (type === 'cgroup' || type === 'cgroup2') ? [path] : [];
-  });
 
 /** `/proc/net/route`: addresses are hexadecimal in the machine's own (little endian) byte order. The default route is no clash. */
 export const parseRoutes = (text: string): AddressRange[] =>
