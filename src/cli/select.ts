@@ -42,10 +42,9 @@ export const pickOne = <M extends { id: string; name: string }>(machines: readon
     const which = beginning.slice(0, 5).map((machine) => `${machine.name} (${machine.id.slice(0, 13)})`);
     throw invalid('NAME', `${JSON.stringify(word)} is the beginning of ${beginning.length} ids: ${which.join(', ')}`, 'write more of the id, or the name');
   }
-  const near = closest(
-    word,
-    machines.map((machine) => machine.name),
-  );
+  const names = machines.map((machine) => machine.name);
+  const begun = names.filter((name) => name.startsWith(word));
+  const near = begun.length === 1 ? begun[0] : closest(word, names);
   throw new CenoteError('not_found', `no machine ${JSON.stringify(word)}`, {
     advice: near === undefined ? 'see what there is: cenote ls' : `did you mean ${near}?`,
   });

@@ -98,6 +98,8 @@ describe('machines as people name them', () => {
     assert.equal(pickOne(machines, machines[1]!.id).name, 'web-2');
     assert.throws(() => pickOne(machines, 'aaaa'), /beginning of 2 ids/);
     assert.throws(() => pickOne(machines, 'ccc'), /no machine "ccc"/);
+    const only = [{ id: 'cccc1111-0000-4000-8000-000000000000', name: 'hello-world' }, ...machines];
+    assert.throws(() => pickOne(only, 'hel'), { code: 'not_found', advice: 'did you mean hello-world?' });
     assert.throws(
       () => pickOne(machines, 'web-3'),
       (error: CenoteError) => error.code === 'not_found' && error.advice === 'did you mean web-1?',

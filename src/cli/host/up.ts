@@ -1,4 +1,5 @@
 import { parseCpuMillis, parseSizeMib } from '../../base/units.ts';
+import { Interrupted } from '../context.ts';
 import { defineCommand, parsed, toggle, value } from '../command.ts';
 import { parseMbpsCeiling, parseRatio } from '../values.ts';
 import { setupOptions } from './setup-options.ts';
@@ -26,6 +27,11 @@ export const command = defineCommand({
     const ratios = { cpu: flags.overcommitCpu, memory: flags.overcommitMemory, disk: flags.overcommitDisk };
     const overcommit = Object.fromEntries(Object.entries(ratios).filter(([, ratio]) => ratio !== undefined));
     const sizes = { poolSizeMib: poolSize, device, cpuMillis: cpu, memoryMib: memory, networkMbps, overcommit };
-    return runUp({ ...setupOptions(context, flags.json), ...sizes, noHello });
+    try {
+      return await runUp({ ...setupOptions(context, flags.json), ...sizes, noHello });
+    } catch (error) {
+      if (context.signal.aborted) throw new Interrupted('interrupted', 'say it again: it goes on where it was');
+      throw error;
+    }
   },
 });
