@@ -56,13 +56,29 @@ export const destroyAll = async (options: DestroyOptions, progress: Progress): P
     return { said: 'stopped and removed' };
   });
   if (entry !== null) await progress.step('host', () => clean(entry, problems));
-  const foreign = removeRootDirectory(root);
+  const foreign = removeRoot(root, problems);
   if (foreign.length > 0) progress.note(`  note: ${root} stays, with what is not Cenote's: ${foreign.slice(0, 5).join(', ')}`);
   await progress.step('record', () => forget(allotment, root, problems));
   if (problems.length > 0)
     throw new CenoteError('failed', `removed, but for: ${problems.join('; ')}`, {
       advice: 'run `cenote destroy --yes` again, or `cenote doctor` to see what is left',
     });
+};
+
+/** Without its directory gone an instance stays on record, so that what is left can be taken away by the same command later. */
+const removeRoot = (root: string, problems: readonly string[]): string[] => {
+  try {
+    return removeRootDirectory(root);
+  } catch (cause) {
+    // Node's recursive removal gives no code with its error.
+    const why = /EBUSY|resource busy/.test(messageOf(cause))
+      ? 'something is mounted there, perhaps by way of another mount of the same file system'
+      : messageOf(cause);
+    throw new CenoteError('failed', [`${root} cannot be removed: ${why}`, ...problems].join('; '), {
+      cause,
+      advice: `see what it is (findmnt | grep ${root}), then run \`cenote destroy --yes\` again`,
+    });
+  }
 };
 
 const checkIsOurs = (root: string, entry: AllottedInstance | null): void => {
