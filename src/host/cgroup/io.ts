@@ -2,7 +2,7 @@
  * Disk I/O of a machine: its share by weight and its limits, on the one disk that the pool is on. What of it holds depends on the kernel
  * and on the disk's scheduler; `unsupportedIo` says what does not, so that it can be refused.
  */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Resources, Unsupported } from '../../model/resources.ts';
 import type { Change } from './change.ts';
@@ -15,11 +15,13 @@ export interface IoDisk {
   weights: 'bfq' | 'iocost' | null;
 }
 
-/** `tree`: mount point of the v2 hierarchy, where iocost is set up. */
-export const lookAtDisk = (number: string | null, tree: string | null): IoDisk | null => {
+/** `group`: one of ours in the tree of the controller. `tree`: mount point of the v2 hierarchy, where iocost is set up. */
+export const lookAtDisk = (number: string | null, group: string, tree: string | null): IoDisk | null => {
   if (number === null) return null;
   const scheduler = ifPresent(() => readFileSync(`/sys/dev/block/${number}/queue/scheduler`, 'utf8')) ?? '';
-  if (scheduler.includes('[bfq]')) return { number, weights: 'bfq' };
+  // A kernel may have bfq and not its weights for groups.
+  const hasWeights = ['blkio.bfq.weight', 'io.bfq.weight'].some((file) => existsSync(join(group, file)));
+  if (scheduler.includes('[bfq]') && hasWeights) return { number, weights: 'bfq' };
   const iocost = tree === null ? null : ifPresent(() => readFileSync(join(tree, 'io.cost.qos'), 'utf8'));
   const isOn = iocost?.split('\n').some((line) => line.startsWith(`${number} `) && line.includes('enable=1')) === true;
   return { number, weights: isOn ? 'iocost' : null };

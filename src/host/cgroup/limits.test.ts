@@ -213,6 +213,6 @@ test('what the disk cannot do is said, each with its reason', () => {
   assert.deepEqual(fields(unsupportedIo(disk, 'v1', true)), ['ioWriteMibps', 'ioWriteIops']);
   assert.deepEqual(fields(unsupportedIo({ number: '8:0', weights: null }, 'v2', true)), ['ioWeight']);
   for (const nothing of [unsupportedIo(null, 'v2', true), unsupportedIo(disk, 'v2', false)]) assert.equal(nothing.length, 5);
-  assert.equal(lookAtDisk(null, null), null);
-  assert.deepEqual(lookAtDisk('0:0', '/nowhere'), { number: '0:0', weights: null });
+  assert.equal(lookAtDisk(null, '/nowhere', null), null);
+  assert.deepEqual(lookAtDisk('0:0', '/nowhere', '/nowhere'), { number: '0:0', weights: null });
 });

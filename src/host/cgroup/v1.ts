@@ -40,9 +40,6 @@ export class CgroupsV1 implements Cgroups {
     this.#unifiedTree = unified;
     this.#parent = path;
     this.#poolMib = options.poolMib;
-    const disk = lookAtDisk(options.disk, null);
-    this.#disk = layout.v1.has('blkio') ? disk : null;
-    this.unsupported = unsupportedIo(disk, 'v1', layout.v1.has('blkio'));
     this.#trees = treesOf(layout);
     this.#controller = (name) => {
       const tree = layout.v1.get(name);
@@ -50,6 +47,9 @@ export class CgroupsV1 implements Cgroups {
       return tree;
     };
     for (const tree of this.#trees) makeGroup(join(tree, path));
+    const blkio = layout.v1.get('blkio');
+    this.#disk = blkio === undefined ? null : lookAtDisk(options.disk, join(blkio, path), null);
+    this.unsupported = unsupportedIo(this.#disk, 'v1', blkio !== undefined);
     const cpuset = layout.v1.get('cpuset');
     if (cpuset !== undefined) fillCpuset(cpuset, path);
     this.#monitors = new Monitors(treesThatTell(layout), path);

@@ -60,7 +60,7 @@ export class CgroupsV2 implements Cgroups {
       enable(parent);
     }
     const hasIo = readText(parent, 'cgroup.subtree_control').split(' ').includes('io');
-    const disk = lookAtDisk(options.disk, tree);
+    const disk = lookAtDisk(options.disk, parent, tree);
     this.#disk = hasIo ? disk : null;
     this.unsupported = unsupportedIo(disk, 'v2', hasIo);
     this.#monitors = new Monitors([tree], this.#parent);
