@@ -131,7 +131,7 @@ describe('the pool on the command line', () => {
   });
 
   it('says what is pending', async () => {
-    cli.simulated.fault = ({ path }) => (path.endsWith('/resize') ? { kind: 'delay', milliseconds: 6000 } : undefined);
+    cli.simulated.fault = ({ path }) => (path.endsWith('/resize') ? { kind: 'silence' } : undefined);
     assert.match(succeeded(await cli.cenote('resize', 'job', '--processes', '70', '--no-wait')).stdout, /^resizing job: job \S+\n$/);
     assert.match(succeeded(await cli.cenote('why', 'job')).stdout, /^- pending: resize was asked for \d+s ago and is under way$/m);
     cli.simulated.fault = () => undefined;
