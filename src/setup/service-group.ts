@@ -12,7 +12,7 @@ import type { CgroupLayout } from '../host/cgroup/layout.ts';
 /** Four cores' worth, shared by few threads that mostly sleep. */
 const shares = 4096;
 const weight = 400;
-/** Supervisor, agent and control plane, and the monitors of a few hundred machines. */
+/** Supervisor, agent, control plane and lxcfs as they are with a thousand machines. */
 const protectedBytes = 384 * 2 ** 20;
 const lastToSwap = 1;
 
