@@ -1,5 +1,6 @@
 /** The paper's first figure, measured: one host and one day of load, cut into fixed slices and as one pool. */
 import { availableParallelism } from 'node:os';
+import { messageChain } from '../../src/base/errors.ts';
 import { arrivalsOf } from '../figure1/arrivals.ts';
 import type { LoadShape } from '../figure1/arrivals.ts';
 import { firstAnswers } from '../figure1/costs.ts';
@@ -49,6 +50,10 @@ export const figure1Suite: Suite = {
       });
       const whole: Figure1Data = { ...data, cuts: { ...data.cuts, virtual: day }, machine: cost, guest, missing };
       return { rows: rowsOf(whole), data: { ...whole } };
+    } catch (error) {
+      // Said before taking the instance away, which may fail for the same cause.
+      bench.note(`failed: ${messageChain(error)}`);
+      throw error;
     } finally {
       await tenants.destroy();
     }

@@ -195,11 +195,19 @@ const machineTiles = ({ machine, patch, sizes }: Figure1Data): Tile[] => [
   },
 ];
 
+/** More than the host itself takes. */
+const disturbingCores = 0.3;
+
 const footer = (data: Figure1Data, { at: when, host }: Provenance): string[] => {
   const { sizes, cuts, together, seed, guest, peakRate } = data;
   const share = ({ answered, asked }: { answered: number; asked: number }): string => answeredPercent(answered, asked);
   return [
     `Measured ${when.slice(0, 10)} on ${host.cores} cores (${host.cpu}), ${(host.memoryMib / 1024).toFixed(0)} GiB, Linux ${host.kernel}. Poisson arrivals on a day of ${sizes.daySeconds} s with bursts, seed ${seed}; a peak asks for ${peakRate.toFixed(0)} requests a second.`,
+    ...(Math.max(cuts.slice.otherCores, cuts.pool.otherCores) > disturbingCores
+      ? [
+          `The host was not quiet: other programs took ${cuts.slice.otherCores.toFixed(1)} cores beside the slices and ${cuts.pool.otherCores.toFixed(1)} beside the pool, which has less to lend then.`,
+        ]
+      : []),
     `Slices are machines whose ceiling is their guarantee: no hypervisor’s cost is in them. The load generator has a reserve of its own (${cuts.slice.generatorCores.toFixed(2)} and ${cuts.pool.generatorCores.toFixed(2)} cores used) and sends whether or not answers come.`,
     `On another day all peaks came at once, and more was asked for than the host has: then the slices answered ${share(together.slice)}, the pool ${share(together.pool)}.`,
     ...(guest?.accelerator === 'tcg'
