@@ -40,11 +40,13 @@ const architectures: Record<string, { oci: string; common: string }> = {
 const is = (index: number, value: number) => ({ index, value, op: 'SCMP_CMP_EQ' });
 const families = { unix: 1, inet4: 2, inet6: 10, netlink: 16 } as const;
 const addressFamilyUnknown = 97;
+const invalidArgument = 22;
 const auditProtocol = 9;
 const socketRules = [
   ...[families.unix, families.inet4, families.inet6].map((family) => ({ names: ['socket'], action: 'SCMP_ACT_ALLOW', args: [is(0, family)] })),
   { names: ['socket'], action: 'SCMP_ACT_ALLOW', args: [is(0, families.netlink), { index: 2, value: auditProtocol, op: 'SCMP_CMP_NE' }] },
-  // Programs that try one of these and do without expect this answer; the default one is that there is no such call.
+  // Programs that try one of these and do without expect these answers (useradd, of audit); the default one is that there is no such call.
+  { names: ['socket'], action: 'SCMP_ACT_ERRNO', errnoRet: invalidArgument, args: [is(0, families.netlink), is(2, auditProtocol)] },
   ...[17, 38, 40].map((family) => ({ names: ['socket'], action: 'SCMP_ACT_ERRNO', errnoRet: addressFamilyUnknown, args: [is(0, family)] })),
 ];
 const hidesTheKind = new Set(['SCMP_ARCH_X86', 'SCMP_ARCH_X32']);
