@@ -6,8 +6,8 @@ import type { VirtualHost } from './virtual-host.ts';
 export const guestNode = join(checkout, 'node_modules/.bin/node');
 const upTimeoutMs = 400_000;
 const attempts = 3;
-/** What `up` ends with when the services did not answer in time: an emulated host on a busy one may need longer, and repeating is safe. */
-const notInTime = 75;
+/** What `up` says when the services did not answer in time: an emulated host on a busy one may need longer, and repeating is safe. */
+const notInTime = /does not answer after/;
 
 export interface UpAnswer {
   instance: string;
@@ -19,7 +19,7 @@ export const bringUp = async (host: VirtualHost, flags: readonly string[] = []):
   for (let attempt = 1; ; attempt += 1) {
     const { code, stdout, stderr } = await host.run(`${checkout}/cenote up --json ${flags.join(' ')}`, { timeoutMs: upTimeoutMs });
     if (code === 0) return { ...(JSON.parse(stdout) as UpAnswer), seconds: (performance.now() - begun) / 1000 };
-    if (code !== notInTime || attempt === attempts) throw new Error(`cenote up ended with code ${code}: ${stderr}${stdout}`);
+    if (!notInTime.test(stderr) || attempt === attempts) throw new Error(`cenote up ended with code ${code}: ${stderr}${stdout}`);
   }
 };
 

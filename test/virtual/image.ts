@@ -151,6 +151,8 @@ const furnish = async (root: string, modules: string): Promise<void> => {
   const wanted = join(units, 'multi-user.target.wants');
   await mkdir(wanted, { recursive: true });
   for (const name of ['virtual-host.service', 'virtual-host@.service']) await copyFile(join(guestFiles, name), join(units, name));
+  await mkdir(join(units, 'basic.target.wants'));
+  await symlink('../virtual-host.service', join(units, 'basic.target.wants/virtual-host.service'));
   for (const port of ports) await symlink('../virtual-host@.service', join(wanted, `virtual-host@${port}.service`));
   for (const name of unwantedUnits) await symlink('/dev/null', join(units, name));
   await writeFile(join(root, 'etc/machine-id'), `${'0'.repeat(31)}1\n`);
