@@ -30,6 +30,8 @@ interface Action {
   /** Brings the target to where the action begins. */
   prepare?: (services: OwnServices) => Promise<unknown>;
   act: (services: OwnServices) => Promise<Accepted>;
+  /** How many points it has at least, for a choice by chance to hit one; by default `usualPoints`. */
+  points?: number;
   /** How the job ends; by default it succeeds. */
   outcome?: 'succeeded' | 'failed';
   check: (found: MachineStatus | undefined, services: OwnServices) => unknown;
@@ -103,6 +105,7 @@ export const actions: Readonly<Record<string, Action>> = {
   rename: {
     prepare: made,
     act: (services) => services.control.machineRename(target, 'renamed'),
+    points: 4,
     check: async (found, services) => {
       isGone(found);
       isRunning(await find(services, 'renamed'));
@@ -120,6 +123,7 @@ export const actions: Readonly<Record<string, Action>> = {
       await services.control.snapshotCreate(target, { name: 'one' }, whole);
     },
     act: (services) => services.control.snapshotDelete(target, 'one'),
+    points: 3,
     check: async (found, services) => {
       isRunning(found);
       assert.deepEqual(await services.agent.snapshotList(found!.id), []);
@@ -156,7 +160,7 @@ export const runAgentCrashes = async (instance: TestInstance, services: OwnServi
   for (const [name, action] of Object.entries(actions)) {
     if (options.only !== undefined && name !== options.only) continue;
     let taken = 0;
-    for (const point of points(options.perAction, next)) {
+    for (const point of points(options.perAction, next, action.points ?? usualPoints)) {
       options.signal?.throwIfAborted();
       const crashed = await crashOnce(services, action, point, 1 + next(12));
       const after = await find(services, bystander);
@@ -181,8 +185,8 @@ export const runAgentCrashes = async (instance: TestInstance, services: OwnServi
   return kills;
 };
 
-const points = (count: number | undefined, next: (below: number) => number): number[] =>
-  count === undefined ? Array.from({ length: mostPoints }, (_, index) => index + 1) : Array.from({ length: count }, () => 1 + next(usualPoints));
+const points = (count: number | undefined, next: (below: number) => number, most: number): number[] =>
+  count === undefined ? Array.from({ length: mostPoints }, (_, index) => index + 1) : Array.from({ length: count }, () => 1 + next(most));
 
 /** Gives the points at which it died; none when the action was over first. */
 const crashOnce = async (services: OwnServices, action: Action, point: number, second: number): Promise<string[]> => {
