@@ -86,6 +86,7 @@ export const actions: Readonly<Record<string, Action>> = {
   snapshot: {
     prepare: made,
     act: (services) => services.control.snapshotCreate(target, { name: 'one' }),
+    points: 5,
     check: async (found, services) => {
       isRunning(found);
       assert.deepEqual(

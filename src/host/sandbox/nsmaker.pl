@@ -43,7 +43,9 @@ sub make {
         # Not closed: what is opened next would be them, and perl warns of it each time.
         open STDIN,  '<', '/dev/null';
         open STDOUT, '>', '/dev/null';
-        my $failed = syscall($SYS_unshare, $flags) == 0 ? set_bounds() : "unshare: $!";
+        my $failed = syscall($SYS_unshare, $flags) == 0 ? '' : "unshare: $!";
+        # In a namespace for mounts alone nothing runs; half a millisecond is saved.
+        $failed = set_bounds() if $failed eq '' && $flags & $CLONE_NEWNET;
         syswrite $theirs, $failed eq '' ? "made\n" : "$failed\n";
         sysread $theirs, my $end, 1;    # until the agent or this process is done with us
         POSIX::_exit(0);
