@@ -56,7 +56,7 @@ export const poolSuite: Suite = {
         what: 'claimed memory there, neighbours of a borrower at ten times its guarantee',
         value: p50p99(claims.times),
         against: `longest ${ms(claims.times.max)}`,
-        note: `${metOrNot(claims.times.max <= 1000, '<= 1 s')}; ${claims.killed} killed, ${claims.swappedMib} MiB of the neighbours' own swapped`,
+        note: `${metOrNot(claims.times.max <= 1000, '<= 1 s')}; ${claims.killed} killed, ${claims.swappedMib.toFixed(1)} MiB of the neighbours' own swapped`,
       },
     ];
     return { rows, data: { idleHost, shares, waking, claims } };
