@@ -25,6 +25,6 @@ export const bringUp = async (host: VirtualHost, flags: readonly string[] = []):
 
 /** Waits until it does: after a boot its services have yet to start. */
 export const helloAnswers = async (host: VirtualHost): Promise<void> => {
-  const ask = 'until busybox wget -q -T 5 -O - http://127.0.0.1:8080/healthz 2>/dev/null; do sleep 1; done';
+  const ask = 'until timeout 10 busybox wget -q -O - http://127.0.0.1:8080/healthz 2>/dev/null; do sleep 1; done';
   await host.succeed(ask, { timeoutMs: upTimeoutMs });
 };
