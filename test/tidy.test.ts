@@ -101,6 +101,18 @@ describe('the house is in order', () => {
     assert.equal(findCycle(graph)?.join(' -> '), undefined);
   });
 
+  it('the command line starts without the schemas', () => {
+    // They are hundreds of modules, which take longer to load than most commands take. Explaining events is not worth less than that.
+    const reaches = (path: string, seen = new Set<string>()): boolean => {
+      if (seen.has(path)) return false;
+      seen.add(path);
+      if (importsOf(path, text(path)).some(({ from, typeOnly }) => !typeOnly && from.startsWith('typebox'))) return true;
+      return (ownImports.get(path) ?? []).some(({ from, typeOnly, dynamic }) => !typeOnly && !dynamic && reaches(from, seen));
+    };
+    const wrong = shipped.filter((path) => path.startsWith('src/cli/') && !path.startsWith('src/cli/why/') && reaches(path));
+    assert.deepEqual(wrong, []);
+  });
+
   it('only src/exec starts programs', () => {
     const wrong = shipped.filter(
       (path) => folderOf(path) !== 'exec' && importsOf(path, text(path)).some(({ from, typeOnly }) => !typeOnly && /^(node:)?child_process$/.test(from)),

@@ -4,7 +4,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { completeResources } from '../model/resources.ts';
+import { completeResources } from '../model/default-resources.ts';
 import { Journal } from './journal.ts';
 
 test('records of the first format are brought up to date: nothing changes for their machines', async () => {

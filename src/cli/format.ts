@@ -1,6 +1,7 @@
 /** Values as a person reads them. Sizes and CPU are in base/units.ts. */
 import { invalid } from '../base/errors.ts';
 import { formatCpu, formatMib } from '../base/units.ts';
+import type { PackageRef } from '../model/resources.ts';
 
 const mostGraceSeconds = 3600;
 const steps: readonly (readonly [number, string])[] = [
@@ -55,3 +56,5 @@ export const quoteWord = (word: string): string => (/^[\w@%+=:,./-]+$/.test(word
 export const quoteWords = (words: readonly string[]): string => words.map(quoteWord).join(' ');
 
 export const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;
+
+export const formatPackage = ({ name, version }: PackageRef): string => `${name}@${version}`;

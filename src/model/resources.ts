@@ -2,6 +2,7 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { CenoteError } from '../base/errors.ts';
+import { defaultResources } from './default-resources.ts';
 import { least, mostProcesses } from './resource-limits.ts';
 
 const closed = { additionalProperties: false } as const;
@@ -84,26 +85,6 @@ export type PackageRef = Static<typeof PackageRef>;
 export const Package = Type.Object({ name: Type.String(), version: Type.Integer({ minimum: 1 }), resources: Resources, createdAt: Type.String() }, closed);
 export type Package = Static<typeof Package>;
 
-export const formatPackage = ({ name, version }: PackageRef): string => `${name}@${version}`;
-
-/** Of what came later than a machine's CPU, memory, disk and processes: no limits, the same share of the disk as any other. */
-export const unlimited = {
-  cpuCeilingMillis: null,
-  burst: null,
-  memoryCeilingMib: null,
-  processes: 1024,
-  ioWeight: 100,
-  ioReadMibps: null,
-  ioWriteMibps: null,
-  ioReadIops: null,
-  ioWriteIops: null,
-  networkMbps: 0,
-  networkCeilingMbps: null,
-} as const satisfies Partial<Resources>;
-
-/** Small guarantees, so that a small host holds many machines: without a ceiling each may take what is idle. */
-export const defaultResources: Resources = { ...unlimited, cpuMillis: 20, memoryMib: 64, diskMib: 1024 };
-
 /** A resource that a host cannot honour, and why. */
 export const Unsupported = Type.Object({ field: Type.String(), reason: Type.String() }, closed);
 export type Unsupported = Static<typeof Unsupported>;
@@ -116,15 +97,3 @@ export const refuseUnsupported = (resources: Resources, unsupported: readonly Un
     fields: refused.map(({ field, reason }) => ({ field: `resources.${field}`, message: reason })),
   });
 };
-
-/** Resources as they were stored before all of today's numbers existed. */
-export const completeResources = (stored: Partial<Resources>): Resources => ({ ...defaultResources, ...stored });
-
-/** What there is to choose from without making any: each has what is idle beside its guarantee. */
-export const defaultCatalogue: readonly { name: string; resources: Resources }[] = [
-  { name: 'tiny', resources: { ...unlimited, cpuMillis: 20, memoryMib: 64, diskMib: 1024, processes: 512 } },
-  { name: 'small', resources: { ...unlimited, cpuMillis: 125, memoryMib: 256, diskMib: 5 * 1024 } },
-  { name: 'medium', resources: { ...unlimited, cpuMillis: 500, memoryMib: 1024, diskMib: 10 * 1024, processes: 2048 } },
-  { name: 'large', resources: { ...unlimited, cpuMillis: 1000, memoryMib: 4 * 1024, diskMib: 25 * 1024, processes: 4096 } },
-  { name: 'huge', resources: { ...unlimited, cpuMillis: 4000, memoryMib: 16 * 1024, diskMib: 100 * 1024, processes: 8192 } },
-];

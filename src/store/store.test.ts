@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { Kysely, SqliteDialect, sql } from 'kysely';
 import { Migrator } from 'kysely/migration';
 import * as account from './account.ts';
-import { completeResources, defaultCatalogue, defaultResources } from '../model/resources.ts';
+import { completeResources, defaultCatalogue, defaultResources } from '../model/default-resources.ts';
 import { systemContext } from './context.ts';
 import type { RequestContext } from './context.ts';
 import * as event from './event.ts';

@@ -6,7 +6,7 @@ import { after, before, describe, it } from 'node:test';
 import type { Accepted, Machine } from '../../src/model/control-api.ts';
 import type { Job } from '../../src/model/event.ts';
 import { formatCpu, formatMib } from '../../src/base/units.ts';
-import { defaultResources } from '../../src/model/resources.ts';
+import { defaultResources } from '../../src/model/default-resources.ts';
 import { cliFixture, launcher } from '../support/cli-fixture.ts';
 import type { CliFixture, CliResult } from '../support/cli-fixture.ts';
 import { eventually } from '../support/control-fixture.ts';

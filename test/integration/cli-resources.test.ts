@@ -11,7 +11,7 @@ import type { Accepted, ControlInfo, Machine } from '../../src/model/control-api
 import type { Event } from '../../src/model/event.ts';
 import type { Image, Platform } from '../../src/model/image.ts';
 import type { Snapshot } from '../../src/model/machine.ts';
-import { defaultResources, unlimited } from '../../src/model/resources.ts';
+import { defaultResources, unlimited } from '../../src/model/default-resources.ts';
 import type { Package } from '../../src/model/resources.ts';
 import { cliFixture, launcher } from '../support/cli-fixture.ts';
 import type { CliFixture, CliResult } from '../support/cli-fixture.ts';

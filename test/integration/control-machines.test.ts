@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CenoteError } from '../../src/base/errors.ts';
 import type { ErrorCode } from '../../src/base/errors.ts';
-import { defaultResources } from '../../src/model/resources.ts';
+import { defaultResources } from '../../src/model/default-resources.ts';
 import { controlFixture, eventually } from '../support/control-fixture.ts';
 
 const refusal = (code: ErrorCode, field?: string) => (error: unknown) => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import type { Event } from '../../src/model/event.ts';
-import { defaultCatalogue, defaultResources } from '../../src/model/resources.ts';
+import { defaultCatalogue, defaultResources } from '../../src/model/default-resources.ts';
 import { controlFixture, eventually } from '../support/control-fixture.ts';
 
 test('snapshots: create, list, clone, rollback, delete', async () => {

@@ -26,7 +26,7 @@ import { FakeStorage } from '../../src/host/storage/fake.ts';
 import type { ImageConfig } from '../../src/model/image.ts';
 import { noOvercommit } from '../../src/model/instance.ts';
 import type { MachineSpec } from '../../src/model/machine.ts';
-import { defaultResources } from '../../src/model/resources.ts';
+import { defaultResources } from '../../src/model/default-resources.ts';
 import type { PoolSize } from '../../src/model/resources.ts';
 
 export interface AgentFixture extends AsyncDisposable {

@@ -1,11 +1,10 @@
 import type { Machine } from '../../model/control-api.ts';
 import type { MachineStatus } from '../../model/machine.ts';
-import { formatPackage } from '../../model/resources.ts';
+import { formatAge, formatCpuRange, formatPackage, formatSizeRange, quoteWords } from '../format.ts';
 import { defineCommand, some } from '../command.ts';
 import type { Context } from '../context.ts';
 import { detailLines } from '../details.ts';
 import type { Detail } from '../details.ts';
-import { formatAge, formatCpuRange, formatSizeRange, quoteWords } from '../format.ts';
 import { formatMib } from '../../base/units.ts';
 import { isGlob, pickMany, selectMachines } from '../select.ts';
 import { formatPublish, formatRestart } from '../values.ts';

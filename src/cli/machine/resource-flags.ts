@@ -1,7 +1,7 @@
 /** The flags that say how much a machine is guaranteed and may take, shared by create, run, resize and packages; and how it is said again. */
 import { formatCpu, formatMib, parseCpuMillis } from '../../base/units.ts';
 import { least, mostProcesses } from '../../model/resource-limits.ts';
-import { defaultResources } from '../../model/resources.ts';
+import { defaultResources } from '../../model/default-resources.ts';
 import type { CpuBurst, Resources } from '../../model/resources.ts';
 import { flagName, parsed } from '../command.ts';
 import type { FlagValue } from '../command.ts';

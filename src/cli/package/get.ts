@@ -1,8 +1,7 @@
 import { formatMib } from '../../base/units.ts';
-import { formatPackage } from '../../model/resources.ts';
+import { formatAge, formatCpuRange, formatPackage, formatSizeRange } from '../format.ts';
 import { defineCommand, one } from '../command.ts';
 import { detailLines } from '../details.ts';
-import { formatAge, formatCpuRange, formatSizeRange } from '../format.ts';
 import { formatBurst, formatIo, formatNetwork } from '../machine/resource-flags.ts';
 
 export const command = defineCommand({

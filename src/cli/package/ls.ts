@@ -1,8 +1,7 @@
 import { formatMib } from '../../base/units.ts';
-import { formatPackage } from '../../model/resources.ts';
+import { formatAge, formatCpuRange, formatPackage, formatSizeRange } from '../format.ts';
 import type { Package } from '../../model/resources.ts';
 import { defineCommand, toggle } from '../command.ts';
-import { formatAge, formatCpuRange, formatSizeRange } from '../format.ts';
 import { formatNetwork } from '../machine/resource-flags.ts';
 import type { Column } from '../table.ts';
 

@@ -1,6 +1,6 @@
 import { CenoteError } from '../../base/errors.ts';
 import { checkResourceName } from '../../model/names.ts';
-import { formatPackage } from '../../model/resources.ts';
+import { formatPackage } from '../format.ts';
 import { defineCommand, one } from '../command.ts';
 import { describeResources, givenResources, resourceFlagNames, resourceFlags } from '../machine/resource-flags.ts';
 

@@ -4,7 +4,7 @@
  */
 import type { Kysely } from 'kysely';
 import type { Migration } from 'kysely/migration';
-import { completeResources, defaultCatalogue } from '../../model/resources.ts';
+import { completeResources, defaultCatalogue } from '../../model/default-resources.ts';
 import type { Resources } from '../../model/resources.ts';
 
 interface Tables {
