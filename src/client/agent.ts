@@ -99,6 +99,11 @@ export class AgentClient implements Disposable {
     return this.#get(`/v1/machines/${part(id)}/snapshots`, options);
   }
 
+  /** Which there are: the list measures each, which takes long where there is much data. */
+  snapshotNames(id: string, options: CallOptions = {}): Promise<string[]> {
+    return this.#get(`/v1/machines/${part(id)}/snapshot-names`, options);
+  }
+
   snapshotCreate(id: string, json: SnapshotCreate, options: CallOptions = {}): Promise<Snapshot> {
     return this.#post(`/v1/machines/${part(id)}/snapshots`, json, workMs, options);
   }

@@ -17,6 +17,7 @@
  *   PUT    /v1/machines/:id/files?path=             application/x-tar body, unpacked at path -> 204
  *   GET    /v1/machines/:id/exec                    WebSocket, see ExecStart
  *   GET    /v1/machines/:id/snapshots               Snapshot[]
+ *   GET    /v1/machines/:id/snapshot-names          string[]: which there are, without measuring them
  *   POST   /v1/machines/:id/snapshots               SnapshotCreate -> Snapshot
  *   DELETE /v1/machines/:id/snapshots/:name         204
  *   POST   /v1/machines/:id/snapshots/:name/rollback  Generation -> MachineStatus

@@ -220,6 +220,8 @@ export class SimulatedAgent implements AsyncDisposable, StreamCounters {
         return answer(undefined, 204);
       case 'GET machines/:id/snapshots':
         return answer([...this.#held(id).snapshots.values()]);
+      case 'GET machines/:id/snapshot-names':
+        return answer([...this.#held(id).snapshots.keys()]);
       case 'POST machines/:id/snapshots':
         return answer(this.#snapshot(id, (await body<{ name: string }>()).name));
       case 'DELETE machines/:id/snapshots/:name':

@@ -10,7 +10,7 @@ import type { MachineUsage } from '../../model/machine.ts';
 import { copyIn, copyOut } from '../machine/files.ts';
 import { machineUsage } from '../machine/usage.ts';
 import { machineProcesses } from '../machine/processes.ts';
-import { createSnapshot, deleteSnapshot, listSnapshots, rollbackSnapshot } from '../machine/snapshots.ts';
+import { createSnapshot, deleteSnapshot, listSnapshots, rollbackSnapshot, snapshotNames } from '../machine/snapshots.ts';
 import type { AgentRoutes } from './server.ts';
 
 const params = Type.Object({ id: Type.String({ format: 'uuid' }) });
@@ -79,6 +79,7 @@ export const machineDataRoutes: AgentRoutes = (app, { host, machines, burstUsage
   });
 
   app.get<ById>('/v1/machines/:id/snapshots', { schema: { params } }, async ({ params: { id } }) => listSnapshots(machines.get(id)));
+  app.get<ById>('/v1/machines/:id/snapshot-names', { schema: { params } }, async ({ params: { id } }) => snapshotNames(machines.get(id)));
   app.post<ById & { Body: SnapshotCreate }>('/v1/machines/:id/snapshots', { schema: { params, body: SnapshotCreate } }, ({ params: { id }, body }) =>
     createSnapshot(machines.get(id), body.name),
   );

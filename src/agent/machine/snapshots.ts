@@ -12,7 +12,7 @@ const missing = (machine: Machine, name: string): CenoteError =>
 
 /** One that a crash kept from being recorded is found on the disk. */
 const isThere = async (machine: Machine, name: string): Promise<boolean> =>
-  Object.hasOwn(machine.record.freezeMs, name) || (await machine.host.storage.snapshotList(machine.id)).some((snapshot) => snapshot.name === name);
+  Object.hasOwn(machine.record.freezeMs, name) || (await machine.host.storage.snapshotNames(machine.id)).includes(name);
 
 const hidden = (name: string): boolean => name.startsWith('.');
 
@@ -20,6 +20,9 @@ export const listSnapshots = async (machine: Machine): Promise<Snapshot[]> => {
   const found = await machine.host.storage.snapshotList(machine.id);
   return found.filter(({ name }) => !hidden(name)).map((snapshot) => ({ ...snapshot, freezeMs: machine.record.freezeMs[snapshot.name] ?? 0 }));
 };
+
+export const snapshotNames = async (machine: Machine): Promise<string[]> =>
+  (await machine.host.storage.snapshotNames(machine.id)).filter((name) => !hidden(name));
 
 export const createSnapshot = (machine: Machine, name: string): Promise<Snapshot> =>
   machine.turn(async () => {

@@ -68,9 +68,9 @@ type Updating = NonNullable<MachineRecord['updating']>;
 
 const restoreFormer = async (machine: Machine, { former, formerConflicts }: Updating) => {
   const { host, record } = machine;
-  const snapshots = host.storage.features.snapshots ? await host.storage.snapshotList(machine.id) : [];
+  const snapshots = host.storage.features.snapshots ? await host.storage.snapshotNames(machine.id) : [];
   // Without the snapshot nothing of the data has been changed yet.
-  if (snapshots.some(({ name }) => name === safetySnapshot)) {
+  if (snapshots.includes(safetySnapshot)) {
     await host.storage.snapshotRollback(machine.id, safetySnapshot);
     host.crash.reach('update: rolled back');
     await host.storage.commit();

@@ -70,8 +70,7 @@ export const machineCreate = async (control: Control, context: RequestContext, a
 };
 
 const demandSnapshot = async ({ agent }: Control, { machine }: StoredMachine, name: string): Promise<void> => {
-  const snapshots = await agent.snapshotList(machine.id);
-  if (snapshots.some((snapshot) => snapshot.name === name)) return;
+  if ((await agent.snapshotNames(machine.id)).includes(name)) return;
   throw invalid('fromSnapshot.name', `${machine.name} has no snapshot "${name}"`, `see what there is: cenote snapshot ls ${machine.name}`);
 };
 

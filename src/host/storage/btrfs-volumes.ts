@@ -107,7 +107,7 @@ export class BtrfsVolumes {
   delete(id: string): Promise<void> {
     return step(`delete volume ${id}`, async () => {
       await this.#pool.discard('volumes', checkVolumeId(id));
-      for (const name of await this.#snapshotNames(id)) await this.#withSnapshots(id, (fd) => this.#pool.discardIn(fd, this.#pool.path('snapshots', id), name));
+      for (const name of await this.snapshotNames(id)) await this.#withSnapshots(id, (fd) => this.#pool.discardIn(fd, this.#pool.path('snapshots', id), name));
       await rmdir(this.#pool.path('snapshots', id)).catch(ignoreMissing);
       const volume = this.#volumes.get(id);
       if (volume !== undefined) this.#pool.groups.release(volume.group);
@@ -161,7 +161,7 @@ export class BtrfsVolumes {
 
   snapshotList(id: string): Promise<VolumeSnapshot[]> {
     return step(`list snapshots of volume ${id}`, async () => {
-      const names = await this.#snapshotNames(id);
+      const names = await this.snapshotNames(id);
       if (names.length === 0) return [];
       const sizes = await snapshotSizes(this.path(id), this.#pool.path('snapshots', id), names);
       const infos = await Promise.all(names.map((name) => this.#withSnapshot(id, name, async (fd) => ({ name, info: subvolumeInfo(fd) }))));
@@ -169,6 +169,15 @@ export class BtrfsVolumes {
         .sort((one, other) => Number(one.info.createdIn - other.info.createdIn))
         .map(({ name, info }) => ({ name, createdAt: info.createdAt.toISOString(), sizeMib: mibOfBytes(sizes.get(name) ?? 0) }));
     });
+  }
+
+  async snapshotNames(id: string): Promise<string[]> {
+    try {
+      return await readdir(this.#pool.path('snapshots', checkVolumeId(id)));
+    } catch (error) {
+      if (isErrno(error, 'ENOENT')) return [];
+      throw error;
+    }
   }
 
   snapshotDelete(id: string, name: string): Promise<void> {
@@ -208,15 +217,6 @@ export class BtrfsVolumes {
   async #setLimit(volume: Volume, quotaMib: number): Promise<void> {
     await this.#pool.groups.limit(volume.group, quotaMib);
     volume.quotaMib = quotaMib;
-  }
-
-  async #snapshotNames(id: string): Promise<string[]> {
-    try {
-      return await readdir(this.#pool.path('snapshots', checkVolumeId(id)));
-    } catch (error) {
-      if (isErrno(error, 'ENOENT')) return [];
-      throw error;
-    }
   }
 
   #withSnapshots<Result>(id: string, use: (fd: number) => Promise<Result>): Promise<Result> {

@@ -63,6 +63,10 @@ export class BtrfsStorage implements Storage {
     return this.#volumes.snapshotList(volume);
   }
 
+  snapshotNames(volume: string): Promise<string[]> {
+    return this.#volumes.snapshotNames(volume);
+  }
+
   snapshotDelete(volume: string, name: string): Promise<void> {
     return this.#volumes.snapshotDelete(volume, name);
   }

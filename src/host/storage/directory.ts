@@ -99,6 +99,10 @@ export class DirectoryStorage implements Storage {
     return [];
   }
 
+  async snapshotNames(): Promise<[]> {
+    return [];
+  }
+
   async snapshotDelete(): Promise<void> {
     throw this.#lacks('snapshots');
   }

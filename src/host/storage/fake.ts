@@ -105,6 +105,11 @@ export class FakeStorage implements Storage {
       .map(({ name, born, bytes }) => ({ name, createdAt: born.toISOString(), sizeMib: mibOfBytes(bytes) }));
   }
 
+  async snapshotNames(volume: string): Promise<string[]> {
+    const directory = join(this.#root, 'snapshots', checkVolumeId(volume));
+    return existsSync(directory) ? readdir(directory) : [];
+  }
+
   async snapshotDelete(volume: string, name: string): Promise<void> {
     await rm(join(this.#root, 'snapshots', checkVolumeId(volume), checkSnapshot(name)), { recursive: true, force: true });
   }

@@ -51,7 +51,10 @@ export interface Storage {
 
   /** The caller has synced and frozen the machine; this only takes the snapshot. It is on disk when this resolves. */
   snapshotCreate(volume: string, name: string): Promise<void>;
+  /** Measures each, which takes the longer the more data there is. */
   snapshotList(volume: string): Promise<VolumeSnapshot[]>;
+  /** Which there are; at once. */
+  snapshotNames(volume: string): Promise<string[]>;
   snapshotDelete(volume: string, name: string): Promise<void>;
   /** The volume's content becomes the snapshot's; the machine is stopped. The volume is never absent: a crash leaves the old or the new. */
   snapshotRollback(volume: string, name: string): Promise<void>;
