@@ -10,4 +10,4 @@ until [ -b /dev/vda ] || [ $tries -ge 100 ]; do tries=$((tries + 1)); /bin/busyb
 init=$(/bin/busybox sed -n 's/.* init=\([^ ]*\).*/\1/p' /proc/cmdline)
 /bin/busybox umount /proc
 /bin/busybox mount --move /dev /root/dev
-exec /bin/busybox switch_root /root "$init"
+exec /bin/busybox switch_root /root "${init:-/sbin/init}"
