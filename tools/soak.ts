@@ -50,6 +50,7 @@ const note = (text: string): void => console.log(`     ${text}`);
 const longestTestsMs = 12 * 3_600_000;
 
 const faultTests = [
+  'test/host/governor.test.ts',
   'test/host/faults.test.ts',
   'test/host/services.test.ts',
   'test/host/storage-recovery.test.ts',
@@ -98,7 +99,7 @@ const suites: Record<string, () => Promise<string>> = {
     return `the agent was killed ${kills} times`;
   },
   faults: async () => {
-    for (let round = 0; round < rounds; round += 1) await runTests(faultTests, { CENOTE_TEST_SEED: String(seed + round) });
+    for (let round = 0; round < rounds; round += 1) await runTests(faultTests, { CENOTE_TEST_SEED: String(seed + round), CENOTE_TEST_KILLS: '1' });
     return `${rounds} rounds`;
   },
   cycles: async () => {
