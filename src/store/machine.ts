@@ -224,13 +224,23 @@ export const machineClaimPorts = async (context: RequestContext, db: Db, machine
   }
 };
 
-/** Drops every claim but those of the machine as it is. */
-export const machineSettleClaims = async (context: RequestContext, db: Db, machine: Machine): Promise<void> => {
+/** Names and ports that actions still under way have claimed. */
+export interface Claims {
+  names: readonly string[];
+  ports: readonly PublishedPort[];
+}
+
+/** Drops every claim but those of the machine as it is, and those `under way`. */
+export const machineSettleClaims = async (context: RequestContext, db: Db, machine: Machine, underWay: Claims = { names: [], ports: [] }): Promise<void> => {
   authorize(context, 'keep');
-  await db.deleteFrom('machine_name').where('machine', '=', machine.id).where('name', '!=', machine.name).execute();
+  await db
+    .deleteFrom('machine_name')
+    .where('machine', '=', machine.id)
+    .where('name', 'not in', [machine.name, ...underWay.names])
+    .execute();
   await machineClaimName(context, db, machine, machine.name);
   const held = await db.selectFrom('published_port').select(['protocol', 'host_port']).where('machine', '=', machine.id).execute();
-  const wanted = new Set(machine.publish.map((port) => `${port.protocol}/${port.hostPort}`));
+  const wanted = new Set([...machine.publish, ...underWay.ports].map((port) => `${port.protocol}/${port.hostPort}`));
   for (const { protocol, host_port: hostPort } of held) {
     if (wanted.has(`${protocol}/${hostPort}`)) continue;
     await db.deleteFrom('published_port').where('protocol', '=', protocol).where('host_port', '=', hostPort).execute();

@@ -47,6 +47,31 @@ test('an image without a command wants one from whoever starts a machine of it',
   assert.equal((await client.machineUpdate('other', { image: 'bare', command: ['serve'] }, { wait: 10 })).job.state, 'succeeded');
 });
 
+test('a name and a port given up are free although other actions wait', async () => {
+  await using fixture = await controlFixture();
+  const { client } = fixture;
+  const port = { hostPort: 8080, machinePort: 80, protocol: 'tcp' } as const;
+  const { id } = (await client.machineCreate({ name: 'web', publish: [port] }, { wait: 10 })).machine!;
+  const asked = [
+    () => client.machineRename(id, 'site'),
+    () => client.machineRename(id, 'shop'),
+    () => client.machineUpdate(id, { publish: [] }),
+    () => client.machineResize(id, { resources: { cpuMillis: 2 } }),
+    () => client.machineReboot(id),
+  ];
+  const jobs = [];
+  for (const ask of asked) jobs.push((await ask()).job);
+  await assert.rejects(client.machineCreate({ name: 'shop' }), refusal('already_exists', 'name'));
+  for (const { id } of jobs)
+    await eventually(
+      () => client.jobGet(id),
+      ({ state }) => state === 'succeeded',
+    );
+  await client.machineCreate({ name: 'web', publish: [port] });
+  await client.machineCreate({ name: 'site' });
+  await assert.rejects(client.machineCreate({ name: 'shop' }), refusal('already_exists', 'name'));
+});
+
 test('of a machine whose create failed only the reason is left, and no action but its delete is taken', async () => {
   await using fixture = await controlFixture();
   const { client, agent } = fixture;

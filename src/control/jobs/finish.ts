@@ -1,6 +1,6 @@
 /**
- * The end of a job: the machine as the host now has it, the job's outcome and the event, in one transaction. Claims made for the action are
- * settled when nothing else is under way for the machine.
+ * The end of a job: the machine as the host now has it, the job's outcome and the event, in one transaction. Of the claims made for the action
+ * those stay that the machine, or an action still waiting, needs.
  */
 import type { CenoteError } from '../../base/errors.ts';
 import type { Accepted } from '../../model/control-api.ts';
@@ -12,7 +12,7 @@ import { eventAppend } from '../../store/event.ts';
 import { jobFinish, jobListUnfinishedByMachine } from '../../store/job.ts';
 import type { StoredJob } from '../../store/job.ts';
 import { machineFind, machineRemove, machineSave, machineSaveTags, machineSettleClaims } from '../../store/machine.ts';
-import type { StoredMachine } from '../../store/machine.ts';
+import type { Claims, StoredMachine } from '../../store/machine.ts';
 import type { Db, Store } from '../../store/store.ts';
 import { applyStatus, applyPending } from '../agent/report.ts';
 import type { Outcome } from './execute.ts';
@@ -70,14 +70,19 @@ const applyFailure = (target: StoredMachine, job: Job, error: CenoteError, found
   if (found === null && job.action === 'create') target.reserved = { ...noGuarantees };
 };
 
-const claiming: ReadonlySet<Action> = new Set(['update', 'rename', 'resize']);
+const claiming: ReadonlySet<Action> = new Set(['update', 'rename']);
+
+const claimsOf = (pending: readonly StoredJob[]): Claims => ({
+  names: pending.flatMap(({ job, request }) => (job.action === 'rename' ? [(request as JobRequests['rename']).name] : [])),
+  ports: pending.flatMap(({ job, request }) => (job.action === 'update' ? ((request as JobRequests['update']).patch.publish ?? []) : [])),
+});
 
 const settle = async (db: Db, target: StoredMachine, action: Action, succeeded: boolean): Promise<void> => {
   const pending = await jobListUnfinishedByMachine(system, db, target.machine.id);
   applyPending(target, pending);
   if (pending.length === 0 && action !== 'create') target.reserved = guaranteesOf(target.machine.resources);
   await machineSave(system, db, target);
-  if (pending.length === 0 && claiming.has(action)) await machineSettleClaims(system, db, target.machine);
+  if (claiming.has(action)) await machineSettleClaims(system, db, target.machine, claimsOf(pending));
   if (action === 'update' && succeeded) await machineSaveTags(system, db, target.machine);
 };
 
