@@ -19,6 +19,11 @@ export class Events {
     this.#sequence = journal.lastSequence();
   }
 
+  /** The last one's number. */
+  get last(): number {
+    return this.#sequence;
+  }
+
   emit<T extends string>(type: T, subject: string, message: string, ...[detail]: DetailOf<T>): void {
     this.#sequence += 1;
     const event: Event = { sequence: this.#sequence, at: new Date().toISOString(), type, subject, message, detail: { ...detail } };

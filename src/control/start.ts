@@ -71,7 +71,7 @@ export const startControl = async (options: ControlOptions): Promise<RunningCont
       deadlineMs: options.agentDeadlineMs ?? defaults.agentDeadlineMs,
       atOnce: options.atOnce ?? defaults.atOnce,
       waitingAtOnce: defaults.waitingAtOnce,
-      onTouched: (machine) => touched.touch(machine),
+      touched,
       onFinished: () => events.notify(),
     }),
   );

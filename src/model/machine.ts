@@ -84,6 +84,8 @@ export const MachineStatus = Type.Object(
     spec: MachineSpec,
     /** Highest generation the agent has accepted for this machine. */
     generation: Type.Integer({ minimum: 0 }),
+    /** The agent's last event when this was said: what that one and those before it tell of the machine is in here. */
+    sequence: Type.Integer({ minimum: 0 }),
     desired: DesiredState,
     state: MachineState,
     /** First process, as the host numbers it. */

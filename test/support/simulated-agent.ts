@@ -119,6 +119,8 @@ export class SimulatedAgent implements AsyncDisposable, StreamCounters {
   emit(type: string, subject: string, message: string, detail: Record<string, unknown> = {}): void {
     const event: Event = { sequence: this.events.length + 1, at: new Date().toISOString(), type, subject, message, detail };
     this.events.push(event);
+    const held = this.machines.get(subject);
+    if (held !== undefined) held.status.sequence = event.sequence;
     for (const follower of this.#followers) follower.write(`${JSON.stringify(event)}\n`);
   }
 

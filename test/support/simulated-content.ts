@@ -38,4 +38,5 @@ export const statusOf = (spec: MachineSpec, generation: number, desired: 'runnin
   error: null,
   restarts: 0,
   health: 'none',
+  sequence: 0,
 });

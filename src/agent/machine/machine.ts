@@ -81,7 +81,8 @@ export class Machine {
   status(): MachineStatus {
     const { spec, generation, desired, createdAt, startedAt, exit, error, restarts, etcConflicts = [] } = this.record;
     const pid = this.#run?.process.pid ?? null;
-    return { id: this.id, spec, generation, desired, state: this.state, pid, createdAt, startedAt, exit, error, restarts, health: this.health, etcConflicts };
+    const [sequence, state, health] = [this.host.events.last, this.state, this.health];
+    return { id: this.id, spec, generation, sequence, desired, state, pid, createdAt, startedAt, exit, error, restarts, health, etcConflicts };
   }
 
   /** Takes a request's turn; see the file's head for generations. */

@@ -32,7 +32,6 @@ export interface LinkOptions {
   reachable: Wake;
   /** Told when events have been recorded. */
   onEvents: () => void;
-  /** Told when addresses may have changed hands. */
 }
 
 const firstDelayMs = 50;
@@ -167,7 +166,7 @@ export class AgentLink implements AsyncDisposable {
     });
     onEvents();
     if (events.some(({ type }) => type.startsWith('image.') || type.startsWith('platform.'))) catalog.invalidate();
-    this.#refresher.refresh(events.filter(({ type, subject }) => type.startsWith('machine.') && isUuid(subject)).map(({ subject }) => subject));
+    this.#refresher.refresh(events.filter(({ type, subject }) => type.startsWith('machine.') && isUuid(subject)));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -12,6 +12,7 @@ import { jobListUnfinished, jobMarkRunning, jobNote } from '../../store/job.ts';
 import type { StoredJob } from '../../store/job.ts';
 import { machineFind, machineSave } from '../../store/machine.ts';
 import type { Store } from '../../store/store.ts';
+import type { Touched } from '../agent/touched.ts';
 import { wakeOrTimeout } from '../wake.ts';
 import type { Wake } from '../wake.ts';
 import { execute, isAction } from './execute.ts';
@@ -33,8 +34,8 @@ export interface RunnerOptions {
   atOnce: number;
   /** Of actions that wait for programs to end. */
   waitingAtOnce: number;
-  /** The machine's row is about to be changed, or was, by a job. */
-  onTouched: (machine: string) => void;
+  /** Told which machines jobs are about, and what the store then knows of them. */
+  touched: Touched;
   onFinished: (finished: Accepted) => void;
   /** Steps by name, for tests that end the process at one. */
   trace: (step: string) => void;
@@ -134,7 +135,7 @@ export class JobRunner implements AsyncDisposable {
   }
 
   async #attempt(entry: Entry): Promise<void> {
-    const { store, trace, onTouched } = this.#options;
+    const { store, trace, touched } = this.#options;
     const { stored } = entry;
     entry.attempts += 1;
     let outcome: Outcome;
@@ -147,8 +148,9 @@ export class JobRunner implements AsyncDisposable {
       await this.#afterFailure(entry, asCenoteError(thrown));
       return;
     }
-    onTouched(entry.machine);
+    touched.touch(entry.machine);
     const finished = await finishSucceeded(store, stored, outcome);
+    touched.end(entry.machine, outcome.status?.sequence);
     trace(`${stored.job.action}:recorded`);
     this.#end(entry, finished);
   }
@@ -169,6 +171,7 @@ export class JobRunner implements AsyncDisposable {
       repeat: entry.repeat,
       signal: AbortSignal.any([this.#stopping.signal, answering]),
     };
+    this.#options.touched.begin(entry.machine);
     const answer = execute(job.action, execution);
     entry.repeat = true;
     const mark = setTimeout(() => this.#markRunning(job), quickMs);
@@ -188,7 +191,7 @@ export class JobRunner implements AsyncDisposable {
   }
 
   async #afterFailure(entry: Entry, error: CenoteError): Promise<void> {
-    const { store, logger, deadlineMs, onTouched, trace } = this.#options;
+    const { store, logger, deadlineMs, touched, trace } = this.#options;
     const { job } = entry.stored;
     const late = Date.now() - Date.parse(job.createdAt) > deadlineMs;
     if ((error.retryable || error.code === 'timeout') && !late) {
@@ -198,8 +201,9 @@ export class JobRunner implements AsyncDisposable {
     }
     logger.warn({ job: job.id, action: job.action, machine: job.machine, error: messageChain(error), ...error.context }, 'job failed');
     const found = await this.#find(entry.machine);
-    onTouched(entry.machine);
+    touched.touch(entry.machine);
     const finished = await finishFailed(store, entry.stored, error, found);
+    touched.end(entry.machine, found?.sequence);
     trace(`${job.action}:recorded`);
     this.#end(entry, finished);
   }

@@ -15,7 +15,7 @@ import { chooseName, chooseNumber, chooseShare, chooseSubnet, chooseUidBlock, re
 import type { ShareRequest, Totals } from './choose.ts';
 import { hostFacts } from './host-facts.ts';
 import type { HostFacts } from './host-facts.ts';
-import { AllotmentRecord, PortRecord, makeRecordDirectory, readRecord, removeRecordDirectory, writeRecord } from './record.ts';
+import { AllotmentRecord, PortRecord, makeRecordDirectory, readRecord, recordReader, removeRecordDirectory, writeRecord } from './record.ts';
 import type { AllottedInstance, Share } from './record.ts';
 
 export type { AllottedInstance, Share } from './record.ts';
@@ -46,11 +46,13 @@ export class Allotment {
   readonly directory: string;
   readonly #facts: HostFacts;
   readonly #onNotice: (message: string) => void;
+  readonly #current: () => AllotmentRecord | null;
 
   constructor(options: AllotmentOptions) {
     this.directory = options.directory ?? defaultAllotmentDirectory;
     this.#facts = options.facts ?? hostFacts();
     this.#onNotice = options.onNotice ?? (() => {});
+    this.#current = recordReader(this.#path, AllotmentRecord);
   }
 
   list(): AllottedInstance[] {
@@ -100,7 +102,7 @@ export class Allotment {
 
   /** What the instance's machines may be guaranteed in all, now: the rest changes as other instances come and go. */
   share(instance: string): Share {
-    const record = this.#read();
+    const record = this.#current() ?? emptyRecord();
     const entry = entryOf(record, instance);
     if (entry.share !== null) return entry.share;
     const rest = unsharedOf(this.#facts.totals(), record.instances);

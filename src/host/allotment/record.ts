@@ -2,7 +2,7 @@
  * The host-wide record on disk. Read without the lock (a file is only ever replaced whole), written under it: to a temporary
  * file, synced, renamed, so that neither kill -9 nor a power loss leaves half a record.
  */
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync, rmdirSync, writeFileSync } from 'node:fs';
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Type } from 'typebox';
 import type { Static, TSchema } from 'typebox';
@@ -62,6 +62,17 @@ export const readRecord = <Schema extends TSchema>(path: string, schema: Schema)
   }
   if (Value.Check(schema, value)) return value;
   throw new CenoteError('failed', `${path} is damaged`, { advice: 'put back a good copy, or remove it when no instance of Cenote is on this host' });
+};
+
+/** Reads a record for who only looks at it, and only when its file was replaced since the last time. */
+export const recordReader = <Schema extends TSchema>(path: string, schema: Schema): (() => Static<Schema> | null) => {
+  let [seen, record]: [string, Static<Schema> | null] = ['', null];
+  return () => {
+    const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
+    const version = stat === undefined ? '' : `${stat.ino} ${stat.mtimeNs} ${stat.size}`;
+    if (version !== seen) [record, seen] = [readRecord(path, schema), version];
+    return version === '' ? null : record;
+  };
 };
 
 export const writeRecord = (path: string, value: object, options: { sync: boolean }): void => {
