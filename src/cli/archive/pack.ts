@@ -2,6 +2,7 @@
  * Files and directories of this host as a tar stream, made while it is sent. Owners are written as 0:0 and the machine's root gets
  * them: ids of this host mean nothing inside. What is neither file, directory nor symbolic link is skipped and named.
  */
+import { isUtf8 } from 'node:buffer';
 import { once } from 'node:events';
 import { constants } from 'node:fs';
 import type { Stats } from 'node:fs';
@@ -10,6 +11,7 @@ import { basename, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pack as tarPack } from 'tar-stream';
 import type { Header, Pack } from 'tar-stream';
+import { isErrno } from '../../base/errno.ts';
 import { CenoteError, invalid } from '../../base/errors.ts';
 import { whyNot } from '../why-not.ts';
 
@@ -73,15 +75,23 @@ class Packer {
     const common = { name, mode: stats.mode & 0o7777, mtime: stats.mtime, uid: 0, gid: 0, uname: 'root', gname: 'root' };
     if (stats.isDirectory()) {
       if (name !== '') await this.#entry({ ...common, type: 'directory' });
-      for (const child of (await readdir(path)).toSorted()) await this.#child(join(path, child), name === '' ? child : `${name}/${child}`);
-    } else if (stats.isSymbolicLink()) await this.#entry({ ...common, type: 'symlink', linkname: await readlink(path) });
-    else if (stats.isFile()) await this.#file(path, { ...common, type: 'file', size: stats.size });
+      for (const bytes of (await readdir(path, { encoding: 'buffer' })).toSorted(Buffer.compare)) {
+        const child = textOf(bytes, `its name in ${path}`);
+        await this.#child(join(path, child), name === '' ? child : `${name}/${child}`);
+      }
+    } else if (stats.isSymbolicLink()) {
+      const linkname = textOf(await readlink(path, { encoding: 'buffer' }), `what the link ${path} points at`);
+      await this.#entry({ ...common, type: 'symlink', linkname });
+    } else if (stats.isFile()) await this.#file(path, { ...common, type: 'file', size: stats.size });
     else this.#options.onSkipped?.(path);
   }
 
   /** What is gone between listing and reading was never there. */
   async #child(path: string, name: string): Promise<void> {
-    const stats = await lstat(path).catch(() => undefined);
+    const stats = await lstat(path).catch((error: unknown) => {
+      if (isErrno(error, 'ENOENT')) return undefined;
+      throw new CenoteError('failed', `cannot read ${path}: ${whyNot(error)}`, { cause: error });
+    });
     if (stats !== undefined) await this.add(path, name, stats);
   }
 
@@ -113,3 +123,9 @@ class Packer {
     });
   }
 }
+
+/** Names are bytes to the kernel and text in an archive: one that is no text would arrive as another. */
+const textOf = (bytes: Buffer, what: string): string => {
+  if (isUtf8(bytes)) return bytes.toString();
+  throw new CenoteError('failed', `cannot copy ${JSON.stringify(bytes.toString('latin1'))}: ${what} is not UTF-8`, { advice: 'rename it, or leave it out' });
+};

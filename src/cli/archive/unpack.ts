@@ -31,6 +31,12 @@ export const safeParts = (name: string): string[] => {
   if (name.startsWith('/') || parts.includes('..') || name.includes('\0')) {
     throw new CenoteError('failed', `refused: the machine sent the name ${JSON.stringify(name.slice(0, 200))}, which leads outside the target`);
   }
+  // What the reader of archives puts for bytes that are no text; two such names could become one.
+  if (name.includes('\ufffd')) {
+    throw new CenoteError('failed', `cannot copy ${JSON.stringify(name.slice(0, 200))}: its name in the machine is not UTF-8`, {
+      advice: 'rename it there, or copy its neighbours one by one',
+    });
+  }
   return parts;
 };
 

@@ -53,6 +53,35 @@ describe('copies', () => {
     assert.equal((await readdir(join(to, 'link')))[0], `${'long-'.repeat(40)}name`);
   });
 
+  it('keep odd names, deep paths and many small files', async () => {
+    const from = join(directory, 'tree');
+    const odd = ['a\nb', '\x01\x1b[31m', ' leading', 'trailing ', '-rf', '*?[x]', 'ü\u{1F9ED}', 'quote"\\\'', 'n'.repeat(255)];
+    const deep = Array.from({ length: 15 }, (_, level) => `${level}`.padEnd(200, 'd')).join('/');
+    await mkdir(join(from, 'many'), { recursive: true });
+    await mkdir(join(from, deep), { recursive: true });
+    await writeFile(join(from, deep, 'bottom'), 'here');
+    for (const name of odd) await writeFile(join(from, name), name);
+    for (let index = 0; index < 3000; index++) await writeFile(join(from, 'many', `${index}`), index % 3 === 0 ? '' : `${index}`);
+    await unpack(packFiles([await sourceOf(from)], { signal }));
+    const to = join(directory, 'out', 'tree');
+    for (const name of odd) assert.equal(await readFile(join(to, name), 'utf8'), name);
+    assert.equal(await readFile(join(to, deep, 'bottom'), 'utf8'), 'here');
+    assert.equal((await readdir(join(to, 'many'))).length, 3000);
+    assert.equal(await readFile(join(to, 'many', '2999'), 'utf8'), '2999');
+  });
+
+  it('refuse a name that is no text, both ways', async () => {
+    const from = join(directory, 'tree');
+    const named = Buffer.concat([Buffer.from(`${from}/`), Buffer.from([0x61, 0xff])]);
+    await mkdir(from);
+    await writeFile(named, 'x');
+    await assert.rejects(unpack(packFiles([await sourceOf(from)], { signal })), /cannot copy "aÿ": its name in .*tree is not UTF-8/);
+    await rm(named);
+    await symlink(Buffer.from([0xfe]), join(from, 'link'));
+    await assert.rejects(unpack(packFiles([await sourceOf(from)], { signal })), /what the link .*link points at is not UTF-8/);
+    await assert.rejects(unpack(archiveOf([{ name: 'a\ufffd', content: 'x' }])), /its name in the machine is not UTF-8/);
+  });
+
   it('of `DIR/.` are its contents, of a file only it, under another name if wanted', async () => {
     await mkdir(join(directory, 'tree'));
     await writeFile(join(directory, 'tree', 'file'), 'one');
