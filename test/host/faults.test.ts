@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { CreateMachine } from '../../src/model/control-api.ts';
 import type { Job } from '../../src/model/event.ts';
 import { run, runAny } from '../../src/exec/run.ts';
 import { skipInstance, startInstance } from '../support/instance.ts';
@@ -14,44 +13,17 @@ import { OwnServices } from '../support/own-services.ts';
 import { random } from '../support/random.ts';
 import { seed } from '../support/seed.ts';
 import { checkHost } from './agent-crashes.ts';
-
-const sleeper = ['/bin/sleep', '1000000'];
-const small = (name: string): CreateMachine => ({ name, command: sleeper, resources: { diskMib: 128, memoryMib: 32, cpuMillis: 10 }, stopGraceSeconds: 1 });
-const whole = { wait: 60 };
+import { SteadyWorld, small, whole } from './steady-world.ts';
 
 describe('faults around a host', { skip: skipInstance, timeout: 900_000 }, () => {
+  let world: SteadyWorld;
   let instance: TestInstance;
   let services: OwnServices;
-  let steady: string;
-  const running = async () => (await services.agent.machineList()).filter(({ state }) => state === 'running');
-  const steadyPid = async () => String((await running()).find(({ spec }) => spec.name === 'steady')?.pid);
-  const ended = async (id: string): Promise<Job> => {
-    for (;;) {
-      const job = await services.control.jobGet(id, { wait: 30 }).catch(() => null);
-      if (job?.state === 'succeeded' || job?.state === 'failed') return job;
-      await sleep(50);
-    }
-  };
-  const remove = async (name: string) => assert.equal((await services.control.machineDelete(name, whole)).job.state, 'succeeded');
-  const works = async (name: string) => {
-    const { job } = await services.control.machineCreate(small(name), whole);
-    assert.equal(job.state, 'succeeded', job.reason ?? '');
-    await remove(name);
-    assert.equal(await steadyPid(), steady, 'a machine that had nothing to do with it was restarted');
-    await checkHost(instance, services);
-  };
-
   before(async () => {
-    instance = await startInstance({ poolSizeMib: 1024 });
-    services = await OwnServices.take(instance);
-    await services.startBoth();
-    await services.control.machineCreate(small('steady'), whole);
-    steady = await steadyPid();
+    world = await SteadyWorld.make();
+    ({ instance, services } = world);
   });
-  after(async () => {
-    await services[Symbol.asyncDispose]();
-    await instance[Symbol.asyncDispose]();
-  });
+  after(() => world[Symbol.asyncDispose]());
 
   for (const [what, program, script] of [
     ['crun that fails', '/usr/bin/crun', '#!/bin/sh\necho "broken runtime" >&2\nexit 1\n'],
@@ -78,8 +50,8 @@ describe('faults around a host', { skip: skipInstance, timeout: 900_000 }, () =>
       await services.reachable();
       if ((await services.agent.machineList()).some(({ spec }) => spec.name === 'unlucky'))
         assert.equal((await services.control.machineStart('unlucky', whole)).job.state, 'succeeded');
-      await remove('unlucky');
-      await works('next');
+      await world.remove('unlucky');
+      await world.works('next');
     });
 
   test('a full pool refuses, and is itself again when there is room', async () => {
@@ -90,12 +62,12 @@ describe('faults around a host', { skip: skipInstance, timeout: 900_000 }, () =>
     if (job.state === 'failed') assert.match(job.reason!, /space|full|disk/i);
     const snapshot = await services.control.snapshotCreate('steady', { name: 'late' }, whole);
     if (snapshot.job.state === 'failed') assert.match(snapshot.job.reason!, /space|full|disk/i);
-    assert.equal(await steadyPid(), steady);
-    await remove('late');
+    await world.undisturbed();
+    await world.remove('late');
     for (const path of [filler, `${filler}2`]) rmSync(path);
     await runAny('sync', ['-f', join(instance.root, 'storage/pool')]);
     if (snapshot.job.state === 'succeeded') await services.control.snapshotDelete('steady', 'late', whole);
-    await works('roomy');
+    await world.works('roomy');
   });
 
   test('the helper that makes namespaces killed again and again', async () => {
@@ -110,8 +82,8 @@ describe('faults around a host', { skip: skipInstance, timeout: 900_000 }, () =>
       await sleep(50);
     }
     for (const { job } of await Promise.all(creates)) assert.equal(job.state, 'succeeded', job.reason ?? '');
-    for (const name of names) await remove(name);
-    await works('after');
+    for (const name of names) await world.remove(name);
+    await world.works('after');
   });
 
   test('the control plane killed at any moment, with the real agent', async (t) => {
@@ -132,7 +104,7 @@ describe('faults around a host', { skip: skipInstance, timeout: 900_000 }, () =>
       await Promise.all(made);
       assert.ok(await services.startControl());
       await services.reachable();
-      for (const id of accepted) assert.equal((await ended(id)).state, 'succeeded');
+      for (const id of accepted) assert.equal((await world.ended(id)).state, 'succeeded');
       const kept = (await services.control.machineList()).filter(({ name }) => name !== 'steady');
       assert.ok(kept.length >= accepted.length);
       const deletes = kept.map(({ name }) => send(() => services.control.machineDelete(name)));
@@ -141,14 +113,14 @@ describe('faults around a host', { skip: skipInstance, timeout: 900_000 }, () =>
       await Promise.all(deletes);
       assert.ok(await services.startControl());
       await services.reachable();
-      for (const id of accepted) await ended(id);
-      for (const { name } of await services.control.machineList()) if (name !== 'steady') await remove(name);
+      for (const id of accepted) await world.ended(id);
+      await world.removeOthers();
       assert.deepEqual(
         (await services.agent.machineList()).map(({ spec }) => spec.name),
         ['steady'],
       );
     }
-    await works('calm');
+    await world.works('calm');
   });
 
   test('a store restored from an old copy takes the host as it is', async () => {
@@ -161,9 +133,9 @@ describe('faults around a host', { skip: skipInstance, timeout: 900_000 }, () =>
     await services.control.machineCreate(small('newer'), whole);
     await services.control.machineStop('steady', {}, whole);
     await services.control.machineStart('steady', whole);
-    steady = await steadyPid();
-    await remove('older');
-    const pids = (await running()).map(({ pid }) => pid);
+    await world.restarted();
+    await world.remove('older');
+    const pids = (await world.running()).map(({ pid }) => pid);
     await services.stop('control');
     for (const name of readdirSync(services.paths.control)) if (!name.endsWith('.sock')) rmSync(join(services.paths.control, name), { recursive: true });
     await runAny('cp', ['-a', `${copy}/.`, services.paths.control]);
@@ -178,14 +150,14 @@ describe('faults around a host', { skip: skipInstance, timeout: 900_000 }, () =>
     );
     assert.match(known.get('older')!.error!, /does not know/);
     assert.deepEqual(
-      (await running()).map(({ pid }) => pid),
+      (await world.running()).map(({ pid }) => pid),
       pids,
       'nothing was restarted',
     );
     // All of them can be worked with, though the copy's generations were older.
     assert.equal((await services.control.machineResize('steady', { resources: { processes: 500 } }, whole)).job.state, 'succeeded');
-    for (const name of ['newer', 'older']) await remove(name);
-    await works('again');
+    for (const name of ['newer', 'older']) await world.remove(name);
+    await world.works('again');
   });
 
   test('the socket of the agent gone, then the agent', async () => {
@@ -199,9 +171,9 @@ describe('faults around a host', { skip: skipInstance, timeout: 900_000 }, () =>
     assert.ok(!existsSync(services.paths.agentSocket));
     assert.ok(await services.startAgent());
     await services.reachable();
-    if (job !== null) assert.equal((await ended(job.id)).state, 'succeeded');
-    if ((await services.control.machineList({ name: 'patient' })).length > 0) await remove('patient');
-    await works('reached');
+    if (job !== null) assert.equal((await world.ended(job.id)).state, 'succeeded');
+    if ((await services.control.machineList({ name: 'patient' })).length > 0) await world.remove('patient');
+    await world.works('reached');
   });
 
   test('an end that nobody watched is judged by the restart policy', async () => {
@@ -218,8 +190,8 @@ describe('faults around a host', { skip: skipInstance, timeout: 900_000 }, () =>
     assert.deepEqual([found.exit?.code, found.desired, found.state], [3, 'stopped', 'failed']);
     assert.equal(readFileSync(join(instance.root, 'storage/pool/volumes', machine!.id, 'upper/srv/ran'), 'utf8'), 'ran\n');
     await services.reachable();
-    await remove('once');
-    await works('last');
+    await world.remove('once');
+    await world.works('last');
   });
 
   test('a stop that the agent did not live to see goes on with its grace period', async () => {
@@ -230,9 +202,9 @@ describe('faults around a host', { skip: skipInstance, timeout: 900_000 }, () =>
     await services.stop('agent', 'SIGKILL');
     assert.ok(await services.startAgent());
     await services.reachable();
-    assert.equal((await ended(job.id)).state, 'succeeded');
+    assert.equal((await world.ended(job.id)).state, 'succeeded');
     assert.equal(readFileSync(join(instance.root, 'storage/pool/volumes', machine!.id, 'upper/srv/end'), 'utf8'), 'whole\n');
-    await remove('careful');
+    await world.remove('careful');
   });
 });
 

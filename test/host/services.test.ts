@@ -13,50 +13,17 @@ import { OwnServices } from '../support/own-services.ts';
 import { random } from '../support/random.ts';
 import { seed } from '../support/seed.ts';
 import { checkHost } from './agent-crashes.ts';
-
-const sleeper = ['/bin/sleep', '1000000'];
-const small = (name: string): CreateMachine => ({ name, command: sleeper, resources: { diskMib: 64, memoryMib: 32, cpuMillis: 10 }, stopGraceSeconds: 1 });
-const whole = { wait: 120 };
+import { SteadyWorld, small, whole } from './steady-world.ts';
 
 describe('what befalls the services', { skip: skipInstance, timeout: 900_000 }, () => {
+  let world: SteadyWorld;
   let instance: TestInstance;
   let services: OwnServices;
-  let steady: number;
-  const running = async () => (await services.agent.machineList()).filter(({ state }) => state === 'running');
-  const ended = async (id: string): Promise<Job> => {
-    for (;;) {
-      const job = await services.control.jobGet(id, { wait: 30 }).catch(() => null);
-      if (job?.state === 'succeeded' || job?.state === 'failed') return job;
-      await sleep(50);
-    }
-  };
-  const remove = async (name: string) => assert.equal((await services.control.machineDelete(name, whole)).job.state, 'succeeded');
-  const undisturbed = async () => {
-    assert.deepEqual(
-      (await running()).map(({ spec, pid }) => [spec.name, pid]),
-      [['steady', steady]],
-      'a machine that had nothing to do with it was restarted',
-    );
-    await checkHost(instance, services);
-  };
-  const works = async (name: string) => {
-    const { job } = await services.control.machineCreate(small(name), whole);
-    assert.equal(job.state, 'succeeded', job.reason ?? '');
-    await remove(name);
-    await undisturbed();
-  };
-
   before(async () => {
-    instance = await startInstance({ poolSizeMib: 1024 });
-    services = await OwnServices.take(instance);
-    await services.startBoth();
-    await services.control.machineCreate(small('steady'), whole);
-    steady = (await running())[0]!.pid!;
+    world = await SteadyWorld.make();
+    ({ instance, services } = world);
   });
-  after(async () => {
-    await services[Symbol.asyncDispose]();
-    await instance[Symbol.asyncDispose]();
-  });
+  after(() => world[Symbol.asyncDispose]());
 
   test('both killed at the same moment, again and again', async () => {
     const next = random(seed);
@@ -88,20 +55,21 @@ describe('what befalls the services', { skip: skipInstance, timeout: 900_000 }, 
         200,
         names.map((name) => send(() => services.control.machineCreate(small(name)))),
       );
-      for (const id of accepted.splice(0)) assert.equal((await ended(id)).state, 'succeeded');
+      for (const id of accepted.splice(0)) assert.equal((await world.ended(id)).state, 'succeeded');
       const kept = (await services.control.machineList()).map(({ name }) => name).filter((name) => name !== 'steady');
       await killBoth(
         150,
         kept.map((name) => send(() => services.control.machineDelete(name))),
       );
-      for (const id of accepted) await ended(id);
-      for (const { name } of await services.control.machineList()) if (name !== 'steady') await remove(name);
-      await undisturbed();
+      for (const id of accepted) await world.ended(id);
+      await world.removeOthers();
+      await world.undisturbed();
+      await checkHost(instance, services);
     }
   });
 
   test('an agent that stands still: told so in time, and nothing is lost or done twice', async () => {
-    await works('before'); // images and platforms are known from here on
+    await world.works('before'); // images and platforms are known from here on
     process.kill(services.pidOf('agent'), 'SIGSTOP');
     try {
       const { job } = await services.control.machineCreate(small('patient'));
@@ -117,13 +85,13 @@ describe('what befalls the services', { skip: skipInstance, timeout: 900_000 }, 
       }
       assert.match(await instance.must('ls'), /steady/);
       process.kill(services.pidOf('agent'), 'SIGCONT');
-      assert.equal((await ended(job.id)).state, 'succeeded');
+      assert.equal((await world.ended(job.id)).state, 'succeeded');
     } finally {
       process.kill(services.pidOf('agent'), 'SIGCONT');
     }
     await services.reachable();
-    await remove('patient');
-    await works('moving');
+    await world.remove('patient');
+    await world.works('moving');
   });
 
   test('an agent short of open files refuses, and is itself again when it has them', async () => {
@@ -140,11 +108,11 @@ describe('what befalls the services', { skip: skipInstance, timeout: 900_000 }, 
     });
     const jobs = await Promise.all(tried);
     await limit(former);
-    for (const id of jobs) await ended(id);
+    for (const id of jobs) await world.ended(id);
     for (const reason of reasons) assert.match(reason, /^[^\n]*(too many open files|EMFILE)[^\n]*$/i);
-    for (const { name } of await services.control.machineList()) if (name !== 'steady') await remove(name);
+    await world.removeOthers();
     assert.equal(services.agentProcess!.end, null, 'the agent lives');
-    await works('plenty');
+    await world.works('plenty');
   });
 
   test('an agent that may start no process refuses, and is itself again when it may', async () => {
@@ -163,14 +131,14 @@ describe('what befalls the services', { skip: skipInstance, timeout: 900_000 }, 
       writeFileSync(join(group, 'pids.max'), 'max');
       const started = await services.control.machineStart('alone', whole);
       assert.equal(started.job.state, 'succeeded', started.job.reason ?? '');
-      await remove('alone');
+      await world.remove('alone');
     } finally {
       writeFileSync(join(group, 'pids.max'), 'max');
       for (const one of readFileSync(join(group, 'cgroup.procs'), 'utf8').split('\n').filter(Boolean))
         writeFileSync(`/sys/fs/cgroup/pids${own}/cgroup.procs`, one);
       rmdirSync(group);
     }
-    await works('among-others');
+    await world.works('among-others');
   });
 
   test('a clock that jumps ten years ahead, then twenty back', async () => {
@@ -187,7 +155,7 @@ describe('what befalls the services', { skip: skipInstance, timeout: 900_000 }, 
       assert.equal((await waiting).job.state, 'succeeded');
       assert.equal((await services.control.snapshotCreate('during', { name: 'then' }, whole)).job.state, 'succeeded');
       assert.equal((await services.control.machineStop('during', {}, whole)).job.state, 'succeeded');
-      await remove('during');
+      await world.remove('during');
       // Its restarts go on in their own time.
       for (;;) {
         const now = (await services.agent.machineList()).find(({ spec }) => spec.name === 'restless')!;
@@ -195,11 +163,11 @@ describe('what befalls the services', { skip: skipInstance, timeout: 900_000 }, 
         await sleep(100);
       }
     }
-    await remove('restless');
+    await world.remove('restless');
     await services.stop('control');
     await services.stop('agent');
     await services.startBoth();
-    await works('on-time');
+    await world.works('on-time');
   });
 });
 
