@@ -50,13 +50,13 @@ export const execInMachine = async ({ program, state, directory, machine, reques
     cwd: as.cwd,
     capabilities: { bounding: capabilities, effective: capabilities, permitted: capabilities, inheritable: [] },
     noNewPrivileges: as.noNewPrivileges,
-    oomScoreAdj: machineOomScore,
   };
   writeFileSync(processFile, JSON.stringify(specification), { mode: 0o600 });
   const tidy = () => {
     for (const file of [processFile, pidFile, socket]) rmSync(file, { force: true });
   };
-  const args = ['--root', state, 'exec', '--process', processFile, '--pid-file', pidFile];
+  // The runtime passes over the specification's oomScoreAdj, and hands down what it has from the agent, which is the host's last to be killed.
+  const args = ['-n', String(machineOomScore), '--', program, '--root', state, 'exec', '--process', processFile, '--pid-file', pidFile];
   if (request.tty) args.push('--tty', '--console-socket', socket);
   let terminal: number | null = null;
   let child: ChildProcess;
@@ -64,7 +64,7 @@ export const execInMachine = async ({ program, state, directory, machine, reques
   let begun: Promise<boolean>;
   try {
     using listener = request.tty ? listenForConsole(socket, consoleTimeoutSeconds) : null;
-    child = start(program, [...args, machine], { stdio: [request.stdin && !request.tty ? 'pipe' : 'ignore', 'pipe', 'pipe'] });
+    child = start('choom', [...args, machine], { stdio: [request.stdin && !request.tty ? 'pipe' : 'ignore', 'pipe', 'pipe'] });
     // Heard from the first moment: it may have ended before its terminal is here.
     ended = endOf(child);
     begun = begunOrNot(ended, pidFile);
