@@ -1,16 +1,15 @@
 /** How a machine ended, in words. */
 import { constants } from 'node:os';
-import type { MachineExit, MachineSpec } from '../../model/machine.ts';
+import type { MachineExit } from '../../model/machine.ts';
 
 const signalNames = new Map<number, string>(Object.entries(constants.signals).map(([name, number]) => [number, name]));
 
-/** `code` as conmon writes it: 128 + signal when one ended it. `oomKills`: how often the kernel killed inside for want of memory. */
-export const exitOf = (spec: MachineSpec, code: number, at: string, oomKills: number, memoryMib: number): MachineExit => {
+/** `code` as conmon writes it: 128 + signal when one ended it. `oomKills`: how often the kernel killed inside for want of memory; `limitMib`: what it could have at most when it ended. */
+export const exitOf = (code: number, at: string, oomKills: number, limitMib: number): MachineExit => {
   const signal = code > 128 && code < 128 + 65 ? (signalNames.get(code - 128) ?? null) : null;
   const outOfMemory = oomKills > 0 && code === 137;
-  const ceiling = spec.resources.memoryCeilingMib;
   const reason = outOfMemory
-    ? `killed for want of memory: it used ${Math.round(memoryMib)}M${ceiling === null ? '' : ` of at most ${ceiling}M`}`
+    ? `killed for want of memory: it had all of the ${Math.round(limitMib)}M that it may have`
     : signal !== null
       ? `ended by ${signal}`
       : `exited with code ${code}${oomKills > 0 ? ` after ${oomKills} of its processes were killed for want of memory` : ''}`;

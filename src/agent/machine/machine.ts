@@ -67,7 +67,7 @@ export class Machine {
   get ending(): string | null {
     if (this.#run === null) return 'it does not run';
     const { end } = this.#run;
-    return end === null ? null : exitOf(this.spec, end.code, end.at, 0, 0).reason;
+    return end === null ? null : exitOf(end.code, end.at, 0, 0).reason;
   }
 
   get state(): MachineState {
@@ -261,7 +261,7 @@ export class Machine {
   async #exitOf(exit: RuntimeExit | null): Promise<MachineExit> {
     const { host } = this;
     const usage = await host.cgroups.usage(this.id);
-    const ended = exitOf(this.spec, exit?.code ?? 137, exit?.at ?? new Date().toISOString(), usage.outOfMemoryKills, usage.memoryMib);
+    const ended = exitOf(exit?.code ?? 137, exit?.at ?? new Date().toISOString(), usage.outOfMemoryKills, usage.memoryLimitMib);
     host.events.emit('machine.exited', this.id, `${this.spec.name} ${ended.reason}`, {
       code: ended.code,
       signal: ended.signal,
