@@ -32,7 +32,7 @@ while (1) {
       pipe my $ready, my $done; my $part = int($mib / ${forks}) || 1;
       for (1 .. ${forks}) { my $pid = fork; defined $pid or ($answer = "fork: $!", last); push(@children, $pid), next if $pid;
         my @mine; for (1 .. $part) { push @mine, $block; substr($mine[-1], 0, 8) = sprintf '%08d', $_ } syswrite $done, 'x'; sleep 1000 }
-      for (@children) { sysread $ready, my $one, 1 }
+      close $done; for (@children) { sysread $ready, my $one, 1 or ($answer = 'a child was killed', last) }
     } elsif ($verb eq 'take') {
       my $path = ($kind eq 'shared' ? '/dev/shm' : '/tmp') . "/t$$." . @files; push @files, $path;
       open my $file, '>', $path or die; for (1 .. $mib) { syswrite($file, $block) == 1 << 20 or ($answer = "write: $!", last) }

@@ -1,10 +1,12 @@
-/** `cenote up` in a virtual host. */
+/** `cenote up` in a virtual host, and tests on what it made. */
+import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { checkout } from './image.ts';
 import type { VirtualHost } from './virtual-host.ts';
 
 export const guestNode = join(checkout, 'node_modules/.bin/node');
 const upTimeoutMs = 400_000;
+const testsTimeoutMs = 15 * 60_000;
 const attempts = 3;
 /** What `up` says when the services did not answer in time: an emulated host on a busy one may need longer, and repeating is safe. */
 const notInTime = /does not answer after/;
@@ -27,4 +29,11 @@ export const bringUp = async (host: VirtualHost, flags: readonly string[] = []):
 export const helloAnswers = async (host: VirtualHost): Promise<void> => {
   const ask = 'until timeout 10 busybox wget -q -O - http://127.0.0.1:8080/healthz 2>/dev/null; do sleep 1; done';
   await host.succeed(ask, { timeoutMs: upTimeoutMs });
+};
+
+/** A file of tests, by the host itself. */
+export const runInside = async (host: VirtualHost, file: string, onLine: (line: string) => void): Promise<void> => {
+  const command = `cd ${checkout} && ${guestNode} --test --test-reporter=spec ${file}`;
+  const { code, stdout, stderr } = await host.run(command, { timeoutMs: testsTimeoutMs, onLine });
+  assert.equal(code, 0, stdout.slice(stdout.indexOf('failing tests')) + stderr.slice(-2000));
 };

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { bringUp, guestNode, helloAnswers } from './guest-instance.ts';
+import { bringUp, guestNode, helloAnswers, runInside } from './guest-instance.ts';
 import { checkout } from './image.ts';
 import { lockVirtualHosts, skipVirtualHost } from './one-at-a-time.ts';
 import { checkComeBack, losePower } from './power-loss.ts';
@@ -49,11 +49,7 @@ describe('a host with Debian’s kernel, systemd and cgroup v2 only', { skip: sk
 
   for (const file of insideTests)
     it(`inside: ${file}`, async (context) => {
-      const { code, stdout, stderr } = await host.run(`cd ${checkout} && ${guestNode} --test --test-reporter=spec ${file}`, {
-        timeoutMs: timeout,
-        onLine: (line) => context.diagnostic(line),
-      });
-      assert.equal(code, 0, stdout.slice(stdout.indexOf('failing tests')) + stderr.slice(-2000));
+      await runInside(host, file, (line) => context.diagnostic(line));
     });
 
   it('loses its power in the middle of work', async () => {
