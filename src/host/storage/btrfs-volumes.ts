@@ -143,8 +143,8 @@ export class BtrfsVolumes {
 
   usage(id: string): VolumeUsage {
     const volume = this.#get(id);
-    const { settled, reserved } = this.#pool.groups.usage(volume.group);
-    return { usedMib: mibOfBytes(settled + reserved), quotaMib: volume.quotaMib };
+    const { settled, coming } = this.#pool.groups.usage(volume.group);
+    return { usedMib: mibOfBytes(settled + coming), quotaMib: volume.quotaMib };
   }
 
   snapshotCreate(id: string, name: string): Promise<void> {
@@ -210,8 +210,8 @@ export class BtrfsVolumes {
   }
 
   #fits(volume: Volume, quotaMib: number): boolean {
-    const { settled, reserved } = this.#pool.groups.usage(volume.group);
-    return settled + reserved + bytesOfMib(shrinkMarginMib) <= bytesOfMib(quotaMib);
+    const { settled, coming, noting } = this.#pool.groups.usage(volume.group);
+    return settled + coming + noting + bytesOfMib(shrinkMarginMib) <= bytesOfMib(quotaMib);
   }
 
   async #setLimit(volume: Volume, quotaMib: number): Promise<void> {

@@ -22,8 +22,10 @@ const neverUsed = 1n << 32n;
 export interface GroupUsage {
   /** Referenced and on disk, bytes. */
   settled: number;
-  /** Promised to writes that are on their way. */
-  reserved: number;
+  /** Written, and on its way to the disk. */
+  coming: number;
+  /** Set aside for what the file system must note until its next commit: a quarter MiB for each new file, whatever becomes of it. */
+  noting: number;
 }
 
 export class QuotaGroups {
@@ -83,7 +85,8 @@ export class QuotaGroups {
     const group = `1_${number}`;
     return {
       settled: this.#read(group, 'referenced'),
-      reserved: this.#read(group, 'rsv_data') + this.#read(group, 'rsv_meta_pertrans') + this.#read(group, 'rsv_meta_prealloc'),
+      coming: this.#read(group, 'rsv_data'),
+      noting: this.#read(group, 'rsv_meta_pertrans') + this.#read(group, 'rsv_meta_prealloc'),
     };
   }
 
