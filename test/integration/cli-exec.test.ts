@@ -62,6 +62,10 @@ describe('exec on the command line', () => {
   it('gives output, errors and the exit code back', async () => {
     assert.equal((await cli.cenote('exec', 'web', '--', 'echo', 'a', '--json')).stdout, 'a --json\n');
     assert.equal((await cli.cenote('exec', 'web', 'echo', '-n', 'b')).stdout, '-n b\n', 'without dashes');
+    const told = await cli.cenote('exec', '--json', 'web', '--', 'exit', '3');
+    assert.deepEqual([told.code, told.stdout.trim().split('\n').at(-1)], [3, '{"exitCode":3}']);
+    assert.match((await cli.cenote('exec', '--json', 'web', '--', 'echo', 'ä')).stdout, /^\{"stream":"stdout","text":"ä\\n"\}\n\{"exitCode":0\}\n$/);
+    assert.match((await cli.cenote('exec', '--json', '-t', 'web', '--', 'echo')).stderr, /not told in JSON/);
     const wrong = await cli.cenote('exec', 'web', '--', 'error', 'no');
     assert.deepEqual([wrong.stdout, wrong.stderr, wrong.code], ['', 'no\n', 0]);
     assert.equal((await cli.cenote('exec', 'web', '--', 'exit', '42')).code, 42);

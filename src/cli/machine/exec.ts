@@ -2,6 +2,7 @@ import type { ExecStart } from '../../model/agent-api.ts';
 import { CenoteError } from '../../base/errors.ts';
 import { defineCommand, many, one, toggle, value } from '../command.ts';
 import type { Context } from '../context.ts';
+import type { Output } from '../output.ts';
 import { interruptedExit } from '../context.ts';
 import { selectMachine } from '../select.ts';
 import { takeTerminal } from '../terminal.ts';
@@ -9,7 +10,8 @@ import { pairsToRecord, parseEnv } from '../values.ts';
 import type { ExecSession } from './exec-session.ts';
 
 export const command = defineCommand({
-  detail: "The exit status is the command's. With -t its terminal is ours, with our window's size.",
+  detail:
+    "The exit status is the command's. With -t its terminal is ours, with our window's size. With --json a line of JSON for each piece of output, and one for the exit.",
   args: { name: one('NAME', 'machine') },
   flags: {
     interactive: toggle('give it our standard input', { short: 'i' }),
@@ -23,27 +25,29 @@ export const command = defineCommand({
   run: async ({ args, flags, command: words }, context) => {
     if (words.length === 0)
       throw new CenoteError('invalid_argument', 'COMMAND is missing', { advice: `write it after --, such as: cenote exec ${args.name} -- ls` });
-    const { output } = context;
+    const { config, output } = context;
     if (flags.tty && !process.stdin.isTTY && flags.interactive)
       throw new CenoteError('invalid_argument', '--tty: our standard input is not a terminal', { advice: 'leave -t away, or give only -t' });
+    if (flags.tty && flags.json)
+      throw new CenoteError('invalid_argument', '--tty: a terminal shows itself, and is not told in JSON', { advice: 'leave -t or --json away' });
     const machine = await selectMachine(context, args.name);
     const start: ExecStart = {
       command: words,
       tty: flags.tty,
       stdin: flags.interactive,
-      env: { ...(flags.tty ? { TERM: context.config.term } : {}), ...pairsToRecord(flags.env) },
+      env: { ...(flags.tty ? { TERM: config.term } : {}), ...pairsToRecord(flags.env) },
       ...(flags.user === undefined ? {} : { user: flags.user }),
       ...(flags.workdir === undefined ? {} : { workingDirectory: flags.workdir }),
       ...(flags.tty ? output.size : {}),
     };
-    return runExec(context, machine.id, start);
+    return runExec(context, machine.id, start, flags.json ? new JsonOutput(output) : undefined);
   },
 });
 
-const runExec = async (context: Context, machineId: string, start: ExecStart): Promise<number> => {
+const runExec = async (context: Context, machineId: string, start: ExecStart, told: JsonOutput | undefined): Promise<number> => {
   const { openExec } = await import('./exec-session.ts');
   const { config, output, signal } = context;
-  const writes = new WriteQueue((to, bytes) => output.bytes(bytes, to));
+  const writes = new WriteQueue((to, bytes) => (told === undefined ? output.bytes(bytes, to) : told.piece(to, bytes)));
   const handlers = { onOutput: (to: 'stdout' | 'stderr', bytes: Buffer) => writes.push(to, bytes) };
   using session = await openExec(config.controlSocket, machineId, start, handlers, signal, config.startAdvice);
   writes.attach(session);
@@ -53,6 +57,7 @@ const runExec = async (context: Context, machineId: string, start: ExecStart): P
   try {
     const exit = await session.exit;
     await writes.empty();
+    await told?.end(exit.code);
     if (exit.error !== undefined) output.error(new CenoteError('failed', exit.error));
     return exit.code;
   } catch (error) {
@@ -60,6 +65,33 @@ const runExec = async (context: Context, machineId: string, start: ExecStart): P
     throw error;
   }
 };
+
+/** Pieces of output and the exit as lines of JSON. A character cut between two pieces is in the second. */
+class JsonOutput {
+  readonly #output: Output;
+  readonly #decoders = { stdout: new TextDecoder(), stderr: new TextDecoder() };
+
+  constructor(output: Output) {
+    this.#output = output;
+  }
+
+  piece(stream: 'stdout' | 'stderr', bytes: Buffer): Promise<void> {
+    return this.#text(stream, this.#decoders[stream].decode(bytes, { stream: true }));
+  }
+
+  async end(exitCode: number): Promise<void> {
+    for (const stream of ['stdout', 'stderr'] as const) await this.#text(stream, this.#decoders[stream].decode());
+    await this.#line({ exitCode });
+  }
+
+  async #text(stream: 'stdout' | 'stderr', text: string): Promise<void> {
+    if (text !== '') await this.#line({ stream, text });
+  }
+
+  #line(value: object): Promise<void> {
+    return this.#output.bytes(Buffer.from(`${JSON.stringify(value)}\n`));
+  }
+}
 
 const highWater = 1024 * 1024;
 
