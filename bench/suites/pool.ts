@@ -1,9 +1,10 @@
 /** What the pool promises: all of an idle host, one's share of a busy one, at once when one wakes, and borrowed memory back when it is claimed. */
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { run } from '../../src/exec/run.ts';
 import { detectLayout } from '../../src/host/cgroup/layout.ts';
+import { parentPaths } from '../../src/host/cgroup/parent.ts';
 import { ControlClient } from '../../src/client/control.ts';
 import { instancePaths } from '../../src/model/instance.ts';
 import { PoolWorld, poolMib } from '../../test/host/pool-trials.ts';
@@ -82,7 +83,10 @@ const busyOnIdle = async (bench: Bench, instance: BenchInstance): Promise<{ rati
 const cpuSecondsOf = (instance: string, machine: string): number => {
   const { v1, unified } = detectLayout();
   const accounting = v1.get('cpuacct');
-  const group = join(accounting ?? unified ?? '', `cenote-${instance}`, machine);
+  const tree = accounting ?? unified ?? '';
+  const group = parentPaths(instance)
+    .map((path) => join(tree, path, machine))
+    .find((path) => existsSync(path))!;
   if (accounting !== undefined) return Number(readFileSync(join(group, 'cpuacct.usage'), 'utf8')) / 1e9;
   return Number(/^usage_usec (\d+)/m.exec(readFileSync(join(group, 'cpu.stat'), 'utf8'))?.[1]) / 1e6;
 };

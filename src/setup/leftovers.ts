@@ -8,7 +8,7 @@ import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import { removeGroup } from '../host/cgroup/files.ts';
 import { detectLayout, treesOf } from '../host/cgroup/layout.ts';
-import { machinesUnit, ownGroup } from '../host/cgroup/parent.ts';
+import { parentPaths } from '../host/cgroup/parent.ts';
 import { openNetwork } from '../host/network/open.ts';
 import { destroyStorage } from '../host/storage/open.ts';
 import type { AllottedInstance } from '../host/allotment/allotment.ts';
@@ -55,8 +55,8 @@ const removeGroups = async (instance: string): Promise<void> => {
   if (left.length > 0) throw new Error(`${left.join(', ')} cannot be removed`);
 };
 
-/** Machines and monitors are below one of the first two (see host/cgroup/parent.ts), supervised services in the third. Units themselves are gone by now. */
-const parentsOf = (instance: string): string[] => [ownGroup(instance), `/${machinesUnit(instance)}`, serviceGroup(instance)];
+/** Of machines and monitors, and of supervised services. Units themselves are gone by now. */
+const parentsOf = (instance: string): string[] => [...parentPaths(instance), serviceGroup(instance)];
 
 /** Whether a process of `/proc/PID/cgroup`'s text is a machine's, a service's or a monitor's of this instance. */
 export const belongsTo = (instance: string, cgroupText: string): boolean =>

@@ -1,6 +1,6 @@
 /** What the kernel itself says of a machine's memory, read from its control group, v1 or v2. */
 import { existsSync, readFileSync } from 'node:fs';
-import { machinesUnit, ownGroup } from '../../src/host/cgroup/parent.ts';
+import { parentPaths } from '../../src/host/cgroup/parent.ts';
 
 export interface KernelMemory {
   usedMib: number;
@@ -18,7 +18,7 @@ const v2Tree = '/sys/fs/cgroup';
 export const kernelMemory = (instance: string, machine = ''): KernelMemory => {
   const isV1 = existsSync(v1Tree);
   const tree = isV1 ? v1Tree : v2Tree;
-  const parent = [`/${machinesUnit(instance)}`, ownGroup(instance)].find((path) => existsSync(`${tree}${path}`));
+  const parent = parentPaths(instance).find((path) => existsSync(`${tree}${path}`));
   const group = `${tree}${parent}/${machine}`;
   const text = (file: string): string => readFileSync(`${group}/${file}`, 'utf8').trim();
   const entry = (file: string, key: string): number => Number(new RegExp(`^${key} (\\d+)$`, 'm').exec(text(file))?.[1] ?? 0);

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism, networkInterfaces, totalmem } from 'node:os';
 import { detectLayout, treesOf } from '../cgroup/layout.ts';
-import { machinesUnit, ownGroup } from '../cgroup/parent.ts';
+import { parentPaths } from '../cgroup/parent.ts';
 import { addressToNumber } from './choose.ts';
 import type { AddressRange, IdRange, Totals } from './choose.ts';
 
@@ -19,10 +19,7 @@ export interface HostFacts {
 export const hostFacts = (): HostFacts => ({
   totals: () => ({ cpuMillis: availableParallelism() * 1000, memoryMib: Math.floor(totalmem() / 1024 / 1024) }),
   usedAddresses: () => [...parseRoutes(readOrEmpty('/proc/net/route')), ...ownAddresses()],
-  isOnHost: (instance) => {
-    const groups = [ownGroup(instance), `/system.slice/${machinesUnit(instance)}`];
-    return treesOf(detectLayout()).some((tree) => groups.some((group) => existsSync(`${tree}${group}`)));
-  },
+  isOnHost: (instance) => treesOf(detectLayout()).some((tree) => parentPaths(instance).some((group) => existsSync(`${tree}${group}`))),
   usedIds: () => ['/etc/subuid', '/etc/subgid'].flatMap((path) => parseSubordinateIds(readOrEmpty(path))),
 });
 

@@ -24,6 +24,8 @@ export const isMachine = (name: string): boolean => name !== monitorsName && nam
 
 export const machinesUnit = (instance: string): string => `cenote-${instance}-machines.service`;
 export const ownGroup = (instance: string): string => `/cenote-${instance}`;
+/** Where machines may be, whoever has made the group. The unit's is directly below the root (see setup/units.ts). */
+export const parentPaths = (instance: string): string[] => [ownGroup(instance), `/${machinesUnit(instance)}`];
 
 export const findParent = async (instance: string): Promise<ParentGroup> => {
   const own: ParentGroup = { path: ownGroup(instance), unit: null };

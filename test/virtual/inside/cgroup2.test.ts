@@ -7,6 +7,8 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { after, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ControlClient } from '../../../src/client/control.ts';
+import { hostFacts } from '../../../src/host/allotment/host-facts.ts';
+import { parentPaths } from '../../../src/host/cgroup/parent.ts';
 import type { Accepted, CreateMachine, Machine } from '../../../src/model/control-api.ts';
 import { defaultRoot, instancePaths } from '../../../src/model/instance.ts';
 import { agentPid } from './agent-pid.ts';
@@ -15,7 +17,7 @@ import { shell } from './exec.ts';
 const paths = instancePaths(defaultRoot);
 const socket = paths.controlSocket;
 const skip = !existsSync('/sys/fs/cgroup/cgroup.controllers') || !existsSync(paths.config) ? 'wants a host of its own, with cgroup v2 only' : false;
-const tree = ['/sys/fs/cgroup/cenote-default-machines.service', '/sys/fs/cgroup/cenote-default'].find((path) => existsSync(path)) ?? '';
+const tree = `/sys/fs/cgroup${parentPaths('default').find((path) => existsSync(`/sys/fs/cgroup${path}`))}`;
 const mib = 1024 * 1024;
 const jobSeconds = 120;
 const name = 'probe';
@@ -55,6 +57,7 @@ it('says what host this is', { skip }, async () => {
   assert.equal(agent?.host.cgroup, 'v2');
   assert.equal(agent?.storage.driver, 'btrfs');
   assert.equal(agent?.storage.quota, 'qgroup');
+  assert.ok(hostFacts().isOnHost('default'));
 });
 
 it('writes guarantees and ceilings, and changes them live', { skip }, async () => {
