@@ -19,7 +19,7 @@ export interface KeeperOptions {
   pidPath: string;
   logPath: string;
   /** Lower is killed later when the host is out of memory. Ignored where the keeper may not. */
-  oomScoreAdjust?: number | undefined;
+  oomScoreAdjust: number;
   /** Runs before each start. */
   before?: (() => void) | undefined;
   /** Left running when the keeper stops. */
@@ -81,7 +81,7 @@ const runOne = (options: KeeperOptions, signal: AbortSignal): Promise<void> =>
     if (identity !== null) {
       rememberProcess(options.pidPath, identity);
       options.log.info({ service: options.name, pid: identity.pid }, 'started');
-      if (options.oomScoreAdjust !== undefined) adjustOomScore(identity.pid, options.oomScoreAdjust);
+      adjustOomScore(identity.pid, options.oomScoreAdjust);
     }
     const stop = () => {
       child.unref();

@@ -1,5 +1,5 @@
 /**
- * A control group for the services themselves, under our own supervisor: what systemd does for its units. All machines together weigh at
+ * A control group for the services themselves, under our own supervisor; with systemd each unit has one. All machines together weigh at
  * most what they are guaranteed; the services weigh more than they ever need, so that they are never kept waiting, and their memory is
  * the last to be swapped (v1) or not taken at all (v2). Without it they run all the same, as any other process of the host.
  */
@@ -11,9 +11,10 @@ import type { CgroupLayout } from '../host/cgroup/layout.ts';
 
 /** Four cores' worth, shared by few threads that mostly sleep. */
 const shares = 4096;
-const weight = 400;
-/** Supervisor, agent, control plane and lxcfs as they are with a thousand machines. */
-const protectedBytes = 384 * 2 ** 20;
+export const serviceWeight = 400;
+/** What each is with a thousand machines; of the supervisor it is little. */
+export const protectedMib = { agent: 192, control: 160, lxcfs: 32 } as const;
+const protectedBytes = Object.values(protectedMib).reduce<number>((sum, mib) => sum + mib, 0) * 2 ** 20;
 const lastToSwap = 1;
 
 export const serviceGroup = (instance: string): string => `/cenote-${instance}.services`;
@@ -26,7 +27,7 @@ export const joinServiceGroup = (instance: string, layout: CgroupLayout = detect
   if (layout.unified === null) return;
   const offered = readText(layout.unified, 'cgroup.controllers').split(' ');
   for (const controller of ['cpu', 'memory']) if (offered.includes(controller)) write(layout.unified, 'cgroup.subtree_control', `+${controller}`);
-  enter(layout.unified, instance, { 'cpu.weight': weight, 'memory.min': protectedBytes });
+  enter(layout.unified, instance, { 'cpu.weight': serviceWeight, 'memory.min': protectedBytes });
 };
 
 const enter = (tree: string, instance: string, settings: Record<string, number>): void => {

@@ -16,6 +16,8 @@ export interface Service {
   user: string | null;
   /** What is taken from the modes of files it makes. The agent's must be passable where machines' own ids go through. */
   umask: number;
+  /** Of -1000 to 1000, where ordinary programs have 0 and machines more: whom the kernel kills last when the whole host runs out. */
+  oomScoreAdjust: number;
   /** Machines use what it serves, so it goes only after them. */
   neededByMachines: boolean;
 }
@@ -45,9 +47,19 @@ export const servicesOf = (config: InstanceConfig, paths: InstancePaths): Servic
       env: plainEnvironment,
       user: null,
       umask: 0o022,
+      oomScoreAdjust: -900,
       neededByMachines: true,
     },
-    { name: 'agent', description: 'Agent', argv: node('agent/main.ts'), env: nodeEnvironment(paths.agent), user: null, umask: 0o022, neededByMachines: false },
+    {
+      name: 'agent',
+      description: 'Agent',
+      argv: node('agent/main.ts'),
+      env: nodeEnvironment(paths.agent),
+      user: null,
+      umask: 0o022,
+      oomScoreAdjust: -900,
+      neededByMachines: false,
+    },
     {
       name: 'control',
       description: 'Control plane',
@@ -55,6 +67,8 @@ export const servicesOf = (config: InstanceConfig, paths: InstancePaths): Servic
       env: nodeEnvironment(paths.control),
       user: config.user.name,
       umask: 0o077,
+      // It faces people: when it grows beyond measure it is to go, but not before everything else.
+      oomScoreAdjust: -250,
       neededByMachines: false,
     },
   ];

@@ -76,6 +76,15 @@ describe('units for systemd', () => {
       assert.ok(agent.split('\n').includes(line), line);
   });
 
+  it('protect what serves machines, directly below the root, where it counts', () => {
+    for (const name of ['agent', 'control', 'lxcfs']) {
+      const lines = units[`cenote-test-${name}.service`]!.split('\n');
+      for (const line of ['Slice=-.slice', 'CPUWeight=400']) assert.ok(lines.includes(line), `${name}: ${line}`);
+      for (const pattern of [/^MemoryMin=\d+M$/, /^OOMScoreAdjust=-\d+$/])
+        assert.equal(lines.filter((line) => pattern.test(line)).length, 1, `${name}: ${pattern}`);
+    }
+  });
+
   it('keep machines in a unit of their own, which nothing but stopping it ends', () => {
     const machines = units['cenote-test-machines.service']!.split('\n');
     // Not the end of its one process, nor a machine's death for want of memory, nor many processes.

@@ -20,7 +20,6 @@ import { joinServiceGroup } from './service-group.ts';
 import { asUser, serviceNames, servicesOf } from './service-list.ts';
 
 const cutEveryMs = 10_000;
-const agentOomScore = -900;
 
 export const supervisorPidPath = (paths: InstancePaths): string => `${paths.run}/supervisor.pid`;
 export const servicePidPath = (paths: InstancePaths, name: string): string => `${paths.run}/${name}.pid`;
@@ -34,7 +33,7 @@ const keepersOf = (config: InstanceConfig, paths: InstancePaths): Omit<KeeperOpt
     umask: service.umask,
     pidPath: servicePidPath(paths, service.name),
     logPath: serviceLogPath(paths, service.name),
-    oomScoreAdjust: service.name === 'control' ? undefined : agentOomScore,
+    oomScoreAdjust: service.oomScoreAdjust,
     before: service.name === 'lxcfs' ? () => dropDeadMount(paths.lxcfs) : undefined,
     leave: service.neededByMachines,
   }));

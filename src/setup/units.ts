@@ -8,6 +8,7 @@
  */
 import { machinesUnit } from '../host/cgroup/parent.ts';
 import type { InstanceConfig, InstancePaths } from '../model/instance.ts';
+import { protectedMib, serviceWeight } from './service-group.ts';
 import { nodeEnvironment, nodeProgram, servicesOf } from './service-list.ts';
 import type { Service, ServiceName } from './service-list.ts';
 
@@ -103,10 +104,19 @@ const serviceText = (service: Service, config: InstanceConfig, paths: InstancePa
       'Restart=always',
       'RestartSec=500ms',
       `UMask=${service.umask.toString(8).padStart(4, '0')}`,
+      ...protection(service),
       ...lines.service,
     ],
   });
 };
+
+/** Whatever machines do, these go on. Directly below the root for the same reason as the machines. */
+const protection = ({ name, oomScoreAdjust }: Service): string[] => [
+  'Slice=-.slice',
+  `CPUWeight=${serviceWeight}`,
+  `MemoryMin=${protectedMib[name]}M`,
+  `OOMScoreAdjust=${oomScoreAdjust}`,
+];
 
 interface UnitLines {
   unit: string[];
@@ -119,7 +129,6 @@ const lxcfsLines = (config: InstanceConfig, paths: InstancePaths): UnitLines => 
   before: [`ExecStartPre=-/usr/bin/umount -l ${paths.lxcfs}`],
   service: [
     'KillMode=process',
-    'OOMScoreAdjust=-900',
     'TimeoutStopSec=10s',
     `ExecStopPost=-/usr/bin/umount -l ${paths.lxcfs}`,
     // Its mount must be the host's, so nothing that gives it a mount namespace.
@@ -147,7 +156,6 @@ const agentLines = ({ instance }: InstanceConfig, paths: InstancePaths): UnitLin
   before: [],
   service: [
     'KillMode=process',
-    'OOMScoreAdjust=-900',
     'OOMPolicy=continue',
     'LimitNOFILE=1048576',
     'LimitNPROC=infinity',

@@ -17,8 +17,9 @@ const [agent, control, machines, lxcfs] = ['agent', 'control', 'machines', 'lxcf
 const group = `/sys/fs/cgroup/${machines}`;
 const audit = `${guestNode} ${checkout}/test/virtual/inside/audit.ts /var/tmp/audit`;
 const long = { timeoutMs: 400_000 };
-/** Of hello and one more, in bytes. */
-const guaranteed = String((64 + 16) * 1024 * 1024);
+const mib = 1024 * 1024;
+/** Of hello and one more. */
+const guaranteed = String((64 + 16) * mib);
 
 describe('systemd and the units', { skip: skipVirtualHost, timeout }, () => {
   const stack = new AsyncDisposableStack();
@@ -64,6 +65,8 @@ describe('systemd and the units', { skip: skipVirtualHost, timeout }, () => {
     assert.ok(inMachines !== undefined && inMonitors?.trimEnd().split('\n').length === 2);
     assert.doesNotMatch(await host.succeed(`systemctl status --no-pager ${agent}`), /conmon|crun/);
     assert.equal(await host.succeed(`cat ${group}/memory.min`), guaranteed);
+    for (const [name, bytes] of Object.entries({ [agent]: 192 * mib, [control]: 160 * mib, [lxcfs]: 32 * mib }))
+      assert.equal(await host.succeed(`cd /sys/fs/cgroup/${name} && cat memory.min cpu.weight`), `${bytes}\n400`, name);
     // What protects the agent when memory ends is not handed down to machines.
     assert.equal(await host.succeed(`cat /proc/$(head -q -n 1 ${group}/*-*/cgroup.procs | head -1)/oom_score_adj`), '500');
   });
