@@ -39,6 +39,17 @@ const bench: Bench = {
   instance: async () => (instance ??= await openBenchInstance(values.small, note)),
 };
 
+const leave = async (): Promise<boolean> => {
+  const left = (await instance?.destroy()) ?? [];
+  for (const line of left) console.error(`left behind: ${line}`);
+  return left.length === 0;
+};
+for (const [signal, number] of [
+  ['SIGINT', 2],
+  ['SIGTERM', 15],
+] as const)
+  process.once(signal, () => void leave().finally(() => process.exit(128 + number)));
+
 let failed = false;
 try {
   for (const suite of chosen) {
@@ -71,9 +82,7 @@ try {
     }
   }
 } finally {
-  const left = (await instance?.destroy()) ?? [];
-  for (const line of left) console.error(`left behind: ${line}`);
-  if (left.length > 0) failed = true;
+  if (!(await leave())) failed = true;
 }
 if (!values['no-document']) writeDocument(results, suites);
 process.exitCode = failed ? 1 : 0;

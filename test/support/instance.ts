@@ -107,7 +107,9 @@ export const startInstance = async (options: InstanceOptions): Promise<TestInsta
       await sleep(100);
       found = await left();
     }
-    rmSync(base, { recursive: true, force: true });
+    // What could not be taken away needs its directory to be tried again by hand.
+    if (problems.length > 0) found.push(`kept ${root}: cenote --root ${root} destroy --yes`);
+    else rmSync(base, { recursive: true, force: true });
     return found;
   };
 
