@@ -32,15 +32,15 @@ const chosen = positionals.length === 0 ? suites : suites.filter(({ name }) => p
 const results = join(import.meta.dirname, 'results');
 mkdirSync(results, { recursive: true });
 const note = (text: string): void => console.log(`  ${text}`);
-let instance: BenchInstance | undefined;
+let instance: Promise<BenchInstance> | undefined;
 const bench: Bench = {
   count: (full, small) => (values.small ? small : full),
   note,
-  instance: async () => (instance ??= await openBenchInstance(values.small, note)),
+  instance: () => (instance ??= openBenchInstance(values.small, note)),
 };
 
 const leave = async (): Promise<boolean> => {
-  const left = (await instance?.destroy()) ?? [];
+  const left = (await (await instance?.catch(() => undefined))?.destroy()) ?? [];
   for (const line of left) console.error(`left behind: ${line}`);
   return left.length === 0;
 };
