@@ -6,7 +6,7 @@
  * reach the host's own services only where named here; nobody but neighbours and published ports reaches a machine.
  */
 import type { Connection } from './network.ts';
-import { macOf } from './subnet.ts';
+import { macOf } from '../../model/mac.ts';
 import type { Subnet } from './subnet.ts';
 
 export const tableName = (instance: string): string => `cenote-${instance}`;

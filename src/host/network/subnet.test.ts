@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { addressFromNumber, addressToNumber, isMachineAddress, macOf, parseSubnet } from './subnet.ts';
+import { macOf } from '../../model/mac.ts';
+import { addressFromNumber, addressToNumber, isMachineAddress, parseSubnet } from './subnet.ts';
 
 test('the gateway is the first address, and machines have the others', () => {
   const subnet = parseSubnet('subnet', '10.80.0.0/16');

@@ -1,6 +1,7 @@
 /** The instance's IPv4 subnet: which address is the gateway, which belong to machines, and the MAC that goes with an address. */
 import { isIPv4 } from 'node:net';
 import { invalid } from '../../base/errors.ts';
+import { macOf } from '../../model/mac.ts';
 
 export interface Subnet {
   /** As written in routes and rules: `10.80.0.0/16`. */
@@ -33,6 +34,4 @@ export const isMachineAddress = (subnet: Subnet, address: string): boolean => {
   return offset >= 2 && offset < subnet.size - 1;
 };
 
-/** Locally administered, and made from the address: a machine keeps it for as long as it keeps its address. */
-export const macBytes = (address: string): Buffer => Buffer.concat([Buffer.from([0x02, 0xce]), addressBytes(address)]);
-export const macOf = (address: string): string => [...macBytes(address)].map((byte) => byte.toString(16).padStart(2, '0')).join(':');
+export const macBytes = (address: string): Buffer => Buffer.from(macOf(address).replaceAll(':', ''), 'hex');
