@@ -11,6 +11,7 @@ import { infoRoutes } from '../src/agent/http/info.ts';
 import { machineDataRoutes } from '../src/agent/http/machine-data.ts';
 import { machineRoutes as agentMachines } from '../src/agent/http/machines.ts';
 import { errorCodes } from '../src/base/errors.ts';
+import { accountRoutes } from '../src/control/http/account-routes.ts';
 import { Callers } from '../src/control/http/caller.ts';
 import { imageRoutes } from '../src/control/http/image-routes.ts';
 import { machineRoutes } from '../src/control/http/machine-routes.ts';
@@ -36,7 +37,7 @@ const nothing = {} as never;
 const controlRoutes = async (): Promise<string[]> => {
   const routes: Route[] = [];
   await using app = createServer(pino({ level: 'silent' }), new Callers([], new UserNames()), routes);
-  for (const add of [machineRoutes, streamRoutes, snapshotRoutes, imageRoutes, packageRoutes, otherRoutes]) add(app, nothing);
+  for (const add of [machineRoutes, streamRoutes, snapshotRoutes, imageRoutes, packageRoutes, accountRoutes, otherRoutes]) add(app, nothing);
   await app.ready();
   return routes.map(({ method, url }) => `${method} ${url}`).toSorted();
 };

@@ -6,6 +6,7 @@ type Branded<Name extends string> = string & { readonly [brand]: Name };
 
 export type MachineId = Branded<'machine'>;
 export type ImageId = Branded<'image'>;
+export type AccountId = Branded<'account'>;
 export type JobId = Branded<'job'>;
 
 const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
@@ -13,6 +14,7 @@ const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{1
 export const isUuid = (text: string): boolean => uuidPattern.test(text);
 export const newMachineId = (): MachineId => randomUUID() as MachineId;
 export const newImageId = (): ImageId => randomUUID() as ImageId;
+export const newAccountId = (): AccountId => randomUUID() as AccountId;
 export const newJobId = (): JobId => randomUUID() as JobId;
 
 /** The first eight digits, as listings show them. */

@@ -5,7 +5,18 @@
 import type { Context } from './context.ts';
 
 /** What the shell may propose for a word. */
-export type Completion = 'machine' | 'machine path' | 'image' | 'package' | 'platform' | 'snapshot' | 'file' | 'directory' | 'none' | readonly string[];
+export type Completion =
+  | 'machine'
+  | 'machine path'
+  | 'image'
+  | 'package'
+  | 'platform'
+  | 'account'
+  | 'snapshot'
+  | 'file'
+  | 'directory'
+  | 'none'
+  | readonly string[];
 
 /** Turns a word into a value, or throws `invalid(field, …)`. */
 export type Parse<T> = (field: string, text: string) => T;

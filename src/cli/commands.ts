@@ -81,6 +81,18 @@ export const sections: readonly Section[] = [
     },
   },
   {
+    title: 'Accounts',
+    commands: {
+      'account create': entry('Make an account, with SSH keys it is known by', () => import('./account/create.ts')),
+      'account ls': entry('List accounts', () => import('./account/ls.ts')),
+      'account get': entry('Show all about an account', () => import('./account/get.ts')),
+      'account delete': entry('Delete accounts without machines', () => import('./account/delete.ts')),
+      'account key add': entry('Give an account another SSH key', () => import('./account/key-add.ts')),
+      'account key ls': entry("List an account's SSH keys", () => import('./account/key-ls.ts')),
+      'account key delete': entry('Take an SSH key from an account', () => import('./account/key-delete.ts')),
+    },
+  },
+  {
     title: 'Host',
     commands: {
       up: entry('Prepare this host, start the services and the first machine', () => import('./host/up.ts')),

@@ -24,10 +24,12 @@ interface Found {
 const findCommand = async (words: readonly string[]): Promise<Found> => {
   const commands = allCommands();
   const [first = '', second] = words;
-  const pair = `${first} ${second ?? ''}`;
-  const name = Object.hasOwn(commands, pair) ? pair : first;
+  const name = [3, 2].map((count) => words.slice(0, count).join(' ')).find((joined) => Object.hasOwn(commands, joined)) ?? first;
   const entry = Object.hasOwn(commands, name) ? commands[name] : undefined;
-  if (entry === undefined) throw unknownCommand(first, second, Object.keys(commands));
+  if (entry === undefined) {
+    const isNoun = Object.keys(commands).some((command) => command.startsWith(`${first} ${second} `));
+    throw isNoun ? unknownCommand(`${first} ${second}`, words[2], Object.keys(commands)) : unknownCommand(first, second, Object.keys(commands));
+  }
   return { name, summary: entry.summary, command: await entry.load(), rest: words.slice(name.split(' ').length) };
 };
 

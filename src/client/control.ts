@@ -1,6 +1,7 @@
 /** The typed client of the control plane's API (model/control-api.ts), for the command line, the console's server side and tests. */
 import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
+import type { Account, AccountKey, CreateAccount, CreateKey } from '../model/account.ts';
 import type { PlatformBuild, Progress, SnapshotCreate } from '../model/agent-api.ts';
 import type {
   Accepted,
@@ -196,6 +197,35 @@ export class ControlClient implements Disposable {
 
   packageDelete(name: string, call: ControlCall = {}): Promise<void> {
     return this.http.json('DELETE', `/v1/packages/${part(name)}`, call);
+  }
+
+  accountList(call: ControlCall = {}): Promise<Account[]> {
+    return this.http.json('GET', '/v1/accounts', call);
+  }
+
+  accountCreate(json: CreateAccount, call: ControlCall = {}): Promise<Account> {
+    return this.http.json('POST', '/v1/accounts', { json, ...call });
+  }
+
+  accountGet(account: string, call: ControlCall = {}): Promise<Account> {
+    return this.http.json('GET', `/v1/accounts/${part(account)}`, call);
+  }
+
+  accountDelete(account: string, call: ControlCall = {}): Promise<void> {
+    return this.http.json('DELETE', `/v1/accounts/${part(account)}`, call);
+  }
+
+  keyList(account: string, call: ControlCall = {}): Promise<AccountKey[]> {
+    return this.http.json('GET', `/v1/accounts/${part(account)}/keys`, call);
+  }
+
+  keyAdd(account: string, json: CreateKey, call: ControlCall = {}): Promise<AccountKey> {
+    return this.http.json('POST', `/v1/accounts/${part(account)}/keys`, { json, ...call });
+  }
+
+  /** By name or fingerprint. */
+  keyDelete(account: string, key: string, call: ControlCall = {}): Promise<void> {
+    return this.http.json('DELETE', `/v1/accounts/${part(account)}/keys/${part(key)}`, call);
   }
 
   /** Of one `subject` or of all. With `follow` it goes on; and without `after` it then begins with what happens next. */

@@ -1,6 +1,7 @@
 /** What the control plane is told by its arguments and environment; read once. */
+import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { checkRoot, defaultRoot, instancePaths } from '../model/instance.ts';
+import { checkRoot, cloudApiPlace, defaultRoot, instancePaths, parseInstanceConfig } from '../model/instance.ts';
 import { UserNames } from '../sys/peer.ts';
 import type { ControlOptions } from './start.ts';
 
@@ -15,6 +16,7 @@ export const readConfig = (args: readonly string[]): ControlConfig => {
   const { values } = parseArgs({ args: [...args], options: { root: { type: 'string' } }, strict: true });
   const root = checkRoot(values.root ?? process.env['CENOTE_ROOT'] ?? defaultRoot);
   const paths = instancePaths(root);
+  const instance = parseInstanceConfig(paths.config, readFileSync(paths.config, 'utf8'));
   const gid = new UserNames().groupId(adminGroup);
   return {
     root,
@@ -22,6 +24,7 @@ export const readConfig = (args: readonly string[]): ControlConfig => {
     agentSocketPath: paths.agentSocket,
     storePath: `${paths.control}/store.sqlite`,
     adminGids: gid === undefined ? [] : [gid],
+    cloudapi: { ...cloudApiPlace(instance), datacenter: instance.instance },
     logLevel: process.env['CENOTE_LOG_LEVEL'] ?? 'info',
   };
 };

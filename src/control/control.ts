@@ -20,5 +20,7 @@ export interface Control {
   version: string;
   startedAt: string;
   storePath: string;
+  /** Where accounts' own clients find it; null while it is not served. */
+  cloudapi: () => string | null;
   trace: (step: string) => void;
 }

@@ -2,7 +2,7 @@
 import { chmod, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import type { Logger } from '../base/logger.ts';
-import { CenoteError } from '../base/errors.ts';
+import { CenoteError, messageChain } from '../base/errors.ts';
 import { AgentClient } from '../client/agent.ts';
 import { Store } from '../store/store.ts';
 import { UserNames } from '../sys/peer.ts';
@@ -11,7 +11,10 @@ import { AgentLink } from './agent/link.ts';
 import { Touched } from './agent/touched.ts';
 import { EventFeed } from './app/event-feed.ts';
 import { AddressBook } from './app/subnet.ts';
+import { startCloudApi } from './cloudapi/start.ts';
+import type { CloudApiOptions, RunningCloudApi } from './cloudapi/start.ts';
 import type { Control } from './control.ts';
+import { accountRoutes } from './http/account-routes.ts';
 import { Callers } from './http/caller.ts';
 import { serveExec } from './http/exec.ts';
 import { imageRoutes } from './http/image-routes.ts';
@@ -34,6 +37,8 @@ export interface ControlOptions {
   adminGids: readonly number[];
   logger: Logger;
   version?: string;
+  /** Absent: accounts' own clients are not served. */
+  cloudapi?: CloudApiOptions;
   /** How long an action waits for an agent that is away. */
   agentDeadlineMs?: number;
   /** Actions at once, on different machines. */
@@ -89,7 +94,9 @@ export const startControl = async (options: ControlOptions): Promise<RunningCont
     storePath,
     version: options.version ?? '0.1.0',
     startedAt: new Date().toISOString(),
+    cloudapi: () => cloudapi?.url ?? null,
   };
+  let cloudapi: RunningCloudApi | undefined;
   // Unfinished jobs are known before the store is compared with the host, and nobody is served before both.
   await link.start();
   await jobs.resume();
@@ -97,7 +104,7 @@ export const startControl = async (options: ControlOptions): Promise<RunningCont
   const routes: Route[] = [];
   const callers = new Callers(options.adminGids, new UserNames());
   const app = createServer(logger, callers, routes);
-  for (const add of [machineRoutes, streamRoutes, snapshotRoutes, imageRoutes, packageRoutes, otherRoutes]) add(app, control);
+  for (const add of [machineRoutes, streamRoutes, snapshotRoutes, imageRoutes, packageRoutes, accountRoutes, otherRoutes]) add(app, control);
   await app.ready();
   await refuseSecond(socketPath);
   // Room for a burst of callers; the kernel's own bound is below it.
@@ -108,12 +115,20 @@ export const startControl = async (options: ControlOptions): Promise<RunningCont
     await rm(socketPath, { force: true });
   });
   stack.use(serveExec(app.server, control, callers));
+  if (options.cloudapi !== undefined) cloudapi = stack.use(await tryCloudApi(control, options.cloudapi));
   // Anyone may connect, so that who may not is told so; who it is the kernel says.
   await chmod(socketPath, 0o666);
   logger.info({ socketPath, storePath }, 'control plane serves');
   const running = stack.move();
   return { routes, [Symbol.asyncDispose]: () => running.disposeAsync() };
 };
+
+/** A port that is taken keeps nobody from the unix socket. */
+const tryCloudApi = (control: Control, options: CloudApiOptions): Promise<RunningCloudApi | undefined> =>
+  startCloudApi(control, options).catch((error: unknown) => {
+    control.logger.error({ address: options.address, port: options.port, error: messageChain(error) }, 'CloudAPI is not served');
+    return undefined;
+  });
 
 /** A socket file that nobody listens on is what a killed process left. */
 const refuseSecond = async (socketPath: string): Promise<void> => {

@@ -1,6 +1,6 @@
 /**
  * The control plane's API: HTTP over `ROOT/run/control.sock` (local callers known by peer credentials). Later work puts CloudAPI at
- * its edge; these are the resources it translates to. One account, `default`, until accounts come.
+ * its edge (control/cloudapi); these are the resources it translates to. Local callers act for the account `default`.
  *
  *   GET    /v1/info                                  ControlInfo
  *   GET    /v1/machines?name=&state=&tag.K=V&limit=&offset=   Machine[]  (header x-resource-count: count in this page)
@@ -19,6 +19,7 @@
  *   GET    /v1/images, POST /v1/images?request=JSON, GET|DELETE /v1/images/:idOrName
  *   GET    /v1/platforms, POST /v1/platforms (NDJSON progress), DELETE /v1/platforms/:name/:version
  *   GET /v1/packages?versions=, POST /v1/packages, GET|DELETE /v1/packages/:name, POST /v1/packages/:name/update
+ *   GET|POST /v1/accounts, GET|DELETE /v1/accounts/:idOrName, GET|POST .../keys, DELETE .../keys/:nameOrFingerprint
  *   GET    /v1/events?after=N&follow=                NDJSON of Event
  *
  * `:id` of a machine is its id or its exact name; the command line resolves short ids and globs.
@@ -29,7 +30,7 @@ import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { Job } from './event.ts';
 import { ImageConfig, PlatformRef } from './image.ts';
-import { Command, Environment, Health, MachineExit, MachineName, MachineState, PublishedPort, RestartPolicy, Tags } from './machine.ts';
+import { Command, Environment, Health, MachineExit, MachineName, MachineState, Metadata, PublishedPort, RestartPolicy, Tags } from './machine.ts';
 import { packageRefPattern, resourceNamePattern, snapshotNamePattern } from './names.ts';
 import { PackageRef, Resources } from './resources.ts';
 import { AgentInfo } from './agent-api.ts';
@@ -53,6 +54,9 @@ export const Machine = Type.Object(
     command: nullable(Command),
     env: Environment,
     tags: Tags,
+    metadata: Type.Optional(Metadata),
+    firewallEnabled: Type.Optional(Type.Boolean()),
+    deletionProtection: Type.Optional(Type.Boolean()),
     restart: RestartPolicy,
     stopGraceSeconds: Type.Integer(),
     createdAt: Type.String(),
@@ -84,6 +88,9 @@ export const CreateMachine = Type.Object(
     command: Type.Optional(Command),
     env: Type.Optional(Environment),
     tags: Type.Optional(Tags),
+    metadata: Type.Optional(Metadata),
+    firewallEnabled: Type.Optional(Type.Boolean()),
+    deletionProtection: Type.Optional(Type.Boolean()),
     publish: Type.Optional(Type.Array(PublishedPort, { maxItems: 256 })),
     restart: Type.Optional(RestartPolicy),
     stopGraceSeconds: Type.Optional(Type.Integer({ minimum: 0, maximum: 3600 })),
@@ -144,7 +151,14 @@ export const Accepted = Type.Object({ job: Job, machine: nullable(Machine) }, cl
 export type Accepted = Static<typeof Accepted>;
 
 export const ControlInfo = Type.Object(
-  { version: Type.String(), startedAt: Type.String(), store: Type.String(), agent: nullable(AgentInfo), caller: Type.String() },
+  {
+    version: Type.String(),
+    startedAt: Type.String(),
+    store: Type.String(),
+    agent: nullable(AgentInfo),
+    caller: Type.String(),
+    cloudapi: nullable(Type.String()),
+  },
   closed,
 );
 export type ControlInfo = Static<typeof ControlInfo>;

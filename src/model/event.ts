@@ -123,6 +123,19 @@ export interface EventDetails {
 
 export const jobStates = ['queued', 'running', 'succeeded', 'failed'] as const;
 
+/** How who came by a network proved who it is. */
+export const JobCaller = Type.Object(
+  {
+    type: Type.Literal('signature'),
+    /** As in the request: `/alice/keys/aa:bb:…`. */
+    keyId: Type.String(),
+    /** Of the other end of the connection. */
+    address: Type.String(),
+  },
+  closed,
+);
+export type JobCaller = Static<typeof JobCaller>;
+
 /** Every asynchronous action: who asked, what, and how it ended. */
 export const Job = Type.Object(
   {
@@ -131,8 +144,9 @@ export const Job = Type.Object(
     /** `create`, `start`, `stop`, `reboot`, `resize`, `update`, `delete`, `snapshot.create`, `snapshot.rollback`… */
     action: Type.String(),
     machine: Type.Union([Type.String(), Type.Null()]),
-    /** `uid:0 (root)`, later also accounts and keys. */
+    /** `uid:0 (root)`, or an account and its key. */
     actor: Type.String(),
+    caller: nullable(JobCaller),
     state: Type.Enum(jobStates),
     createdAt: Type.String(),
     finishedAt: Type.Union([Type.String(), Type.Null()]),

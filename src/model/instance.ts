@@ -23,6 +23,16 @@ export const Overcommit = Type.Object({ cpu: ratio, memory: ratio, disk: ratio }
 export type Overcommit = Static<typeof Overcommit>;
 export const noOvercommit: Readonly<Overcommit> = { cpu: 1, memory: 1, disk: 1 };
 
+export const CloudApiPlace = Type.Object(
+  { address: Type.String({ pattern: '^[0-9a-fA-F:.]{2,45}$' }), port: Type.Integer({ minimum: 1, maximum: 65_535 }) },
+  closed,
+);
+export type CloudApiPlace = Static<typeof CloudApiPlace>;
+const firstCloudApiPort = 7080;
+
+export const cloudApiPlace = ({ cloudapi, number }: Pick<InstanceConfig, 'cloudapi' | 'number'>): CloudApiPlace =>
+  cloudapi ?? { address: '127.0.0.1', port: firstCloudApiPort + number };
+
 export const InstanceConfig = Type.Object(
   {
     /** Of this file's format. */
@@ -47,6 +57,8 @@ export const InstanceConfig = Type.Object(
     overcommit: Type.Optional(Overcommit),
     /** What the host's uplink carries, Mbit/s, for machines' guarantees; absent: nobody has said, and nothing is set aside. */
     networkMbps: Type.Optional(Type.Integer({ minimum: 1, maximum: 10_000_000 })),
+    /** Where accounts' own clients are served; absent: on the loopback, at a port that follows from the instance's number. */
+    cloudapi: Type.Optional(CloudApiPlace),
     /** User and group the control plane runs as. */
     user: Type.Object({ name: Type.String(), uid: Type.Integer(), gid: Type.Integer() }, closed),
     /** The Node that runs the services, and the directory with `src/` and `node_modules/` that they run from. */

@@ -2,7 +2,7 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { ImageConfig, PlatformRef } from './image.ts';
-import { environmentNamePattern, machineNamePattern, tagNamePattern } from './names.ts';
+import { environmentNamePattern, machineNamePattern, metadataNamePattern, tagNamePattern } from './names.ts';
 import { Resources } from './resources.ts';
 
 const closed = { additionalProperties: false } as const;
@@ -24,7 +24,14 @@ export const RestartPolicy = Type.Object(
 export type RestartPolicy = Static<typeof RestartPolicy>;
 
 export const Environment = Type.Record(Type.String({ pattern: environmentNamePattern }), noNul(131_072), closed);
-export const Tags = Type.Record(Type.String({ pattern: tagNamePattern }), noNul(1024), closed);
+/** A value keeps its kind; where a tag is compared, it is its text that counts. */
+export const TagValue = Type.Union([noNul(1024), Type.Number(), Type.Boolean()]);
+export type TagValue = Static<typeof TagValue>;
+export const Tags = Type.Record(Type.String({ pattern: tagNamePattern }), TagValue, closed);
+export type Tags = Static<typeof Tags>;
+/** Handed to the machine from outside, and seen inside. */
+export const Metadata = Type.Record(Type.String({ pattern: metadataNamePattern }), noNul(1024 * 1024), closed);
+export type Metadata = Static<typeof Metadata>;
 export const Command = Type.Array(noNul(131_072), { minItems: 1, maxItems: 1024 });
 export const MachineName = Type.String({ pattern: machineNamePattern });
 
@@ -46,6 +53,12 @@ export const MachineSpec = Type.Object(
     publish: Type.Array(PublishedPort, { maxItems: 256 }),
     restart: RestartPolicy,
     tags: Tags,
+    /** Absent: none. */
+    metadata: Type.Optional(Metadata),
+    /** Whether the account's firewall rules hold for it; absent: they do not. */
+    firewallEnabled: Type.Optional(Type.Boolean()),
+    /** It is not deleted while this is set. */
+    deletionProtection: Type.Optional(Type.Boolean()),
     /** Seconds between the stop signal and the kill. */
     stopGraceSeconds: Type.Integer({ minimum: 0, maximum: 3600 }),
   },

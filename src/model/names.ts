@@ -12,6 +12,13 @@ export const packageRefPattern = '^[a-z0-9]([a-z0-9_.-]{0,61}[a-z0-9])?(@[1-9][0
 export const snapshotNamePattern = '^[a-zA-Z0-9_.:%-]{1,64}$';
 export const environmentNamePattern = '^[a-zA-Z_][a-zA-Z0-9_]{0,255}$';
 export const tagNamePattern = '^[a-zA-Z0-9_.-]{1,128}$';
+/** What a path can hold and a tool prints on one line. */
+export const metadataNamePattern = '^[a-zA-Z0-9_.:@-]{1,256}$';
+
+/** Accounts and their users, as CloudAPI has logins; no `--` at the front, which is where services' own paths are. */
+export const accountNamePattern = '^[a-zA-Z][a-zA-Z0-9_.@-]{2,31}$';
+/** SSH keys; what a path can hold, and what a comment in a key file is made to fit. */
+export const keyNamePattern = '^[a-zA-Z0-9_.@ +-]{1,128}$';
 
 const checked = (pattern: string, what: string, rule: string) => {
   const expression = new RegExp(pattern);
@@ -26,3 +33,4 @@ const inside = 'at most 63, with _ . - inside';
 export const checkMachineName = checked(machineNamePattern, 'machine name', `it has letters and digits, ${inside}`);
 export const checkResourceName = checked(resourceNamePattern, 'name', `it has small letters and digits, ${inside}`);
 export const checkSnapshotName = checked(snapshotNamePattern, 'snapshot name', 'it has letters, digits and _ . : % -, at most 64');
+export const checkAccountName = checked(accountNamePattern, 'account name', 'it begins with a letter and has 3 to 32 letters, digits and _ . @ -');

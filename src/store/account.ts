@@ -1,13 +1,82 @@
-/** Accounts: until they come as a whole, only what other rows refer to. */
+/** Accounts. The operator makes them; an account sees and changes only itself. */
+import { CenoteError } from '../base/errors.ts';
+import type { Account, AccountProfile } from '../model/account.ts';
 import { authorize } from './context.ts';
 import type { RequestContext } from './context.ts';
+import type { AccountTable } from './schema.ts';
 import type { Db } from './store.ts';
 
+const accountOf = (row: AccountTable): Account => ({
+  id: row.id,
+  name: row.name,
+  profile: JSON.parse(row.profile) as AccountProfile,
+  createdAt: row.created_at,
+  updatedAt: row.updated_at === '' ? row.created_at : row.updated_at,
+});
+
+/** One that machines found on a host belong to. */
 export const accountEnsure = async (context: RequestContext, db: Db, id: string): Promise<void> => {
   authorize(context, 'keep');
+  const now = new Date().toISOString();
   await db
     .insertInto('account')
-    .values({ id, name: id, created_at: new Date().toISOString() })
+    .values({ id, name: id, profile: '{}', created_at: now, updated_at: now })
     .onConflict((conflict) => conflict.doNothing())
     .execute();
+};
+
+export const accountCreate = async (context: RequestContext, db: Db, account: Account): Promise<Account> => {
+  authorize(context, 'operate');
+  const taken = await db.selectFrom('account').select('id').where('name', '=', account.name).executeTakeFirst();
+  if (taken !== undefined) {
+    const message = `there is already an account named ${JSON.stringify(account.name)}`;
+    throw new CenoteError('already_exists', message, { fields: [{ field: 'name', message }] });
+  }
+  await db
+    .insertInto('account')
+    .values({ id: account.id, name: account.name, profile: JSON.stringify(account.profile), created_at: account.createdAt, updated_at: account.updatedAt })
+    .execute();
+  return account;
+};
+
+/** By id or name; undefined too for one that the caller may not see. */
+export const accountFind = async (context: RequestContext, db: Db, idOrName: string): Promise<Account | undefined> => {
+  authorize(context, 'read');
+  let query = db
+    .selectFrom('account')
+    .selectAll()
+    .where(({ or, eb }) => or([eb('id', '=', idOrName), eb('name', '=', idOrName)]));
+  if (context.role === 'account') query = query.where('id', '=', context.account);
+  const row = await query.executeTakeFirst();
+  return row === undefined ? undefined : accountOf(row);
+};
+
+export const accountGet = async (context: RequestContext, db: Db, idOrName: string): Promise<Account> => {
+  authorize(context, 'read');
+  const found = await accountFind(context, db, idOrName);
+  if (found === undefined) throw new CenoteError('not_found', `there is no account ${JSON.stringify(idOrName.slice(0, 80))}`);
+  return found;
+};
+
+export const accountList = async (context: RequestContext, db: Db): Promise<Account[]> => {
+  authorize(context, 'operate');
+  return (await db.selectFrom('account').selectAll().orderBy('name').execute()).map(accountOf);
+};
+
+export const accountSetProfile = async (context: RequestContext, db: Db, id: string, profile: AccountProfile, updatedAt: string): Promise<void> => {
+  authorize(context, 'write');
+  if (context.role === 'account' && id !== context.account) throw new CenoteError('not_found', 'there is no such account');
+  await db
+    .updateTable('account')
+    .set({ profile: JSON.stringify(profile), updated_at: updatedAt })
+    .where('id', '=', id)
+    .execute();
+};
+
+/** Its keys go with it; one that has machines stays. */
+export const accountDelete = async (context: RequestContext, db: Db, id: string): Promise<void> => {
+  authorize(context, 'operate');
+  const machine = await db.selectFrom('machine').select('name').where('account', '=', id).limit(1).executeTakeFirst();
+  if (machine !== undefined) throw new CenoteError('in_use', `the account has machines, such as ${JSON.stringify(machine.name)}`);
+  await db.deleteFrom('account').where('id', '=', id).execute();
 };

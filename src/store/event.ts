@@ -17,14 +17,14 @@ export const eventAppend = async (context: RequestContext, db: Db, events: reado
   }
 };
 
-/** Those of the caller's account and those of none (images, platforms, the host), numbered above `after`; of one machine, image or platform if asked. */
+/** Those of the caller's account, and for the operator those of none (images, platforms, the host), numbered above `after`; of one subject if asked. */
 export const eventList = async (context: RequestContext, db: Db, after: number, limit: number, subject?: string): Promise<Event[]> => {
   authorize(context, 'read');
   let query = db
     .selectFrom('event')
     .selectAll()
     .where('sequence', '>', after)
-    .where(({ or, eb }) => or([eb('account', '=', context.account), eb('account', 'is', null)]))
+    .where(({ or, eb }) => or([eb('account', '=', context.account), ...(context.role === 'account' ? [] : [eb('account', 'is', null)])]))
     .orderBy('sequence')
     .limit(limit);
   if (subject !== undefined) query = query.where('subject', '=', subject);

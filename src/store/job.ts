@@ -1,7 +1,7 @@
 /** Jobs: every asynchronous action, from being accepted to its end; afterwards they are the audit. */
 import type { Selectable } from 'kysely';
 import { CenoteError } from '../base/errors.ts';
-import type { Job } from '../model/event.ts';
+import type { Job, JobCaller } from '../model/event.ts';
 import { authorize } from './context.ts';
 import type { RequestContext } from './context.ts';
 import type { JobTable } from './schema.ts';
@@ -21,6 +21,7 @@ const wireOf = (row: Selectable<JobTable>): Job => ({
   action: row.action,
   machine: row.machine,
   actor: row.actor,
+  caller: row.caller === null ? null : (JSON.parse(row.caller) as JobCaller),
   state: row.state,
   createdAt: row.created_at,
   finishedAt: row.finished_at,
@@ -40,6 +41,7 @@ export const jobInsert = async (context: RequestContext, db: Db, { job, generati
       action: job.action,
       machine: job.machine,
       actor: job.actor,
+      caller: job.caller === null ? null : JSON.stringify(job.caller),
       state: job.state,
       generation,
       request: JSON.stringify(request),
@@ -74,6 +76,21 @@ export const jobListByMachine = async (context: RequestContext, db: Db, machine:
     .limit(limit)
     .execute();
   return rows.map(wireOf);
+};
+
+/** Those that have ended, the newest first; also of a machine that is gone. */
+export const jobListFinishedByMachine = async (context: RequestContext, db: Db, machine: string, limit: number): Promise<StoredJob[]> => {
+  authorize(context, 'read');
+  const rows = await db
+    .selectFrom('job')
+    .selectAll()
+    .where('machine', '=', machine)
+    .where('account', '=', context.account)
+    .where('finished_at', 'is not', null)
+    .orderBy('sequence', 'desc')
+    .limit(limit)
+    .execute();
+  return rows.map(storedOf);
 };
 
 /** In the order they were accepted. */

@@ -25,7 +25,12 @@ export interface StoredMachine {
 
 export interface MachineListFilter {
   name?: string | undefined;
-  state?: MachineState | undefined;
+  /** What the name begins with. */
+  namePrefix?: string | undefined;
+  /** One of these. */
+  states?: readonly MachineState[] | undefined;
+  image?: string | undefined;
+  memoryMib?: number | undefined;
   tags: [name: string, value: string][];
   limit: number;
   offset: number;
@@ -93,7 +98,7 @@ export const machineSaveTags = async (context: RequestContext, db: Db, machine: 
 };
 
 const tagsInsert = async (db: Db, machine: Machine): Promise<void> => {
-  const rows = Object.entries(machine.tags).map(([name, value]) => ({ machine: machine.id, name, value }));
+  const rows = Object.entries(machine.tags).map(([name, value]) => ({ machine: machine.id, name, value: String(value) }));
   for (let at = 0; at < rows.length; at += 500)
     await db
       .insertInto('machine_tag')
@@ -116,17 +121,32 @@ export const machineGet = async (context: RequestContext, db: Db, idOrName: stri
   return stored;
 };
 
-/** One page of machines by name, as the JSON text of an array: the rows' own texts joined. */
-export const machineListText = async (context: RequestContext, db: Db, filter: MachineListFilter): Promise<{ text: string; count: number }> => {
-  authorize(context, 'read');
+const pageOf = async (context: RequestContext, db: Db, filter: MachineListFilter): Promise<string[]> => {
+  const { name, namePrefix, states, image, memoryMib } = filter;
   let query = db.selectFrom('machine').select('body').where('account', '=', context.account);
-  if (filter.name !== undefined) query = query.where('name', '=', filter.name);
-  if (filter.state !== undefined) query = query.where('state', '=', filter.state);
+  if (name !== undefined) query = query.where('name', '=', name);
+  // Not by order, which collations change, nor by `like`, whose case they do.
+  if (namePrefix !== undefined) query = query.where(sql<string>`substr(name, 1, ${namePrefix.length})`, '=', namePrefix);
+  if (states !== undefined) query = query.where('state', 'in', states);
+  if (image !== undefined) query = query.where('image', '=', image);
+  if (memoryMib !== undefined) query = query.where('memory_mib', '=', memoryMib);
   for (const [name, value] of filter.tags) {
     query = query.where('id', 'in', (tags) => tags.selectFrom('machine_tag').select('machine').where('name', '=', name).where('value', '=', value));
   }
   const rows = await query.orderBy('name').orderBy('id').limit(filter.limit).offset(filter.offset).execute();
-  return { text: `[${rows.map((row) => row.body).join(',')}]`, count: rows.length };
+  return rows.map((row) => row.body);
+};
+
+/** One page of machines by name, as the JSON text of an array: the rows' own texts joined. */
+export const machineListText = async (context: RequestContext, db: Db, filter: MachineListFilter): Promise<{ text: string; count: number }> => {
+  authorize(context, 'read');
+  const bodies = await pageOf(context, db, filter);
+  return { text: `[${bodies.join(',')}]`, count: bodies.length };
+};
+
+export const machineList = async (context: RequestContext, db: Db, filter: MachineListFilter): Promise<Machine[]> => {
+  authorize(context, 'read');
+  return (await pageOf(context, db, filter)).map((body) => JSON.parse(body) as Machine);
 };
 
 /** Every machine of every account, for comparing with what a host reports. */
@@ -216,8 +236,8 @@ export const machineClaimPorts = async (context: RequestContext, db: Db, machine
     const holder = await machinePortHolder(context, db, { protocol, hostPort });
     if (holder === machine.id) continue;
     if (holder !== undefined) {
-      const name = (await machineFind(context, db, holder))?.machine.name ?? holder;
-      const message = `host port ${hostPort}/${protocol} is published by machine ${JSON.stringify(name)}`;
+      const name = (await machineFind(context, db, holder))?.machine.name;
+      const message = `host port ${hostPort}/${protocol} is published by ${name === undefined ? "another account's machine" : `machine ${JSON.stringify(name)}`}`;
       throw new CenoteError('in_use', message, { fields: [{ field: 'publish', message }] });
     }
     await db.insertInto('published_port').values({ protocol, host_port: hostPort, machine: machine.id }).execute();

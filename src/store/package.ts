@@ -22,7 +22,7 @@ const unknown = (text: string): CenoteError => new CenoteError('not_found', `the
 
 /** The first version of a name that there is not yet. */
 export const packageCreate = async (context: RequestContext, db: Db, made: Omit<Package, 'version'>): Promise<Package> => {
-  authorize(context, 'write');
+  authorize(context, 'operate');
   const known = await db.selectFrom('package_version').select('version').where('name', '=', made.name).executeTakeFirst();
   if (known !== undefined) {
     const message = `there is already a package named ${JSON.stringify(made.name)}`;
@@ -36,7 +36,7 @@ export const packageCreate = async (context: RequestContext, db: Db, made: Omit<
 
 /** The version after the newest. */
 export const packageAppend = async (context: RequestContext, db: Db, made: Package): Promise<Package> => {
-  authorize(context, 'write');
+  authorize(context, 'operate');
   return insert(db, made);
 };
 
@@ -69,7 +69,7 @@ export const packageList = async (context: RequestContext, db: Db, versions: boo
 
 /** `NAME@VERSION`, or `NAME` for all of its versions; none that a machine has. */
 export const packageDelete = async (context: RequestContext, db: Db, text: string): Promise<void> => {
-  authorize(context, 'write');
+  authorize(context, 'operate');
   const { name, version } = parseRef(text);
   let users = db.selectFrom('machine').select('name').where('package', '=', name);
   let gone = db.deleteFrom('package_version').where('name', '=', name);

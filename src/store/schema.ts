@@ -17,7 +17,28 @@ export interface MetaTable {
 export interface AccountTable {
   id: string;
   name: string;
+  /** AccountProfile. */
+  profile: string;
   created_at: string;
+  updated_at: string;
+}
+
+export interface AccountKeyTable {
+  account: string;
+  name: string;
+  /** MD5, with colons. */
+  fingerprint: string;
+  sha256: string;
+  public_key: string;
+  created_at: string;
+}
+
+export interface DeletedMachineTable {
+  id: string;
+  account: string;
+  /** Machine as it last was. */
+  body: string;
+  deleted_at: string;
 }
 
 export interface MachineTable {
@@ -70,6 +91,8 @@ export interface JobTable {
   action: string;
   machine: string | null;
   actor: string;
+  /** JobCaller, of who came by a network. */
+  caller: string | null;
   state: JobState;
   generation: number;
   request: string;
@@ -108,6 +131,8 @@ export interface NetworkTable {
 export interface Schema {
   meta: MetaTable;
   account: AccountTable;
+  account_key: AccountKeyTable;
+  deleted_machine: DeletedMachineTable;
   machine: MachineTable;
   machine_name: MachineNameTable;
   machine_tag: MachineTagTable;

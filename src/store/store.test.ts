@@ -6,6 +6,8 @@ import { test } from 'node:test';
 import { Kysely, SqliteDialect, sql } from 'kysely';
 import { Migrator } from 'kysely/migration';
 import * as account from './account.ts';
+import * as deletedMachine from './deleted-machine.ts';
+import * as key from './key.ts';
 import { completeResources, defaultCatalogue, defaultResources } from '../model/default-resources.ts';
 import { systemContext } from './context.ts';
 import type { RequestContext } from './context.ts';
@@ -120,7 +122,7 @@ test('a database that is full says so to all, and works again when there is room
 test('every store method authorises first', () =>
   withStore(async ({ db }) => {
     const stranger: RequestContext = { account: 'default', actor: 'uid:65534', role: 'stranger' };
-    const methods = [account, event, job, machines, meta, packages].flatMap((module) =>
+    const methods = [account, deletedMachine, event, job, key, machines, meta, packages].flatMap((module) =>
       Object.entries(module).filter(([, value]) => typeof value === 'function'),
     );
     assert.ok(methods.length > 30, `${methods.length} methods`);

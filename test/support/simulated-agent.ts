@@ -302,7 +302,8 @@ export class SimulatedAgent implements AsyncDisposable, StreamCounters {
 
   #refuseClash(spec: MachineSpec): void {
     for (const { status } of this.machines.values()) {
-      if (status.id !== spec.id && (status.spec.address === spec.address || status.spec.name === spec.name)) this.doubled.push(spec.id);
+      if (status.id !== spec.id && (status.spec.address === spec.address || (status.spec.name === spec.name && status.spec.account === spec.account)))
+        this.doubled.push(spec.id);
     }
   }
 

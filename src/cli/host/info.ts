@@ -35,6 +35,7 @@ export const command = defineCommand({
     const lines = detailLines([
       ['Control plane', `${info.version}, up ${formatAge(info.startedAt)}, store ${info.store}`],
       ['You are', info.caller],
+      ['CloudAPI', info.cloudapi ?? 'not served'],
       ...(info.agent === null ? [['Agent', 'does not answer'] as const] : agentDetails(info.agent)),
     ]);
     for (const line of lines) context.output.line(line);

@@ -13,7 +13,7 @@ import { formatBurst, formatIo, formatNetwork } from './resource-flags.ts';
 type Shown = Omit<Machine, 'package'> & { package?: Machine['package'] };
 
 const at = (time: string | null): string | null => (time === null ? null : `${time} (${formatAge(time)} ago)`);
-const pairs = (record: Record<string, string>): string[] => Object.entries(record).map(([name, value]) => `${name}=${value}`);
+const pairs = (record: Record<string, string | number | boolean>): string[] => Object.entries(record).map(([name, value]) => `${name}=${value}`);
 
 const details = (machine: Shown): Detail[] => [
   ['Name', machine.name],

@@ -34,7 +34,7 @@ const flags = {
 
 type UpdateFlags = Omit<CreateFlags, 'package' | 'fromSnapshot'> & { envRemove: string[]; tagRemove: string[]; unpublish: boolean; imageCommand: boolean };
 
-const without = (record: Record<string, string>, names: readonly string[]): Record<string, string> =>
+const without = <Value>(record: Record<string, Value>, names: readonly string[]): Record<string, Value> =>
   Object.fromEntries(Object.entries(record).filter(([name]) => !names.includes(name)));
 
 const changes = async (machine: Machine, given: Pick<UpdateFlags, keyof typeof flags>, command: readonly string[]): Promise<UpdateMachine> => {

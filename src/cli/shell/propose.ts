@@ -19,15 +19,17 @@ const matching = (all: readonly string[], typed: string): string[] => all.filter
 
 const proposals = async (words: readonly string[], typed: string, context: Context): Promise<readonly string[]> => {
   const names = Object.keys(allCommands());
-  const [first, second] = words;
+  const [first] = words;
   if (first === '--root') return [':directory'];
   if (first === 'help') return proposals(words.slice(1, 2), typed, context);
   if (first === undefined) return typed.startsWith('-') ? ['--root', '--agent', '--help'] : [...new Set(names.map((name) => name.split(' ')[0]!))];
-  const single = names.includes(first);
-  if (!single && second === undefined) return names.filter((name) => name.startsWith(`${first} `)).map((name) => name.split(' ')[1]!);
-  const name = single ? first : `${first} ${second}`;
-  const command = await allCommands()[name]?.load();
-  return command === undefined ? [] : proposeFor(command, words.slice(single ? 1 : 2), typed, context);
+  const name = [1, 2, 3].map((count) => words.slice(0, count).join(' ')).find((joined) => names.includes(joined));
+  if (name === undefined) {
+    const said = `${words.join(' ')} `;
+    return [...new Set(names.filter((one) => one.startsWith(said)).map((one) => one.slice(said.length).split(' ')[0]!))];
+  }
+  const command = await allCommands()[name]!.load();
+  return proposeFor(command, words.slice(name.split(' ').length), typed, context);
 };
 
 const proposeFor = async (command: AnyCommand, words: readonly string[], typed: string, context: Context): Promise<readonly string[]> => {
@@ -66,6 +68,8 @@ const candidates = async (what: Completion, words: readonly string[], context: C
       return (await control.packageList({}, call)).map((each) => each.name);
     case 'platform':
       return (await control.platformList(call)).map((platform) => `${platform.name}@${platform.version}`);
+    case 'account':
+      return (await control.accountList(call)).map((account) => account.name);
     case 'snapshot': {
       const machine = words.find((word) => !word.startsWith('-'));
       return machine === undefined ? [] : (await control.snapshotList(machine, call)).map((snapshot) => snapshot.name);

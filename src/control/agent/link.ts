@@ -9,9 +9,12 @@ import type { AgentClient } from '../../client/agent.ts';
 import type { AgentInfo } from '../../model/agent-api.ts';
 import type { Event } from '../../model/event.ts';
 import { systemContext as system, defaultAccount } from '../../store/context.ts';
+import { deletedMachineFind } from '../../store/deleted-machine.ts';
 import { eventAppend } from '../../store/event.ts';
+import type { NewEvent } from '../../store/event.ts';
+import { machineFind } from '../../store/machine.ts';
 import { metaGet, metaSet, networkGet, networkSet } from '../../store/meta.ts';
-import type { Store } from '../../store/store.ts';
+import type { Db, Store } from '../../store/store.ts';
 import { isUuid } from '../../base/ids.ts';
 import { Subnet } from '../app/subnet.ts';
 import type { Wake } from '../wake.ts';
@@ -160,7 +163,9 @@ export class AgentLink implements AsyncDisposable {
     const { store, onEvents, catalog } = this.#options;
     const last = events.at(-1)!.sequence;
     await store.transactionRepeatable(async (db) => {
-      const kept = events.map(({ at, type, subject, message, detail }) => ({ at, type, subject, message, detail, account: accountOf(type) }));
+      const kept: NewEvent[] = [];
+      for (const { at, type, subject, message, detail } of events)
+        kept.push({ at, type, subject, message, detail, account: isOfMachine(type) ? await accountOf(db, subject) : null });
       await eventAppend(system, db, kept);
       await metaSet(system, db, 'agent.sequence', String(last));
     });
@@ -176,5 +181,11 @@ export class AgentLink implements AsyncDisposable {
   }
 }
 
-/** Events of images, platforms and the host itself are everyone's; what the governor says is of machines. */
-const accountOf = (type: string): string | null => (/^(machine|snapshot|governor)\./.test(type) ? defaultAccount : null);
+/** Events of images, platforms and the host itself are nobody's own; what the governor says is of machines. */
+const isOfMachine = (type: string): boolean => /^(machine|snapshot|governor)\./.test(type);
+
+/** Of a machine that nobody knows, the operator is told. */
+const accountOf = async (db: Db, machine: string): Promise<string> => {
+  const known = (await machineFind(system, db, machine)) ?? (await deletedMachineFind(system, db, machine));
+  return known?.machine.account ?? defaultAccount;
+};

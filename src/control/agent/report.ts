@@ -16,6 +16,9 @@ export const applyStatus = (stored: StoredMachine, status: MachineStatus): void 
   machine.command = spec.command;
   machine.env = spec.env;
   machine.tags = spec.tags;
+  if (spec.metadata !== undefined) machine.metadata = spec.metadata;
+  if (spec.firewallEnabled !== undefined) machine.firewallEnabled = spec.firewallEnabled;
+  if (spec.deletionProtection !== undefined) machine.deletionProtection = spec.deletionProtection;
   machine.restart = spec.restart;
   machine.stopGraceSeconds = spec.stopGraceSeconds;
   machine.state = status.state;

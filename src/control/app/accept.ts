@@ -20,6 +20,7 @@ export const newJob = (context: RequestContext, action: Action, machine: string)
   action,
   machine,
   actor: context.actor,
+  caller: context.caller ?? null,
   state: 'queued',
   createdAt: new Date().toISOString(),
   finishedAt: null,

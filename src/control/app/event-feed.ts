@@ -4,6 +4,7 @@ import { messageChain } from '../../base/errors.ts';
 import type { Event } from '../../model/event.ts';
 import { systemContext as system } from '../../store/context.ts';
 import type { RequestContext } from '../../store/context.ts';
+import { deletedMachineTrim } from '../../store/deleted-machine.ts';
 import { eventLast, eventList, eventTrim } from '../../store/event.ts';
 import type { Store } from '../../store/store.ts';
 import { Wake, wakeOrTimeout } from '../wake.ts';
@@ -11,6 +12,7 @@ import { Wake, wakeOrTimeout } from '../wake.ts';
 const pageSize = 500;
 const kept = 100_000;
 const trimEvery = 1000;
+const deletedKeptMs = 30 * 24 * 3600_000;
 
 export class EventFeed {
   readonly #store: Store;
@@ -57,5 +59,6 @@ export class EventFeed {
   async #trim(): Promise<void> {
     const last = await eventLast(system, this.#store.db);
     await eventTrim(system, this.#store.db, last - kept);
+    await deletedMachineTrim(system, this.#store.db, new Date(Date.now() - deletedKeptMs).toISOString());
   }
 }

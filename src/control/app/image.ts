@@ -21,7 +21,7 @@ export const imageCreate = async (
   content: Readable | undefined,
   signal: AbortSignal,
 ): Promise<Image> => {
-  authorize(context, 'write');
+  authorize(context, 'operate');
   const { catalog, agent, store } = control;
   checkResourceName('name', asked.name);
   checkSignal('request.config.StopSignal', asked.config?.StopSignal ?? '');
@@ -48,7 +48,7 @@ const configOf = ({ config, command }: MachineSpec): ImageConfig => {
 };
 
 export const imageDelete = async (control: Control, context: RequestContext, idOrName: string): Promise<void> => {
-  authorize(context, 'write');
+  authorize(context, 'operate');
   const image = await control.catalog.image(idOrName);
   if (image.builtIn) throw new CenoteError('in_use', `image ${JSON.stringify(image.name)} is built in and stays`);
   refuseUsed(`image ${JSON.stringify(image.name)}`, await machineNamesUsing(context, control.store.db, 'image', image.id));
@@ -60,7 +60,7 @@ export const imageDelete = async (control: Control, context: RequestContext, idO
 };
 
 export const platformDelete = async (control: Control, context: RequestContext, name: string, version: string): Promise<void> => {
-  authorize(context, 'write');
+  authorize(context, 'operate');
   const key = platformKey({ name, version });
   if (!(await control.catalog.platforms()).some((platform) => platformKey(platform) === key)) {
     throw new CenoteError('not_found', `there is no platform ${JSON.stringify(key.slice(0, 80))}`);

@@ -1,15 +1,16 @@
 /** Actions on a machine that there is. Each checks what can be checked now; the host decides the rest when its turn comes. */
-import { invalid } from '../../base/errors.ts';
+import { CenoteError, invalid } from '../../base/errors.ts';
 import type { Accepted, ActionOptions, ResizeMachine, UpdateMachine } from '../../model/control-api.ts';
 import { commandOf } from '../../model/command.ts';
 import { checkMachineName, checkSnapshotName } from '../../model/names.ts';
+import type { Metadata, Tags } from '../../model/machine.ts';
 import type { Guarantees } from '../../model/resources.ts';
 import type { RequestContext } from '../../store/context.ts';
 import { machineClaimName, machineClaimPorts } from '../../store/machine.ts';
 import type { StoredMachine } from '../../store/machine.ts';
 import type { Db } from '../../store/store.ts';
 import type { Control } from '../control.ts';
-import type { SpecPatch } from '../jobs/request.ts';
+import type { NamedChange, SpecPatch } from '../jobs/request.ts';
 import { mergeResources } from '../jobs/request.ts';
 import { acceptAction } from './accept.ts';
 import { machineMade } from './made.ts';
@@ -27,7 +28,22 @@ export const machineReboot = (control: Control, context: RequestContext, id: str
   acceptAction(control, context, id, 'reboot', () => options);
 
 export const machineDelete = (control: Control, context: RequestContext, id: string): Promise<Accepted> =>
-  acceptAction(control, context, id, 'delete', () => ({}));
+  acceptAction(control, context, id, 'delete', (_db, { machine }) => {
+    if (machine.deletionProtection === true)
+      throw new CenoteError('wrong_state', `machine ${JSON.stringify(machine.name)} is protected from being deleted`, {
+        advice: 'take the protection away first',
+      });
+    return {};
+  });
+
+export const machineTags = (control: Control, context: RequestContext, id: string, change: NamedChange<Tags>): Promise<Accepted> =>
+  acceptAction(control, context, id, 'tags', () => change);
+
+export const machineMetadata = (control: Control, context: RequestContext, id: string, change: NamedChange<Metadata>): Promise<Accepted> =>
+  acceptAction(control, context, id, 'metadata', () => change);
+
+export const machineProtect = (control: Control, context: RequestContext, id: string, enabled: boolean): Promise<Accepted> =>
+  acceptAction(control, context, id, 'protect', () => ({ enabled }));
 
 /** The new name is taken at once and the old one is given back when the host has it too. */
 export const machineRename = (control: Control, context: RequestContext, id: string, name: string): Promise<Accepted> => {

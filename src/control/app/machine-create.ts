@@ -1,6 +1,7 @@
 /** A new machine: everything it refers to is resolved, then name, ports, address and guarantees are taken and the job made, all at once. */
 import { CenoteError, invalid } from '../../base/errors.ts';
 import { newMachineId, shortId } from '../../base/ids.ts';
+import type { MachineId } from '../../base/ids.ts';
 import type { Accepted, CreateMachine, Machine } from '../../model/control-api.ts';
 import type { Image, PlatformRef } from '../../model/image.ts';
 import type { MachineSpec } from '../../model/machine.ts';
@@ -23,10 +24,10 @@ import { admit, newResources, resourceChange } from './resources.ts';
 const defaultRestart = { policy: 'on-failure', maxRetries: 10 } as const;
 const defaultGraceSeconds = 10;
 
-export const machineCreate = async (control: Control, context: RequestContext, asked: CreateMachine): Promise<Accepted> => {
+/** `id` where its name is to be made from it. */
+export const machineCreate = async (control: Control, context: RequestContext, asked: CreateMachine, id: MachineId = newMachineId()): Promise<Accepted> => {
   authorize(context, 'write');
   const { store, link, addresses, jobs, trace } = control;
-  const id = newMachineId();
   const name = asked.name === undefined ? `machine-${shortId(id)}` : checkMachineName('name', asked.name);
   const publish = checkPublish(asked.publish ?? []);
   const source = asked.fromSnapshot === undefined ? undefined : await sourceOf(control, context, asked.fromSnapshot.machine);
@@ -54,6 +55,7 @@ export const machineCreate = async (control: Control, context: RequestContext, a
       publish,
       restart: asked.restart ?? defaultRestart,
       tags: asked.tags ?? {},
+      ...extrasOf(asked),
       stopGraceSeconds: asked.stopGraceSeconds ?? defaultGraceSeconds,
     };
     const machine = newMachine(spec, desired, change.package === null ? null : { name: change.package.name, version: change.package.version });
@@ -68,6 +70,15 @@ export const machineCreate = async (control: Control, context: RequestContext, a
   jobs.enqueue({ ...job, job: { ...job.job } });
   return accepted;
 };
+
+type Extras = Pick<MachineSpec, 'metadata' | 'firewallEnabled' | 'deletionProtection'>;
+
+/** What only some machines have; absent where it was not asked for. */
+const extrasOf = ({ metadata, firewallEnabled, deletionProtection }: Extras): Extras => ({
+  ...(metadata === undefined ? {} : { metadata }),
+  ...(firewallEnabled === undefined ? {} : { firewallEnabled }),
+  ...(deletionProtection === undefined ? {} : { deletionProtection }),
+});
 
 const demandSnapshot = async ({ agent }: Control, { machine }: StoredMachine, name: string): Promise<void> => {
   if ((await agent.snapshotNames(machine.id)).includes(name)) return;
@@ -132,6 +143,7 @@ const newMachine = (spec: MachineSpec, desired: Machine['desired'], taken: Packa
   command: spec.command,
   env: spec.env,
   tags: spec.tags,
+  ...extrasOf(spec),
   restart: spec.restart,
   stopGraceSeconds: spec.stopGraceSeconds,
   createdAt: new Date().toISOString(),

@@ -34,6 +34,15 @@ export class Subnet {
     return [24, 16, 8, 0].map((shift) => Math.floor(number / 2 ** shift) % 256).join('.');
   }
 
+  get gateway(): string {
+    return this.addressAt(this.#gateway);
+  }
+
+  get netmask(): string {
+    const ones = 2 ** 32 - this.size;
+    return [24, 16, 8, 0].map((shift) => Math.floor(ones / 2 ** shift) % 256).join('.');
+  }
+
   /** Null for an address outside. */
   placeOf(address: string): number | null {
     const number = parseAddress(address);

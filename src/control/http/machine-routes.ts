@@ -1,6 +1,7 @@
 /** Machines: reading, creating, acting on them. */
 import { Type } from 'typebox';
 import { MachineProcess, MachineUsage, machineStates } from '../../model/machine.ts';
+import type { MachineState } from '../../model/machine.ts';
 import { Accepted, ActionOptions, CreateMachine, Machine, RenameMachine, ResizeMachine, UpdateMachine } from '../../model/control-api.ts';
 import { Job } from '../../model/event.ts';
 import { isUuid } from '../../base/ids.ts';
@@ -18,6 +19,11 @@ import type { App } from './server.ts';
 const pageLimit = 1000;
 const auditLimit = 1000;
 
+const stateOf = (query: URLSearchParams): MachineState[] | undefined => {
+  const state = oneOf(query, 'state', machineStates);
+  return state === undefined ? undefined : [state];
+};
+
 export const machineRoutes = (app: App, control: Control): void => {
   const { store, agent } = control;
   const json = 'application/json; charset=utf-8';
@@ -29,7 +35,7 @@ export const machineRoutes = (app: App, control: Control): void => {
       const query = request.query as URLSearchParams;
       const { text, count } = await machineListText(request.caller, store.db, {
         name: query.get('name') ?? undefined,
-        state: oneOf(query, 'state', machineStates),
+        states: stateOf(query),
         tags: [...query].filter(([name]) => name.startsWith('tag.')).map(([name, value]) => [name.slice(4), value]),
         limit: integerOf(query, 'limit', { minimum: 1, maximum: pageLimit }) ?? pageLimit,
         offset: integerOf(query, 'offset', { minimum: 0, maximum: Number.MAX_SAFE_INTEGER }) ?? 0,

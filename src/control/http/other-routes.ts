@@ -22,7 +22,7 @@ export const otherRoutes = (app: App, control: Control): void => {
     authorize(request.caller, 'read');
     // An agent that answers but is not followed yet takes no work: it counts as away.
     const info = link.inStep ? await agent.info({ signal: AbortSignal.timeout(infoMs) }).catch(() => null) : null;
-    return { version, startedAt, store: storePath, agent: info, caller: request.caller.actor };
+    return { version, startedAt, store: storePath, agent: info, caller: request.caller.actor, cloudapi: control.cloudapi() };
   });
 
   app.get('/v1/pool', { schema: { response: { 200: PoolStatus } } }, (request) => {

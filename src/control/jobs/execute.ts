@@ -4,9 +4,9 @@
  */
 import { CenoteError } from '../../base/errors.ts';
 import type { AgentClient } from '../../client/agent.ts';
-import type { MachineStatus } from '../../model/machine.ts';
+import type { MachineSpec, MachineStatus } from '../../model/machine.ts';
 import type { StoredMachine } from '../../store/machine.ts';
-import { mergeResources } from './request.ts';
+import { mergeNamed, mergeResources } from './request.ts';
 import type { Action, JobRequests } from './request.ts';
 
 export interface Execution<A extends Action> {
@@ -50,6 +50,10 @@ const executors: Executors = {
     const conflicts = request.patch.platform === undefined && request.patch.image === undefined ? [] : (status.etcConflicts ?? []);
     return { status, result: { conflicts } };
   },
+  tags: (execution) => change(execution, { tags: mergeNamed(execution.stored.spec.tags, execution.request) }),
+  metadata: (execution) => change(execution, { metadata: mergeNamed(execution.stored.spec.metadata ?? {}, execution.request) }),
+  protect: (execution) => change(execution, { deletionProtection: execution.request.enabled }),
+  firewall: (execution) => change(execution, { firewallEnabled: execution.request.enabled }),
   rename: async ({ agent, stored, generation, request, signal }) => ({
     status: await agent.machineRename(stored.spec.id, { generation, name: request.name }, { signal }),
   }),
@@ -71,6 +75,11 @@ const executors: Executors = {
     result: { name: request.name },
   }),
 };
+
+/** What a machine runs on with. */
+const change = async <A extends Action>({ agent, stored, generation, signal }: Execution<A>, patch: Partial<MachineSpec>): Promise<Outcome> => ({
+  status: await agent.machineUpdate(stored.spec.id, { generation, spec: { ...stored.spec, ...patch } }, { signal }),
+});
 
 /** A host that has lost its journal knows no machine, but has its data: asked for, it goes on with that, under the specification kept here. */
 const start = async ({ agent, stored, generation, signal }: Execution<'start'>): Promise<MachineStatus> => {

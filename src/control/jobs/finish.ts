@@ -8,6 +8,7 @@ import type { Job } from '../../model/event.ts';
 import type { MachineStatus } from '../../model/machine.ts';
 import { guaranteesOf, noGuarantees } from '../../model/resources.ts';
 import { systemContext as system } from '../../store/context.ts';
+import { deletedMachineInsert } from '../../store/deleted-machine.ts';
 import { eventAppend } from '../../store/event.ts';
 import { jobFinish, jobListUnfinishedByMachine } from '../../store/job.ts';
 import type { StoredJob } from '../../store/job.ts';
@@ -30,6 +31,7 @@ export const finishSucceeded = (store: Store, stored: StoredJob, outcome: Outcom
     await eventAppend(system, db, [eventOf(job, target)]);
     if (target === undefined) return { job, machine: null };
     if (outcome.deleted) {
+      await deletedMachineInsert(system, db, target.machine, job.finishedAt!);
       await machineRemove(system, db, target.machine.id);
       return { job, machine: null };
     }
@@ -83,7 +85,7 @@ const settle = async (db: Db, target: StoredMachine, action: Action, succeeded: 
   if (pending.length === 0 && action !== 'create') target.reserved = guaranteesOf(target.machine.resources);
   await machineSave(system, db, target);
   if (claiming.has(action)) await machineSettleClaims(system, db, target.machine, claimsOf(pending));
-  if (action === 'update' && succeeded) await machineSaveTags(system, db, target.machine);
+  if ((action === 'update' || action === 'tags') && succeeded) await machineSaveTags(system, db, target.machine);
 };
 
 const eventOf = (job: Job, target: StoredMachine | undefined) => ({

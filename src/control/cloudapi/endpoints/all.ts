@@ -1,0 +1,27 @@
+/** All of CloudAPI that there is. */
+import type { Endpoint } from '../endpoint.ts';
+import { accountEndpoints } from './account.ts';
+import { datacenterEndpoints } from './datacenter.ts';
+import { imageEndpoints } from './image.ts';
+import { keyEndpoints } from './key.ts';
+import { machineActionEndpoints } from './machine-action.ts';
+import { machineEndpoints } from './machine.ts';
+import { metadataEndpoints } from './metadata.ts';
+import { networkEndpoints } from './network.ts';
+import { packageEndpoints } from './package.ts';
+import { snapshotEndpoints } from './snapshot.ts';
+import { tagEndpoints } from './tag.ts';
+
+export const endpoints: readonly Endpoint[] = [
+  ...datacenterEndpoints,
+  ...accountEndpoints,
+  ...keyEndpoints,
+  ...packageEndpoints,
+  ...imageEndpoints,
+  ...networkEndpoints,
+  ...machineEndpoints,
+  ...machineActionEndpoints,
+  ...snapshotEndpoints,
+  ...tagEndpoints,
+  ...metadataEndpoints,
+];

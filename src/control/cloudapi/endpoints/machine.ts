@@ -1,0 +1,172 @@
+/** Machines: reading, making and deleting them. */
+import { Type } from 'typebox';
+import { newMachineId, isUuid, shortId } from '../../../base/ids.ts';
+import type { Machine } from '../../../model/control-api.ts';
+import { deletedMachineFind, deletedMachineList } from '../../../store/deleted-machine.ts';
+import { jobListFinishedByMachine } from '../../../store/job.ts';
+import { machineFind, machineList } from '../../../store/machine.ts';
+import { machineCreate } from '../../app/machine-create.ts';
+import { machineDelete } from '../../app/machine-change.ts';
+import type { Call } from '../endpoint.ts';
+import { endpoint } from '../endpoint.ts';
+import { invalidArgument, notFound, Refusal } from '../refusal.ts';
+import { auditWire, WireAudit } from '../wire/audit.ts';
+import { deletedMachineWire, machineWire, statesOf, WireMachine } from '../wire/machine.ts';
+import type { MachineView } from '../wire/machine.ts';
+import { defaultNetwork } from '../wire/network.ts';
+import { accountKeys, metadataOf, tagsOf } from '../wire/named.ts';
+import { packageRef } from './package.ts';
+
+const pageLimit = 1000;
+const auditLimit = 1000;
+const text = Type.Optional(Type.String());
+const page = {
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: pageLimit })),
+  offset: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000_000_000 })),
+};
+
+type Asking = Pick<Call, 'control' | 'context' | 'path' | 'version' | 'datacenter'>;
+
+export const viewOf = ({ control, datacenter, version }: Pick<Asking, 'control' | 'datacenter' | 'version'>): MachineView => {
+  const { gateway, netmask } = control.link.subnet;
+  return { place: { gateway, netmask }, datacenter, version };
+};
+
+/** The machine that the path names; of one that is gone, what it was. */
+export const machineOf = async (call: Asking): Promise<Machine> => {
+  const id = call.path['machine']!;
+  const { db } = call.control.store;
+  const found = isUuid(id) ? await machineFind(call.context, db, id) : undefined;
+  if (found !== undefined) return found.machine;
+  const gone = isUuid(id) ? await deletedMachineFind(call.context, db, id) : undefined;
+  if (gone === undefined) throw notFound('instance');
+  throw new Refusal(410, 'InstanceDeleted', 'the instance was deleted', { body: deletedMachineWire(gone.machine, gone.deletedAt, viewOf(call)) });
+};
+
+const listFilters = Type.Object({
+  name: text,
+  type: text,
+  brand: text,
+  image: text,
+  state: text,
+  memory: Type.Optional(Type.Integer()),
+  tombstone: Type.Optional(Type.Boolean()),
+  docker: Type.Optional(Type.Boolean()),
+  credentials: Type.Optional(Type.Boolean()),
+  tags: text,
+  ...page,
+});
+
+const createParameters = Type.Object({
+  name: text,
+  package: Type.String({ minLength: 1, maxLength: 128 }),
+  image: Type.String({ minLength: 1, maxLength: 128 }),
+  networks: Type.Optional(
+    Type.Array(Type.Union([Type.String(), Type.Object({ ipv4_uuid: Type.String(), primary: Type.Optional(Type.Boolean()) })]), { maxItems: 32 }),
+  ),
+  firewall_enabled: Type.Optional(Type.Boolean()),
+  deletion_protection: Type.Optional(Type.Boolean()),
+  allow_shared_images: Type.Optional(Type.Boolean()),
+  delegate_dataset: Type.Optional(Type.Boolean()),
+  brand: text,
+});
+
+export const machineEndpoints = [
+  endpoint({
+    name: 'ListMachines',
+    method: 'GET',
+    path: '/:account/machines',
+    parameters: listFilters,
+    prefixes: ['tag.'],
+    answer: Type.Array(WireMachine),
+    handle: async (call) => {
+      const { control, context, parameters, named } = call;
+      const { name, type, brand, image, state, memory, tombstone, docker, limit = pageLimit, offset = 0 } = parameters;
+      const view = viewOf(call);
+      const states = state === undefined ? undefined : statesOf(state);
+      const none = (type ?? 'smartmachine') !== 'smartmachine' || (brand ?? 'lx') !== 'lx' || docker === true || states?.length === 0;
+      const tags = named('tag.').map(([tag, value]): [string, string] => [tag, String(value)]);
+      const machines = none ? [] : await machineList(context, control.store.db, { namePrefix: name, states, image, memoryMib: memory, tags, limit, offset });
+      const body = machines.map((machine) => machineWire(machine, view));
+      const gone =
+        (tombstone === true || state === 'deleted') && offset === 0 && body.length < limit
+          ? await deletedMachineList(context, control.store.db, limit - body.length)
+          : [];
+      const all = [...body, ...gone.map(({ machine, deletedAt }) => deletedMachineWire(machine, deletedAt, view))];
+      return { body: all, headers: { 'x-query-limit': String(limit), 'x-resource-count': String(all.length) } };
+    },
+  }),
+  endpoint({
+    name: 'CreateMachine',
+    method: 'POST',
+    path: '/:account/machines',
+    status: 201,
+    parameters: createParameters,
+    prefixes: ['tag.', 'metadata.'],
+    answer: WireMachine,
+    handle: async (call) => {
+      const { control, context, account, parameters, named } = call;
+      const { image, networks, brand, delegate_dataset: delegated, firewall_enabled: firewallEnabled, deletion_protection: deletionProtection } = parameters;
+      if (brand !== undefined && brand !== 'lx') throw invalidArgument('brand', 'only lx: there are no virtual machines in this datacenter');
+      if (delegated === true) throw invalidArgument('delegate_dataset', 'there are no delegated datasets in this datacenter');
+      for (const network of networks ?? []) {
+        const id = typeof network === 'string' ? network : network.ipv4_uuid;
+        if (id !== defaultNetwork.id) throw invalidArgument('networks', `there is no network ${id.slice(0, 80)}`);
+      }
+      if ((networks ?? []).length > 1) throw invalidArgument('networks', 'an instance has one NIC in this datacenter');
+      const found = await packageRef(call, parameters.package);
+      if (found === undefined) throw invalidArgument('package', `there is no package ${parameters.package.slice(0, 80)}`);
+      if (!(await control.catalog.images()).some(({ id }) => id === image)) throw invalidArgument('image', `there is no image ${image.slice(0, 80)}`);
+      const id = newMachineId();
+      const { machine } = await machineCreate(
+        control,
+        context,
+        {
+          name: (parameters.name ?? shortId(id)).replaceAll('{{shortId}}', shortId(id)),
+          image,
+          package: found,
+          tags: tagsOf('tag.', named('tag.')),
+          metadata: { ...metadataOf('metadata.', named('metadata.')), ...(await accountKeys(call)) },
+          ...(firewallEnabled === undefined ? {} : { firewallEnabled }),
+          ...(deletionProtection === undefined ? {} : { deletionProtection }),
+        },
+        id,
+      );
+      return { body: machineWire(machine!, viewOf(call)), headers: { location: `/${account.name}/machines/${id}` } };
+    },
+  }),
+  endpoint({
+    name: 'GetMachine',
+    method: 'GET',
+    path: '/:account/machines/:machine',
+    parameters: Type.Object({ credentials: Type.Optional(Type.Boolean()) }),
+    answer: WireMachine,
+    handle: async (call) => ({ body: machineWire(await machineOf(call), viewOf(call)) }),
+  }),
+  endpoint({
+    name: 'DeleteMachine',
+    method: 'DELETE',
+    path: '/:account/machines/:machine',
+    parameters: Type.Object({}),
+    answer: null,
+    handle: async (call) => {
+      const { id, deletionProtection } = await machineOf(call);
+      if (deletionProtection === true) throw new Refusal(409, 'CannotDestroyMachineError', 'Instance has "deletion_protection" enabled, preventing deletion');
+      await machineDelete(call.control, call.context, id);
+      return {};
+    },
+  }),
+  endpoint({
+    name: 'MachineAudit',
+    method: 'GET',
+    path: '/:account/machines/:machine/audit',
+    parameters: Type.Object({}),
+    answer: Type.Array(WireAudit),
+    handle: async (call) => {
+      const id = call.path['machine']!;
+      const jobs = isUuid(id) ? await jobListFinishedByMachine(call.context, call.control.store.db, id, auditLimit) : [];
+      if (jobs.length === 0) await machineOf(call);
+      return { body: jobs.map(auditWire) };
+    },
+  }),
+];

@@ -1,0 +1,206 @@
+/**
+ * The HTTP server of CloudAPI: for each request a version, a caller, a bag of parameters, and then the endpoint's own function. What every
+ * answer carries (dates, digests, ids) is put on here.
+ */
+import { createHash, randomUUID } from 'node:crypto';
+import type { Socket } from 'node:net';
+import { fastify, LogController } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Logger } from '../../base/logger.ts';
+import { messageChain } from '../../base/errors.ts';
+import type { Answer, Edge, Endpoint } from './endpoint.ts';
+import { bagOf, readerOf } from './parameters.ts';
+import type { Reader } from './parameters.ts';
+import type { Rates } from './rates.ts';
+import { notFound, Refusal, refusalOf } from './refusal.ts';
+import type { Caller, Signatures } from './signature.ts';
+import { negotiate, versions } from './version.ts';
+import type { ApiVersion } from './version.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    cloud: Cloud;
+  }
+}
+
+interface Cloud {
+  startedAt: number;
+  version: ApiVersion;
+  caller: Caller | undefined;
+}
+
+export interface CloudApiServerOptions {
+  edge: Edge;
+  logger: Logger;
+  signatures: Signatures;
+  perAccount: Rates;
+  perAddress: Rates;
+  endpoints: readonly Endpoint[];
+  tls: { cert: string; key: string } | undefined;
+}
+
+const bodyLimit = 1024 * 1024;
+const requestTimeoutMs = 30_000;
+const mostConnections = 8192;
+const headers = 'Accept, Accept-Version, Authorization, Content-MD5, Content-Type, Date, X-Date, X-Api-Version';
+
+export const createCloudApiServer = (options: CloudApiServerOptions): FastifyInstance => {
+  const { logger, tls } = options;
+  const server = fastify({
+    loggerInstance: logger,
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit,
+    requestTimeout: requestTimeoutMs,
+    forceCloseConnections: true,
+    return503OnClosing: false,
+    exposeHeadRoutes: true,
+    genReqId: () => randomUUID(),
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: 512, querystringParser: (text: string) => new URLSearchParams(text) as never },
+    frameworkErrors: (error: unknown, request: FastifyRequest, reply: FastifyReply) => sendRefusal(logger, error, request, reply),
+    clientErrorHandler: (_error: Error, socket: Socket) => {
+      const body = '{"code":"BadRequest","message":"this is not a valid HTTP request"}';
+      if (!socket.writable) return socket.destroy();
+      return socket.end(`HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`);
+    },
+    ...(tls === undefined ? {} : { https: { ...tls, minVersion: 'TLSv1.2' } }),
+  } as object) as unknown as FastifyInstance;
+  server.server.maxConnections = mostConnections;
+  server.decorateRequest('cloud');
+  takeBodies(server);
+  server.addHook('onRequest', (request, reply, done) => {
+    begin(request, reply);
+    limit(reply, options.perAddress, request.socket.remoteAddress ?? '');
+    done();
+  });
+  server.addHook('onSend', (request, reply, payload, done) => {
+    finish(request, reply, payload);
+    done();
+  });
+  server.setErrorHandler((error, request, reply) => sendRefusal(logger, error, request, reply));
+  server.setNotFoundHandler((request, reply) => {
+    const [path = ''] = request.url.split('?');
+    const others = [...new Set(options.endpoints.filter((one) => pathPattern(one.path).test(path)).map(({ method }) => method))];
+    if (others.length === 0) return sendRefusal(logger, notFound(path.slice(0, 200)), request, reply);
+    const allow = others.includes('GET') ? [...others, 'HEAD'] : others;
+    if (request.method === 'OPTIONS') return reply.code(204).header('allow', allow.join(', ')).send();
+    const refusal = new Refusal(405, 'MethodNotAllowed', `${request.method} is not allowed here`, { headers: { allow: allow.join(', ') } });
+    return sendRefusal(logger, refusal, request, reply);
+  });
+  for (const group of Map.groupBy(options.endpoints, ({ method, path }) => `${method} ${path}`).values()) addRoute(server, options, group);
+  return server;
+};
+
+const pathPattern = (path: string): RegExp => new RegExp(`^${path.replaceAll(/:[a-z]+/g, '[^/]+')}/?$`);
+
+const takeBodies = (server: FastifyInstance): void => {
+  const json = server.getDefaultJsonParser('error', 'error');
+  server.removeAllContentTypeParsers();
+  server.addContentTypeParser('application/json', { parseAs: 'string' }, (request, text, done) => {
+    if (text === '') done(null, undefined);
+    else void json(request, text as string, done);
+  });
+  server.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, (_request, text, done) => {
+    done(null, bagOf(new URLSearchParams(text as string), undefined));
+  });
+};
+
+const begin = (request: FastifyRequest, reply: FastifyReply): void => {
+  const wanted = request.headers['accept-version'] ?? request.headers['x-api-version'] ?? request.headers['api-version'];
+  const version = negotiate([wanted].flat()[0]);
+  request.cloud = { startedAt: performance.now(), version: version ?? versions[0], caller: undefined };
+  reply.headers({
+    server: `cloudapi/${versions[0]}`,
+    date: new Date().toUTCString(),
+    'api-version': request.cloud.version,
+    'request-id': request.id,
+    'access-control-allow-origin': '*',
+    'access-control-allow-methods': 'GET, HEAD, POST, PUT, DELETE, OPTIONS',
+    'access-control-allow-headers': headers,
+    'access-control-expose-headers': 'Api-Version, Content-MD5, Request-Id, Response-Time, X-Resource-Count, X-Query-Limit',
+  });
+  if (version === undefined) throw new Refusal(449, 'InvalidVersion', `none of ${versions.join(', ')} is in the range asked for`);
+};
+
+const limit = (reply: FastifyReply, rates: Rates, who: string): void => {
+  const { allowed, remaining, waitSeconds } = rates.take(who);
+  reply.headers({ 'x-ratelimit-limit': String(rates.limit), 'x-ratelimit-remaining': String(remaining) });
+  if (!allowed) throw new Refusal(429, 'RequestThrottled', 'too many requests', { headers: { 'retry-after': String(waitSeconds) } });
+};
+
+/** The digest is what clients compare the body with; a HEAD has that of the body that a GET would have had. */
+const finish = (request: FastifyRequest, reply: FastifyReply, payload: unknown): void => {
+  if (typeof payload === 'string' || Buffer.isBuffer(payload)) reply.header('content-md5', createHash('md5').update(payload).digest('base64'));
+  reply.header('response-time', String(Math.max(0, Math.round(performance.now() - (request.cloud?.startedAt ?? performance.now())))));
+};
+
+interface Chosen {
+  endpoint: Endpoint;
+  read: Reader;
+}
+
+const addRoute = (server: FastifyInstance, options: CloudApiServerOptions, group: readonly Endpoint[]): void => {
+  const [{ method, path, open }] = group as [Endpoint];
+  const choices: Chosen[] = group.map((endpoint) => ({ endpoint, read: readerOf(endpoint) }));
+  server.route({
+    method,
+    url: path,
+    onRequest: async (request, reply) => {
+      if (open) return;
+      request.cloud.caller = await options.signatures.callerOf(request.raw);
+      limit(reply, options.perAccount, request.cloud.caller.account.id);
+    },
+    handler: async (request, reply) => {
+      const bag = bagOf(request.query as URLSearchParams, request.body);
+      const { endpoint, read } = choose(choices, bag['action']);
+      const { known, named } = read(bag);
+      const answer = await endpoint.handle({
+        ...options.edge,
+        ...actingFor(request),
+        path: request.params as Record<string, string>,
+        parameters: known as never,
+        body: (request.body ?? {}) as Record<string, unknown>,
+        named,
+        version: request.cloud.version,
+        url: `${request.protocol}://${request.host}`,
+        request: request.raw,
+      });
+      return send(reply, endpoint, answer);
+    },
+  });
+};
+
+const choose = (choices: readonly Chosen[], action: unknown): Chosen => {
+  const found = choices.find(({ endpoint }) => endpoint.action === undefined || endpoint.action === action);
+  if (found !== undefined) return found;
+  const known = choices.map(({ endpoint }) => endpoint.action).join(', ');
+  if (action === undefined)
+    throw new Refusal(409, 'MissingParameter', `action is a required parameter`, {
+      errors: [{ field: 'action', code: 'Missing', message: `one of ${known}` }],
+    });
+  throw new Refusal(409, 'InvalidArgument', `action: is none of ${known}`, { errors: [{ field: 'action', code: 'Invalid', message: `is none of ${known}` }] });
+};
+
+/** Of another account than one's own nothing is told, not even whether there is one. */
+const actingFor = (request: FastifyRequest): Caller => {
+  const { caller } = request.cloud;
+  const { account: asked } = request.params as { account?: string };
+  if (caller === undefined) return undefined as never;
+  if (asked === undefined || asked === 'my' || asked === caller.account.name || asked === caller.account.id) return caller;
+  throw new Refusal(403, 'NotAuthorized', `You do not have permission to access /${asked.slice(0, 80)}`);
+};
+
+const send = (reply: FastifyReply, endpoint: Endpoint, answer: Answer): FastifyReply => {
+  reply.code(answer.status ?? endpoint.status);
+  if (answer.headers !== undefined) reply.headers(answer.headers);
+  if (answer.text === undefined && answer.body === undefined) return reply.send('');
+  return reply.header('content-type', 'application/json').send(answer.text ?? JSON.stringify(answer.body));
+};
+
+const sendRefusal = (logger: Logger, error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
+  const refusal = refusalOf(error);
+  if (refusal.status >= 500 && refusal.status !== 501) {
+    const stack = error instanceof Error ? error.stack : undefined;
+    logger.error({ reqId: request.id, method: request.method, url: request.url.slice(0, 500), error: messageChain(error), stack }, 'CloudAPI request failed');
+  }
+  void reply.code(refusal.status).headers(refusal.headers).header('content-type', 'application/json').send(JSON.stringify(refusal.toBody()));
+};

@@ -1,0 +1,29 @@
+/** Account and key as CloudAPI shows them. */
+import { Type } from 'typebox';
+import { AccountProfile } from '../../../model/account.ts';
+import type { Account, AccountKey } from '../../../model/account.ts';
+import { publicId } from '../public-id.ts';
+
+export const WireAccount = Type.Object({
+  id: Type.String({ format: 'uuid' }),
+  login: Type.String(),
+  ...AccountProfile.properties,
+  email: Type.String(),
+  triton_cns_enabled: Type.Boolean(),
+  created: Type.String(),
+  updated: Type.String(),
+});
+
+export const accountWire = ({ id, name, profile, createdAt, updatedAt }: Account) => ({
+  id: publicId('account', id),
+  login: name,
+  email: '',
+  ...profile,
+  triton_cns_enabled: false,
+  created: createdAt,
+  updated: updatedAt,
+});
+
+export const WireKey = Type.Object({ name: Type.String(), fingerprint: Type.String(), key: Type.String(), created: Type.String() });
+
+export const keyWire = ({ name, fingerprint, key, createdAt }: AccountKey) => ({ name, fingerprint, key, created: createdAt });

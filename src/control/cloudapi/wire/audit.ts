@@ -1,0 +1,43 @@
+/** What was done to a machine, in the words that clients wait for: jobs that have ended, each with a real name. */
+import { Type } from 'typebox';
+import type { StoredJob } from '../../../store/job.ts';
+import type { Action, JobRequests, NamedChange } from '../../jobs/request.ts';
+
+export const WireAudit = Type.Object({
+  success: Type.Enum(['yes', 'no']),
+  time: Type.String(),
+  action: Type.String(),
+  caller: Type.Object({ type: Type.Enum(['signature', 'operator']), ip: Type.Optional(Type.String()), keyId: Type.Optional(Type.String()) }),
+  error: Type.Optional(Type.String({ description: 'an addition: why it failed' })),
+});
+
+const named = (what: string) => (change: NamedChange<unknown>) => ({ merge: `set_${what}`, replace: `replace_${what}`, remove: `remove_${what}` })[change.mode];
+
+const words: { [A in Action]: string | ((request: JobRequests[A]) => string) } = {
+  create: 'provision',
+  start: 'start',
+  stop: 'stop',
+  reboot: 'reboot',
+  resize: 'resize',
+  update: 'update',
+  rename: 'rename',
+  delete: 'destroy',
+  tags: named('tags'),
+  metadata: named('metadata'),
+  protect: ({ enabled }) => (enabled ? 'enable_deletion_protection' : 'disable_deletion_protection'),
+  firewall: ({ enabled }) => (enabled ? 'enable_firewall' : 'disable_firewall'),
+  'snapshot.create': 'create_snapshot',
+  'snapshot.delete': 'delete_snapshot',
+  'snapshot.rollback': 'rollback_snapshot',
+};
+
+export const auditWire = ({ job, request }: StoredJob) => {
+  const word = words[job.action as Action] as string | ((request: unknown) => string) | undefined;
+  return {
+    success: job.state === 'succeeded' ? ('yes' as const) : ('no' as const),
+    time: job.finishedAt!,
+    action: typeof word === 'function' ? word(request) : (word ?? job.action),
+    caller: job.caller === null ? { type: 'operator' as const } : { type: job.caller.type, ip: job.caller.address, keyId: job.caller.keyId },
+    ...(job.reason === null ? {} : { error: job.reason }),
+  };
+};

@@ -1,0 +1,69 @@
+/** Accounts: who machines belong to, and the SSH keys by which they are known from outside. */
+import { Type } from 'typebox';
+import type { Static } from 'typebox';
+import { accountNamePattern, keyNamePattern } from './names.ts';
+
+const closed = { additionalProperties: false } as const;
+const line = Type.String({ maxLength: 256, pattern: '^[^\\u0000-\\u001f]*$' });
+
+/** What an account says of itself; nothing here depends on it. */
+export const AccountProfile = Type.Object(
+  {
+    email: Type.Optional(line),
+    companyName: Type.Optional(line),
+    firstName: Type.Optional(line),
+    lastName: Type.Optional(line),
+    address: Type.Optional(line),
+    postalCode: Type.Optional(line),
+    city: Type.Optional(line),
+    state: Type.Optional(line),
+    country: Type.Optional(line),
+    phone: Type.Optional(line),
+  },
+  closed,
+);
+export type AccountProfile = Static<typeof AccountProfile>;
+
+export const Account = Type.Object(
+  {
+    id: Type.String(),
+    name: Type.String(),
+    profile: AccountProfile,
+    createdAt: Type.String(),
+    updatedAt: Type.String(),
+  },
+  closed,
+);
+export type Account = Static<typeof Account>;
+
+export const AccountKey = Type.Object(
+  {
+    name: Type.String(),
+    /** MD5 in hexadecimal with colons, as CloudAPI names keys. */
+    fingerprint: Type.String(),
+    /** As `ssh-keygen -l` prints it: `SHA256:…`. */
+    sha256: Type.String(),
+    /** One line in OpenSSH's format. */
+    key: Type.String(),
+    createdAt: Type.String(),
+  },
+  closed,
+);
+export type AccountKey = Static<typeof AccountKey>;
+
+/** A public key in any format that OpenSSH writes. */
+export const CreateKey = Type.Object(
+  { name: Type.Optional(Type.String({ pattern: keyNamePattern })), key: Type.String({ minLength: 1, maxLength: 16_384 }) },
+  closed,
+);
+export type CreateKey = Static<typeof CreateKey>;
+
+export const CreateAccount = Type.Object(
+  {
+    name: Type.String({ pattern: accountNamePattern }),
+    profile: Type.Optional(AccountProfile),
+    keys: Type.Optional(Type.Array(CreateKey, { maxItems: 100 })),
+  },
+  closed,
+);
+export type CreateAccount = Static<typeof CreateAccount>;

@@ -1,0 +1,73 @@
+/** SSH keys of accounts. */
+import { CenoteError } from '../base/errors.ts';
+import type { AccountKey } from '../model/account.ts';
+import { authorize } from './context.ts';
+import type { RequestContext } from './context.ts';
+import type { AccountKeyTable } from './schema.ts';
+import type { Db } from './store.ts';
+
+const keyOf = (row: AccountKeyTable): AccountKey => ({
+  name: row.name,
+  fingerprint: row.fingerprint,
+  sha256: row.sha256,
+  key: row.public_key,
+  createdAt: row.created_at,
+});
+
+/** Of which account: the operator says so, an account is itself. */
+const demandOwn = (context: RequestContext, account: string): void => {
+  if (context.role === 'account' && context.account !== account) throw new CenoteError('not_found', 'there is no such account');
+};
+
+export const keyAdd = async (context: RequestContext, db: Db, account: string, key: AccountKey): Promise<AccountKey> => {
+  authorize(context, 'write');
+  demandOwn(context, account);
+  const known = await db
+    .selectFrom('account_key')
+    .select(['name', 'fingerprint'])
+    .where('account', '=', account)
+    .where(({ or, eb }) => or([eb('name', '=', key.name), eb('fingerprint', '=', key.fingerprint)]))
+    .executeTakeFirst();
+  if (known !== undefined) {
+    const [field, message] =
+      known.fingerprint === key.fingerprint
+        ? ['key', `the key is there already, as ${JSON.stringify(known.name)}`]
+        : ['name', `there is already a key named ${JSON.stringify(key.name)}`];
+    throw new CenoteError('already_exists', message, { fields: [{ field, message }] });
+  }
+  const { name, fingerprint, sha256, createdAt } = key;
+  await db.insertInto('account_key').values({ account, name, fingerprint, sha256, public_key: key.key, created_at: createdAt }).execute();
+  return key;
+};
+
+export const keyList = async (context: RequestContext, db: Db, account: string): Promise<AccountKey[]> => {
+  authorize(context, 'read');
+  demandOwn(context, account);
+  return (await db.selectFrom('account_key').selectAll().where('account', '=', account).orderBy('name').execute()).map(keyOf);
+};
+
+/** By name or either fingerprint. */
+export const keyFind = async (context: RequestContext, db: Db, account: string, nameOrFingerprint: string): Promise<AccountKey | undefined> => {
+  authorize(context, 'read');
+  demandOwn(context, account);
+  const row = await db
+    .selectFrom('account_key')
+    .selectAll()
+    .where('account', '=', account)
+    .where(({ or, eb }) => or([eb('fingerprint', '=', nameOrFingerprint), eb('name', '=', nameOrFingerprint), eb('sha256', '=', nameOrFingerprint)]))
+    .executeTakeFirst();
+  return row === undefined ? undefined : keyOf(row);
+};
+
+export const keyGet = async (context: RequestContext, db: Db, account: string, nameOrFingerprint: string): Promise<AccountKey> => {
+  authorize(context, 'read');
+  const found = await keyFind(context, db, account, nameOrFingerprint);
+  if (found === undefined) throw new CenoteError('not_found', `there is no key ${JSON.stringify(nameOrFingerprint.slice(0, 80))}`);
+  return found;
+};
+
+export const keyDelete = async (context: RequestContext, db: Db, account: string, nameOrFingerprint: string): Promise<void> => {
+  authorize(context, 'write');
+  const { fingerprint } = await keyGet(context, db, account, nameOrFingerprint);
+  await db.deleteFrom('account_key').where('account', '=', account).where('fingerprint', '=', fingerprint).execute();
+};
