@@ -1,0 +1,24 @@
+/** CloudAPI on the real host: the three lines of the README, then an instance made, looked at and deleted by `triton`. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { skipInstance, startInstance } from '../support/instance.ts';
+import { person } from '../support/triton.ts';
+
+test('triton on a real host', { skip: skipInstance }, async () => {
+  await using cenote = await startInstance({ poolSizeMib: 3072 });
+  const { cloudapi } = await cenote.json<{ cloudapi: string }>('info');
+  assert.match(cloudapi, /^http:\/\/127\.0\.0\.1:\d+$/);
+  await using alice = await person('alice', cloudapi, 'ed25519');
+  const said = await cenote.must('account', 'create', 'alice', '--key', alice.publicKeyPath);
+  assert.match(said, new RegExp(`TRITON_URL=${cloudapi} TRITON_ACCOUNT=alice TRITON_KEY_ID=${alice.fingerprint}`));
+  await alice.must('instance', 'create', '-w', '-n', 'web', '-m', 'colour=blue', 'base', 'tiny');
+  const web = await alice.json<{ state: string; ips: string[]; nics: { mac: string; netmask: string }[]; id: string }>('instance', 'get', 'web');
+  assert.equal(web.state, 'running');
+  assert.equal((await alice.must('instance', 'ip', 'web')).trim(), web.ips[0]);
+  // Of another account's machine the operator's own list knows nothing.
+  assert.deepEqual(await cenote.json('ls'), []);
+  await alice.must('instance', 'snapshot', 'create', '-w', '-n', 'first', 'web');
+  await alice.must('instance', 'reboot', '-w', 'web');
+  await alice.must('instance', 'delete', '-f', '-w', 'web');
+  assert.equal((await alice.triton('instance', 'get', web.id)).code, 3);
+});
