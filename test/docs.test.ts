@@ -11,6 +11,8 @@ import { infoRoutes } from '../src/agent/http/info.ts';
 import { machineDataRoutes } from '../src/agent/http/machine-data.ts';
 import { machineRoutes as agentMachines } from '../src/agent/http/machines.ts';
 import { errorCodes } from '../src/base/errors.ts';
+import { endpoints } from '../src/control/cloudapi/endpoints/all.ts';
+import { openApiDocument } from '../src/control/cloudapi/openapi.ts';
 import { accountRoutes } from '../src/control/http/account-routes.ts';
 import { Callers } from '../src/control/http/caller.ts';
 import { imageRoutes } from '../src/control/http/image-routes.ts';
@@ -55,6 +57,12 @@ const agentRoutes = async (): Promise<string[]> => {
 test('docs/api.md has the routes of the control plane', async () => assert.deepEqual(documented('Control plane'), await controlRoutes()));
 
 test('docs/api.md has the routes of the agent', async () => assert.deepEqual(documented('Agent'), await agentRoutes()));
+
+test('docs/openapi.json is what the server serves', () => {
+  const committed = JSON.parse(readFileSync(join(import.meta.dirname, '../docs/openapi.json'), 'utf8')) as unknown;
+  // Written anew with: node tools/openapi.ts
+  assert.deepEqual(committed, JSON.parse(JSON.stringify(openApiDocument(endpoints))));
+});
 
 test('docs/api.md has every error code with its status and exit', () => {
   const rows = [...document.matchAll(/^\| `([a-z_]+)` \| (\d{3}) \| (\d+) \|/gm)].map(([, code, status, exit]) => [code, Number(status), Number(exit)]);

@@ -41,6 +41,9 @@ export class Refusal extends Error {
 
 export const notFound = (what: string): Refusal => new Refusal(404, 'ResourceNotFound', `${what} not found`);
 
+/** What Cenote does not have, or not yet. */
+export const notImplemented = (what: string): Refusal => new Refusal(501, 'NotImplemented', `${what} is not available in this datacenter`);
+
 export const invalidArgument = (field: string, message: string): Refusal =>
   new Refusal(409, 'InvalidArgument', `${field}: ${message}`, { errors: [{ field, code: 'Invalid', message }] });
 

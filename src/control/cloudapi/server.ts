@@ -9,6 +9,8 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from '../../base/logger.ts';
 import { messageChain } from '../../base/errors.ts';
 import type { Answer, Edge, Endpoint } from './endpoint.ts';
+import { publicId } from './public-id.ts';
+import { openApiDocument } from './openapi.ts';
 import { bagOf, readerOf } from './parameters.ts';
 import type { Reader } from './parameters.ts';
 import type { Rates } from './rates.ts';
@@ -86,6 +88,8 @@ export const createCloudApiServer = (options: CloudApiServerOptions): FastifyIns
     const refusal = new Refusal(405, 'MethodNotAllowed', `${request.method} is not allowed here`, { headers: { allow: allow.join(', ') } });
     return sendRefusal(logger, refusal, request, reply);
   });
+  const document = JSON.stringify(openApiDocument(options.endpoints));
+  server.get('/--openapi', (_request, reply) => reply.header('content-type', 'application/json').send(document));
   for (const group of Map.groupBy(options.endpoints, ({ method, path }) => `${method} ${path}`).values()) addRoute(server, options, group);
   return server;
 };
@@ -146,8 +150,10 @@ const addRoute = (server: FastifyInstance, options: CloudApiServerOptions, group
     url: path,
     onRequest: async (request, reply) => {
       if (open) return;
-      request.cloud.caller = await options.signatures.callerOf(request.raw);
-      limit(reply, options.perAccount, request.cloud.caller.account.id);
+      const caller = await options.signatures.callerOf(request.raw);
+      limit(reply, options.perAccount, caller.account.id);
+      demandOwn(request, caller);
+      request.cloud.caller = caller;
     },
     handler: async (request, reply) => {
       const bag = bagOf(request.query as URLSearchParams, request.body);
@@ -155,7 +161,8 @@ const addRoute = (server: FastifyInstance, options: CloudApiServerOptions, group
       const { known, named } = read(bag);
       const answer = await endpoint.handle({
         ...options.edge,
-        ...actingFor(request),
+        // An open endpoint has no caller, and asks for none.
+        ...(request.cloud.caller as Caller),
         path: request.params as Record<string, string>,
         parameters: known as never,
         body: (request.body ?? {}) as Record<string, unknown>,
@@ -181,11 +188,9 @@ const choose = (choices: readonly Chosen[], action: unknown): Chosen => {
 };
 
 /** Of another account than one's own nothing is told, not even whether there is one. */
-const actingFor = (request: FastifyRequest): Caller => {
-  const { caller } = request.cloud;
+const demandOwn = (request: FastifyRequest, { account }: Caller): void => {
   const { account: asked } = request.params as { account?: string };
-  if (caller === undefined) return undefined as never;
-  if (asked === undefined || asked === 'my' || asked === caller.account.name || asked === caller.account.id) return caller;
+  if (asked === undefined || asked === 'my' || asked === account.name || asked === publicId('account', account.id)) return;
   throw new Refusal(403, 'NotAuthorized', `You do not have permission to access /${asked.slice(0, 80)}`);
 };
 

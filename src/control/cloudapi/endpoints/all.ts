@@ -8,9 +8,11 @@ import { machineActionEndpoints } from './machine-action.ts';
 import { machineEndpoints } from './machine.ts';
 import { metadataEndpoints } from './metadata.ts';
 import { networkEndpoints } from './network.ts';
+import { nicEndpoints } from './nic.ts';
 import { packageEndpoints } from './package.ts';
 import { snapshotEndpoints } from './snapshot.ts';
 import { tagEndpoints } from './tag.ts';
+import { unavailableEndpoints } from './unavailable.ts';
 
 export const endpoints: readonly Endpoint[] = [
   ...datacenterEndpoints,
@@ -24,4 +26,6 @@ export const endpoints: readonly Endpoint[] = [
   ...snapshotEndpoints,
   ...tagEndpoints,
   ...metadataEndpoints,
+  ...nicEndpoints,
+  ...unavailableEndpoints,
 ];

@@ -1,0 +1,81 @@
+/** A plain client of CloudAPI that signs as it is told to, also wrongly. */
+import { createHash } from 'node:crypto';
+import { request as httpRequest } from 'node:http';
+import type { IncomingHttpHeaders } from 'node:http';
+import { text } from 'node:stream/consumers';
+import type sshpk from 'sshpk';
+
+export interface Reply {
+  status: number;
+  headers: IncomingHttpHeaders;
+  text: string;
+  /** Undefined for an empty body. */
+  body: unknown;
+}
+
+export interface SignedOptions {
+  /** Of the keyId; by default the account's own. */
+  keyId?: string;
+  algorithm?: string;
+  date?: Date;
+  /** What is signed; `(request-target)` and `date` by default. */
+  signedHeaders?: string[];
+  headers?: Record<string, string>;
+  json?: unknown;
+  raw?: { type: string; text: string };
+  /** Changes what is sent after it was signed. */
+  sendPath?: string;
+  unsigned?: boolean;
+}
+
+export class SignedClient {
+  readonly #url: URL;
+  readonly #account: string;
+  readonly #key: sshpk.PrivateKey;
+
+  constructor(url: string, account: string, key: sshpk.PrivateKey) {
+    this.#url = new URL(url);
+    this.#account = account;
+    this.#key = key;
+  }
+
+  async send(method: string, path: string, options: SignedOptions = {}): Promise<Reply> {
+    const body = options.raw?.text ?? (options.json === undefined ? undefined : JSON.stringify(options.json));
+    const type = options.raw?.type ?? 'application/json';
+    const date = (options.date ?? new Date()).toUTCString();
+    const headers: Record<string, string> = { date, ...(body === undefined ? {} : { 'content-type': type }), ...options.headers };
+    if (options.unsigned !== true) headers['authorization'] = this.#authorization(method, path, headers, options);
+    const request = httpRequest({ host: this.#url.hostname, port: this.#url.port, method, path: options.sendPath ?? path, headers, agent: false });
+    const { promise, resolve, reject } = Promise.withResolvers<Reply>();
+    request.on('error', reject);
+    request.on('response', (response) => {
+      text(response).then(
+        (content) => resolve({ status: response.statusCode!, headers: response.headers, text: content, body: content === '' ? undefined : parsed(content) }),
+        reject,
+      );
+    });
+    request.end(body);
+    return promise;
+  }
+
+  #authorization(method: string, path: string, headers: Record<string, string>, options: SignedOptions): string {
+    const names = options.signedHeaders ?? ['(request-target)', 'date'];
+    const lines = names.map((name) => (name === '(request-target)' ? `(request-target): ${method.toLowerCase()} ${path}` : `${name}: ${headers[name] ?? ''}`));
+    const hash = this.#key.type === 'ed25519' ? 'sha512' : 'sha256';
+    const signer = this.#key.createSign((options.algorithm?.split('-')[1] ?? hash) as sshpk.AlgorithmHashType);
+    signer.update(lines.join('\n'));
+    const signature = signer.sign().toString();
+    const keyId = options.keyId ?? `/${this.#account}/keys/${this.#key.fingerprint('md5').toString('hex')}`;
+    return `Signature keyId="${keyId}",algorithm="${options.algorithm ?? `${this.#key.type}-${hash}`}",headers="${names.join(' ')}",signature="${signature}"`;
+  }
+}
+
+const parsed = (content: string): unknown => {
+  try {
+    return JSON.parse(content);
+  } catch {
+    return content;
+  }
+};
+
+export const md5Of = (content: string): string => createHash('md5').update(content).digest('base64');
