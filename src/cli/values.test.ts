@@ -13,6 +13,7 @@ import {
   formatRestart,
   machineStateNames,
   pairsToRecord,
+  parseListen,
   parseEnv,
   parseEnvFile,
   parsePublish,
@@ -164,5 +165,16 @@ describe('configuration', () => {
   it('refuses a root that will not do', () => {
     for (const words of [['--root'], ['--root', '--agent'], ['--root=']]) assert.throws(() => compileConfig(words, {}), /--root: needs a directory/);
     assert.throws(() => compileConfig(['--root', `/${'x'.repeat(100)}`], {}), /too long/);
+  });
+});
+
+describe('where to listen', () => {
+  it('is an address, with or without a port', () => {
+    assert.deepEqual(parseListen('--cloudapi', '192.0.2.7:443'), { address: '192.0.2.7', port: 443 });
+    assert.deepEqual(parseListen('--cloudapi', '0.0.0.0'), { address: '0.0.0.0', port: undefined });
+    assert.deepEqual(parseListen('--cloudapi', '[::1]:7080'), { address: '::1', port: 7080 });
+    assert.deepEqual(parseListen('--cloudapi', '2001:db8::1'), { address: '2001:db8::1', port: undefined });
+    for (const text of ['', 'example.com', '192.0.2.7:0', '192.0.2.7:65536', '192.0.2.7:x', '[::1', '1.2.3'])
+      assert.throws(() => parseListen('--cloudapi', text), { code: 'invalid_argument' }, text);
   });
 });

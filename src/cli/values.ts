@@ -1,4 +1,5 @@
 /** Flag values that several commands read: `K=V`, ports, restart policies, references to snapshots. Each refusal names the flag. */
+import { isIP } from 'node:net';
 import { invalid } from '../base/errors.ts';
 import { parseCpuMillis, parseSizeMib } from '../base/units.ts';
 import { parseCount, parseSeconds } from './format.ts';
@@ -96,6 +97,16 @@ export const parseRatio = (field: string, text: string): number => {
   if (!(ratio >= 1 && ratio <= 100))
     throw invalid(field, `${JSON.stringify(text)} is not a ratio from 1 to 100`, 'write how many times it may be promised, such as 1.5; 1 is once');
   return ratio;
+};
+
+/** `192.0.2.7`, `0.0.0.0:443`, `[::]:443`: an address of this host, or all, and a port. */
+export const parseListen = (field: string, text: string): { address: string; port: number | undefined } => {
+  const match = /^(?:\[([^\]]+)\]|([^:\[\]]+))(?::(\d{1,5}))?$/.exec(text);
+  const address = match?.[1] ?? match?.[2] ?? (isIP(text) === 6 ? text : '');
+  const port = match?.[3] === undefined ? undefined : Number(match[3]);
+  if (isIP(address) === 0 || (port !== undefined && (port < 1 || port > 65_535)))
+    throw invalid(field, `${JSON.stringify(text)} is not ADDRESS or ADDRESS:PORT`, 'write an address of this host, such as 192.0.2.7:443, 0.0.0.0 or [::]:443');
+  return { address, port };
 };
 
 /** `0.5:30s`: a baseline of half a core, and a bank of 30 seconds at the ceiling. */

@@ -30,7 +30,7 @@ export const CloudApiPlace = Type.Object(
 export type CloudApiPlace = Static<typeof CloudApiPlace>;
 const firstCloudApiPort = 7080;
 
-export const cloudApiPlace = ({ cloudapi, number }: Pick<InstanceConfig, 'cloudapi' | 'number'>): CloudApiPlace =>
+export const cloudApiPlace = ({ cloudapi, number }: { cloudapi?: CloudApiPlace; number: number }): CloudApiPlace =>
   cloudapi ?? { address: '127.0.0.1', port: firstCloudApiPort + number };
 
 export const InstanceConfig = Type.Object(

@@ -28,6 +28,8 @@ export interface UpOptions extends SetupOptions {
   networkMbps?: number | null | undefined;
   /** How often CPU, memory and disk may be promised. Without, it stays as it is; 1 is once. */
   overcommit?: Partial<Overcommit> | undefined;
+  /** Where CloudAPI is served. Without, it stays as it is. */
+  cloudapi?: { address: string; port: number | undefined } | undefined;
   noHello?: boolean | undefined;
 }
 

@@ -7,7 +7,7 @@ import { AgentClient } from '../client/agent.ts';
 import { ControlClient } from '../client/control.ts';
 import { openAllotment } from '../host/allotment/allotment.ts';
 import type { Allotment, Share } from '../host/allotment/allotment.ts';
-import { checkRoot, defaultRoot, instancePaths, noOvercommit } from '../model/instance.ts';
+import { checkRoot, cloudApiPlace, defaultRoot, instancePaths, noOvercommit } from '../model/instance.ts';
 import type { InstanceConfig, InstancePaths } from '../model/instance.ts';
 import { lockFile } from '../sys/flock.ts';
 import { ensureAccount } from './account.ts';
@@ -70,6 +70,7 @@ const changeHost = async (options: UpOptions, paths: InstancePaths, progress: Pr
     const storage = choosePool(options, existing?.storage ?? null, diskRoomAt(root), hasBtrfs());
     const networkMbps = options.networkMbps === undefined ? (existing?.networkMbps ?? null) : options.networkMbps;
     const overcommit = { ...noOvercommit, ...existing?.overcommit, ...options.overcommit };
+    const cloudapi = options.cloudapi === undefined ? existing?.cloudapi : { ...cloudApiPlace(entry), ...defined(options.cloudapi) };
     const code = await placeCode(checkoutPath(), root, realpathSync(process.execPath));
     const made: InstanceConfig = {
       version: 1,
@@ -80,6 +81,7 @@ const changeHost = async (options: UpOptions, paths: InstancePaths, progress: Pr
       storage,
       ...(networkMbps === null ? {} : { networkMbps }),
       ...(isDeepStrictEqual(overcommit, noOvercommit) ? {} : { overcommit }),
+      ...(cloudapi === undefined ? {} : { cloudapi }),
       user: account,
       nodePath: code.nodePath,
       codePath: code.codePath,
@@ -96,6 +98,8 @@ const changeHost = async (options: UpOptions, paths: InstancePaths, progress: Pr
   await progress.step('host', () => prepareHost(allotment, config.instance));
   return { config, changed };
 };
+
+const defined = ({ address, port }: { address: string; port: number | undefined }) => ({ address, ...(port === undefined ? {} : { port }) });
 
 const startServices = async (config: InstanceConfig, paths: InstancePaths, changed: boolean, step: Step, signal?: AbortSignal): Promise<{ said: string }> => {
   const manager = serviceManager(config.instance, config, paths);

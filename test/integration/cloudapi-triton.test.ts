@@ -13,9 +13,9 @@ interface World extends AsyncDisposable {
   alice: Person;
 }
 
-const world = async (kind: KeyKind = 'rsa'): Promise<World> => {
+const world = async (kind: KeyKind = 'rsa', address = '127.0.0.1'): Promise<World> => {
   await using stack = new AsyncDisposableStack();
-  const fixture = stack.use(await controlFixture({ cloudapi: { address: '127.0.0.1', port: 0, datacenter: 'here' } }));
+  const fixture = stack.use(await controlFixture({ cloudapi: { address, port: 0, datacenter: 'here' } }));
   const { cloudapi } = await fixture.client.info();
   const alice = stack.use(await person('alice', cloudapi!, kind));
   await fixture.client.accountCreate({ name: 'alice', keys: [{ key: alice.publicKey }] });
@@ -92,4 +92,15 @@ test('the life of an instance', async () => {
   await alice.must('instance', 'delete', '-f', '-w', 'app');
   const gone = await alice.triton('instance', 'get', first.id);
   assert.equal(gone.code, 3);
+});
+
+test('with TLS on any address but the loopback', async () => {
+  // An address of the loopback that is not written as one.
+  await using here = await world('ed25519', '::ffff:127.0.0.1');
+  const { alice } = here;
+  assert.match(alice.url, /^https:/);
+  const untrusting = await alice.triton('account', 'get');
+  assert.notEqual(untrusting.code, 0);
+  assert.match(untrusting.stderr, /certificate/);
+  assert.match(await alice.must('-i', 'account', 'get'), /login: alice/);
 });

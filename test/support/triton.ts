@@ -42,6 +42,7 @@ export type KeyKind = 'rsa' | 'ecdsa' | 'ed25519';
 
 export interface Person extends AsyncDisposable {
   name: string;
+  url: string;
   home: string;
   publicKeyPath: string;
   publicKey: string;
@@ -93,6 +94,7 @@ export const person = async (name: string, url: string, kind: KeyKind = 'rsa'): 
   };
   return {
     name,
+    url,
     home,
     publicKeyPath: `${path}.pub`,
     publicKey,

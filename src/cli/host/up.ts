@@ -1,7 +1,7 @@
 import { parseCpuMillis, parseSizeMib } from '../../base/units.ts';
 import { Interrupted } from '../context.ts';
 import { defineCommand, parsed, toggle, value } from '../command.ts';
-import { parseMbpsCeiling, parseRatio } from '../values.ts';
+import { parseListen, parseMbpsCeiling, parseRatio } from '../values.ts';
 import { setupOptions } from './setup-options.ts';
 
 export const command = defineCommand({
@@ -13,6 +13,7 @@ export const command = defineCommand({
     cpu: parsed('CORES', parseCpuMillis, 'the most this instance may guarantee'),
     memory: parsed('SIZE', parseSizeMib, 'the most this instance may guarantee'),
     netCapacity: parsed('MBPS', parseMbpsCeiling, "what the host's uplink carries, for network guarantees, such as 1G; none sets nothing aside of it"),
+    cloudapi: parsed('ADDRESS[:PORT]', parseListen, 'where CloudAPI is served; with TLS on any address but the loopback (the default)'),
     overcommitCpu: parsed('RATIO', parseRatio, 'promise CPU so many times over (1 is once, a guarantee)'),
     overcommitMemory: parsed('RATIO', parseRatio, 'promise memory so many times over'),
     overcommitDisk: parsed('RATIO', parseRatio, 'promise disk so many times over'),
@@ -26,7 +27,7 @@ export const command = defineCommand({
     const networkMbps = netCapacity === 'none' ? null : netCapacity;
     const ratios = { cpu: flags.overcommitCpu, memory: flags.overcommitMemory, disk: flags.overcommitDisk };
     const overcommit = Object.fromEntries(Object.entries(ratios).filter(([, ratio]) => ratio !== undefined));
-    const sizes = { poolSizeMib: poolSize, device, cpuMillis: cpu, memoryMib: memory, networkMbps, overcommit };
+    const sizes = { poolSizeMib: poolSize, device, cpuMillis: cpu, memoryMib: memory, networkMbps, overcommit, cloudapi: flags.cloudapi };
     try {
       return await runUp({ ...setupOptions(context, flags.json), ...sizes, noHello });
     } catch (error) {

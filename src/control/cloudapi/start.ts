@@ -1,8 +1,10 @@
 /** Serves CloudAPI: plain on the loopback, where nobody is between client and server, and with TLS on any other address. */
 import type { AddressInfo } from 'node:net';
+import { hostname } from 'node:os';
+import { dirname } from 'node:path';
 import { isIPv6 } from 'node:net';
-import { CenoteError } from '../../base/errors.ts';
 import type { Control } from '../control.ts';
+import { certificateFor } from './certificate.ts';
 import { endpoints } from './endpoints/all.ts';
 import { Rates } from './rates.ts';
 import type { Rate } from './rates.ts';
@@ -27,7 +29,7 @@ const defaults = { perAccount: { perSecond: 1000, burst: 2000 }, perAddress: { p
 
 export const startCloudApi = async (control: Control, options: CloudApiOptions): Promise<RunningCloudApi> => {
   const { address, port, datacenter } = options;
-  if (!isLoopback(address)) throw new CenoteError('unsupported', `CloudAPI is not served on ${address}: only on the loopback, as yet`);
+  const tls = isLoopback(address) ? undefined : certificateFor(dirname(control.storePath), address);
   const server = createCloudApiServer({
     edge: { control, datacenter },
     logger: control.logger,
@@ -35,13 +37,19 @@ export const startCloudApi = async (control: Control, options: CloudApiOptions):
     perAccount: new Rates(options.perAccount ?? defaults.perAccount),
     perAddress: new Rates(options.perAddress ?? defaults.perAddress),
     endpoints,
-    tls: undefined,
+    tls,
   });
   await server.listen({ host: address, port, backlog: 1024 });
   const { port: bound } = server.server.address() as AddressInfo;
-  const url = `http://${isIPv6(address) ? `[${address}]` : address}:${bound}`;
+  const url = `${tls === undefined ? 'http' : 'https'}://${hostOf(address)}:${bound}`;
   control.logger.info({ url }, 'CloudAPI serves');
   return { url, [Symbol.asyncDispose]: () => server.close() };
+};
+
+/** What a client can be told to connect to. */
+const hostOf = (address: string): string => {
+  if (address === '0.0.0.0' || address === '::') return hostname();
+  return isIPv6(address) ? `[${address}]` : address;
 };
 
 const isLoopback = (address: string): boolean => address === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(address);
