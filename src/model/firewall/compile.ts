@@ -1,0 +1,176 @@
+/**
+ * Rules made ready for a packet filter that has sets: IPv4, and only what machines of this host apply.
+ *
+ * All rules of one account (or of the operator), direction, priority and action are a level: within it order means nothing, so its rules
+ * melt together into cells. A cell is one question to the filter: is the packet's machine in this set of machines and the other side in
+ * that one, and are (machine's address, other address, protocol, port) among these elements. Who is named by its own address is in the
+ * elements, so a thousand rules about single machines and addresses are one question; who is named by a tag is in a set of its own, so
+ * that a tag that comes or goes is one element, however many rules name it.
+ *
+ * A rule whose product of both sides and ports is large, or that logs, stays by itself (`single`): its sides are sets of its own.
+ */
+import { parseAddress, wholeAddress } from './address.ts';
+import type { Cidr } from './address.ts';
+import { disjointElements } from './elements.ts';
+import type { Box, Element } from './elements.ts';
+import { cidrOf, precedence } from './judge.ts';
+import { defaultAction, isMachineTarget, sidesOf } from './rule.ts';
+import type { Action, Direction, FirewallMachine, OwnedRule, PortRange, Service, Target } from './rule.ts';
+
+/** Machines that a set is of: those of an account (null: all) with a tag, or all of them. */
+export interface Membership {
+  account: string | null;
+  tag: { name: string; value: string | null } | null;
+}
+
+/** Of a side: a membership's machines, addresses that the elements name, or everyone. */
+export type Class = { kind: 'everyone' } | { kind: 'named' } | { kind: 'members'; of: Membership };
+
+export interface Cell {
+  local: Class;
+  remote: Class;
+  elements: Element[];
+}
+
+/** A rule by itself: either side is any of these, and the service one of those. */
+export interface Single {
+  id: string;
+  log: boolean;
+  local: SingleSide;
+  remote: SingleSide;
+  services: Element[];
+}
+
+export interface SingleSide {
+  classes: Class[];
+  /** What `named` means. */
+  addresses: string[];
+}
+
+export interface Level {
+  key: string;
+  account: string | null;
+  direction: Direction;
+  priority: number;
+  action: Action;
+  cells: Cell[];
+  singles: Single[];
+}
+
+/** Elements that one rule may add to cells shared with others. */
+const mostShared = 64;
+
+/** The keys of the levels that a rule is in: one for each direction in which machines apply it. */
+export const levelKeysOf = (owned: OwnedRule): string[] => {
+  const { account, rule } = owned;
+  if (rule.service.protocol === 'icmp6') return [];
+  const directions = (['in', 'out'] as const).filter((direction) => sidesOf(rule, direction).local.some(isMachineTarget));
+  return directions.map((direction) => JSON.stringify([account, direction, rule.priority, rule.action]));
+};
+
+/** The levels that are about machines of an account, in the order in which they decide, without those at the end that only say what the default is. */
+export const levelsFor = (account: string, direction: Direction, levels: Iterable<Level>): Level[] => {
+  const about = Array.from(levels).filter((level) => level.direction === direction && (level.account === null || level.account === account));
+  const ordered = about.toSorted((one, other) => precedence(one, direction) - precedence(other, direction));
+  const last = ordered.findLastIndex(({ action, singles }) => action !== defaultAction[direction] || singles.some(({ log }) => log));
+  return ordered.slice(0, last + 1);
+};
+
+/** Where a machine is, when this host has it and an account's rules may be about it. */
+export type AddressOf = (machine: string, account: string | null) => string | undefined;
+
+export const compileLevel = (key: string, rules: readonly OwnedRule[], addressOf: AddressOf): Level => {
+  const [account, direction, priority, action] = JSON.parse(key) as [string | null, Direction, number, Action];
+  const shared = new Map<string, { local: Class; remote: Class; boxes: Box[] }>();
+  const singles: Single[] = [];
+  for (const owned of rules) {
+    const sides = sidesOf(owned.rule, direction);
+    const local = sides.local.filter(isMachineTarget).flatMap((target) => partsOf(owned, target, addressOf, 'local'));
+    const remote = sides.remote.flatMap((target) => partsOf(owned, target, addressOf, 'remote'));
+    if (local.length === 0 || remote.length === 0) continue;
+    const services = rangesOf(owned.rule.service);
+    if (owned.log || local.length * remote.length * services.length > mostShared) {
+      const boxes = services.map((service) => ({ ...service, local: null, remote: null }));
+      singles.push({ id: owned.id, log: owned.log, local: singleSide(local), remote: singleSide(remote), services: disjointElements(boxes) });
+      continue;
+    }
+    for (const one of local) {
+      for (const other of remote) {
+        const cellKey = JSON.stringify([one.class, other.class]);
+        const cell = shared.get(cellKey) ?? { local: one.class, remote: other.class, boxes: [] };
+        shared.set(cellKey, cell);
+        for (const service of services) cell.boxes.push({ ...service, local: one.cidr, remote: other.cidr });
+      }
+    }
+  }
+  const cells = [...shared.values()].map(({ boxes, ...classes }) => ({ ...classes, elements: disjointElements(boxes) }));
+  return { key, account, direction, priority, action, cells, singles };
+};
+
+/** One target of a side: its class, and the address when it has one. */
+interface Part {
+  class: Class;
+  cidr: Cidr | null;
+}
+
+const partsOf = (owned: OwnedRule, target: Target, addressOf: AddressOf, side: 'local' | 'remote'): Part[] => {
+  const { account } = owned;
+  switch (target.kind) {
+    case 'any':
+      return [{ class: { kind: 'everyone' }, cidr: null }];
+    case 'all':
+      // Whoever gets as far as this level is the account's already.
+      return [{ class: side === 'local' ? { kind: 'everyone' } : { kind: 'members', of: { account, tag: null } }, cidr: null }];
+    case 'tag':
+      return [{ class: { kind: 'members', of: { account, tag: { name: target.name, value: target.value } } }, cidr: null }];
+    case 'vm': {
+      const address = addressOf(target.id, account);
+      return address === undefined ? [] : [{ class: { kind: 'named' }, cidr: wholeAddress(parseAddress(address)!) }];
+    }
+    case 'ip':
+    case 'subnet': {
+      const cidr = cidrOf(target)!;
+      return cidr.family === 4 ? [{ class: { kind: 'named' }, cidr }] : [];
+    }
+  }
+};
+
+const singleSide = (parts: readonly Part[]): SingleSide => {
+  const classes = new Map(parts.map((part) => [JSON.stringify(part.class), part.class]));
+  // Nested subnets would meet in the set: what is inside another adds nothing.
+  const cidrs = parts.flatMap(({ cidr }) => (cidr === null ? [] : [cidr]));
+  const outermost = disjointElements(cidrs.map((remote) => ({ protocol: 'ah' as const, local: null, remote, from: 0, to: 0 })));
+  return { classes: [...classes.values()], addresses: outermost.map(({ remote }) => remote!) };
+};
+
+type ServiceRange = Pick<Box, 'protocol'> & PortRange;
+
+const everything: PortRange = { from: 0, to: 65_535 };
+
+/** A kind of ICMP is one number here, its type and then its code, so that `TYPE 8` is a range like others. */
+const rangesOf = (service: Service): ServiceRange[] => {
+  if ('ports' in service) return (service.ports === 'all' ? [everything] : service.ports).map((range) => ({ protocol: service.protocol, ...range }));
+  if (!('types' in service)) return [{ protocol: service.protocol, ...everything }];
+  const { types } = service;
+  if (types === 'all') return [{ protocol: 'icmp', ...everything }];
+  return types.map(({ type, code }) => ({ protocol: 'icmp', from: type * 256 + (code ?? 0), to: type * 256 + (code ?? 255) }));
+};
+
+/** Every membership that levels ask for. */
+export const membershipsOf = (level: Level): Membership[] =>
+  [
+    ...level.cells.flatMap(({ local, remote }) => [local, remote]),
+    ...level.singles.flatMap(({ local, remote }) => [...local.classes, ...remote.classes]),
+  ].flatMap((one) => (one.kind === 'members' ? [one.of] : []));
+
+export const membershipKey = ({ account, tag }: Membership): string => JSON.stringify([account, tag === null ? null : [tag.name, tag.value]]);
+
+/** The keys of every set that a machine is a member of, asked for or not. */
+export const membershipKeysOf = ({ account, tags }: FirewallMachine): string[] =>
+  [account, null].flatMap((whose) => [
+    membershipKey({ account: whose, tag: null }),
+    ...Object.entries(tags).flatMap(([name, value]) => [
+      membershipKey({ account: whose, tag: { name, value: null } }),
+      membershipKey({ account: whose, tag: { name, value } }),
+    ]),
+  ]);
