@@ -79,6 +79,20 @@ export class Place implements AsyncDisposable {
     await new Promise((resolve) => child.stdout!.once('data', resolve));
   }
 
+  /** Starts a program inside that goes on until the place is gone; its lines as they come. */
+  follow(program: string, ...args: string[]): { lines: string[]; write: (line: string) => void } {
+    const child = start('nsenter', [...this.#enter, program, ...args], { stdio: ['pipe', 'pipe', 'inherit'] });
+    this.#children.push(child);
+    const lines: string[] = [];
+    let rest = '';
+    child.stdout!.on('data', (data: Buffer) => {
+      const parts = (rest + String(data)).split('\n');
+      rest = parts.pop()!;
+      lines.push(...parts);
+    });
+    return { lines, write: (line) => void child.stdin!.write(`${line}\n`) };
+  }
+
   /** What a server says to a client inside, or the error it meets. */
   async ask(protocol: 'tcp' | 'udp', host: string, port: number): Promise<string> {
     return (await run('nsenter', [...this.#enter, process.execPath, '-e', clientScript, protocol, host, String(port)])).trim();

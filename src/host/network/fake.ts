@@ -1,5 +1,6 @@
 /** A network that moves no packets but refuses what the real one refuses: for tests of what stands above it. */
 import { CenoteError, invalid } from '../../base/errors.ts';
+import type { FirewallMachine, OwnedRule } from '../../model/firewall/rule.ts';
 import type { PublishedPort } from '../../model/machine.ts';
 import type { Connection, Network, NetworkTraffic } from './network.ts';
 import { isMachineAddress, parseSubnet } from './subnet.ts';
@@ -11,6 +12,9 @@ export interface FakeNetworkOptions {
 }
 
 export interface FakeNetwork extends Network {
+  /** What its firewall was told last. */
+  readonly firewallRules: ReadonlyMap<string, OwnedRule>;
+  readonly firewallMachines: ReadonlyMap<string, FirewallMachine>;
   readonly prepared: ReadonlySet<number>;
   readonly connected: ReadonlyMap<number, Connection>;
   /** Mbit/s of the connected ones, by slot. */
@@ -25,6 +29,8 @@ export const createFakeNetwork = (options: FakeNetworkOptions = {}): FakeNetwork
   const connected = new Map<number, Connection>();
   const ceilings = new Map<number, number | null>();
   const counters = new Map<number, NetworkTraffic>();
+  const firewallRules = new Map<string, OwnedRule>();
+  const firewallMachines = new Map<string, FirewallMachine>();
   const keyOf = (port: PublishedPort): string => `${port.protocol} ${port.hostPort}`;
 
   const check = (connection: Connection): void => {
@@ -44,6 +50,22 @@ export const createFakeNetwork = (options: FakeNetworkOptions = {}): FakeNetwork
     prepared,
     connected,
     ceilings,
+    firewallRules,
+    firewallMachines,
+    firewall: {
+      restore: async (rules, machines) => {
+        firewallRules.clear();
+        firewallMachines.clear();
+        for (const owned of rules) firewallRules.set(owned.id, owned);
+        for (const machine of machines) firewallMachines.set(machine.id, machine);
+      },
+      changeRules: async (put, remove) => {
+        for (const id of remove) firewallRules.delete(id);
+        for (const owned of put) firewallRules.set(owned.id, owned);
+      },
+      setMachine: async (machine) => void firewallMachines.set(machine.id, machine),
+      removeMachine: async (id) => void firewallMachines.delete(id),
+    },
     setTraffic: (slot, traffic) => void counters.set(slot, traffic),
     prepare: async (slot) => {
       if (connected.has(slot)) throw new CenoteError('wrong_state', `slot ${slot} is connected`);

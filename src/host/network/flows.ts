@@ -9,7 +9,7 @@ import type { Logger } from '../../base/logger.ts';
 import type { PublishedPort } from '../../model/machine.ts';
 import { NetlinkSocket, align4, attribute, demand, nested, netlinkProtocols, parseAttributes } from '../../sys/netlink.ts';
 import type { NetlinkRequest } from '../../sys/netlink.ts';
-import { addressToNumber } from './subnet.ts';
+import { addressFromNumber, addressToNumber } from './subnet.ts';
 import type { Subnet } from './subnet.ts';
 
 const conntrack = 1 << 8;
@@ -20,6 +20,27 @@ const statusTranslated = 0x30;
 const header = Buffer.from([2, 0, 0, 0]);
 const gatherMs = 100;
 const deleteAtOnce = 512;
+
+/** A flow as a firewall judges it: how it was begun, and who answers behind any translation. */
+export interface BegunFlow {
+  from: string;
+  to: string;
+  /** As IP numbers it. */
+  protocol: number;
+  /** The port it was begun to, and the one that answers. */
+  port: number;
+  answeringPort: number;
+  /** Of ICMP. */
+  type: number;
+  code: number;
+}
+
+/** Flows that a firewall would not let begin now. */
+export interface FlowCensor {
+  /** Addresses at which it judges. */
+  guarded: ReadonlySet<number>;
+  isRefused: (flow: BegunFlow) => boolean;
+}
 
 /** What one walk forgets. */
 class Forgotten {
@@ -33,13 +54,17 @@ class Forgotten {
   /** Every flow of the addresses that this names. */
   others: ((address: number) => boolean) | undefined;
 
+  censor: FlowCensor | undefined;
+
   get empty(): boolean {
-    return this.others === undefined && this.addresses.size + this.translated.size + this.untranslated.size === 0;
+    return this.others === undefined && this.censor === undefined && this.addresses.size + this.translated.size + this.untranslated.size === 0;
   }
 
   has(flow: Flow): boolean {
     if (this.addresses.has(flow.source) || this.addresses.has(flow.answerer)) return true;
     if (this.others?.(flow.source) === true || this.others?.(flow.answerer) === true) return true;
+    if (this.censor !== undefined && (this.censor.guarded.has(flow.source) || this.censor.guarded.has(flow.answerer)) && this.censor.isRefused(flow.begun()))
+      return true;
     const port = portKey(flow.protocol, flow.port);
     return this.translated.has(`${flow.answerer} ${port}`) || (this.untranslated.has(port) && !flow.translated());
   }
@@ -81,6 +106,12 @@ export class ConntrackFlows {
   async unpublished(address: string, ports: readonly PublishedPort[]): Promise<void> {
     for (const port of ports) this.#gathered.translated.add(`${addressToNumber(address)} ${portKey(protocolNumbers[port.protocol], port.hostPort)}`);
     if (ports.length > 0) await this.#flush();
+  }
+
+  /** The rules have changed: what they would not let begin now does not go on either. */
+  async censor(guarded: Iterable<string>, isRefused: FlowCensor['isRefused']): Promise<void> {
+    this.#gathered.censor = { guarded: new Set(Array.from(guarded, addressToNumber)), isRefused };
+    await this.#flush();
   }
 
   /** After a restart: flows of the subnet's other addresses are those of machines that have gone unseen. */
@@ -136,6 +167,7 @@ interface Flow {
   /** The port it was begun to. */
   port: number;
   translated(): boolean;
+  begun(): BegunFlow;
   /** What a request to delete it must hold. */
   name(): Buffer;
 }
@@ -151,12 +183,23 @@ const parseFlow = (body: Buffer): Flow | undefined => {
   if (reply + 16 > body.length) return undefined;
   const protocolPart = original + 8 + align4(body.readUInt16LE(original + 4)) - 4;
   const hasPorts = protocolPart + 28 <= reply;
+  const replyProtocolPart = reply + 8 + align4(body.readUInt16LE(reply + 4)) - 4;
+  const byteAt = (at: number, end: number): number => (at < end ? body[at]! : 0);
   return {
     source: body.readUInt32BE(original + 12),
     answerer: body.readUInt32BE(reply + 12),
     protocol: hasPorts ? body[protocolPart + 8]! : 0,
     port: hasPorts ? body.readUInt16BE(protocolPart + 24) : 0,
     translated: () => ((parseAttributes(body.subarray(4)).get(attributes.status)?.readUInt32BE(0) ?? 0) & statusTranslated) !== 0,
+    begun: () => ({
+      from: addressFromNumber(body.readUInt32BE(original + 12)),
+      to: addressFromNumber(body.readUInt32BE(reply + 12)),
+      protocol: byteAt(protocolPart + 8, reply),
+      port: hasPorts ? body.readUInt16BE(protocolPart + 24) : 0,
+      answeringPort: hasPorts && replyProtocolPart + 18 <= body.length ? body.readUInt16BE(replyProtocolPart + 16) : 0,
+      type: byteAt(protocolPart + 24, reply),
+      code: byteAt(protocolPart + 32, reply),
+    }),
     name: () => {
       const found = parseAttributes(body.subarray(4));
       return Buffer.concat([header, nested(attributes.original, found.get(attributes.original)!), attribute(attributes.id, found.get(attributes.id)!)]);

@@ -4,6 +4,7 @@
  * is one prepared sandbox, see host/sandbox); a machine is then connected in one netlink batch and one nftables transaction.
  */
 import type { PublishedPort } from '../../model/machine.ts';
+import type { Firewall } from './firewall/open.ts';
 
 export interface Connection {
   slot: number;
@@ -27,6 +28,7 @@ export interface NetworkTraffic {
 export interface Network {
   readonly subnet: string;
   readonly gateway: string;
+  readonly firewall: Firewall;
   /** Makes the slot's veth pair, its inner end `eth0` inside the network namespace. `netnsFd` is an open descriptor. Off the request path. */
   prepare(slot: number, netnsFd: number): Promise<void>;
   /** Gives a prepared slot its address, routes, anti-spoofing entry and published ports. From here on packets flow, each way at most as many as the ceiling lets through. */

@@ -4,6 +4,7 @@ import { CenoteError, invalid } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import { Nftables, NftablesError } from '../../sys/nftables.ts';
 import { Connections } from './connections.ts';
+import { openFirewall } from './firewall/open.ts';
 import { ConntrackFlows } from './flows.ts';
 import { Links } from './links.ts';
 import type { Network } from './network.ts';
@@ -47,10 +48,12 @@ export const openNetwork = async (options: NetworkOptions): Promise<Network> => 
   load(nftables, options.instance, loadRuleset(options.instance, options.instanceNumber, subnet, resolver.port), logger);
   const publishCheck = openPublishCheck({ instance: options.instance, nftables, checkReserved: options.checkReserved });
   const connections = new Connections({ instance: options.instance, instanceNumber: options.instanceNumber, subnet, links, nftables, flows, logger });
+  const firewall = openFirewall({ instance: options.instance, subnet, nftables, flows, logger });
   const held = undo.move();
   return {
     subnet: subnet.cidr,
     gateway: subnet.gateway,
+    firewall,
     prepare: (slot, netnsFd) => connections.prepare(slot, netnsFd),
     connect: (connection, netnsFd, ceilingMbps) => connections.connect(connection, netnsFd, ceilingMbps),
     publish: (connection) => connections.publish(connection),
@@ -64,6 +67,7 @@ export const openNetwork = async (options: NetworkOptions): Promise<Network> => 
       if (held.disposed) return;
       if (remove) {
         await connections.removeAll();
+        firewall.removeAll();
         await links.closeGateway();
         nftables.run(`add table inet ${tableName(options.instance)}\ndelete table inet ${tableName(options.instance)}\n`);
       }

@@ -1,0 +1,294 @@
+/**
+ * The firewall of a host's machines. What is wanted (rules, and what there is to know of machines) is kept here; the table in the kernel
+ * is made to be so by difference, in one transaction each time. There is a table only while some machine has its firewall on.
+ *
+ * The cost of a change follows from what changes: a machine's tags are elements of sets, a rule is in one level for each direction, and
+ * only sets that changed are compared.
+ */
+import { CenoteError } from '../../../base/errors.ts';
+import type { Logger } from '../../../base/logger.ts';
+import { compileLevel, levelKeysOf, levelsFor, membershipKey, membershipKeysOf, membershipsOf } from '../../../model/firewall/compile.ts';
+import type { Level } from '../../../model/firewall/compile.ts';
+import { Policy } from '../../../model/firewall/judge.ts';
+import type { FirewallMachine, OwnedRule } from '../../../model/firewall/rule.ts';
+import { NftablesError } from '../../../sys/nftables.ts';
+import type { Nftables } from '../../../sys/nftables.ts';
+import { isMachineAddress } from '../subnet.ts';
+import type { Subnet } from '../subnet.ts';
+import { difference } from './parts.ts';
+import type { Part, Parts } from './parts.ts';
+import { Numbers, firewallTable, renderAccount, renderDispatch, renderLevel, renderMembers, tableFrame } from './render.ts';
+
+export interface FirewallTableOptions {
+  instance: string;
+  subnet: Subnet;
+  nftables: Nftables;
+  logger: Logger;
+}
+
+/** A level as it stands, and as it was compiled last; null when that is no longer true. */
+interface KeptLevel {
+  rules: Map<string, OwnedRule>;
+  compiled: { level: Level; part: Part; memberships: string[] } | null;
+}
+
+interface KeptMachine {
+  machine: FirewallMachine;
+  memberships: string[];
+}
+
+const frameParts: Parts = new Map([['dispatch', renderDispatch(new Numbers(), new Map())]]);
+
+export class FirewallTable {
+  readonly #options: FirewallTableOptions;
+  readonly #numbers = new Numbers();
+  readonly #rules = new Map<string, OwnedRule>();
+  readonly #levels = new Map<string, KeptLevel>();
+  readonly #machines = new Map<string, KeptMachine>();
+  /** Addresses of every membership that some machine has, asked for or not. What the kernel was told of is copied before it is changed, so that a set that is the same is known to be. */
+  readonly #members = new Map<string, Set<string>>();
+  readonly #memberParts = new WeakMap<ReadonlySet<string>, Part>();
+  /** Keys of those copied since. */
+  readonly #copied = new Set<string>();
+  /** Accounts by address, of machines with their firewall on. */
+  readonly #guarded = new Map<string, string>();
+  #dispatch: Part | null = null;
+  /** As the kernel has it; null: there is no table. */
+  #loaded: Parts | null = null;
+  #policy: Policy | null = null;
+
+  constructor(options: FirewallTableOptions) {
+    this.#options = options;
+  }
+
+  /** What judges the flows that are known already. */
+  get policy(): Policy {
+    this.#policy ??= new Policy(
+      this.#rules.values(),
+      Array.from(this.#machines.values(), ({ machine }) => machine),
+    );
+    return this.#policy;
+  }
+
+  /** Addresses of machines with their firewall on. */
+  get guarded(): Iterable<string> {
+    return this.#guarded.keys();
+  }
+
+  has(machine: string): boolean {
+    return this.#machines.has(machine);
+  }
+
+  /** Exactly these. Whatever a former agent left is replaced as a whole, in one transaction. */
+  restore(rules: readonly OwnedRule[], machines: readonly FirewallMachine[]): void {
+    for (const id of this.#rules.keys()) this.#removeRule(id);
+    for (const id of this.#machines.keys()) this.#removeMachine(id);
+    for (const owned of rules) this.#putRule(owned);
+    for (const machine of machines) this.#putMachine(machine);
+    this.#loadWhole();
+  }
+
+  /** True when anything that the kernel does has changed. */
+  changeRules(put: readonly OwnedRule[], remove: readonly string[]): boolean {
+    const former = [...put.map(({ id }) => id), ...remove].map((id) => [id, this.#rules.get(id)] as const);
+    for (const id of remove) this.#removeRule(id);
+    for (const owned of put) this.#putRule(owned);
+    return this.#applyOr(() => {
+      for (const [id, owned] of former) {
+        this.#removeRule(id);
+        if (owned !== undefined) this.#putRule(owned);
+      }
+    });
+  }
+
+  setMachine(machine: FirewallMachine): boolean {
+    const former = this.#machines.get(machine.id)?.machine;
+    if (former !== undefined && JSON.stringify(former) === JSON.stringify(machine)) return false;
+    this.#putMachine(machine);
+    return this.#applyOr(() => (former === undefined ? this.#removeMachine(machine.id) : this.#putMachine(former)));
+  }
+
+  removeMachine(id: string): boolean {
+    const former = this.#machines.get(id)?.machine;
+    if (former === undefined) return false;
+    this.#removeMachine(id);
+    return this.#applyOr(() => this.#putMachine(former));
+  }
+
+  removeAll(): void {
+    this.#run(this.#withoutTable());
+    this.#loaded = null;
+  }
+
+  #putRule(owned: OwnedRule): void {
+    this.#removeRule(owned.id);
+    this.#rules.set(owned.id, owned);
+    for (const key of levelKeysOf(owned)) {
+      const level = this.#levels.get(key) ?? { rules: new Map<string, OwnedRule>(), compiled: null };
+      this.#levels.set(key, level);
+      level.rules.set(owned.id, owned);
+      level.compiled = null;
+    }
+    this.#policy = null;
+  }
+
+  #removeRule(id: string): void {
+    const owned = this.#rules.get(id);
+    if (owned === undefined) return;
+    this.#rules.delete(id);
+    for (const key of levelKeysOf(owned)) {
+      const level = this.#levels.get(key)!;
+      level.rules.delete(id);
+      level.compiled = null;
+      if (level.rules.size === 0) this.#levels.delete(key);
+    }
+    this.#policy = null;
+  }
+
+  #putMachine(machine: FirewallMachine): void {
+    if (!isMachineAddress(this.#options.subnet, machine.address)) throw new CenoteError('internal', `${machine.address} is no address of a machine`);
+    this.#removeMachine(machine.id);
+    const kept = { machine, memberships: membershipKeysOf(machine) };
+    this.#machines.set(machine.id, kept);
+    for (const key of kept.memberships) this.#changeMembers(key, (addresses) => addresses.add(machine.address));
+    if (machine.firewall) {
+      this.#guarded.set(machine.address, machine.account);
+      this.#dispatch = null;
+    }
+    this.#forgetNaming(machine.id);
+  }
+
+  #removeMachine(id: string): void {
+    const kept = this.#machines.get(id);
+    if (kept === undefined) return;
+    const { machine, memberships } = kept;
+    this.#machines.delete(id);
+    for (const key of memberships) this.#changeMembers(key, (addresses) => addresses.delete(machine.address));
+    if (machine.firewall) {
+      this.#guarded.delete(machine.address);
+      this.#dispatch = null;
+    }
+    this.#forgetNaming(id);
+  }
+
+  #changeMembers(key: string, change: (addresses: Set<string>) => void): void {
+    let addresses = this.#members.get(key);
+    if (addresses === undefined || !this.#copied.has(key)) addresses = new Set(addresses);
+    this.#copied.add(key);
+    change(addresses);
+    if (addresses.size === 0) this.#members.delete(key);
+    else this.#members.set(key, addresses);
+  }
+
+  #memberPart(key: string): Part {
+    const addresses = this.#members.get(key) ?? new Set();
+    const part = this.#memberParts.get(addresses) ?? renderMembers(this.#numbers, key, addresses);
+    this.#memberParts.set(addresses, part);
+    return part;
+  }
+
+  /** Levels in which a machine is named hold its address. */
+  #forgetNaming(id: string): void {
+    for (const level of this.#levels.values()) {
+      if (level.compiled === null) continue;
+      const names = [...level.rules.values()].some(({ rule }) => [...rule.from, ...rule.to].some((target) => target.kind === 'vm' && target.id === id));
+      if (names) level.compiled = null;
+    }
+    this.#policy = null;
+  }
+
+  #applyOr(undo: () => void): boolean {
+    try {
+      return this.#apply();
+    } catch (error) {
+      undo();
+      throw error;
+    }
+  }
+
+  #apply(): boolean {
+    const table = firewallTable(this.#options.instance);
+    const wanted = this.#guarded.size === 0 ? null : this.#parts();
+    if (wanted === null) {
+      if (this.#loaded === null) return false;
+      this.#run(this.#withoutTable());
+    } else if (this.#loaded === null) {
+      this.#run(this.#wholeTable(wanted));
+    } else {
+      const commands = difference(table, this.#loaded, wanted);
+      this.#loaded = commands === '' ? wanted : this.#loaded;
+      if (commands === '') return false;
+      try {
+        this.#options.nftables.run(commands);
+      } catch (error) {
+        if (!(error instanceof NftablesError)) throw error;
+        this.#options.logger.warn({ err: error, details: error.details }, 'the firewall was changed by someone else; it is loaded as a whole');
+        this.#run(this.#wholeTable(wanted));
+      }
+    }
+    this.#loaded = wanted;
+    return true;
+  }
+
+  #loadWhole(): void {
+    const wanted = this.#guarded.size === 0 ? null : this.#parts();
+    this.#run(wanted === null ? this.#withoutTable() : this.#wholeTable(wanted));
+    this.#loaded = wanted;
+  }
+
+  #withoutTable(): string {
+    const table = firewallTable(this.#options.instance);
+    return `add table ${table}\ndelete table ${table}\n`;
+  }
+
+  #wholeTable(parts: Parts): string {
+    const { instance, subnet } = this.#options;
+    return this.#withoutTable() + tableFrame(instance, subnet) + difference(firewallTable(instance), frameParts, parts);
+  }
+
+  /** The whole table as it is to be; only the accounts of guarded machines have rules in it, and only sets that these ask for. */
+  #parts(): Parts {
+    this.#dispatch ??= renderDispatch(this.#numbers, this.#guarded);
+    const parts = new Map<string, Part>([['dispatch', this.#dispatch]]);
+    const byAccount = Map.groupBy(this.#levels, ([key]) => (JSON.parse(key) as [string | null])[0]);
+    const everybodys = byAccount.get(null) ?? [];
+    const accounts = new Set(this.#guarded.values());
+    for (const account of accounts) {
+      const kept = [...everybodys, ...(byAccount.get(account) ?? [])].map(([key, level]) => this.#compile(key, level));
+      const levels = kept.map(({ level }) => level);
+      const ordered = { in: levelsFor(account, 'in', levels), out: levelsFor(account, 'out', levels) };
+      parts.set(`account ${account}`, renderAccount(this.#numbers, account, ordered));
+      const used = new Set([...ordered.in, ...ordered.out]);
+      for (const { level, part, memberships } of kept) {
+        if (!used.has(level)) continue;
+        parts.set(`level ${level.key}`, part);
+        for (const key of memberships) parts.set(`members ${key}`, this.#memberPart(key));
+      }
+    }
+    this.#copied.clear();
+    return parts;
+  }
+
+  #compile(key: string, kept: KeptLevel): NonNullable<KeptLevel['compiled']> {
+    if (kept.compiled !== null) return kept.compiled;
+    const level = compileLevel(key, [...kept.rules.values()], (id, account) => {
+      const machine = this.#machines.get(id)?.machine;
+      return machine !== undefined && (account === null || account === machine.account) ? machine.address : undefined;
+    });
+    kept.compiled = {
+      level,
+      part: renderLevel(this.#numbers, this.#options.instance, level),
+      memberships: [...new Set(membershipsOf(level).map(membershipKey))],
+    };
+    return kept.compiled;
+  }
+
+  #run(commands: string): void {
+    try {
+      this.#options.nftables.run(commands);
+    } catch (error) {
+      if (!(error instanceof NftablesError)) throw error;
+      throw new CenoteError('failed', error.message, { cause: error, context: { details: error.details } });
+    }
+  }
+}

@@ -1,0 +1,57 @@
+/** The firewall of a host: the table in the kernel, and the flows that a change cuts. */
+import type { PacketService } from '../../../model/firewall/judge.ts';
+import type { FirewallMachine, OwnedRule } from '../../../model/firewall/rule.ts';
+import type { BegunFlow, ConntrackFlows } from '../flows.ts';
+import type { Subnet } from '../subnet.ts';
+import { FirewallTable } from './firewall.ts';
+import type { FirewallTableOptions } from './firewall.ts';
+
+export interface Firewall {
+  /** After a start of the agent: exactly these. Anything else of a former one goes; there is no moment without rules. */
+  restore(rules: readonly OwnedRule[], machines: readonly FirewallMachine[]): Promise<void>;
+  /** All of it or nothing. When it resolves, flows that are no longer allowed are cut. */
+  changeRules(put: readonly OwnedRule[], remove: readonly string[]): Promise<void>;
+  /** Of a machine that is new, or has other tags, another switch. Before it is connected, and whenever it changes. */
+  setMachine(machine: FirewallMachine): Promise<void>;
+  removeMachine(id: string): Promise<void>;
+}
+
+export interface HostFirewall extends Firewall {
+  removeAll(): void;
+}
+
+export const openFirewall = (options: FirewallTableOptions & { flows: ConntrackFlows }): HostFirewall => {
+  const { flows, subnet } = options;
+  const table = new FirewallTable(options);
+
+  const cut = async (): Promise<void> => {
+    const { policy } = table;
+    await flows.censor(table.guarded, (flow) => !policy.judge({ from: flow.from, to: flow.to, service: serviceOf(flow, subnet) }).allowed);
+  };
+
+  return {
+    restore: async (rules, machines) => {
+      table.restore(rules, machines);
+      await cut();
+    },
+    changeRules: async (put, remove) => {
+      if (table.changeRules(put, remove)) await cut();
+    },
+    setMachine: async (machine) => {
+      // One that was not there has no flows yet, and is waited for.
+      const isNew = !table.has(machine.id);
+      if (table.setMachine(machine) && !isNew) await cut();
+    },
+    removeMachine: async (id) => void table.removeMachine(id),
+    removeAll: () => table.removeAll(),
+  };
+};
+
+const protocols: Readonly<Record<number, PacketService['protocol']>> = { 1: 'icmp', 6: 'tcp', 17: 'udp', 50: 'esp', 51: 'ah' };
+
+/** A published port is judged as the machine's own; the resolver is asked at its well-known one, wherever it listens. */
+const serviceOf = (flow: BegunFlow, { gateway }: Subnet): PacketService => {
+  const protocol = protocols[flow.protocol] ?? 'other';
+  if (protocol === 'tcp' || protocol === 'udp') return { protocol, port: flow.to === gateway ? flow.port : flow.answeringPort };
+  return protocol === 'icmp' ? { protocol, type: flow.type, code: flow.code } : { protocol: protocol as 'ah' | 'esp' | 'other' };
+};

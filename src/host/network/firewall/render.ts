@@ -1,0 +1,196 @@
+/** The compiled firewall in nft's language. Names of accounts and tags never get into it: what has a name there has a number here. */
+import { membershipKey } from '../../../model/firewall/compile.ts';
+import type { Class, Level, Single, SingleSide } from '../../../model/firewall/compile.ts';
+import type { Element } from '../../../model/firewall/elements.ts';
+import type { Direction } from '../../../model/firewall/rule.ts';
+import type { Subnet } from '../subnet.ts';
+import type { Part, TableSet } from './parts.ts';
+
+/** Numbers for whatever has a key; the same key has the same number as long as the process lives. */
+export class Numbers {
+  readonly #byKey = new Map<string, number>();
+
+  of(key: string): number {
+    const known = this.#byKey.get(key);
+    if (known !== undefined) return known;
+    this.#byKey.set(key, this.#byKey.size + 1);
+    return this.#byKey.size;
+  }
+}
+
+export const firewallTable = (instance: string): string => `inet cenote-${instance}-firewall`;
+
+/**
+ * The frame of the table. Packets come to it after the instance's own table, which has dropped what is forged, so that an address is a
+ * machine; it only ever takes packets away. What belongs to a known flow was judged when the flow began. The resolver is asked at port 53
+ * and may listen at another: its packets are judged before they are translated.
+ */
+export const tableFrame = (instance: string, { gateway }: Subnet): string => `
+table ${firewallTable(instance)} {
+  counter blocked { }
+  map senders { type ipv4_addr : verdict; }
+  map receivers { type ipv4_addr : verdict; }
+  chain resolving {
+    type filter hook prerouting priority mangle; policy accept;
+    ip daddr ${gateway} meta l4proto { tcp, udp } th dport 53 ct state new ip saddr vmap @senders
+  }
+  chain forward {
+    type filter hook forward priority filter + 10; policy accept;
+    ct state established,related accept
+    ip saddr vmap @senders
+    ip daddr vmap @receivers
+  }
+  chain to_host {
+    type filter hook input priority filter + 10; policy accept;
+    ct state established,related accept
+    ip daddr ${gateway} ct status dnat accept
+    ip saddr vmap @senders
+  }
+  chain from_host {
+    type filter hook output priority filter + 10; policy accept;
+    ct state established,related accept
+    ip daddr vmap @receivers
+  }
+  # What a sender's rules let go is then judged where it arrives.
+  chain sent {
+    ip daddr vmap @receivers
+    accept
+  }
+}
+`;
+
+const drop = 'counter name blocked drop';
+/** A flow begins with it. What comes in the middle of one was cut off, or would bring a flow back that was. */
+const inMidFlow = `tcp flags & (fin | syn | rst | ack) != syn ${drop}`;
+
+const verdictOf = ({ direction, action }: Level): string => (action === 'block' ? drop : direction === 'in' ? 'accept' : 'goto sent');
+
+const accountChain = (numbers: Numbers, account: string, direction: Direction): string => `account${numbers.of(`account ${account}`)}_${direction}`;
+
+const levelChain = (numbers: Numbers, level: Level): string => `level${numbers.of(`level ${level.key}`)}`;
+
+export const membershipSet = (numbers: Numbers, key: string): string => `members${numbers.of(`members ${key}`)}`;
+
+export const renderMembers = (numbers: Numbers, key: string, addresses: ReadonlySet<string>): Part => ({
+  sets: new Map([[membershipSet(numbers, key), { kind: 'set', declaration: 'type ipv4_addr;', elements: addresses }]]),
+  chains: new Map(),
+});
+
+/** Which account's rules an address is under. */
+export const renderDispatch = (numbers: Numbers, guarded: ReadonlyMap<string, string>): Part => {
+  const toChains = (direction: Direction): TableSet => ({
+    kind: 'map',
+    declaration: 'type ipv4_addr : verdict;',
+    elements: new Set(Array.from(guarded, ([address, account]) => `${address} : goto ${accountChain(numbers, account, direction)}`)),
+  });
+  return {
+    sets: new Map([
+      ['senders', toChains('out')],
+      ['receivers', toChains('in')],
+    ]),
+    chains: new Map(),
+  };
+};
+
+export const renderAccount = (numbers: Numbers, account: string, levels: Record<Direction, Level[]>): Part => {
+  const chain = (direction: Direction, last: string): [string, string[]] => [
+    accountChain(numbers, account, direction),
+    [inMidFlow, ...levels[direction].map((level) => `jump ${levelChain(numbers, level)}`), last],
+  ];
+  return { sets: new Map(), chains: new Map([chain('in', drop), chain('out', 'goto sent')]) };
+};
+
+/** How the two sides of a packet are called, seen from the machine that judges it. */
+const sideNames = { in: { local: 'ip daddr', remote: 'ip saddr' }, out: { local: 'ip saddr', remote: 'ip daddr' } } as const;
+
+export const renderLevel = (numbers: Numbers, instance: string, level: Level): Part => {
+  const sets = new Map<string, TableSet>();
+  const chains = new Map<string, string[]>();
+  const lines: string[] = [];
+  const verdict = verdictOf(level);
+  const names = sideNames[level.direction];
+  for (const cell of level.cells) {
+    const matches = [matchClass(numbers, names.local, cell.local), matchClass(numbers, names.remote, cell.remote)].join('');
+    const key = [...(cell.local.kind === 'named' ? [names.local] : []), ...(cell.remote.kind === 'named' ? [names.remote] : [])];
+    const types = key.map(() => 'ipv4_addr');
+    const name = `cell${numbers.of(`cell ${level.key} ${JSON.stringify([cell.local, cell.remote])}`)}`;
+    for (const service of renderServices(name, key, types, cell.elements)) {
+      sets.set(service.name, service.set);
+      lines.push(`${matches}${service.match} ${verdict}`);
+    }
+  }
+  for (const single of level.singles) {
+    const name = `rule${numbers.of(`rule ${level.key} ${single.id}`)}`;
+    const services = renderServices(name, [], [], single.services);
+    for (const service of services) sets.set(service.name, service.set);
+    const log = single.log ? `limit rate 10/second burst 20 packets log prefix "${logPrefix(instance, single, level)}" level info` : null;
+    const body = renderSide(sets, numbers, names.remote, `${name}_remote`, single.remote).flatMap((match) =>
+      services.flatMap((service) => [...(log === null ? [] : [`${match}${service.match} ${log}`]), `${match}${service.match} ${verdict}`]),
+    );
+    chains.set(name, body);
+    lines.push(...renderSide(sets, numbers, names.local, `${name}_local`, single.local).map((match) => `${match}jump ${name}`));
+  }
+  chains.set(levelChain(numbers, level), lines);
+  return { sets, chains };
+};
+
+const logPrefix = (instance: string, single: Single, level: Level): string => `cenote-${instance} ${single.id} ${level.action} ${level.direction}: `;
+
+const matchClass = (numbers: Numbers, side: string, one: Class): string =>
+  one.kind === 'members' ? `${side} @${membershipSet(numbers, membershipKey(one.of))} ` : '';
+
+/** One match for each class of a rule's side; those named by address have a set of the rule's own. */
+const renderSide = (sets: Map<string, TableSet>, numbers: Numbers, side: string, name: string, { classes, addresses }: SingleSide): string[] => {
+  if (addresses.length > 0) sets.set(name, { kind: 'set', declaration: 'type ipv4_addr; flags interval;', elements: new Set(addresses) });
+  return classes.map((one) => (one.kind === 'named' ? `${side} @${name} ` : matchClass(numbers, side, one)));
+};
+
+interface RenderedService {
+  name: string;
+  set: TableSet;
+  match: string;
+}
+
+/** Ports and kinds of ICMP are at different places in a packet, so they are asked for apart. */
+const renderServices = (name: string, key: readonly string[], types: readonly string[], elements: readonly Element[]): RenderedService[] => {
+  const [icmp, ports] = [elements.filter(({ protocol }) => protocol === 'icmp'), elements.filter(({ protocol }) => protocol !== 'icmp')];
+  const rendered = (suffix: string, fields: readonly string[], fieldTypes: readonly string[], texts: readonly string[]): RenderedService[] =>
+    texts.length === 0
+      ? []
+      : [
+          {
+            name: `${name}_${suffix}`,
+            set: { kind: 'set', declaration: `type ${[...types, ...fieldTypes].join(' . ')}; flags interval;`, elements: new Set(texts) },
+            match: `${[...key, ...fields].join(' . ')} @${name}_${suffix}`,
+          },
+        ];
+  return [
+    ...rendered('ports', ['meta l4proto', 'th dport'], ['inet_proto', 'inet_service'], ports.map(portText)),
+    ...rendered('types', ['icmp type', 'icmp code'], ['icmp_type', 'icmp_code'], icmp.flatMap(typeTexts)),
+  ];
+};
+
+const withAddresses = ({ local, remote }: Element, ...rest: string[]): string =>
+  [...(local === null ? [] : [local]), ...(remote === null ? [] : [remote]), ...rest].join(' . ');
+
+const rangeText = (from: number, to: number): string => (from === to ? String(from) : `${from}-${to}`);
+
+const portText = (element: Element): string => withAddresses(element, element.protocol, rangeText(element.from, element.to));
+
+/** A range of (type, code), which are one number in the compiled form: its ragged ends, and whole types between them. */
+const typeTexts = (element: Element): string[] => {
+  let [firstType, firstCode] = [element.from >> 8, element.from & 255];
+  let [lastType, lastCode] = [element.to >> 8, element.to & 255];
+  if (firstType === lastType) return [withAddresses(element, String(firstType), rangeText(firstCode, lastCode))];
+  const texts: string[] = [];
+  if (firstCode > 0) {
+    texts.push(withAddresses(element, String(firstType), rangeText(firstCode, 255)));
+    [firstType, firstCode] = [firstType + 1, 0];
+  }
+  if (lastCode < 255) {
+    texts.push(withAddresses(element, String(lastType), rangeText(0, lastCode)));
+    [lastType, lastCode] = [lastType - 1, 255];
+  }
+  if (firstType <= lastType) texts.push(withAddresses(element, rangeText(firstType, lastType), '0-255'));
+  return texts;
+};
