@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { fastify } from 'fastify';
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
+import { firewallRoutes as agentFirewall } from '../src/agent/http/firewall.ts';
 import { imageRoutes as agentImages } from '../src/agent/http/images.ts';
 import { infoRoutes } from '../src/agent/http/info.ts';
 import { machineDataRoutes } from '../src/agent/http/machine-data.ts';
@@ -15,6 +16,7 @@ import { endpoints } from '../src/control/cloudapi/endpoints/all.ts';
 import { openApiDocument } from '../src/control/cloudapi/openapi.ts';
 import { accountRoutes } from '../src/control/http/account-routes.ts';
 import { Callers } from '../src/control/http/caller.ts';
+import { firewallRoutes } from '../src/control/http/firewall-routes.ts';
 import { imageRoutes } from '../src/control/http/image-routes.ts';
 import { machineRoutes } from '../src/control/http/machine-routes.ts';
 import { otherRoutes } from '../src/control/http/other-routes.ts';
@@ -39,7 +41,7 @@ const nothing = {} as never;
 const controlRoutes = async (): Promise<string[]> => {
   const routes: Route[] = [];
   await using app = createServer(pino({ level: 'silent' }), new Callers([], new UserNames()), routes);
-  for (const add of [machineRoutes, streamRoutes, snapshotRoutes, imageRoutes, packageRoutes, accountRoutes, otherRoutes]) add(app, nothing);
+  for (const add of [machineRoutes, streamRoutes, snapshotRoutes, imageRoutes, packageRoutes, accountRoutes, firewallRoutes, otherRoutes]) add(app, nothing);
   await app.ready();
   return routes.map(({ method, url }) => `${method} ${url}`).toSorted();
 };
@@ -48,7 +50,7 @@ const agentRoutes = async (): Promise<string[]> => {
   const routes: string[] = [];
   await using app: FastifyInstance = fastify({ exposeHeadRoutes: false });
   app.addHook('onRoute', ({ method, url }) => void routes.push(...[method].flat().map((one) => `${one} ${url}`)));
-  for (const add of [infoRoutes, agentMachines, machineDataRoutes, agentImages]) add(app, nothing);
+  for (const add of [infoRoutes, agentMachines, machineDataRoutes, agentImages, agentFirewall]) add(app, nothing);
   await app.ready();
   // Not a route of the server's: an Upgrade, see src/agent/http/exec.ts.
   return [...routes, 'GET /v1/machines/:id/exec'].toSorted();

@@ -9,6 +9,7 @@ import { WalSync } from '../base/wal-sync.ts';
 import { noCrash } from '../base/crash-point.ts';
 import type { CrashPoints } from '../base/crash-point.ts';
 import type { Event } from '../model/event.ts';
+import type { AppliedRule } from '../model/firewall/wire.ts';
 import type { MachineRecord } from './machine/record.ts';
 
 const keptEvents = 10_000;
@@ -30,6 +31,7 @@ const migrations = [
         WHERE json_type(record, '${spec}.resources') = 'object';`,
     )
     .join('\n'),
+  'CREATE TABLE firewall_rule (id TEXT PRIMARY KEY, rule TEXT NOT NULL) STRICT;',
 ];
 
 type Write = () => void;
@@ -60,6 +62,8 @@ export class Journal implements AsyncDisposable {
       buried: prepare('SELECT generation FROM tombstone WHERE id = ?'),
       event: prepare('INSERT INTO event (sequence, event) VALUES (?, ?)'),
       forgetEvents: prepare('DELETE FROM event WHERE sequence <= ?'),
+      saveRule: prepare('INSERT INTO firewall_rule (id, rule) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET rule = excluded.rule'),
+      removeRule: prepare('DELETE FROM firewall_rule WHERE id = ?'),
       events: prepare('SELECT event FROM event WHERE sequence > ? ORDER BY sequence'),
     };
     this.#database.prepare('DELETE FROM tombstone WHERE at < ?').run(new Date(Date.now() - tombstoneDays * 86_400_000).toISOString());
@@ -72,6 +76,20 @@ export class Journal implements AsyncDisposable {
       .prepare('SELECT record FROM machine')
       .all()
       .map((row) => JSON.parse(row['record'] as string) as MachineRecord);
+  }
+
+  loadFirewallRules(): AppliedRule[] {
+    return this.#database
+      .prepare('SELECT rule FROM firewall_rule')
+      .all()
+      .map((row) => JSON.parse(row['rule'] as string) as AppliedRule);
+  }
+
+  changeFirewallRules(put: readonly AppliedRule[], remove: readonly string[]): Promise<void> {
+    return this.#write(() => {
+      for (const id of remove) this.#statements.removeRule.run(id);
+      for (const rule of put) this.#statements.saveRule.run(rule.id, JSON.stringify(rule));
+    });
   }
 
   /** Nothing was ever written here: it is a first start, or a journal that was lost. */

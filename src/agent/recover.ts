@@ -4,6 +4,7 @@
  */
 import { messageChain, messageOf } from '../base/errors.ts';
 import type { KeptConnection } from '../host/network/network.ts';
+import type { FirewallRules } from './firewall.ts';
 import type { Host } from './host.ts';
 import { processOf } from './machine/process.ts';
 import type { Machine } from './machine/machine.ts';
@@ -28,7 +29,7 @@ export interface Recovered {
   toStop: Machine[];
 }
 
-export const recover = async (host: Host, machines: Machines): Promise<Recovered> => {
+export const recover = async (host: Host, machines: Machines, firewall: FirewallRules): Promise<Recovered> => {
   for (const record of host.journal.loadMachines()) machines.add(record);
   const unwatched = new Map<string, RuntimeExit>();
   host.runtime.onExit((exit) => {
@@ -37,6 +38,7 @@ export const recover = async (host: Host, machines: Machines): Promise<Recovered
     else machine?.ended(exit);
   });
   const running = await adopt(host, machines);
+  await firewall.restore(Array.from(machines.all(), ({ spec }) => spec));
   host.crash.reach('recovery: adopted');
   const judged = await takeEnds(machines, unwatched);
   await removeStrays(host, machines, running);

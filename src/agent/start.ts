@@ -23,6 +23,7 @@ import { openStorage } from '../host/storage/open.ts';
 import { lxcfsPidPath, noOvercommit } from '../model/instance.ts';
 import type { AgentConfig } from './config.ts';
 import { Events } from './events.ts';
+import { FirewallRules } from './firewall.ts';
 import { startGovernor } from './governor/start.ts';
 import type { Host } from './host.ts';
 import { Journal } from './journal.ts';
@@ -111,12 +112,14 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
   };
   const machines = new Machines(host, () => poolSize(plan()));
   await platforms.ensureBuiltIn();
-  const recovered = await recover(host, machines);
+  const firewall = new FirewallRules(network.firewall, journal);
+  const recovered = await recover(host, machines, firewall);
   const governing = up.use(startGovernor(openPoolControls({ parent }), machines, events, logger));
   const server = up.use(
     await startServer({
       host,
       machines,
+      firewall,
       socketPath: paths.agentSocket,
       socketGroup: instance.user.gid,
       instance: instance.instance,

@@ -13,6 +13,7 @@ export type Completion =
   | 'platform'
   | 'account'
   | 'snapshot'
+  | 'firewall rule'
   | 'file'
   | 'directory'
   | 'none'

@@ -93,6 +93,22 @@ export const sections: readonly Section[] = [
     },
   },
   {
+    title: 'Firewall',
+    commands: {
+      'fwrule create': entry('Make a firewall rule', () => import('./fwrule/create.ts')),
+      'fwrule ls': entry('List firewall rules', () => import('./fwrule/ls.ts')),
+      'fwrule get': entry('Show all about a firewall rule', () => import('./fwrule/get.ts')),
+      'fwrule update': entry('Change a firewall rule', () => import('./fwrule/update.ts')),
+      'fwrule enable': entry('Put firewall rules in force', () => import('./fwrule/enable.ts')),
+      'fwrule disable': entry('Leave firewall rules without effect', () => import('./fwrule/disable.ts')),
+      'fwrule delete': entry('Delete firewall rules', () => import('./fwrule/delete.ts')),
+      'fwrule machines': entry('List machines that a firewall rule is about', () => import('./fwrule/machines.ts')),
+      'firewall enable': entry("Turn machines' firewalls on", () => import('./firewall/enable.ts')),
+      'firewall disable': entry("Turn machines' firewalls off", () => import('./firewall/disable.ts')),
+      'firewall test': entry('Say whether a packet is let through, and by which rule', () => import('./firewall/test.ts')),
+    },
+  },
+  {
     title: 'Host',
     commands: {
       up: entry('Prepare this host, start the services and the first machine', () => import('./host/up.ts')),
@@ -126,6 +142,7 @@ export const otherWords: Readonly<Record<string, string>> = {
   snapshots: 'snapshot ls',
   platforms: 'platform ls',
   packages: 'package ls',
+  fwrules: 'fwrule ls',
   build: 'image create',
   stats: 'top',
   audit: 'jobs',

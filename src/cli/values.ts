@@ -56,6 +56,11 @@ export const parseRestart = (field: string, text: string): RestartPolicy => {
 
 export const formatRestart = (restart: RestartPolicy): string => (restart.maxRetries === null ? restart.policy : `${restart.policy}:${restart.maxRetries}`);
 
+export const parseSwitch = (field: string, text: string): boolean => {
+  if (text !== 'on' && text !== 'off') throw invalid(field, `${JSON.stringify(text)} is neither on nor off`);
+  return text === 'on';
+};
+
 /** `machine@snapshot`. */
 export const parseSnapshotRef = (field: string, text: string): { machine: string; name: string } => {
   const at = text.indexOf('@');

@@ -17,6 +17,7 @@ import type {
   SnapshotCreate,
 } from '../model/agent-api.ts';
 import type { Event } from '../model/event.ts';
+import type { AppliedFirewall, FirewallChange } from '../model/firewall/wire.ts';
 import type { Image, Platform } from '../model/image.ts';
 import type { PoolStatus } from '../model/pool.ts';
 import type { MachineProcess, MachineStatus, MachineUsage, Snapshot } from '../model/machine.ts';
@@ -45,6 +46,16 @@ export class AgentClient implements Disposable {
   /** What the pool is at this moment, with all machines that run. */
   pool(options: CallOptions = {}): Promise<PoolStatus> {
     return this.#get('/v1/pool', options);
+  }
+
+  /** The rules that it applies. */
+  firewall(options: CallOptions = {}): Promise<AppliedFirewall> {
+    return this.#get('/v1/firewall', options);
+  }
+
+  /** In force when it answers. */
+  firewallChange(json: FirewallChange, options: CallOptions = {}): Promise<{ revision: number }> {
+    return this.http.json('POST', '/v1/firewall', { json, timeoutMs: readMs, ...options });
   }
 
   machineList(options: CallOptions = {}): Promise<MachineStatus[]> {

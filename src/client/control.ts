@@ -16,6 +16,8 @@ import type {
   UpdatePackage,
 } from '../model/control-api.ts';
 import type { Event, Job } from '../model/event.ts';
+import type { PacketService } from '../model/firewall/judge.ts';
+import type { CreateFirewallRule, FirewallRule, FirewallVerdict, UpdateFirewallRule } from '../model/firewall/wire.ts';
 import type { Image, Platform } from '../model/image.ts';
 import type { MachineProcess, MachineState, MachineUsage, Snapshot } from '../model/machine.ts';
 import type { PoolStatus } from '../model/pool.ts';
@@ -40,6 +42,7 @@ export interface MachineFilter {
 }
 
 const part = encodeURIComponent;
+const firewallRule = (id: string): string => `/v1/fwrules/${part(id)}`;
 const machine = (id: string): string => `/v1/machines/${part(id)}`;
 
 export class ControlClient implements Disposable {
@@ -106,6 +109,48 @@ export class ControlClient implements Disposable {
   /** Newest first. */
   machineJobs(id: string, call: ControlCall = {}): Promise<Job[]> {
     return this.http.json('GET', `${machine(id)}/jobs`, call);
+  }
+
+  firewallRuleList(call: ControlCall = {}): Promise<FirewallRule[]> {
+    return this.http.json('GET', '/v1/fwrules', call);
+  }
+
+  firewallRuleGet(id: string, call: ControlCall = {}): Promise<FirewallRule> {
+    return this.http.json('GET', firewallRule(id), call);
+  }
+
+  firewallRuleCreate(json: CreateFirewallRule, call: ControlCall = {}): Promise<FirewallRule> {
+    return this.http.json('POST', '/v1/fwrules', { json, ...call });
+  }
+
+  firewallRuleUpdate(id: string, json: UpdateFirewallRule, call: ControlCall = {}): Promise<FirewallRule> {
+    return this.http.json('POST', `${firewallRule(id)}/update`, { json, ...call });
+  }
+
+  firewallRuleEnable(id: string, call: ControlCall = {}): Promise<FirewallRule> {
+    return this.http.json('POST', `${firewallRule(id)}/enable`, { json: {}, ...call });
+  }
+
+  firewallRuleDisable(id: string, call: ControlCall = {}): Promise<FirewallRule> {
+    return this.http.json('POST', `${firewallRule(id)}/disable`, { json: {}, ...call });
+  }
+
+  firewallRuleDelete(id: string, call: ControlCall = {}): Promise<void> {
+    return this.http.json('DELETE', firewallRule(id), call);
+  }
+
+  /** Those of the caller's machines that a rule is about. */
+  firewallRuleMachines(id: string, call: ControlCall = {}): Promise<Machine[]> {
+    return this.http.json('GET', `${firewallRule(id)}/machines`, call);
+  }
+
+  machineFirewallRules(id: string, call: ControlCall = {}): Promise<FirewallRule[]> {
+    return this.http.json('GET', `${machine(id)}/fwrules`, call);
+  }
+
+  /** What becomes of a packet between two machines or addresses. */
+  firewallTest(from: string, to: string, service: PacketService, call: ControlCall = {}): Promise<FirewallVerdict> {
+    return this.http.json('GET', '/v1/firewall/test', { query: { from, to, ...service }, ...call });
   }
 
   /** Each line is a LogLine as JSON. */

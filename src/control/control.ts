@@ -2,6 +2,7 @@
 import type { Logger } from '../base/logger.ts';
 import type { AgentClient } from '../client/agent.ts';
 import type { Store } from '../store/store.ts';
+import type { FirewallSync } from './agent/firewall-sync.ts';
 import type { Catalog } from './agent/catalog.ts';
 import type { AgentLink } from './agent/link.ts';
 import type { EventFeed } from './app/event-feed.ts';
@@ -13,6 +14,7 @@ export interface Control {
   agent: AgentClient;
   link: AgentLink;
   catalog: Catalog;
+  firewall: FirewallSync;
   addresses: AddressBook;
   jobs: JobRunner;
   events: EventFeed;

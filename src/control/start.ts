@@ -7,6 +7,7 @@ import { AgentClient } from '../client/agent.ts';
 import { Store } from '../store/store.ts';
 import { UserNames } from '../sys/peer.ts';
 import { Catalog } from './agent/catalog.ts';
+import { FirewallSync } from './agent/firewall-sync.ts';
 import { AgentLink } from './agent/link.ts';
 import { Touched } from './agent/touched.ts';
 import { EventFeed } from './app/event-feed.ts';
@@ -17,6 +18,7 @@ import type { Control } from './control.ts';
 import { accountRoutes } from './http/account-routes.ts';
 import { Callers } from './http/caller.ts';
 import { serveExec } from './http/exec.ts';
+import { firewallRoutes } from './http/firewall-routes.ts';
 import { imageRoutes } from './http/image-routes.ts';
 import { machineRoutes } from './http/machine-routes.ts';
 import { otherRoutes } from './http/other-routes.ts';
@@ -81,11 +83,13 @@ export const startControl = async (options: ControlOptions): Promise<RunningCont
     }),
   );
   const link = stack.use(new AgentLink({ store, agent, catalog, touched, logger, reachable, onEvents: () => events.notify() }));
+  const firewall = stack.use(new FirewallSync({ store, agent, logger, reachable, inStep: () => link.inStep }));
   const control: Control = {
     store,
     agent,
     link,
     catalog,
+    firewall,
     addresses,
     jobs,
     events,
@@ -100,11 +104,12 @@ export const startControl = async (options: ControlOptions): Promise<RunningCont
   // Unfinished jobs are known before the store is compared with the host, and nobody is served before both.
   await link.start();
   await jobs.resume();
+  firewall.start();
 
   const routes: Route[] = [];
   const callers = new Callers(options.adminGids, new UserNames());
   const app = createServer(logger, callers, routes);
-  for (const add of [machineRoutes, streamRoutes, snapshotRoutes, imageRoutes, packageRoutes, accountRoutes, otherRoutes]) add(app, control);
+  for (const add of [machineRoutes, streamRoutes, snapshotRoutes, imageRoutes, packageRoutes, accountRoutes, firewallRoutes, otherRoutes]) add(app, control);
   await app.ready();
   await refuseSecond(socketPath);
   // Room for a burst of callers; the kernel's own bound is below it.

@@ -20,6 +20,9 @@
  *   GET    /v1/platforms, POST /v1/platforms (NDJSON progress), DELETE /v1/platforms/:name/:version
  *   GET /v1/packages?versions=, POST /v1/packages, GET|DELETE /v1/packages/:name, POST /v1/packages/:name/update
  *   GET|POST /v1/accounts, GET|DELETE /v1/accounts/:idOrName, GET|POST .../keys, DELETE .../keys/:nameOrFingerprint
+ *   GET    /v1/fwrules, POST /v1/fwrules             FirewallRule[], CreateFirewallRule -> 201 FirewallRule (model/firewall/wire.ts)
+ *   GET|DELETE /v1/fwrules/:id, POST .../update|enable|disable; GET .../machines, GET /v1/machines/:id/fwrules
+ *   GET    /v1/firewall/test?from=&to=&protocol=&port=&type=&code=   FirewallVerdict
  *   GET    /v1/events?after=N&follow=                NDJSON of Event
  *
  * `:id` of a machine is its id or its exact name; the command line resolves short ids and globs.
@@ -119,6 +122,7 @@ export const UpdateMachine = Type.Object(
     command: Type.Optional(nullable(Command)),
     env: Type.Optional(Environment),
     tags: Type.Optional(Tags),
+    firewallEnabled: Type.Optional(Type.Boolean()),
     publish: Type.Optional(Type.Array(PublishedPort, { maxItems: 256 })),
     restart: Type.Optional(RestartPolicy),
     stopGraceSeconds: Type.Optional(Type.Integer({ minimum: 0, maximum: 3600 })),

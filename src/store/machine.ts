@@ -149,6 +149,13 @@ export const machineList = async (context: RequestContext, db: Db, filter: Machi
   return (await pageOf(context, db, filter)).map((body) => JSON.parse(body) as Machine);
 };
 
+/** Every machine of the account. */
+export const machineListAccount = async (context: RequestContext, db: Db): Promise<Machine[]> => {
+  authorize(context, 'read');
+  const rows = await db.selectFrom('machine').select('body').where('account', '=', context.account).orderBy('name').orderBy('id').execute();
+  return rows.map(({ body }) => JSON.parse(body) as Machine);
+};
+
 /** Every machine of every account, for comparing with what a host reports. */
 export const machineListAll = async (context: RequestContext, db: Db): Promise<StoredMachine[]> => {
   authorize(context, 'keep');

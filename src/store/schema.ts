@@ -128,6 +128,17 @@ export interface NetworkTable {
   gateway: string;
 }
 
+export interface FirewallRuleTable {
+  id: string;
+  /** Null: an operator's, about everybody's machines. */
+  account: string | null;
+  rule: string;
+  enabled: number;
+  log: number;
+  description: string | null;
+  created_at: string;
+}
+
 export interface Schema {
   meta: MetaTable;
   account: AccountTable;
@@ -141,4 +152,5 @@ export interface Schema {
   package_version: PackageVersionTable;
   event: EventTable;
   network: NetworkTable;
+  firewall_rule: FirewallRuleTable;
 }

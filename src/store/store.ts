@@ -13,12 +13,13 @@ import type { Work } from './group-commit.ts';
 import { first } from './migrations/0001-first.ts';
 import { pool } from './migrations/0002-pool.ts';
 import { accounts } from './migrations/0003-accounts.ts';
+import { firewall } from './migrations/0004-firewall.ts';
 import type { Schema } from './schema.ts';
 import { openSqlite } from './sqlite.ts';
 
 export type Db = Kysely<Schema>;
 
-const migrations = { '0001-first': first, '0002-pool': pool, '0003-accounts': accounts };
+const migrations = { '0001-first': first, '0002-pool': pool, '0003-accounts': accounts, '0004-firewall': firewall };
 
 export class Store implements AsyncDisposable {
   readonly db: Db;

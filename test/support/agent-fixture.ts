@@ -8,6 +8,7 @@ import type { Host } from '../../src/agent/host.ts';
 import { startServer } from '../../src/agent/http/server.ts';
 import { Journal } from '../../src/agent/journal.ts';
 import type { PoolPlan } from '../../src/agent/pool.ts';
+import { FirewallRules } from '../../src/agent/firewall.ts';
 import { Machines } from '../../src/agent/machines.ts';
 import { recover, startAll } from '../../src/agent/recover.ts';
 import { noCrash } from '../../src/base/crash-point.ts';
@@ -90,11 +91,13 @@ export const agentFixture = async (
       lxcfs: () => null,
     };
     const machines = new Machines(host, () => pool);
-    const { toStart } = await recover(host, machines);
+    const firewall = new FirewallRules(network.firewall, journal);
+    const { toStart } = await recover(host, machines, firewall);
     up.use(
       await startServer({
         host,
         machines,
+        firewall,
         socketPath,
         socketGroup: process.getgid!(),
         instance: 'fake',

@@ -8,11 +8,13 @@ import { CenoteError, asCenoteError, errorCodes, messageChain } from '../../base
 import type { ErrorBody } from '../../base/errors.ts';
 import type { BurstUsage } from '../../model/machine.ts';
 import type { Host } from '../host.ts';
+import type { FirewallRules } from '../firewall.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { Machines } from '../machines.ts';
 import type { PoolPlan } from '../pool.ts';
 import { execRoute } from './exec.ts';
 import { imageRoutes } from './images.ts';
+import { firewallRoutes } from './firewall.ts';
 import { infoRoutes } from './info.ts';
 import { machineRoutes } from './machines.ts';
 import { machineDataRoutes } from './machine-data.ts';
@@ -20,6 +22,7 @@ import { machineDataRoutes } from './machine-data.ts';
 export interface AgentServerOptions {
   host: Host;
   machines: Machines;
+  firewall: FirewallRules;
   socketPath: string;
   /** Group that may connect, beside root. */
   socketGroup: number;
@@ -55,7 +58,7 @@ export const startServer = async (options: AgentServerOptions): Promise<AsyncDis
     const body: ErrorBody = { code: 'not_found', message: `there is no ${request.method} ${request.url.slice(0, 200)}` };
     void reply.status(404).send(body);
   });
-  for (const routes of [infoRoutes, machineRoutes, machineDataRoutes, imageRoutes]) routes(app, options);
+  for (const routes of [infoRoutes, machineRoutes, machineDataRoutes, imageRoutes, firewallRoutes]) routes(app, options);
   app.server.on('upgrade', execRoute(options));
   rmSync(options.socketPath, { force: true });
   await app.listen({ path: options.socketPath });

@@ -10,6 +10,7 @@ import type { ExecProcess, RuntimeProcess } from '../../host/runtime/runtime.ts'
 import { machineSpecification } from '../../host/runtime/specification.ts';
 import { commandOf } from '../../model/command.ts';
 import type { MachineSpec } from '../../model/machine.ts';
+import { firewallMachine } from '../firewall.ts';
 import type { Host } from '../host.ts';
 import { processOf } from './process.ts';
 
@@ -79,7 +80,7 @@ export const bringUp = async (host: Host, spec: MachineSpec, onSlot: (slot: numb
     // The network is connected while the runtime works: neither needs the other.
     const { address, publish, resources } = spec;
     const connection = { slot: sandbox.slot, machine: id, address, publish };
-    const connected = host.network.connect(connection, sandbox.networkNamespaceFd, resources.networkCeilingMbps);
+    const connected = guardedConnect(host, spec, () => host.network.connect(connection, sandbox.networkNamespaceFd, resources.networkCeilingMbps));
     // Taken back only when it is done: what is connected after it was disconnected would stay, and keep the address from the next run.
     undo.defer(settled(connected));
     const process = await created;
@@ -103,6 +104,12 @@ export const bringUp = async (host: Host, spec: MachineSpec, onSlot: (slot: numb
   } catch (error) {
     throw startFailure(step, error);
   }
+};
+
+/** The firewall knows a machine before its first packet. */
+const guardedConnect = async (host: Host, spec: MachineSpec, connect: () => Promise<void>): Promise<void> => {
+  await host.network.firewall.setMachine(firewallMachine(spec));
+  await connect();
 };
 
 /** Waits for the end of something begun beside other steps, however it ends; heard of at once, since a failure that nobody hears of ends the agent. */

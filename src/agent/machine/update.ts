@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { CenoteError, messageOf } from '../../base/errors.ts';
 import type { MachineUpdate } from '../../model/agent-api.ts';
 import type { MachineSpec, MachineStatus } from '../../model/machine.ts';
+import { firewallMachine } from '../firewall.ts';
 import type { Machine } from './machine.ts';
 import type { MachineRecord } from './record.ts';
 import { rebase } from './rebase.ts';
@@ -113,6 +114,7 @@ const changeInPlace = async (machine: Machine, former: MachineSpec, next: Machin
       }
     }
   }
+  await host.network.firewall.setMachine(firewallMachine(next));
   record.spec = next;
   await machine.save();
   host.events.emit('machine.updated', machine.id, `${next.name} was updated`, { restarted: false });

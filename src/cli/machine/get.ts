@@ -40,6 +40,7 @@ const details = (machine: Shown): Detail[] => [
   ['Command', machine.command === null ? null : quoteWords(machine.command)],
   ['Environment', pairs(machine.env)],
   ['Tags', pairs(machine.tags)],
+  ['Firewall', machine.firewallEnabled ? 'on' : 'off'],
   ['Restart policy', formatRestart(machine.restart)],
   ['Stop grace', `${machine.stopGraceSeconds}s`],
   ['Created', at(machine.createdAt)],

@@ -5,11 +5,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CenoteError, messageOf } from '../../base/errors.ts';
 import type { Accepted, Machine, UpdateMachine } from '../../model/control-api.ts';
-import { defineCommand, many, one, toggle } from '../command.ts';
+import { defineCommand, many, one, parsed, toggle } from '../command.ts';
 import type { Context } from '../context.ts';
 import { finishJob, jobMilliseconds } from '../jobs.ts';
 import { selectMachine } from '../select.ts';
-import { pairsToRecord } from '../values.ts';
+import { pairsToRecord, parseSwitch } from '../values.ts';
 import { checkCode, copyCode } from './code.ts';
 import { createFlags, environmentOf } from './create-machine.ts';
 import type { CreateFlags } from './create-machine.ts';
@@ -17,6 +17,7 @@ import type { CreateFlags } from './create-machine.ts';
 const word = (_field: string, text: string): string => text;
 const { image, platform, code, env, envFile, publish, tag, restart, stopGrace } = createFlags;
 const flags = {
+  firewall: parsed('on|off', parseSwitch, 'whether firewall rules are applied to it', { complete: ['on', 'off'] }),
   image: { ...image, about: 'name or id of another image' },
   platform: { ...platform, about: 'the operating system to run on' },
   code: { ...code, about: 'copy this directory over /app' },
@@ -32,7 +33,13 @@ const flags = {
   imageCommand: toggle("run the image's own command again"),
 } as const;
 
-type UpdateFlags = Omit<CreateFlags, 'package' | 'fromSnapshot'> & { envRemove: string[]; tagRemove: string[]; unpublish: boolean; imageCommand: boolean };
+type UpdateFlags = Omit<CreateFlags, 'package' | 'fromSnapshot' | 'firewall'> & {
+  firewall: boolean | undefined;
+  envRemove: string[];
+  tagRemove: string[];
+  unpublish: boolean;
+  imageCommand: boolean;
+};
 
 const without = <Value>(record: Record<string, Value>, names: readonly string[]): Record<string, Value> =>
   Object.fromEntries(Object.entries(record).filter(([name]) => !names.includes(name)));
@@ -45,6 +52,7 @@ const changes = async (machine: Machine, given: Pick<UpdateFlags, keyof typeof f
     ...(command.length > 0 ? { command: [...command] } : given.imageCommand ? { command: null } : {}),
     ...(environment === undefined && given.envRemove.length === 0 ? {} : { env: { ...without(machine.env, given.envRemove), ...environment } }),
     ...(given.tag.length === 0 && given.tagRemove.length === 0 ? {} : { tags: { ...without(machine.tags, given.tagRemove), ...pairsToRecord(given.tag) } }),
+    ...(given.firewall === undefined ? {} : { firewallEnabled: given.firewall }),
     ...(given.publish.length > 0 ? { publish: given.publish } : given.unpublish ? { publish: [] } : {}),
     ...(given.restart === undefined ? {} : { restart: given.restart }),
     ...(given.stopGrace === undefined ? {} : { stopGraceSeconds: given.stopGrace }),

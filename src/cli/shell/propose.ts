@@ -70,6 +70,8 @@ const candidates = async (what: Completion, words: readonly string[], context: C
       return (await control.platformList(call)).map((platform) => `${platform.name}@${platform.version}`);
     case 'account':
       return (await control.accountList(call)).map((account) => account.name);
+    case 'firewall rule':
+      return (await control.firewallRuleList(call)).map((rule) => rule.id);
     case 'snapshot': {
       const machine = words.find((word) => !word.startsWith('-'));
       return machine === undefined ? [] : (await control.snapshotList(machine, call)).map((snapshot) => snapshot.name);

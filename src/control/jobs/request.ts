@@ -6,7 +6,9 @@ import type { ActionOptions } from '../../model/control-api.ts';
 import type { DesiredState, MachineSpec, Metadata, Tags } from '../../model/machine.ts';
 import type { PackageRef, Resources } from '../../model/resources.ts';
 
-export type SpecPatch = Partial<Pick<MachineSpec, 'image' | 'platform' | 'config' | 'command' | 'env' | 'tags' | 'publish' | 'restart' | 'stopGraceSeconds'>>;
+export type SpecPatch = Partial<
+  Pick<MachineSpec, 'image' | 'platform' | 'config' | 'command' | 'env' | 'tags' | 'firewallEnabled' | 'publish' | 'restart' | 'stopGraceSeconds'>
+>;
 
 export interface ResourceChange {
   /** The package's resources replace all; single numbers then replace theirs. */

@@ -7,7 +7,7 @@ const record = <T>(shape: { [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<
 
 export const machineIds = Array.from({ length: 6 }, (_, index) => `0000000${index}-0000-4000-8000-000000000000`);
 export const tagNames = ['role', 'tier', 'a b(c)"\\'];
-export const tagValues = ['web', 'db', ''];
+export const tagValues = ['web', 'db', '', '7', 'true'];
 export const addresses = ['10.1.0.2', '10.1.0.3', '10.1.0.4', '10.1.1.2', '10.2.0.2', '192.0.2.7', '192.0.2.9'];
 const subnets = ['10.1.0.0/24', '10.1.0.0/16', '10.0.0.0/8', '192.0.2.0/29', '192.0.2.7/32', '0.0.0.0/0'];
 const addresses6 = ['fd00::7', '2001:db8::1'];

@@ -86,7 +86,7 @@ const arbitraryMachines = fc
   .array(
     fc.record({
       account: fc.constantFrom(...accounts),
-      tags: fc.dictionary(fc.constantFrom(...tagNames), fc.constantFrom(...tagValues)),
+      tags: fc.dictionary(fc.constantFrom(...tagNames), fc.constantFrom<string | number | boolean>(...tagValues, 7, true)),
       firewall: fc.boolean(),
     }),
     { maxLength: 6 },

@@ -171,6 +171,6 @@ export const membershipKeysOf = ({ account, tags }: FirewallMachine): string[] =
     membershipKey({ account: whose, tag: null }),
     ...Object.entries(tags).flatMap(([name, value]) => [
       membershipKey({ account: whose, tag: { name, value: null } }),
-      membershipKey({ account: whose, tag: { name, value } }),
+      membershipKey({ account: whose, tag: { name, value: String(value) } }),
     ]),
   ]);

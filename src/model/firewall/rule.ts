@@ -47,12 +47,15 @@ export interface OwnedRule {
   log: boolean;
 }
 
+/** In rules, numbers and truth values are the text they are written as. */
+export type RuleTags = Readonly<Record<string, string | number | boolean>>;
+
 /** What the firewall knows of a machine. */
 export interface FirewallMachine {
   id: string;
   account: string;
   address: string;
-  tags: Readonly<Record<string, string>>;
+  tags: RuleTags;
   /** Whether rules are applied to it. One without may still be what a rule names as the other side. */
   firewall: boolean;
 }
@@ -73,8 +76,8 @@ export const sidesOf = (rule: Rule, direction: Direction): { local: Target[]; re
 export const isMachineTarget = (target: Target): target is Extract<Target, { kind: 'all' | 'tag' | 'vm' }> =>
   target.kind === 'all' || target.kind === 'tag' || target.kind === 'vm';
 
-export const hasTag = (tags: Readonly<Record<string, string>>, { name, value }: { name: string; value: string | null }): boolean =>
-  Object.hasOwn(tags, name) && (value === null || tags[name] === value);
+const hasTag = (tags: RuleTags, { name, value }: { name: string; value: string | null }): boolean =>
+  Object.hasOwn(tags, name) && (value === null || String(tags[name]) === value);
 
 /** Whether the rules of one account are about a machine of another: only an operator's are. */
 export const isAbout = (rule: Pick<OwnedRule, 'account'>, machine: Pick<FirewallMachine, 'account'>): boolean =>

@@ -1,0 +1,167 @@
+/** Firewall rules: what people ask of them. They are in force on the host when a request is answered, unless its agent is away. */
+import { randomUUID } from 'node:crypto';
+import { CenoteError, invalid } from '../../base/errors.ts';
+import type { Machine } from '../../model/control-api.ts';
+import { parseAddress } from '../../model/firewall/address.ts';
+import { Policy } from '../../model/firewall/judge.ts';
+import type { PacketService } from '../../model/firewall/judge.ts';
+import { parseRule } from '../../model/firewall/parse.ts';
+import { printRule } from '../../model/firewall/print.ts';
+import { concerns } from '../../model/firewall/rule.ts';
+import type { FirewallMachine, OwnedRule } from '../../model/firewall/rule.ts';
+import type { CreateFirewallRule, FirewallRule, FirewallVerdict, UpdateFirewallRule } from '../../model/firewall/wire.ts';
+import type { RequestContext } from '../../store/context.ts';
+import { systemContext as system } from '../../store/context.ts';
+import { eventAppend } from '../../store/event.ts';
+import {
+  firewallRuleCount,
+  firewallRuleDelete,
+  firewallRuleEnabled,
+  firewallRuleGet,
+  firewallRuleInsert,
+  firewallRuleList,
+  firewallRuleSave,
+} from '../../store/firewall-rule.ts';
+import type { StoredRule } from '../../store/firewall-rule.ts';
+import { machineGet, machineListAccount, machineListAll } from '../../store/machine.ts';
+import type { Db } from '../../store/store.ts';
+import type { Control } from '../control.ts';
+
+/** Of one account, and of the operator. */
+const mostRules = 10_000;
+
+export const firewallRuleCreate = async (control: Control, context: RequestContext, asked: CreateFirewallRule): Promise<FirewallRule> => {
+  const stored: StoredRule = {
+    id: randomUUID(),
+    account: asked.global === true ? null : context.account,
+    rule: printRule(parseRule(asked.rule)),
+    enabled: asked.enabled ?? false,
+    log: asked.log ?? false,
+    description: asked.description ?? null,
+    createdAt: new Date().toISOString(),
+  };
+  await control.store.transaction(async (db) => {
+    if ((await firewallRuleCount(context, db, stored.account)) >= mostRules)
+      throw new CenoteError('not_enough', `there are ${mostRules} firewall rules already`);
+    await firewallRuleInsert(context, db, stored);
+    await tell(context, db, 'created', stored);
+  });
+  return settled(control, stored);
+};
+
+export const firewallRuleUpdate = async (control: Control, context: RequestContext, id: string, asked: UpdateFirewallRule): Promise<FirewallRule> => {
+  if (Object.keys(asked).length === 0) throw invalid('body', 'nothing to change');
+  const rule = asked.rule === undefined ? undefined : printRule(parseRule(asked.rule));
+  const saved = await control.store.transaction(async (db) => {
+    const stored = await firewallRuleGet(context, db, id);
+    const changed: StoredRule = { ...stored, ...asked, rule: rule ?? stored.rule };
+    await firewallRuleSave(context, db, changed);
+    await tell(context, db, 'updated', changed);
+    return changed;
+  });
+  return settled(control, saved);
+};
+
+export const firewallRuleRemove = async (control: Control, context: RequestContext, id: string): Promise<void> => {
+  await control.store.transaction(async (db) => {
+    const stored = await firewallRuleGet(context, db, id);
+    await firewallRuleDelete(context, db, stored);
+    await tell(context, db, 'deleted', stored);
+  });
+  control.events.notify();
+  await control.firewall.changed(id);
+};
+
+export const firewallRuleShow = async (control: Control, context: RequestContext, id: string): Promise<FirewallRule> =>
+  wireOf(control, await firewallRuleGet(context, control.store.db, id));
+
+export const firewallRulesShow = async (control: Control, context: RequestContext): Promise<FirewallRule[]> =>
+  (await firewallRuleList(context, control.store.db)).map((stored) => wireOf(control, stored));
+
+/** The rules that a machine applies once its firewall is on, enabled or not. */
+export const machineFirewallRules = async (control: Control, context: RequestContext, idOrName: string): Promise<FirewallRule[]> => {
+  const { machine } = await machineGet(context, control.store.db, idOrName);
+  return (await firewallRuleList(context, control.store.db)).filter((stored) => concerns(ownedOf(stored), machine)).map((stored) => wireOf(control, stored));
+};
+
+/** The caller's machines that apply a rule once their firewall is on. */
+export const firewallRuleMachines = async (control: Control, context: RequestContext, id: string): Promise<Machine[]> => {
+  const owned = ownedOf(await firewallRuleGet(context, control.store.db, id));
+  return (await machineListAccount(context, control.store.db)).filter((machine) => concerns(owned, machine));
+};
+
+export interface PacketAsked {
+  /** A machine, by name or id, or an address. */
+  from: string;
+  to: string;
+  service: PacketService;
+}
+
+/** What becomes of a packet, by the rules as they are now. Of another account's machines no more is told than that they are there. */
+export const firewallTest = async (control: Control, context: RequestContext, { from, to, service }: PacketAsked): Promise<FirewallVerdict> => {
+  const { db } = control.store;
+  const [fromAddress, toAddress] = [await addressOf(control, context, 'from', from), await addressOf(control, context, 'to', to)];
+  const rules = new Map((await firewallRuleEnabled(system, db, null)).map((stored) => [stored.id, stored]));
+  const machines = (await machineListAll(system, db)).map(({ machine }) => machine);
+  const policy = new Policy(Array.from(rules.values(), ownedOf), machines.map(firewallMachineOf));
+  const { allowed, judgements } = policy.judge({ from: fromAddress, to: toAddress, service });
+  return {
+    allowed,
+    judgements: judgements.map(({ machine: id, direction, action, rule: ruleId }) => {
+      const machine = machines.find((one) => one.id === id)!;
+      const rule = ruleId === null ? undefined : rules.get(ruleId)!;
+      const isSeen = machine.account === context.account || context.role === 'administrator';
+      return {
+        direction,
+        machine: { id, name: isSeen ? machine.name : '' },
+        action,
+        rule: rule === undefined || !isSeen ? null : { id: rule.id, rule: rule.rule },
+      };
+    }),
+  };
+};
+
+const addressOf = async (control: Control, context: RequestContext, field: string, text: string): Promise<string> => {
+  if (parseAddress(text) !== undefined) return text;
+  try {
+    return (await machineGet(context, control.store.db, text)).machine.address;
+  } catch (error) {
+    if (!(error instanceof CenoteError) || error.code !== 'not_found') throw error;
+    throw invalid(field, `${JSON.stringify(text.slice(0, 80))} is neither a machine nor an address`);
+  }
+};
+
+const ownedOf = ({ id, account, rule, log }: StoredRule): OwnedRule => ({ id, account, rule: parseRule(rule), log });
+
+const firewallMachineOf = ({ id, account, address, tags, firewallEnabled }: Machine): FirewallMachine => ({
+  id,
+  account,
+  address,
+  tags,
+  firewall: firewallEnabled === true,
+});
+
+/** The audit of rules: who did what. */
+const tell = ({ actor }: RequestContext, db: Db, what: 'created' | 'updated' | 'deleted', { id, account, rule, enabled }: StoredRule): Promise<void> =>
+  eventAppend(system, db, [
+    {
+      account,
+      at: new Date().toISOString(),
+      type: `fwrule.${what}`,
+      subject: id,
+      message: `firewall rule ${what}: ${rule}${enabled ? '' : ' (disabled)'}`,
+      detail: { actor, rule, enabled },
+    },
+  ]);
+
+const settled = async (control: Control, stored: StoredRule): Promise<FirewallRule> => {
+  control.events.notify();
+  await control.firewall.changed(stored.id);
+  return wireOf(control, stored);
+};
+
+const wireOf = (control: Control, stored: StoredRule): FirewallRule => ({
+  ...stored,
+  global: stored.account === null,
+  applied: control.firewall.isApplied(stored.id),
+});
