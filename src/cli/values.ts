@@ -106,7 +106,7 @@ export const parseRatio = (field: string, text: string): number => {
 
 /** `192.0.2.7`, `0.0.0.0:443`, `[::]:443`: an address of this host, or all, and a port. */
 export const parseListen = (field: string, text: string): { address: string; port: number | undefined } => {
-  const match = /^(?:\[([^\]]+)\]|([^:\[\]]+))(?::(\d{1,5}))?$/.exec(text);
+  const match = /^(?:\[([^\]]+)\]|([^:[\]]+))(?::(\d{1,5}))?$/.exec(text);
   const address = match?.[1] ?? match?.[2] ?? (isIP(text) === 6 ? text : '');
   const port = match?.[3] === undefined ? undefined : Number(match[3]);
   if (isIP(address) === 0 || (port !== undefined && (port < 1 || port > 65_535)))

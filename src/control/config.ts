@@ -22,7 +22,7 @@ export const readConfig = (args: readonly string[]): ControlConfig => {
     root,
     socketPath: paths.controlListen,
     agentSocketPath: paths.agentSocket,
-    storePath: `${paths.control}/store.sqlite`,
+    database: `${paths.control}/store.sqlite`,
     adminGids: gid === undefined ? [] : [gid],
     cloudapi: { ...cloudApiPlace(instance), datacenter: instance.instance },
     logLevel: process.env['CENOTE_LOG_LEVEL'] ?? 'info',

@@ -21,7 +21,6 @@ export interface Control {
   logger: Logger;
   version: string;
   startedAt: string;
-  storePath: string;
   /** Where accounts' own clients find it; null while it is not served. */
   cloudapi: () => string | null;
   trace: (step: string) => void;

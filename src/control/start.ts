@@ -1,6 +1,7 @@
 /** Starts the control plane: puts its parts together in order, and takes them apart in the reverse. */
 import { chmod, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
+import { dirname } from 'node:path';
 import type { Logger } from '../base/logger.ts';
 import { CenoteError, messageChain } from '../base/errors.ts';
 import { AgentClient } from '../client/agent.ts';
@@ -34,7 +35,8 @@ export interface ControlOptions {
   root: string;
   socketPath: string;
   agentSocketPath: string;
-  storePath: string;
+  /** The store's: path of an SQLite file, or URL of a PostgreSQL database. */
+  database: string;
   /** Members of these groups are administrators, as root is. */
   adminGids: readonly number[];
   logger: Logger;
@@ -56,11 +58,12 @@ export interface RunningControl extends AsyncDisposable {
 const defaults = { agentDeadlineMs: 600_000, atOnce: 16, waitingAtOnce: 256 };
 
 export const startControl = async (options: ControlOptions): Promise<RunningControl> => {
-  const { logger, storePath, socketPath } = options;
+  const { logger, socketPath } = options;
   const trace = options.trace ?? (() => undefined);
   await using stack = new AsyncDisposableStack();
   const stopping = new AbortController();
-  const store = stack.use(await Store.open(storePath));
+  await refuseSecond(socketPath);
+  const store = stack.use(await Store.open(options.database));
   const agent = stack.use(new AgentClient(options.agentSocketPath));
   const catalog = new Catalog(agent);
   const addresses = new AddressBook();
@@ -95,7 +98,6 @@ export const startControl = async (options: ControlOptions): Promise<RunningCont
     events,
     logger,
     trace,
-    storePath,
     version: options.version ?? '0.1.0',
     startedAt: new Date().toISOString(),
     cloudapi: () => cloudapi?.url ?? null,
@@ -105,13 +107,20 @@ export const startControl = async (options: ControlOptions): Promise<RunningCont
   await link.start();
   await jobs.resume();
   firewall.start();
+  store.onRecovered = () => {
+    logger.info('the store takes transactions again');
+    Promise.all([jobs.resume(), link.compare()]).then(
+      () => reachable.notify(),
+      (error: unknown) => logger.warn({ error: messageChain(error) }, 'what the store missed is looked for again'),
+    );
+  };
 
   const routes: Route[] = [];
   const callers = new Callers(options.adminGids, new UserNames());
   const app = createServer(logger, callers, routes);
   for (const add of [machineRoutes, streamRoutes, snapshotRoutes, imageRoutes, packageRoutes, accountRoutes, firewallRoutes, otherRoutes]) add(app, control);
   await app.ready();
-  await refuseSecond(socketPath);
+  await rm(socketPath, { force: true });
   // Room for a burst of callers; the kernel's own bound is below it.
   await app.listen({ path: socketPath, backlog: 4096 });
   stack.defer(async () => {
@@ -120,17 +129,17 @@ export const startControl = async (options: ControlOptions): Promise<RunningCont
     await rm(socketPath, { force: true });
   });
   stack.use(serveExec(app.server, control, callers));
-  if (options.cloudapi !== undefined) cloudapi = stack.use(await tryCloudApi(control, options.cloudapi));
+  if (options.cloudapi !== undefined) cloudapi = stack.use(await tryCloudApi(control, dirname(socketPath), options.cloudapi));
   // Anyone may connect, so that who may not is told so; who it is the kernel says.
   await chmod(socketPath, 0o666);
-  logger.info({ socketPath, storePath }, 'control plane serves');
+  logger.info({ socketPath, store: store.shown }, 'control plane serves');
   const running = stack.move();
   return { routes, [Symbol.asyncDispose]: () => running.disposeAsync() };
 };
 
 /** A port that is taken keeps nobody from the unix socket. */
-const tryCloudApi = (control: Control, options: CloudApiOptions): Promise<RunningCloudApi | undefined> =>
-  startCloudApi(control, options).catch((error: unknown) => {
+const tryCloudApi = (control: Control, directory: string, options: CloudApiOptions): Promise<RunningCloudApi | undefined> =>
+  startCloudApi(control, directory, options).catch((error: unknown) => {
     control.logger.error({ address: options.address, port: options.port, error: messageChain(error) }, 'CloudAPI is not served');
     return undefined;
   });
@@ -143,5 +152,4 @@ const refuseSecond = async (socketPath: string): Promise<void> => {
   const served = await promise;
   socket.destroy();
   if (served) throw new CenoteError('in_use', `another control plane serves on ${socketPath}`);
-  await rm(socketPath, { force: true });
 };

@@ -1,11 +1,14 @@
 /**
- * Transactions that arrive together are committed together: a sync of the disk costs more than the work of many. It is done on the thread
- * pool (base/wal-sync.ts), so that nothing else in the process waits for it. Each has a savepoint of its own, so that one that fails takes nothing back but its own.
+ * Transactions that arrive together are committed together: a sync of the disk costs more than the work of many. Each has a savepoint of
+ * its own, so that one that fails takes nothing back but its own.
+ *
+ * When a commit itself fails, what was in it is written as a whole or not at all, and its callers cannot know which. Once the database
+ * takes transactions again, `onRecovered` is called, for whoever must find out.
  */
-import { setImmediate as turn } from 'node:timers/promises';
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
-import type { Kysely, Transaction } from 'kysely';
-import type { WalSync } from '../base/wal-sync.ts';
+import type { Transaction } from 'kysely';
+import type { Engine } from './dialect/engine.ts';
 import type { Schema } from './schema.ts';
 
 export type Work<T> = (transaction: Transaction<Schema>) => Promise<T>;
@@ -18,17 +21,20 @@ interface Waiting {
 }
 
 const mostTogether = 100;
+const firstDelayMs = 100;
+const longestDelayMs = 2000;
 
 export class GroupCommit {
-  readonly #db: Kysely<Schema>;
-  readonly #wal: WalSync;
+  readonly #engine: Engine;
+  readonly #onRecovered: () => void;
+  readonly #closing = new AbortController();
   #waiting: Waiting[] = [];
   #busy = false;
+  #recovering = false;
 
-  /** The database's own commits must not sync (`synchronous = NORMAL`). */
-  constructor(db: Kysely<Schema>, wal: WalSync) {
-    this.#db = db;
-    this.#wal = wal;
+  constructor(engine: Engine, onRecovered: () => void) {
+    this.#engine = engine;
+    this.#onRecovered = onRecovered;
   }
 
   add<T>(work: Work<T>, durable: boolean): Promise<T> {
@@ -44,7 +50,7 @@ export class GroupCommit {
           await sql`rollback to savepoint one`.execute(transaction);
           await sql`release savepoint one`.execute(transaction);
         } catch {
-          throw error; // a full disk ends the whole transaction: then it is the reason for all
+          throw error; // a full disk, or a lost connection, ends the whole transaction: then it is the reason for all
         }
         return () => reject(error);
       }
@@ -54,6 +60,11 @@ export class GroupCommit {
     return promise;
   }
 
+  /** Nothing is tried again after this. */
+  close(): void {
+    this.#closing.abort();
+  }
+
   /** Waits for the end of the event loop's turn, so that requests that were read in it are together. */
   async #work(): Promise<void> {
     this.#busy = true;
@@ -61,22 +72,43 @@ export class GroupCommit {
     while (this.#waiting.length > 0) {
       const group = this.#waiting.splice(0, mostTogether);
       try {
-        const settled = await this.#commit(group);
-        if (group.some(({ durable }) => durable)) await this.#wal.sync();
+        const durable = group.some((one) => one.durable);
+        const settled = await this.#commit(group, durable);
+        if (durable) await this.#engine.sync();
         for (const settle of settled) settle();
       } catch (error) {
         for (const { reject } of group) reject(error);
+        if (!this.#recovering) void this.#recover();
       }
       await turn();
     }
     this.#busy = false;
   }
 
-  #commit(group: readonly Waiting[]): Promise<(() => void)[]> {
-    return this.#db.transaction().execute(async (transaction) => {
+  #commit(group: readonly Waiting[], durable: boolean): Promise<(() => void)[]> {
+    return this.#engine.writer.transaction().execute(async (transaction) => {
+      await this.#engine.begin(transaction, durable);
       const settled: (() => void)[] = [];
       for (const { run } of group) settled.push(await run(transaction));
       return settled;
     });
+  }
+
+  /** Nobody may ask for a transaction for a long time: so this asks. */
+  async #recover(): Promise<void> {
+    const { signal } = this.#closing;
+    this.#recovering = true;
+    for (let delay = firstDelayMs; !signal.aborted; delay = Math.min(delay * 2, longestDelayMs)) {
+      await sleep(delay, undefined, { signal, ref: false }).catch(() => undefined);
+      if (signal.aborted) return;
+      try {
+        await this.add(() => Promise.resolve(), true);
+        break;
+      } catch {
+        // still away
+      }
+    }
+    this.#recovering = false;
+    if (!signal.aborted) this.#onRecovered();
   }
 }

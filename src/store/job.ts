@@ -1,4 +1,7 @@
-/** Jobs: every asynchronous action, from being accepted to its end; afterwards they are the audit. */
+/**
+ * Jobs: every asynchronous action, from being accepted to its end; afterwards they are the audit. An unfinished one is leased to the process
+ * that works on it: only the holder of the lease may end it, and it ends once.
+ */
 import type { Selectable } from 'kysely';
 import { CenoteError } from '../base/errors.ts';
 import type { Job, JobCaller } from '../model/event.ts';
@@ -13,6 +16,12 @@ export interface StoredJob {
   generation: number;
   /** The action's own parameters, as its executor reads them. */
   request: unknown;
+}
+
+/** Who works on a job, and until when unless it says so again. */
+export interface Lease {
+  owner: string;
+  until: string;
 }
 
 const wireOf = (row: Selectable<JobTable>): Job => ({
@@ -31,7 +40,7 @@ const wireOf = (row: Selectable<JobTable>): Job => ({
 
 const storedOf = (row: Selectable<JobTable>): StoredJob => ({ job: wireOf(row), generation: row.generation, request: JSON.parse(row.request) });
 
-export const jobInsert = async (context: RequestContext, db: Db, { job, generation, request }: StoredJob): Promise<void> => {
+export const jobInsert = async (context: RequestContext, db: Db, { job, generation, request }: StoredJob, lease: Lease): Promise<void> => {
   authorize(context, 'write');
   await db
     .insertInto('job')
@@ -49,8 +58,8 @@ export const jobInsert = async (context: RequestContext, db: Db, { job, generati
       reason: job.reason,
       created_at: job.createdAt,
       finished_at: job.finishedAt,
-      lease_owner: null,
-      lease_until: null,
+      lease_owner: lease.owner,
+      lease_until: lease.until,
     })
     .execute();
 };
@@ -105,9 +114,25 @@ export const jobListUnfinishedByMachine = async (context: RequestContext, db: Db
   return rows.map(storedOf);
 };
 
-export const jobMarkRunning = async (context: RequestContext, db: Db, id: string, leaseOwner: string): Promise<void> => {
+/**
+ * Takes all unfinished jobs, in the order they were accepted. Whoever may write to the store is the only one that does, so whoever had them
+ * before is gone.
+ */
+export const jobTakeUnfinished = async (context: RequestContext, db: Db, { owner, until }: Lease): Promise<StoredJob[]> => {
   authorize(context, 'keep');
-  await db.updateTable('job').set({ state: 'running', lease_owner: leaseOwner }).where('id', '=', id).where('finished_at', 'is', null).execute();
+  await db.updateTable('job').set({ lease_owner: owner, lease_until: until }).where('finished_at', 'is', null).execute();
+  return jobListUnfinished(context, db);
+};
+
+/** The holder still works on what it has. */
+export const jobRenewLeases = async (context: RequestContext, db: Db, { owner, until }: Lease): Promise<void> => {
+  authorize(context, 'keep');
+  await db.updateTable('job').set({ lease_until: until }).where('finished_at', 'is', null).where('lease_owner', '=', owner).execute();
+};
+
+export const jobMarkRunning = async (context: RequestContext, db: Db, id: string): Promise<void> => {
+  authorize(context, 'keep');
+  await db.updateTable('job').set({ state: 'running' }).where('id', '=', id).where('finished_at', 'is', null).execute();
 };
 
 /** Why it is not done yet; null when that is over. */
@@ -116,11 +141,15 @@ export const jobNote = async (context: RequestContext, db: Db, id: string, reaso
   await db.updateTable('job').set({ reason }).where('id', '=', id).execute();
 };
 
-export const jobFinish = async (context: RequestContext, db: Db, job: Job): Promise<void> => {
+/** False when it has ended before, or another has its lease: then nothing is to be written for it. */
+export const jobFinish = async (context: RequestContext, db: Db, job: Job, owner: string): Promise<boolean> => {
   authorize(context, 'keep');
-  await db
+  const { numUpdatedRows } = await db
     .updateTable('job')
-    .set({ state: job.state, finished_at: job.finishedAt, reason: job.reason, result: JSON.stringify(job.result), lease_owner: null })
+    .set({ state: job.state, finished_at: job.finishedAt, reason: job.reason, result: JSON.stringify(job.result), lease_owner: null, lease_until: null })
     .where('id', '=', job.id)
-    .execute();
+    .where('finished_at', 'is', null)
+    .where('lease_owner', '=', owner)
+    .executeTakeFirst();
+  return numUpdatedRows > 0n;
 };

@@ -1,5 +1,6 @@
 /**
- * The tables as TypeScript sees them. Only text and integer columns, JSON and times as text, so that SQLite and PostgreSQL hold the same.
+ * The tables as TypeScript sees them. Only text and integer columns, JSON and times as text, so that SQLite and PostgreSQL hold the same
+ * (see dialect/ for what differs).
  * `machine.body` is the machine as the API shows it, kept as JSON text so that a list is read and joined, never parsed; the columns beside
  * it are what queries need. `machine_name`, `published_port` and the unique address are claims: they make a double impossible.
  */
@@ -100,7 +101,7 @@ export interface JobTable {
   reason: string | null;
   created_at: string;
   finished_at: string | null;
-  /** Who works on it and until when; one process does today, several will on a shared store. */
+  /** Who works on it and until when; null once it has ended. */
   lease_owner: string | null;
   lease_until: string | null;
 }

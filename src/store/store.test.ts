@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { stat } from 'node:fs/promises';
 import { test } from 'node:test';
-import { Kysely, SqliteDialect, sql } from 'kysely';
+import { sql } from 'kysely';
+import type { Kysely } from 'kysely';
 import { Migrator } from 'kysely/migration';
 import * as account from './account.ts';
 import * as deletedMachine from './deleted-machine.ts';
@@ -17,40 +16,46 @@ import * as machines from './machine.ts';
 import * as meta from './meta.ts';
 import { first as firstMigration } from './migrations/0001-first.ts';
 import * as packages from './package.ts';
-import { openSqlite } from './sqlite.ts';
+import { openEngine } from './dialect/open.ts';
+import { databases } from '../../test/support/databases.ts';
+import type { TestDatabase } from '../../test/support/databases.ts';
 import { Store } from './store.ts';
 
-const withDirectory = async (work: (directory: string) => Promise<void>): Promise<void> => {
-  const directory = await mkdtemp(join(tmpdir(), 'cenote-store-'));
-  try {
-    await work(directory);
-  } finally {
-    await rm(directory, { recursive: true, force: true });
-  }
+const [sqlite] = databases as [TestDatabase, TestDatabase];
+
+const each = (name: string, work: (database: TestDatabase) => Promise<void>): void => {
+  for (const database of databases) test(`${database.name}: ${name}`, { skip: database.skip }, () => work(database));
 };
 
-const withStore = (work: (store: Store, path: string) => Promise<void>): Promise<void> =>
-  withDirectory(async (directory) => {
-    const path = join(directory, 'store.sqlite');
-    await using store = await Store.open(path);
-    await work(store, path);
+const withStore = (database: TestDatabase, work: (store: Store, location: string) => Promise<void>): Promise<void> =>
+  database.with(async (location) => {
+    await using store = await Store.open(location);
+    await work(store, location);
   });
 
-test('opens anew and again, for its owner only', () =>
-  withStore(async (store, path) => {
-    await meta.metaSet(systemContext, store.db, 'agent.sequence', '5');
-    await using again = await Store.open(path);
+each('opens anew and again', (database) =>
+  database.with(async (location) => {
+    {
+      await using store = await Store.open(location);
+      await store.transaction((db) => meta.metaSet(systemContext, db, 'agent.sequence', '5'));
+    }
+    await using again = await Store.open(location);
     assert.equal(await meta.metaGet(systemContext, again.db, 'agent.sequence'), '5');
+  }),
+);
+
+test('the file is for its owner only', () =>
+  withStore(sqlite, async (_store, path) => {
     for (const file of [path, `${path}-wal`]) assert.equal((await stat(file)).mode & 0o777, 0o600, file);
   }));
 
-test('a store of the first schema is brought up to date: nothing changes for its machines', () =>
-  withDirectory(async (directory) => {
-    const path = join(directory, 'store.sqlite');
+each('a store of the first schema is brought up to date: nothing changes for its machines', (database) =>
+  database.with(async (location) => {
     const machine = { id: '018f0000-0000-7000-8000-000000000001', account: 'default' };
     const old = { cpuMillis: 100, cpuCeilingMillis: null, memoryMib: 64, memoryCeilingMib: 128, diskMib: 256, processes: 99 };
     {
-      const first = new Kysely<Record<string, Record<string, unknown>>>({ dialect: new SqliteDialect({ database: async () => openSqlite(path) }) });
+      await using engine = openEngine(location);
+      const first = engine.writer as Kysely<unknown> as Kysely<Record<string, Record<string, unknown>>>;
       await new Migrator({ db: first, provider: { getMigrations: () => Promise.resolve({ '0001-first': firstMigration }) } }).migrateToLatest();
       await first.insertInto('account').values({ id: 'default', name: 'default', created_at: '' }).execute();
       const columns = { state: 'running', desired: 'running', generation: 3, image: 'i', cpu_millis: 100, memory_mib: 64, disk_mib: 256, created_at: '' };
@@ -68,9 +73,8 @@ test('a store of the first schema is brought up to date: nothing changes for its
         .insertInto('job')
         .values({ ...resize, request: JSON.stringify({ package: { name: 'large', resources: old }, patch: {} }) })
         .execute();
-      await first.destroy();
     }
-    await using store = await Store.open(path);
+    await using store = await Store.open(location);
     const now = completeResources(old);
     assert.deepEqual({ ...now, ...old }, now, 'what was there is as it was');
     const found = await packages.packageGet(systemContext, store.db, 'large');
@@ -82,14 +86,15 @@ test('a store of the first schema is brought up to date: nothing changes for its
     assert.deepEqual(unfinished!.request, { package: { name: 'large', resources: now, version: 1 }, patch: {} });
     await assert.rejects(packages.packageDelete(systemContext, store.db, 'large'), { code: 'in_use' });
     assert.equal((await packages.packageList(systemContext, store.db, true)).length, defaultCatalogue.length);
-  }));
+  }),
+);
 
 test('a path that cannot be opened is said', async () => {
   await assert.rejects(Store.open('/nonexistent/store.sqlite'), /cannot be opened|unable to open|ENOENT/);
 });
 
-test('transactions that arrive together: one that fails takes nothing of the others', () =>
-  withStore(async (store) => {
+each('transactions that arrive together: one that fails takes nothing of the others', (database) =>
+  withStore(database, async (store) => {
     const outcomes = await Promise.allSettled(
       Array.from({ length: 250 }, (_, index) =>
         store.transaction(async (transaction) => {
@@ -105,10 +110,11 @@ test('transactions that arrive together: one that fails takes nothing of the oth
     }
     const made = await packages.packageList(systemContext, store.db, false);
     assert.equal(made.length - defaultCatalogue.length, outcomes.filter(({ status }) => status === 'fulfilled').length);
-  }));
+  }),
+);
 
 test('a database that is full says so to all, and works again when there is room', () =>
-  withStore(async (store) => {
+  withStore(sqlite, async (store) => {
     const write = (size: number) => store.transaction((transaction) => meta.metaSet(systemContext, transaction, 'agent.sequence', 'x'.repeat(size)));
     const { page_count: pages } = (await sql<{ page_count: number }>`pragma page_count`.execute(store.db)).rows[0]!;
     await sql.raw(`pragma max_page_count = ${pages + 4}`).execute(store.db);
@@ -120,7 +126,7 @@ test('a database that is full says so to all, and works again when there is room
   }));
 
 test('every store method authorises first', () =>
-  withStore(async ({ db }) => {
+  withStore(sqlite, async ({ db }) => {
     const stranger: RequestContext = { account: 'default', actor: 'uid:65534', role: 'stranger' };
     const methods = [account, deletedMachine, event, job, key, machines, meta, packages].flatMap((module) =>
       Object.entries(module).filter(([, value]) => typeof value === 'function'),

@@ -1,13 +1,14 @@
 /**
  * The control plane's store: opens it, brings its schema up to date, gives transactions. Queries are in the file of their resource, as
- * functions `resourceVerb(context, db, …)` that authorise on their first line; `db` may be the store's or a transaction's.
+ * functions `resourceVerb(context, db, …)` that authorise on their first line; `db` may be the store's, to read, or a transaction's.
  */
-import { Kysely, SqliteDialect, sql } from 'kysely';
+import type { Kysely } from 'kysely';
 import { Migrator } from 'kysely/migration';
 import { CenoteError } from '../base/errors.ts';
-import { WalSync } from '../base/wal-sync.ts';
 import { accountEnsure } from './account.ts';
 import { defaultAccount, systemContext } from './context.ts';
+import type { Engine } from './dialect/engine.ts';
+import { openEngine } from './dialect/open.ts';
 import { GroupCommit } from './group-commit.ts';
 import type { Work } from './group-commit.ts';
 import { first } from './migrations/0001-first.ts';
@@ -15,34 +16,45 @@ import { pool } from './migrations/0002-pool.ts';
 import { accounts } from './migrations/0003-accounts.ts';
 import { firewall } from './migrations/0004-firewall.ts';
 import type { Schema } from './schema.ts';
-import { openSqlite } from './sqlite.ts';
 
 export type Db = Kysely<Schema>;
 
 const migrations = { '0001-first': first, '0002-pool': pool, '0003-accounts': accounts, '0004-firewall': firewall };
 
 export class Store implements AsyncDisposable {
+  /** Only to read from: what is written is written in a transaction. */
   readonly db: Db;
-  readonly #wal: WalSync;
+  /** Where it is, without a password. */
+  readonly shown: string;
+  readonly #engine: Engine;
   readonly #commits: GroupCommit;
+  #onRecovered: () => void = () => undefined;
 
-  private constructor(db: Db, wal: WalSync) {
-    this.db = db;
-    this.#wal = wal;
-    this.#commits = new GroupCommit(db, wal);
+  private constructor(engine: Engine) {
+    this.#engine = engine;
+    this.#commits = new GroupCommit(engine, () => this.#onRecovered());
+    this.db = engine.reader;
+    this.shown = engine.shown;
   }
 
-  static async open(path: string): Promise<Store> {
-    const db = new Kysely<Schema>({ dialect: new SqliteDialect({ database: async () => openSqlite(path) }) });
-    const { error } = await new Migrator({ db, provider: { getMigrations: () => Promise.resolve(migrations) } }).migrateToLatest();
+  /** `database`: the path of an SQLite file, or the URL of a PostgreSQL database. */
+  static async open(database: string): Promise<Store> {
+    await using stack = new AsyncDisposableStack();
+    const engine = stack.use(openEngine(database));
+    const { error } = await new Migrator({ db: engine.writer, provider: { getMigrations: () => Promise.resolve(migrations) } }).migrateToLatest();
+    if (error instanceof CenoteError) throw error;
     if (error !== undefined) {
-      await db.destroy();
-      throw new CenoteError('failed', `the store ${path} cannot be opened or brought up to date`, { cause: error });
+      throw new CenoteError('failed', `the store ${engine.shown} cannot be opened or brought up to date`, { cause: error });
     }
-    await accountEnsure(systemContext, db, defaultAccount);
-    const wal = new WalSync(path);
-    await sql`pragma synchronous = normal`.execute(db);
-    return new Store(db, wal);
+    const store = new Store(engine);
+    await store.transaction((db) => accountEnsure(systemContext, db, defaultAccount));
+    stack.move();
+    return store;
+  }
+
+  /** Called when transactions succeed again after some had failed with the database: what was in those may have been written. */
+  set onRecovered(call: () => void) {
+    this.#onRecovered = call;
   }
 
   /** All or nothing, and on disk when it resolves. */
@@ -59,7 +71,7 @@ export class Store implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#wal[Symbol.dispose]();
-    await this.db.destroy();
+    this.#commits.close();
+    await this.#engine[Symbol.asyncDispose]();
   }
 }

@@ -126,7 +126,7 @@ test('a store restored from an old copy takes over what the host has, and loses 
   const kept = (await client.machineCreate({ name: 'kept' }, { wait: 10 })).machine!;
   const gone = (await client.machineCreate({ name: 'reused', publish: [{ hostPort: 80, machinePort: 80, protocol: 'tcp' }] }, { wait: 10 })).machine!;
   await fixture.stopControl();
-  await cp(options.storePath, `${options.storePath}.old`);
+  await cp(options.database, `${options.database}.old`);
   await fixture.restart();
   await client.machineStop('kept', {}, { wait: 10 });
   await client.machineRename('kept', 'renamed', { wait: 10 });
@@ -134,7 +134,7 @@ test('a store restored from an old copy takes over what the host has, and loses 
   const reused = (await client.machineCreate({ name: 'reused', publish: [{ hostPort: 80, machinePort: 80, protocol: 'tcp' }] }, { wait: 10 })).machine!;
   assert.equal(reused.address, gone.address);
   await fixture.stopControl();
-  await cp(`${options.storePath}.old`, options.storePath);
+  await cp(`${options.database}.old`, options.database);
   await fixture.restart();
 
   const list = await client.machineList();

@@ -10,12 +10,24 @@ import { fileURLToPath } from 'node:url';
 import { test } from 'node:test';
 import { ControlClient } from '../../src/client/control.ts';
 import { eventually } from '../support/control-fixture.ts';
+import { databases } from '../support/databases.ts';
+import type { TestDatabase } from '../support/databases.ts';
 import { SimulatedAgent } from '../support/simulated-agent.ts';
 
 const program = fileURLToPath(new URL('../support/control-child.ts', import.meta.url));
 
-const startChild = async (directory: string, fatalStep = ''): Promise<ChildProcess> => {
-  const child = spawn(process.execPath, [program, directory, fatalStep], { stdio: ['ignore', 'pipe', 'inherit'] });
+/** Where this process's control planes have their store. */
+interface World {
+  directory: string;
+  database: string;
+  agent: SimulatedAgent;
+  client: ControlClient;
+  children: ChildProcess[];
+}
+
+const startChild = async ({ directory, database, children }: World, fatalStep = ''): Promise<ChildProcess> => {
+  const child = spawn(process.execPath, [program, directory, database, fatalStep], { stdio: ['ignore', 'pipe', 'inherit'] });
+  children.push(child);
   await Promise.race([once(child.stdout, 'data'), once(child, 'exit').then(() => assert.equal(fatalStep !== '', true, 'the control plane ended'))]);
   return child;
 };
@@ -29,14 +41,18 @@ const kill = async (child: ChildProcess): Promise<void> => {
   await ended(child);
 };
 
-const withAgent = async (work: (directory: string, agent: SimulatedAgent, client: ControlClient) => Promise<void>): Promise<void> => {
+const inWorld = async (kind: TestDatabase, work: (world: World) => Promise<void>): Promise<void> => {
   await using stack = new AsyncDisposableStack();
   const directory = await mkdtemp(join(tmpdir(), 'cenote-crash-'));
   stack.defer(() => rm(directory, { recursive: true, force: true }));
   const agent = stack.use(new SimulatedAgent(join(directory, 'agent.sock')));
   await agent.start();
   const client = stack.use(new ControlClient(join(directory, 'control.sock')));
-  await work(directory, agent, client);
+  const children: ChildProcess[] = [];
+  stack.defer(async () => {
+    for (const child of children) await kill(child);
+  });
+  await kind.with((database) => work({ directory, database, agent, client, children }));
 };
 
 /** Control plane and agent agree, every action has ended, and no name or address is there twice. */
@@ -53,7 +69,11 @@ const assertWhole = async (agent: SimulatedAgent, client: ControlClient, expecte
   assert.equal(new Set(machines.map(({ address }) => address)).size, machines.length);
   assert.deepEqual(agent.doubled, []);
   for (const { id } of machines) {
-    const jobs = await client.machineJobs(id);
+    // That a machine runs may be known from the host before its job has been repeated.
+    const jobs = await eventually(
+      () => client.machineJobs(id),
+      (list) => list.every(({ finishedAt }) => finishedAt !== null),
+    );
     assert.deepEqual(
       jobs.map(({ action, state }) => `${action} ${state}`),
       ['create succeeded'],
@@ -61,89 +81,96 @@ const assertWhole = async (agent: SimulatedAgent, client: ControlClient, expecte
   }
 };
 
-for (const step of ['accepted', 'begin', 'answered', 'recorded']) {
-  test(`killed at create:${step}`, () =>
-    withAgent(async (directory, agent, client) => {
-      const doomed = await startChild(directory, `create:${step}`);
-      await assert.rejects(client.machineCreate({ name: 'one' }, { wait: 10 }));
-      await ended(doomed);
-      const child = await startChild(directory);
-      await assertWhole(agent, client, ['one']);
-      // The name and the address are held: the same again is refused, another is next to it.
-      await assert.rejects(client.machineCreate({ name: 'one' }), { code: 'already_exists' });
-      await client.machineCreate({ name: 'two' }, { wait: 10 });
-      await assertWhole(agent, client, ['one', 'two']);
-      await kill(child);
-    }));
+for (const database of databases) {
+  const { skip } = database;
+  for (const step of ['accepted', 'begin', 'answered', 'recorded']) {
+    test(`${database.name}: killed at create:${step}`, { skip }, () =>
+      inWorld(database, async (world) => {
+        const { agent, client } = world;
+        const doomed = await startChild(world, `create:${step}`);
+        await assert.rejects(client.machineCreate({ name: 'one' }, { wait: 10 }));
+        await ended(doomed);
+        await startChild(world);
+        await assertWhole(agent, client, ['one']);
+        // The name and the address are held: the same again is refused, another is next to it.
+        await assert.rejects(client.machineCreate({ name: 'one' }), { code: 'already_exists' });
+        await client.machineCreate({ name: 'two' }, { wait: 10 });
+        await assertWhole(agent, client, ['one', 'two']);
+      }),
+    );
 
-  test(`killed at delete:${step}`, () =>
-    withAgent(async (directory, agent, client) => {
-      let child = await startChild(directory, `delete:${step}`);
-      await client.machineCreate({ name: 'keeps' }, { wait: 10 });
-      const { machine } = await client.machineCreate({ name: 'goes' }, { wait: 10 });
-      await assert.rejects(client.machineDelete('goes', { wait: 10 }));
-      await ended(child);
-      child = await startChild(directory);
-      await assertWhole(agent, client, ['keeps']);
-      assert.equal((await client.machineJobs(machine!.id))[0]!.state, 'succeeded');
-      const again = await client.machineCreate({ name: 'goes' }, { wait: 10 });
-      assert.equal(again.machine!.address, machine!.address);
-      await kill(child);
-    }));
-}
-
-for (const when of ['before', 'after'] as const) {
-  for (const method of ['PUT', 'DELETE']) {
-    test(`killed while the agent answers ${method}, ${when} it acts`, () =>
-      withAgent(async (directory, agent, client) => {
-        let child = await startChild(directory);
+    test(`${database.name}: killed at delete:${step}`, { skip }, () =>
+      inWorld(database, async (world) => {
+        const { agent, client } = world;
+        let child = await startChild(world, `delete:${step}`);
         await client.machineCreate({ name: 'keeps' }, { wait: 10 });
-        if (method === 'DELETE') await client.machineCreate({ name: 'goes' }, { wait: 10 });
-        agent.fault = (call) => {
-          if (call.method !== method) return undefined;
-          child.kill('SIGKILL');
-          return { kind: 'drop', when };
-        };
-        await assert.rejects(method === 'PUT' ? client.machineCreate({ name: 'other' }, { wait: 10 }) : client.machineDelete('goes', { wait: 10 }));
+        const { machine } = await client.machineCreate({ name: 'goes' }, { wait: 10 });
+        await assert.rejects(client.machineDelete('goes', { wait: 10 }));
         await ended(child);
-        agent.fault = () => undefined;
-        child = await startChild(directory);
-        await assertWhole(agent, client, method === 'PUT' ? ['keeps', 'other'] : ['keeps']);
-        await kill(child);
-      }));
+        child = await startChild(world);
+        await assertWhole(agent, client, ['keeps']);
+        assert.equal((await client.machineJobs(machine!.id))[0]!.state, 'succeeded');
+        const again = await client.machineCreate({ name: 'goes' }, { wait: 10 });
+        assert.equal(again.machine!.address, machine!.address);
+      }),
+    );
   }
-}
 
-test('killed in the middle of a burst', () =>
-  withAgent(async (directory, agent, client) => {
-    let child = await startChild(directory);
-    const names = Array.from({ length: 120 }, (_, index) => `burst-${String(index).padStart(3, '0')}`);
-    const answers = names.map((name) =>
-      client.machineCreate({ name }).then(
-        () => true,
-        () => false,
-      ),
-    );
-    await eventually(
-      () => agent.machines.size,
-      (size) => size >= 20,
-    );
-    await kill(child);
-    const acknowledged = (await Promise.all(answers)).flatMap((yes, index) => (yes ? [names[index]!] : []));
-    child = await startChild(directory);
-    const list = await eventually(
-      () => client.machineList(),
-      (machines) => machines.every(({ state }) => state === 'running'),
-    );
-    for (const name of acknowledged)
-      assert.ok(
-        list.some((machine) => machine.name === name),
-        `${name} was acknowledged and is lost`,
+  for (const when of ['before', 'after'] as const) {
+    for (const method of ['PUT', 'DELETE']) {
+      test(`${database.name}: killed while the agent answers ${method}, ${when} it acts`, { skip }, () =>
+        inWorld(database, async (world) => {
+          const { agent, client } = world;
+          let child = await startChild(world);
+          await client.machineCreate({ name: 'keeps' }, { wait: 10 });
+          if (method === 'DELETE') await client.machineCreate({ name: 'goes' }, { wait: 10 });
+          agent.fault = (call) => {
+            if (call.method !== method) return undefined;
+            child.kill('SIGKILL');
+            return { kind: 'drop', when };
+          };
+          await assert.rejects(method === 'PUT' ? client.machineCreate({ name: 'other' }, { wait: 10 }) : client.machineDelete('goes', { wait: 10 }));
+          await ended(child);
+          agent.fault = () => undefined;
+          child = await startChild(world);
+          await assertWhole(agent, client, method === 'PUT' ? ['keeps', 'other'] : ['keeps']);
+        }),
       );
-    await assertWhole(
-      agent,
-      client,
-      list.map(({ name }) => name),
-    );
-    await kill(child);
-  }));
+    }
+  }
+
+  test(`${database.name}: killed in the middle of a burst`, { skip }, () =>
+    inWorld(database, async (world) => {
+      const { agent, client } = world;
+      let child = await startChild(world);
+      const names = Array.from({ length: 120 }, (_, index) => `burst-${String(index).padStart(3, '0')}`);
+      const answers = names.map((name) =>
+        client.machineCreate({ name }).then(
+          () => true,
+          () => false,
+        ),
+      );
+      await eventually(
+        () => agent.machines.size,
+        (size) => size >= 20,
+      );
+      await kill(child);
+      const acknowledged = (await Promise.all(answers)).flatMap((yes, index) => (yes ? [names[index]!] : []));
+      child = await startChild(world);
+      const list = await eventually(
+        () => client.machineList(),
+        (machines) => machines.every(({ state }) => state === 'running'),
+      );
+      for (const name of acknowledged)
+        assert.ok(
+          list.some((machine) => machine.name === name),
+          `${name} was acknowledged and is lost`,
+        );
+      await assertWhole(
+        agent,
+        client,
+        list.map(({ name }) => name),
+      );
+    }),
+  );
+}

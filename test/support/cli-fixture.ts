@@ -227,7 +227,7 @@ export const cliFixture = async (): Promise<CliFixture> => {
     root,
     socketPath: join(root, 'run', 'control.sock'),
     agentSocketPath: join(root, 'run', 'agent.sock'),
-    storePath: join(root, 'store.sqlite'),
+    database: join(root, 'store.sqlite'),
     adminGids: [],
     logger: quietLogger(),
   });

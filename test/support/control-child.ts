@@ -1,14 +1,14 @@
-/** A control plane as a process of its own, that kills itself at a named step: `control-child.ts DIRECTORY [STEP]`. */
+/** A control plane as a process of its own, that kills itself at a named step: `control-child.ts DIRECTORY DATABASE [STEP]`. */
 import { join } from 'node:path';
 import { createLogger } from '../../src/base/logger.ts';
 import { startControl } from '../../src/control/start.ts';
 
-const [directory = '', fatalStep = ''] = process.argv.slice(2);
+const [directory = '', database = '', fatalStep = ''] = process.argv.slice(2);
 await startControl({
   root: directory,
   socketPath: join(directory, 'control.sock'),
   agentSocketPath: join(directory, 'agent.sock'),
-  storePath: join(directory, 'store.sqlite'),
+  database,
   adminGids: [],
   logger: createLogger({ name: 'control', level: 'silent' }),
   trace: (step) => {

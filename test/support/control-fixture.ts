@@ -6,6 +6,7 @@ import { createLogger } from '../../src/base/logger.ts';
 import { ControlClient } from '../../src/client/control.ts';
 import { startControl } from '../../src/control/start.ts';
 import type { ControlOptions, RunningControl } from '../../src/control/start.ts';
+import { sharedPostgres } from './databases.ts';
 import { SimulatedAgent } from './simulated-agent.ts';
 import type { SimulatedAgentOptions } from './simulated-agent.ts';
 
@@ -19,6 +20,9 @@ export interface ControlFixture extends AsyncDisposable {
   restart(change?: Partial<ControlOptions>): Promise<void>;
   stopControl(): Promise<void>;
 }
+
+/** All tests of a file on PostgreSQL instead: CENOTE_TEST_DATABASE=postgres. */
+const onPostgres = process.env['CENOTE_TEST_DATABASE'] === 'postgres';
 
 export const quietLogger = () => createLogger({ name: 'test', level: 'silent' });
 
@@ -35,7 +39,7 @@ export const controlFixture = async (
     root: directory,
     socketPath: join(directory, 'control.sock'),
     agentSocketPath: join(directory, 'agent.sock'),
-    storePath: join(directory, 'store.sqlite'),
+    database: onPostgres ? await (await sharedPostgres()).create() : join(directory, 'store.sqlite'),
     adminGids: [],
     logger: quietLogger(),
     ...controlChange,

@@ -89,6 +89,11 @@ export class AgentLink implements AsyncDisposable {
     return this.#subnet;
   }
 
+  /** Compares everything once more; when the tie is cut, that is done as soon as it is made again. */
+  async compare(): Promise<void> {
+    if (this.#inStep) await this.#syncAll();
+  }
+
   #away(): CenoteError {
     if (this.#pulse.stopped.aborted) return this.#pulse.stopped.reason as CenoteError;
     return new CenoteError('unavailable', `the host's agent cannot be reached: ${this.#lastError}`, { advice: 'see whether it runs: cenote doctor' });
@@ -132,7 +137,7 @@ export class AgentLink implements AsyncDisposable {
       first.catch(() => undefined);
       const { subnet, gateway } = this.#info.network;
       this.#subnet = new Subnet(subnet, gateway);
-      await networkSet(system, store.db, { subnet, gateway });
+      await store.transactionRepeatable((db) => networkSet(system, db, { subnet, gateway }));
       catalog.invalidate();
       const result = await this.#syncAll();
       logger.info({ ...result, agent: this.#info.version }, 'in step with the agent');

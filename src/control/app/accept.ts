@@ -55,7 +55,7 @@ export const acceptAction = async <A extends Action>(
     machine.generation += 1;
     const made: StoredJob = { job: newJob(context, action, machine.id), generation: machine.generation, request };
     applyPending(target, [made]);
-    await jobInsert(context, db, made);
+    await jobInsert(context, db, made, control.jobs.lease());
     await machineSave(context, db, target);
     return { accepted: { job: made.job, machine }, stored: made };
   });

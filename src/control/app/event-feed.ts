@@ -58,7 +58,10 @@ export class EventFeed {
 
   async #trim(): Promise<void> {
     const last = await eventLast(system, this.#store.db);
-    await eventTrim(system, this.#store.db, last - kept);
-    await deletedMachineTrim(system, this.#store.db, new Date(Date.now() - deletedKeptMs).toISOString());
+    const goneBefore = new Date(Date.now() - deletedKeptMs).toISOString();
+    await this.#store.transactionRepeatable(async (db) => {
+      await eventTrim(system, db, last - kept);
+      await deletedMachineTrim(system, db, goneBefore);
+    });
   }
 }

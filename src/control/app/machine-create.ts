@@ -62,7 +62,7 @@ export const machineCreate = async (control: Control, context: RequestContext, a
     await machineInsert(context, db, { machine, spec, reserved: guaranteesOf(resources), address: chosen });
     const request: JobRequests['create'] = { spec, desired, fromSnapshot };
     const made: StoredJob = { job: newJob(context, 'create', id), generation: 1, request };
-    await jobInsert(context, db, made);
+    await jobInsert(context, db, made, jobs.lease());
     return { accepted: { job: made.job, machine }, job: made, place: chosen };
   });
   addresses.taken(place);

@@ -1,7 +1,6 @@
 /** Serves CloudAPI: plain on the loopback, where nobody is between client and server, and with TLS on any other address. */
 import type { AddressInfo } from 'node:net';
 import { hostname } from 'node:os';
-import { dirname } from 'node:path';
 import { isIPv6 } from 'node:net';
 import type { Control } from '../control.ts';
 import { certificateFor } from './certificate.ts';
@@ -27,9 +26,10 @@ export interface RunningCloudApi extends AsyncDisposable {
 /** One account's scripts in full swing; and, since many accounts may come from one address, more for each of those. */
 const defaults = { perAccount: { perSecond: 1000, burst: 2000 }, perAddress: { perSecond: 5000, burst: 10_000 } } as const;
 
-export const startCloudApi = async (control: Control, options: CloudApiOptions): Promise<RunningCloudApi> => {
+/** `directory` is where a certificate is kept. */
+export const startCloudApi = async (control: Control, directory: string, options: CloudApiOptions): Promise<RunningCloudApi> => {
   const { address, port, datacenter } = options;
-  const tls = isLoopback(address) ? undefined : certificateFor(dirname(control.storePath), address);
+  const tls = isLoopback(address) ? undefined : certificateFor(directory, address);
   const server = createCloudApiServer({
     edge: { control, datacenter },
     logger: control.logger,

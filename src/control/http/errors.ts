@@ -5,13 +5,12 @@ import type { FieldError } from '../../base/errors.ts';
 
 const mostFields = 20;
 
-/** What fastify and the store throw, in the project's words. */
+/** What fastify throws, in the project's words. */
 export const publicError = (error: unknown): CenoteError => {
   if (error instanceof CenoteError) return error;
   if (!(error instanceof Error)) return asCenoteError(error);
   if ('validation' in error && Array.isArray(error.validation)) return validationError(error as FastifyError);
   const code = 'code' in error ? String(error.code) : '';
-  if (code === 'ERR_SQLITE_ERROR') return storeError(error);
   if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') return invalid('content-type', 'this is not what the request takes', 'send JSON as application/json');
   if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return invalid('body', 'is larger than 1 MiB');
   if (code === 'FST_ERR_CTP_INVALID_JSON_BODY') return invalid('body', 'is not JSON, or has a key that is not taken (__proto__, constructor)');
@@ -20,14 +19,6 @@ export const publicError = (error: unknown): CenoteError => {
 };
 
 export const statusOf = (error: CenoteError): number => errorCodes[error.code].status;
-
-/** Disk full, file gone, locked by another: the machines are untouched, and the same request may succeed later. */
-const storeError = (cause: Error): CenoteError =>
-  // `errstr` is SQLite's general word for its error code: it names no table.
-  new CenoteError('unavailable', `the store cannot be used${'errstr' in cause ? `: ${String(cause.errstr)}` : ''}`, {
-    cause,
-    advice: 'see whether its disk is full: cenote doctor',
-  });
 
 const validationError = (error: FastifyError): CenoteError => {
   const where = error.validationContext ?? 'body';

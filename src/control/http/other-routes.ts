@@ -16,13 +16,13 @@ const infoMs = 3000;
 const poolMs = 30_000;
 
 export const otherRoutes = (app: App, control: Control): void => {
-  const { store, agent, link, events, version, startedAt, storePath } = control;
+  const { store, agent, link, events, version, startedAt } = control;
 
   app.get('/v1/info', { schema: { response: { 200: ControlInfo } } }, async (request) => {
     authorize(request.caller, 'read');
     // An agent that answers but is not followed yet takes no work: it counts as away.
     const info = link.inStep ? await agent.info({ signal: AbortSignal.timeout(infoMs) }).catch(() => null) : null;
-    return { version, startedAt, store: storePath, agent: info, caller: request.caller.actor, cloudapi: control.cloudapi() };
+    return { version, startedAt, store: store.shown, agent: info, caller: request.caller.actor, cloudapi: control.cloudapi() };
   });
 
   app.get('/v1/pool', { schema: { response: { 200: PoolStatus } } }, (request) => {

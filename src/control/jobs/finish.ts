@@ -10,7 +10,7 @@ import { guaranteesOf, noGuarantees } from '../../model/resources.ts';
 import { systemContext as system } from '../../store/context.ts';
 import { deletedMachineInsert } from '../../store/deleted-machine.ts';
 import { eventAppend } from '../../store/event.ts';
-import { jobFinish, jobListUnfinishedByMachine } from '../../store/job.ts';
+import { jobFinish, jobGet, jobListUnfinishedByMachine } from '../../store/job.ts';
 import type { StoredJob } from '../../store/job.ts';
 import { machineFind, machineRemove, machineSave, machineSaveTags, machineSettleClaims } from '../../store/machine.ts';
 import type { Claims, StoredMachine } from '../../store/machine.ts';
@@ -22,11 +22,11 @@ import type { Action, JobRequests } from './request.ts';
 /** What the host says of the machine after a failed action: null when it has none of that id, undefined when it did not say. */
 export type Found = MachineStatus | null | undefined;
 
-export const finishSucceeded = (store: Store, stored: StoredJob, outcome: Outcome): Promise<Accepted> =>
+export const finishSucceeded = (store: Store, stored: StoredJob, owner: string, outcome: Outcome): Promise<Accepted> =>
   store.transactionRepeatable(async (db) => {
     const job: Job = { ...stored.job, state: 'succeeded', finishedAt: new Date().toISOString(), reason: null };
     job.result = { ...outcome.result, milliseconds: Date.parse(job.finishedAt!) - Date.parse(job.createdAt) };
-    await jobFinish(system, db, job);
+    if (!(await jobFinish(system, db, job, owner))) return recorded(db, job);
     const target = await machineFind(system, db, job.machine!);
     await eventAppend(system, db, [eventOf(job, target)]);
     if (target === undefined) return { job, machine: null };
@@ -45,10 +45,10 @@ export const finishSucceeded = (store: Store, stored: StoredJob, outcome: Outcom
     return { job, machine: target.machine };
   });
 
-export const finishFailed = (store: Store, stored: StoredJob, error: CenoteError, found: Found): Promise<Accepted> =>
+export const finishFailed = (store: Store, stored: StoredJob, owner: string, error: CenoteError, found: Found): Promise<Accepted> =>
   store.transactionRepeatable(async (db) => {
     const job: Job = { ...stored.job, state: 'failed', finishedAt: new Date().toISOString(), reason: error.message, result: { error: error.toBody() } };
-    await jobFinish(system, db, job);
+    if (!(await jobFinish(system, db, job, owner))) return recorded(db, job);
     const target = await machineFind(system, db, job.machine!);
     await eventAppend(system, db, [eventOf(job, target)]);
     if (target === undefined) return { job, machine: null };
@@ -56,6 +56,12 @@ export const finishFailed = (store: Store, stored: StoredJob, error: CenoteError
     await settle(db, target, job.action as Action, false);
     return { job, machine: target.machine };
   });
+
+/** It had ended before: the commit's own answer was lost. What was recorded then stands. */
+const recorded = async (db: Db, job: Job): Promise<Accepted> => {
+  const target = await machineFind(system, db, job.machine!);
+  return { job: await jobGet(system, db, job.id), machine: target?.machine ?? null };
+};
 
 const applyFailure = (target: StoredMachine, job: Job, error: CenoteError, found: Found): void => {
   const { machine } = target;

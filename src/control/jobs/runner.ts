@@ -1,15 +1,16 @@
 /**
  * Runs jobs: those of one machine in the order they were accepted, those of different machines side by side up to a bound. It is woken by
  * the accepting of a job, the end of another, and the agent coming back; it never polls. What is unfinished when the process ends is taken
- * up again by the next one. Actions that mostly wait for programs to end have a bound of their own, so that slow stops hold up no create.
+ * up again by the next one, and what was accepted without anyone knowing (the store went away in its commit) once the store is back. Actions that mostly wait for programs to end have a bound of their own, so that slow stops hold up no create.
  */
+import { randomUUID } from 'node:crypto';
 import type { Logger } from '../../base/logger.ts';
 import { asCenoteError, CenoteError, messageChain } from '../../base/errors.ts';
 import type { AgentClient } from '../../client/agent.ts';
 import type { Job } from '../../model/event.ts';
 import { systemContext as system } from '../../store/context.ts';
-import { jobListUnfinished, jobMarkRunning, jobNote } from '../../store/job.ts';
-import type { StoredJob } from '../../store/job.ts';
+import { jobMarkRunning, jobNote, jobRenewLeases, jobTakeUnfinished } from '../../store/job.ts';
+import type { Lease, StoredJob } from '../../store/job.ts';
 import { machineFind, machineSave } from '../../store/machine.ts';
 import type { Store } from '../../store/store.ts';
 import type { Touched } from '../agent/touched.ts';
@@ -54,6 +55,7 @@ const laneOf = (action: string): Lane => (['stop', 'reboot', 'update'].includes(
 const quickMs = 50;
 const firstDelayMs = 100;
 const longestDelayMs = 5000;
+const leaseMs = 30_000;
 
 export class JobRunner implements AsyncDisposable {
   readonly #options: RunnerOptions;
@@ -63,15 +65,23 @@ export class JobRunner implements AsyncDisposable {
   readonly #waiters = new Map<string, Set<(finished: Accepted) => void>>();
   readonly #unfinished = new Set<string>();
   readonly #stopping = new AbortController();
-  readonly #owner = `control ${process.pid}`;
+  readonly #owner = `control ${process.pid} ${randomUUID()}`;
+  readonly #renewal: NodeJS.Timeout;
 
   constructor(options: RunnerOptions) {
     this.#options = options;
+    this.#renewal = setInterval(() => this.#renew(), leaseMs / 3).unref();
   }
 
-  /** Takes up what an earlier process left. */
+  /** Takes up what an earlier process left, and what the store has and this one was not told of. */
   async resume(): Promise<void> {
-    for (const stored of await jobListUnfinished(system, this.#options.store.db)) this.#add(stored, true);
+    const unfinished = await this.#options.store.transaction((db) => jobTakeUnfinished(system, db, this.lease()));
+    for (const stored of unfinished) this.#add(stored, true);
+  }
+
+  /** For a job that is being accepted: it is this process's own. */
+  lease(): Lease {
+    return { owner: this.#owner, until: new Date(Date.now() + leaseMs).toISOString() };
   }
 
   /** Only after the transaction that made the job. */
@@ -100,6 +110,7 @@ export class JobRunner implements AsyncDisposable {
   }
 
   #add(stored: StoredJob, repeat: boolean): void {
+    if (this.#unfinished.has(stored.job.id)) return;
     const entry: Entry = { stored, machine: stored.job.machine!, attempts: 0, repeat, noted: stored.job.reason !== null };
     this.#unfinished.add(stored.job.id);
     const queue = this.#queues.get(entry.machine);
@@ -149,7 +160,7 @@ export class JobRunner implements AsyncDisposable {
       return;
     }
     touched.touch(entry.machine);
-    const finished = await finishSucceeded(store, stored, outcome);
+    const finished = await finishSucceeded(store, stored, this.#owner, outcome);
     touched.end(entry.machine, outcome.status?.sequence);
     trace(`${stored.job.action}:recorded`);
     this.#end(entry, finished);
@@ -185,9 +196,11 @@ export class JobRunner implements AsyncDisposable {
   #markRunning(job: Job): void {
     if (job.state === 'running') return;
     job.state = 'running';
-    jobMarkRunning(system, this.#options.store.db, job.id, this.#owner).catch((error: unknown) => {
-      this.#options.logger.warn({ job: job.id, error: messageChain(error) }, 'job could not be marked running');
-    });
+    this.#options.store
+      .transactionRepeatable((db) => jobMarkRunning(system, db, job.id))
+      .catch((error: unknown) => {
+        this.#options.logger.warn({ job: job.id, error: messageChain(error) }, 'job could not be marked running');
+      });
   }
 
   async #afterFailure(entry: Entry, error: CenoteError): Promise<void> {
@@ -202,7 +215,7 @@ export class JobRunner implements AsyncDisposable {
     logger.warn({ job: job.id, action: job.action, machine: job.machine, error: messageChain(error), ...error.context }, 'job failed');
     const found = await this.#find(entry.machine);
     touched.touch(entry.machine);
-    const finished = await finishFailed(store, entry.stored, error, found);
+    const finished = await finishFailed(store, entry.stored, this.#owner, error, found);
     touched.end(entry.machine, found?.sequence);
     trace(`${job.action}:recorded`);
     this.#end(entry, finished);
@@ -247,7 +260,16 @@ export class JobRunner implements AsyncDisposable {
     for (const waiter of this.#waiters.get(finished.job.id) ?? []) waiter(finished);
   }
 
+  #renew(): void {
+    const { store, logger } = this.#options;
+    if (this.#unfinished.size === 0) return;
+    store
+      .transactionRepeatable((db) => jobRenewLeases(system, db, this.lease()))
+      .catch((error: unknown) => logger.warn({ error: messageChain(error) }, 'the leases of jobs could not be renewed'));
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#renewal);
     this.#stopping.abort();
     await Promise.allSettled([...this.#running.working, ...this.#running.waiting]);
   }

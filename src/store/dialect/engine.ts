@@ -1,0 +1,21 @@
+/** What the store needs of a database. There are two: SQLite and PostgreSQL. Migrations and queries are the same text on both. */
+import type { Kysely, Transaction } from 'kysely';
+import { CenoteError } from '../../base/errors.ts';
+import type { Schema } from '../schema.ts';
+
+export interface Engine extends AsyncDisposable {
+  /** For messages: without a password. */
+  readonly shown: string;
+  /** Only to read from. */
+  readonly reader: Kysely<Schema>;
+  /** One connection, on which transactions follow one another. */
+  readonly writer: Kysely<Schema>;
+  /** At the begin of a transaction: whether its end must be on disk. */
+  begin(transaction: Transaction<Schema>, durable: boolean): Promise<void>;
+  /** What has been committed as durable is on disk when this resolves. */
+  sync(): Promise<void>;
+}
+
+/** Away, full, taken over: machines are untouched, nothing is half written, and the same request may succeed later. */
+export const storeUnavailable = (what: string, cause: unknown, advice = 'see whether its disk is full: cenote doctor'): CenoteError =>
+  new CenoteError('unavailable', `the store cannot be used: ${what}`, { cause, advice });

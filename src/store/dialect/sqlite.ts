@@ -1,0 +1,79 @@
+/**
+ * node:sqlite behind the interface that kysely's SQLite dialect wants. The class behind it is to be renamed, so it is named only here.
+ * One connection; a statement's text is compiled once. It syncs at each commit until the store is open; then the log is synced on the
+ * thread pool (base/wal-sync.ts).
+ */
+import { closeSync, openSync } from 'node:fs';
+import { DatabaseSync } from 'node:sqlite';
+import type { SQLInputValue } from 'node:sqlite';
+import { Kysely, SqliteDialect, sql } from 'kysely';
+import type { SqliteDatabase, SqliteStatement } from 'kysely';
+import { WalSync } from '../../base/wal-sync.ts';
+import type { Schema } from '../schema.ts';
+import { storeUnavailable } from './engine.ts';
+import type { Engine } from './engine.ts';
+
+const mostStatements = 500;
+const nothingDone = { changes: 0, lastInsertRowid: 0 };
+
+export const openSqlite = (path: string): SqliteDatabase => {
+  // Machines' environments hold secrets: the file, and what SQLite puts beside it with the same mode, are its owner's only.
+  closeSync(openSync(path, 'a', 0o600));
+  const database = new DatabaseSync(path, { enableForeignKeyConstraints: true, timeout: 5000 });
+  database.exec(
+    'pragma journal_mode = wal; pragma synchronous = full; pragma wal_autocheckpoint = 4000; pragma temp_store = memory; pragma cache_size = -65536',
+  );
+  const statements = new Map<string, SqliteStatement>();
+  const prepare = (text: string): SqliteStatement => {
+    const known = statements.get(text);
+    if (known !== undefined) return known;
+    const statement = clearly(() => database.prepare(text));
+    const made: SqliteStatement = {
+      reader: statement.columns().length > 0,
+      all: (parameters) => clearly(() => statement.all(...(parameters as SQLInputValue[]))),
+      // SQLite ends a transaction by itself when the disk is full; to roll it back is then an error, which would hide the reason.
+      run: (parameters) => (text === 'rollback' && !database.isTransaction ? nothingDone : clearly(() => statement.run(...(parameters as SQLInputValue[])))),
+      iterate: (parameters) => statement.iterate(...(parameters as SQLInputValue[])),
+    };
+    if (statements.size >= mostStatements) statements.clear();
+    statements.set(text, made);
+    return made;
+  };
+  return { prepare, close: () => database.close() };
+};
+
+/** SQLite's primary result codes for what may pass: busy, locked, read-only, input or output, corrupt, full, cannot open, no database. */
+const passing: ReadonlySet<number> = new Set([5, 6, 8, 10, 11, 13, 14, 26]);
+
+const clearly = <T>(work: () => T): T => {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof Error) || !('errcode' in error) || !passing.has(Number(error.errcode) & 0xff)) throw error;
+    // `errstr` is SQLite's general word for its error code: it names no table.
+    throw storeUnavailable('errstr' in error ? String(error.errstr) : error.message, error);
+  }
+};
+
+export const sqliteEngine = (path: string): Engine => {
+  const db = new Kysely<Schema>({ dialect: new SqliteDialect({ database: async () => openSqlite(path) }) });
+  let wal: WalSync | undefined;
+  return {
+    shown: path,
+    reader: db,
+    writer: db,
+    begin: () => Promise.resolve(),
+    sync: async () => {
+      if (wal === undefined) {
+        // The log is there from the first write on. What was committed until now is synced already.
+        wal = new WalSync(path);
+        await sql`pragma synchronous = normal`.execute(db);
+      }
+      await wal.sync();
+    },
+    [Symbol.asyncDispose]: async () => {
+      wal?.[Symbol.dispose]();
+      await db.destroy();
+    },
+  };
+};
