@@ -21,7 +21,7 @@ export const openSqlite = (path: string): SqliteDatabase => {
   closeSync(openSync(path, 'a', 0o600));
   const database = new DatabaseSync(path, { enableForeignKeyConstraints: true, timeout: 5000 });
   database.exec(
-    'pragma journal_mode = wal; pragma synchronous = full; pragma wal_autocheckpoint = 4000; pragma temp_store = memory; pragma cache_size = -65536',
+    'pragma journal_mode = wal; pragma synchronous = full; pragma wal_autocheckpoint = 4000; pragma temp_store = memory; pragma cache_size = -16384',
   );
   const statements = new Map<string, SqliteStatement>();
   const prepare = (text: string): SqliteStatement => {
