@@ -14,6 +14,7 @@ export const errorCodes = {
   wrong_state: { status: 409, exit: 6 },
   stale_generation: { status: 409, exit: 6 },
   not_enough: { status: 409, exit: 7 },
+  over_quota: { status: 403, exit: 7 },
   too_busy: { status: 429, exit: 75 },
   unsupported: { status: 501, exit: 8 },
   unavailable: { status: 503, exit: 69 },

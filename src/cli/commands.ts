@@ -86,6 +86,7 @@ export const sections: readonly Section[] = [
       'account create': entry('Make an account, with SSH keys it is known by', () => import('./account/create.ts')),
       'account ls': entry('List accounts', () => import('./account/ls.ts')),
       'account get': entry('Show all about an account', () => import('./account/get.ts')),
+      'account update': entry('Change what an account says of itself, and what it may have', () => import('./account/update.ts')),
       'account delete': entry('Delete accounts without machines', () => import('./account/delete.ts')),
       'account key add': entry('Give an account another SSH key', () => import('./account/key-add.ts')),
       'account key ls': entry("List an account's SSH keys", () => import('./account/key-ls.ts')),

@@ -69,7 +69,7 @@ export const parseSnapshotRef = (field: string, text: string): { machine: string
 };
 
 /** A ceiling, or `none`. */
-const orNone =
+export const orNone =
   <T>(parse: (field: string, text: string) => T) =>
   (field: string, text: string): T | 'none' =>
     text === 'none' ? 'none' : parse(field, text);

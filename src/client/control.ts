@@ -1,7 +1,7 @@
 /** The typed client of the control plane's API (model/control-api.ts), for the command line, the console's server side and tests. */
 import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
-import type { Account, AccountKey, CreateAccount, CreateKey } from '../model/account.ts';
+import type { Account, AccountKey, CreateAccount, CreateKey, UpdateAccount } from '../model/account.ts';
 import type { PlatformBuild, Progress, SnapshotCreate } from '../model/agent-api.ts';
 import type {
   Accepted,
@@ -254,6 +254,10 @@ export class ControlClient implements Disposable {
 
   accountGet(account: string, call: ControlCall = {}): Promise<Account> {
     return this.http.json('GET', `/v1/accounts/${part(account)}`, call);
+  }
+
+  accountUpdate(account: string, json: UpdateAccount, call: ControlCall = {}): Promise<Account> {
+    return this.http.json('POST', `/v1/accounts/${part(account)}/update`, { json, ...call });
   }
 
   accountDelete(account: string, call: ControlCall = {}): Promise<void> {

@@ -24,11 +24,21 @@ export const AccountProfile = Type.Object(
 );
 export type AccountProfile = Static<typeof AccountProfile>;
 
+const most = (maximum: number) => Type.Optional(Type.Union([Type.Integer({ minimum: 0, maximum }), Type.Null()]));
+
+/** The most its machines may be, and be guaranteed, together; null or absent is no such limit but the pool's. */
+export const AccountQuota = Type.Object(
+  { machines: most(1_000_000), cpuMillis: most(1_000_000_000), memoryMib: most(1024 * 1024 * 1024), diskMib: most(1024 * 1024 * 1024) },
+  closed,
+);
+export type AccountQuota = Static<typeof AccountQuota>;
+
 export const Account = Type.Object(
   {
     id: Type.String(),
     name: Type.String(),
     profile: AccountProfile,
+    quota: AccountQuota,
     createdAt: Type.String(),
     updatedAt: Type.String(),
   },
@@ -62,8 +72,13 @@ export const CreateAccount = Type.Object(
   {
     name: Type.String({ pattern: accountNamePattern }),
     profile: Type.Optional(AccountProfile),
+    quota: Type.Optional(AccountQuota),
     keys: Type.Optional(Type.Array(CreateKey, { maxItems: 100 })),
   },
   closed,
 );
 export type CreateAccount = Static<typeof CreateAccount>;
+
+/** What is left out stays as it is. */
+export const UpdateAccount = Type.Object({ profile: Type.Optional(AccountProfile), quota: Type.Optional(AccountQuota) }, closed);
+export type UpdateAccount = Static<typeof UpdateAccount>;

@@ -1,6 +1,6 @@
 /** Accounts. The operator makes them; an account sees and changes only itself. */
 import { CenoteError } from '../base/errors.ts';
-import type { Account, AccountProfile } from '../model/account.ts';
+import type { Account, AccountProfile, AccountQuota } from '../model/account.ts';
 import { authorize } from './context.ts';
 import type { RequestContext } from './context.ts';
 import type { AccountTable } from './schema.ts';
@@ -10,6 +10,7 @@ const accountOf = (row: AccountTable): Account => ({
   id: row.id,
   name: row.name,
   profile: JSON.parse(row.profile) as AccountProfile,
+  quota: JSON.parse(row.quota) as AccountQuota,
   createdAt: row.created_at,
   updatedAt: row.updated_at === '' ? row.created_at : row.updated_at,
 });
@@ -20,7 +21,7 @@ export const accountEnsure = async (context: RequestContext, db: Db, id: string)
   const now = new Date().toISOString();
   await db
     .insertInto('account')
-    .values({ id, name: id, profile: '{}', created_at: now, updated_at: now })
+    .values({ id, name: id, profile: '{}', quota: '{}', created_at: now, updated_at: now })
     .onConflict((conflict) => conflict.doNothing())
     .execute();
 };
@@ -34,7 +35,14 @@ export const accountCreate = async (context: RequestContext, db: Db, account: Ac
   }
   await db
     .insertInto('account')
-    .values({ id: account.id, name: account.name, profile: JSON.stringify(account.profile), created_at: account.createdAt, updated_at: account.updatedAt })
+    .values({
+      id: account.id,
+      name: account.name,
+      profile: JSON.stringify(account.profile),
+      quota: JSON.stringify(account.quota),
+      created_at: account.createdAt,
+      updated_at: account.updatedAt,
+    })
     .execute();
   return account;
 };
@@ -69,6 +77,15 @@ export const accountSetProfile = async (context: RequestContext, db: Db, id: str
   await db
     .updateTable('account')
     .set({ profile: JSON.stringify(profile), updated_at: updatedAt })
+    .where('id', '=', id)
+    .execute();
+};
+
+export const accountSetQuota = async (context: RequestContext, db: Db, id: string, quota: AccountQuota, updatedAt: string): Promise<void> => {
+  authorize(context, 'operate');
+  await db
+    .updateTable('account')
+    .set({ quota: JSON.stringify(quota), updated_at: updatedAt })
     .where('id', '=', id)
     .execute();
 };

@@ -184,6 +184,31 @@ export const machineGuarantees = async (context: RequestContext, db: Db, except:
   return { cpuMillis: Number(row.cpu ?? 0), memoryMib: Number(row.memory ?? 0), diskMib: Number(row.disk ?? 0), networkMbps: Number(row.network ?? 0) };
 };
 
+/** What the machines of an account, but one, have set aside, and how many they are. */
+export const machineTotals = async (context: RequestContext, db: Db, account: string, except: string): Promise<Guarantees & { machines: number }> => {
+  authorize(context, 'read');
+  const row = await db
+    .selectFrom('machine')
+    .select(({ fn }) => [
+      fn.countAll<number>().as('machines'),
+      fn.sum<number>('cpu_millis').as('cpu'),
+      fn.sum<number>('memory_mib').as('memory'),
+      fn.sum<number>('disk_mib').as('disk'),
+      fn.sum<number>('network_mbps').as('network'),
+    ])
+    .where('account', '=', account)
+    .where('id', '!=', except)
+    .executeTakeFirstOrThrow();
+  const number = (value: number | null) => Number(value ?? 0);
+  return {
+    machines: number(row.machines),
+    cpuMillis: number(row.cpu),
+    memoryMib: number(row.memory),
+    diskMib: number(row.disk),
+    networkMbps: number(row.network),
+  };
+};
+
 /** The lowest place at or after `from` that no machine has. */
 export const machineFreeAddress = async (context: RequestContext, db: Db, from: number): Promise<number> => {
   authorize(context, 'read');

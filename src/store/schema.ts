@@ -20,6 +20,8 @@ export interface AccountTable {
   name: string;
   /** AccountProfile. */
   profile: string;
+  /** AccountQuota. */
+  quota: string;
   created_at: string;
   updated_at: string;
 }

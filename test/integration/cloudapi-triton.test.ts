@@ -104,3 +104,55 @@ test('with TLS on any address but the loopback', async () => {
   assert.match(untrusting.stderr, /certificate/);
   assert.match(await alice.must('-i', 'account', 'get'), /login: alice/);
 });
+
+test('an account has no more than it may', async () => {
+  await using here = await world('ed25519');
+  const { alice, fixture } = here;
+  assert.deepEqual(await alice.json('account', 'limits', '-j'), []);
+  await fixture.client.accountUpdate('alice', { quota: { machines: 3, memoryMib: 1400, cpuMillis: 5000 } });
+  await alice.must('instance', 'create', '-w', '-n', 'one', 'base', 'medium');
+  await alice.must('instance', 'create', '-w', '-n', 'two', 'base', 'small');
+  const refused = await alice.triton('instance', 'create', '-w', '-n', 'three', 'base', 'small');
+  assert.deepEqual(
+    [refused.code, /QuotaExceeded; account alice would have 1.5G of memory, and may have 1.37G/.test(refused.stderr)],
+    [1, true],
+    refused.stderr,
+  );
+  await alice.must('instance', 'resize', '-w', 'one', 'tiny');
+  await alice.must('instance', 'create', '-w', '-n', 'three', 'base', 'small');
+  assert.match((await alice.triton('instance', 'create', '-n', 'four', 'base', 'tiny')).stderr, /4 machines, and may have 3/);
+  assert.match((await alice.triton('instance', 'resize', 'two', 'large')).stderr, /QuotaExceeded/);
+  const limits = await alice.json<{ type: string; limit: number; used: number }[]>('account', 'limits', '-j');
+  assert.deepEqual(
+    limits.map(({ type, limit, used }) => [type, limit, used]),
+    [
+      ['machines', 3, 3],
+      ['ram', 1400, 576],
+      ['cpu', 5, 0.27],
+    ],
+  );
+});
+
+test('firewall rules, and which instances they are for', async () => {
+  await using here = await world('ed25519');
+  const { alice } = here;
+  await alice.must('instance', 'create', '-w', '--firewall', '-n', 'web', '-t', 'role=web', 'base', 'tiny');
+  const { id, firewall_enabled: enabled } = await alice.json<Shown>('instance', 'get', 'web');
+  assert.equal(enabled, true);
+  const text = `FROM any TO vm ${id} ALLOW tcp PORT 80`;
+  const said = await alice.must('fwrule', 'create', '-D', 'the site', text);
+  const rule = await alice.json<{ id: string; rule: string; enabled: boolean }>('fwrule', 'get', /[0-9a-f-]{36}/.exec(said)![0]);
+  assert.deepEqual([rule.rule, rule.enabled], [text, true]);
+  await alice.must('fwrule', 'create', '-d', 'FROM any TO tag role = web ALLOW tcp PORT 443');
+  assert.equal((await alice.lines('fwrule', 'ls', '-j')).length, 2);
+  assert.match(await alice.must('fwrule', 'instances', rule.id), /web/);
+  assert.equal((await alice.lines('instance', 'fwrules', 'web', '-j')).length, 2);
+  await alice.must('fwrule', 'disable', rule.id);
+  await alice.must('fwrule', 'enable', rule.id);
+  await alice.must('fwrule', 'update', rule.id, 'description=another');
+  assert.equal((await alice.json<{ description: string }>('fwrule', 'get', rule.id)).description, 'another');
+  await alice.must('instance', 'disable-firewall', '-w', 'web');
+  await alice.must('instance', 'enable-firewall', '-w', 'web');
+  await alice.must('fwrule', 'delete', '-f', rule.id);
+  assert.equal((await alice.triton('fwrule', 'get', rule.id)).code, 3);
+});

@@ -2,7 +2,6 @@
 import sshpk from 'sshpk';
 import { controlFixture } from './control-fixture.ts';
 import type { ControlFixture } from './control-fixture.ts';
-import type { ControlOptions } from '../../src/control/start.ts';
 import { SignedClient } from './signed-client.ts';
 import type { Reply } from './signed-client.ts';
 
@@ -16,7 +15,7 @@ export interface CloudApiFixture extends AsyncDisposable {
 
 export const cloudapi = { address: '127.0.0.1', port: 0, datacenter: 'here' } as const;
 
-export const cloudApiFixture = async (change: Partial<ControlOptions> & { agent?: object } = {}): Promise<CloudApiFixture> => {
+export const cloudApiFixture = async (change: Parameters<typeof controlFixture>[0] = {}): Promise<CloudApiFixture> => {
   await using stack = new AsyncDisposableStack();
   const fixture = stack.use(await controlFixture({ cloudapi, ...change }));
   const url = (await fixture.client.info()).cloudapi!;

@@ -1,6 +1,7 @@
 import { checkAccountName } from '../../model/names.ts';
 import { defineCommand, many, one, value } from '../command.ts';
 import { readKeyFile } from './key-file.ts';
+import { givenQuota, quotaFlags } from './quota-flags.ts';
 
 export const command = defineCommand({
   detail: 'An account has machines of its own and sees no others. Whoever holds one of its keys acts for it, from anywhere, through CloudAPI.',
@@ -8,6 +9,7 @@ export const command = defineCommand({
   flags: {
     key: many('FILE', (_field, word) => word, 'an SSH public key (RSA, ECDSA, ed25519); - is standard input', { complete: 'file' }),
     email: value('ADDRESS', 'where its owner can be reached'),
+    ...quotaFlags,
   },
   examples: ['account create alice --key ~/.ssh/id_ed25519.pub', 'account create build --key a.pub --key b.pub --email ops@example.com'],
   run: async ({ args, flags }, context) => {
@@ -15,7 +17,8 @@ export const command = defineCommand({
     const keys = await Promise.all(flags.key.map(async (path) => ({ key: await readKeyFile('--key', path) })));
     const profile = flags.email === undefined ? {} : { email: flags.email };
     const control = await context.control();
-    const account = await control.accountCreate({ name, profile, keys }, { signal: context.signal });
+    const quota = givenQuota(flags) ?? {};
+    const account = await control.accountCreate({ name, profile, quota, keys }, { signal: context.signal });
     if (flags.json) {
       context.output.json(account);
       return;

@@ -1,6 +1,9 @@
+import { formatCpu, formatMib } from '../../base/units.ts';
 import { formatAge } from '../format.ts';
 import { defineCommand, one } from '../command.ts';
 import { detailLines } from '../details.ts';
+
+const isNone = (value: number | null | undefined): value is null | undefined => value === undefined || value === null;
 
 export const command = defineCommand({
   args: { account: one('ACCOUNT', 'account') },
@@ -16,6 +19,10 @@ export const command = defineCommand({
       ['Account', account.name],
       ['Id', account.id],
       ...Object.entries(account.profile).map(([name, text]) => [name, text] as const),
+      ['Machines', isNone(account.quota.machines) ? null : `at most ${account.quota.machines}`],
+      ['CPU', isNone(account.quota.cpuMillis) ? null : `at most ${formatCpu(account.quota.cpuMillis)} cores`],
+      ['Memory', isNone(account.quota.memoryMib) ? null : `at most ${formatMib(account.quota.memoryMib)}`],
+      ['Disk', isNone(account.quota.diskMib) ? null : `at most ${formatMib(account.quota.diskMib)}`],
       ['Keys', keys.map(({ name, sha256 }) => `${sha256} ${name}`)],
       ['Created', `${account.createdAt} (${formatAge(account.createdAt)} ago)`],
     ]);

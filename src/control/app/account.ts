@@ -2,9 +2,9 @@
 import sshpk from 'sshpk';
 import { CenoteError, invalid } from '../../base/errors.ts';
 import { newAccountId } from '../../base/ids.ts';
-import type { Account, AccountKey, CreateAccount, CreateKey } from '../../model/account.ts';
+import type { Account, AccountKey, CreateAccount, CreateKey, UpdateAccount } from '../../model/account.ts';
 import { checkAccountName } from '../../model/names.ts';
-import { accountCreate as insertAccount, accountDelete as removeAccount, accountGet } from '../../store/account.ts';
+import { accountCreate as insertAccount, accountDelete as removeAccount, accountGet, accountSetProfile, accountSetQuota } from '../../store/account.ts';
 import { authorize, defaultAccount } from '../../store/context.ts';
 import type { RequestContext } from '../../store/context.ts';
 import { keyAdd as insertKey } from '../../store/key.ts';
@@ -49,12 +49,30 @@ const parseKey = (field: string, text: string): sshpk.Key => {
 export const accountCreate = (control: Control, context: RequestContext, asked: CreateAccount): Promise<Account> => {
   authorize(context, 'operate');
   const createdAt = new Date().toISOString();
-  const account = { id: newAccountId(), name: checkAccountName('name', asked.name), profile: asked.profile ?? {}, createdAt, updatedAt: createdAt };
+  const account = {
+    id: newAccountId(),
+    name: checkAccountName('name', asked.name),
+    profile: asked.profile ?? {},
+    quota: asked.quota ?? {},
+    createdAt,
+    updatedAt: createdAt,
+  };
   const keys = (asked.keys ?? []).map((key, index) => readKey(`keys.${index}.key`, key));
   return control.store.transaction(async (db) => {
     await insertAccount(context, db, account);
     for (const key of keys) await insertKey(context, db, account.id, key);
     return account;
+  });
+};
+
+export const accountUpdate = (control: Control, context: RequestContext, idOrName: string, asked: UpdateAccount): Promise<Account> => {
+  authorize(context, 'operate');
+  return control.store.transaction(async (db) => {
+    const { id, profile, quota } = await accountGet(context, db, idOrName);
+    const now = new Date().toISOString();
+    if (asked.profile !== undefined) await accountSetProfile(context, db, id, { ...profile, ...asked.profile }, now);
+    if (asked.quota !== undefined) await accountSetQuota(context, db, id, { ...quota, ...asked.quota }, now);
+    return accountGet(context, db, id);
   });
 };
 

@@ -42,6 +42,9 @@ export const machineTags = (control: Control, context: RequestContext, id: strin
 export const machineMetadata = (control: Control, context: RequestContext, id: string, change: NamedChange<Metadata>): Promise<Accepted> =>
   acceptAction(control, context, id, 'metadata', () => change);
 
+export const machineFirewall = (control: Control, context: RequestContext, id: string, enabled: boolean): Promise<Accepted> =>
+  acceptAction(control, context, id, 'firewall', () => ({ enabled }));
+
 export const machineProtect = (control: Control, context: RequestContext, id: string, enabled: boolean): Promise<Accepted> =>
   acceptAction(control, context, id, 'protect', () => ({ enabled }));
 

@@ -7,7 +7,9 @@ import { defaultResources } from '../../model/default-resources.ts';
 import { refuseUnsupported } from '../../model/resources.ts';
 import type { Guarantees, Resources } from '../../model/resources.ts';
 import type { RequestContext } from '../../store/context.ts';
-import { machineGuarantees } from '../../store/machine.ts';
+import { accountGet } from '../../store/account.ts';
+import { machineGuarantees, machineTotals } from '../../store/machine.ts';
+import { refuseOverQuota } from './quota.ts';
 import { packageGet } from '../../store/package.ts';
 import type { Db } from '../../store/store.ts';
 import { mergeResources } from '../jobs/request.ts';
@@ -64,5 +66,6 @@ export const admit = async (
   already: Guarantees | null,
 ): Promise<void> => {
   refuseUnsupported(asked, host.unsupported);
+  refuseOverQuota(await accountGet(context, db, context.account), await machineTotals(context, db, context.account, machine), asked, already);
   refuseShortfall(host.pool, await machineGuarantees(context, db, machine), asked, already);
 };

@@ -60,6 +60,7 @@ const words: Readonly<Record<ErrorCode, [status: number, code: string]>> = {
   wrong_state: [409, 'InvalidState'],
   stale_generation: [409, 'InvalidState'],
   not_enough: [409, 'InsufficientCapacity'],
+  over_quota: [403, 'QuotaExceeded'],
   too_busy: [429, 'RequestThrottled'],
   unsupported: [409, 'NotSupported'],
   unavailable: [503, 'ServiceUnavailable'],
@@ -74,6 +75,7 @@ const fieldCode = (code: ErrorCode, { message }: FieldError): RefusalField['code
 /** What an account may be told of an error of ours: of the pool, which is everyone's, no numbers. */
 const publicMessage = (error: CenoteError): string => {
   if (error.code === 'not_enough') return 'the datacenter has not enough left of what is asked for: ask for a smaller package, or later';
+  if (error.code === 'over_quota') return `QuotaExceeded; ${error.message}`;
   if (error.code === 'unavailable' || error.code === 'timeout') return 'the datacenter cannot do this at the moment; try again';
   if (error.code === 'failed' || error.code === 'internal') return 'an internal error occurred';
   return error.message;

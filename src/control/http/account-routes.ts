@@ -1,9 +1,9 @@
 /** Accounts and their keys, as the operator has them. */
 import { Type } from 'typebox';
-import { Account, AccountKey, CreateAccount, CreateKey } from '../../model/account.ts';
+import { Account, AccountKey, CreateAccount, CreateKey, UpdateAccount } from '../../model/account.ts';
 import { accountGet, accountList } from '../../store/account.ts';
 import { keyDelete, keyList } from '../../store/key.ts';
-import { accountCreate, accountDelete, keyAdd } from '../app/account.ts';
+import { accountCreate, accountDelete, accountUpdate, keyAdd } from '../app/account.ts';
 import type { Control } from '../control.ts';
 import { idParams } from './accepted.ts';
 import type { App } from './server.ts';
@@ -20,6 +20,10 @@ export const accountRoutes = (app: App, control: Control): void => {
 
   app.get('/v1/accounts/:id', { schema: { params: idParams, response: { 200: Account } } }, (request) =>
     accountGet(request.caller, store.db, request.params.id),
+  );
+
+  app.post('/v1/accounts/:id/update', { schema: { params: idParams, body: UpdateAccount, response: { 200: Account } } }, (request) =>
+    accountUpdate(control, request.caller, request.params.id, request.body),
   );
 
   app.delete('/v1/accounts/:id', { schema: { params: idParams } }, async (request, reply) => {

@@ -2,6 +2,7 @@
 import { Type } from 'typebox';
 import { AccountProfile } from '../../../model/account.ts';
 import { accountGet, accountSetProfile } from '../../../store/account.ts';
+import { machineTotals } from '../../../store/machine.ts';
 import { endpoint } from '../endpoint.ts';
 import { invalidArgument } from '../refusal.ts';
 import { accountWire, WireAccount } from '../wire/account.ts';
@@ -9,6 +10,8 @@ import { defaultNetwork } from '../wire/network.ts';
 
 const none = Type.Object({});
 const Config = Type.Object({ default_network: Type.String({ format: 'uuid' }) });
+
+const scaled = (value: number | null | undefined, unit: number): number | null => (typeof value === 'number' ? value / unit : null);
 
 export const accountEndpoints = [
   endpoint({
@@ -34,6 +37,25 @@ export const accountEndpoints = [
         return accountGet(context, db, account.id);
       });
       return { body: accountWire(changed) };
+    },
+  }),
+  endpoint({
+    name: 'GetLimits',
+    method: 'GET',
+    path: '/:account/limits',
+    parameters: none,
+    answer: Type.Array(Type.Object({ by: Type.Enum(['machines', 'ram', 'quota', 'cpu']), value: Type.Number(), used: Type.Number() })),
+    handle: async ({ control, context, account }) => {
+      const used = await machineTotals(context, control.store.db, account.id, '');
+      const { machines, memoryMib, diskMib, cpuMillis } = account.quota;
+      // In machines, MiB, GiB, and (an addition) cores.
+      const limits = [
+        { by: 'machines', value: machines, used: used.machines },
+        { by: 'ram', value: memoryMib, used: used.memoryMib },
+        { by: 'quota', value: scaled(diskMib, 1024), used: used.diskMib / 1024 },
+        { by: 'cpu', value: scaled(cpuMillis, 1000), used: used.cpuMillis / 1000 },
+      ];
+      return { body: limits.filter(({ value }) => typeof value === 'number') };
     },
   }),
   endpoint({

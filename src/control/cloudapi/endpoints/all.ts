@@ -2,6 +2,7 @@
 import type { Endpoint } from '../endpoint.ts';
 import { accountEndpoints } from './account.ts';
 import { datacenterEndpoints } from './datacenter.ts';
+import { firewallEndpoints } from './firewall.ts';
 import { imageEndpoints } from './image.ts';
 import { keyEndpoints } from './key.ts';
 import { machineActionEndpoints } from './machine-action.ts';
@@ -27,5 +28,6 @@ export const endpoints: readonly Endpoint[] = [
   ...tagEndpoints,
   ...metadataEndpoints,
   ...nicEndpoints,
+  ...firewallEndpoints,
   ...unavailableEndpoints,
 ];

@@ -3,7 +3,7 @@ import { Type } from 'typebox';
 import type { TObject } from 'typebox';
 import type { Static } from 'typebox';
 import type { Accepted } from '../../../model/control-api.ts';
-import { machineProtect, machineReboot, machineRename, machineResize, machineStart, machineStop } from '../../app/machine-change.ts';
+import { machineFirewall, machineProtect, machineReboot, machineRename, machineResize, machineStart, machineStop } from '../../app/machine-change.ts';
 import type { Call, Endpoint } from '../endpoint.ts';
 import { endpoint } from '../endpoint.ts';
 import { invalidArgument } from '../refusal.ts';
@@ -45,6 +45,8 @@ export const machineActionEndpoints = [
   actionEndpoint('RenameMachine', 'rename', Type.Object({ name: Type.String({ minLength: 1, maxLength: 189 }) }), ({ control, context, parameters }, id) =>
     machineRename(control, context, id, parameters.name),
   ),
+  actionEndpoint('EnableMachineFirewall', 'enable_firewall', none, ({ control, context }, id) => machineFirewall(control, context, id, true)),
+  actionEndpoint('DisableMachineFirewall', 'disable_firewall', none, ({ control, context }, id) => machineFirewall(control, context, id, false)),
   actionEndpoint('EnableMachineDeletionProtection', 'enable_deletion_protection', none, ({ control, context }, id) =>
     machineProtect(control, context, id, true),
   ),

@@ -108,7 +108,6 @@ export const machineEndpoints = [
       const { control, context, account, parameters, named } = call;
       const { image, networks, brand, delegate_dataset: delegated, firewall_enabled: firewallEnabled, deletion_protection: deletionProtection } = parameters;
       if (brand !== undefined && brand !== 'lx') throw invalidArgument('brand', 'only lx: there are no virtual machines in this datacenter');
-      if (firewallEnabled === true) throw invalidArgument('firewall_enabled', 'there is no firewall for instances in this datacenter');
       if (delegated === true) throw invalidArgument('delegate_dataset', 'there are no delegated datasets in this datacenter');
       for (const network of networks ?? []) {
         const id = typeof network === 'string' ? network : network.ipv4_uuid;

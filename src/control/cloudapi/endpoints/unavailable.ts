@@ -90,17 +90,6 @@ export const unavailableEndpoints = [
   refused('UpdateVolume', 'POST', '/:account/volumes/:volume', volumes),
   refused('DeleteVolume', 'DELETE', '/:account/volumes/:volume', volumes),
 
-  empty('ListFirewallRules', '/:account/fwrules'),
-  missing('GetFirewallRule', '/:account/fwrules/:fwrule', 'firewall rule'),
-  refused('CreateFirewallRule', 'POST', '/:account/fwrules', 'a firewall rule'),
-  refused('UpdateFirewallRule', 'POST', '/:account/fwrules/:fwrule', 'a firewall rule'),
-  refused('EnableFirewallRule', 'POST', '/:account/fwrules/:fwrule/enable', 'a firewall rule'),
-  refused('DisableFirewallRule', 'POST', '/:account/fwrules/:fwrule/disable', 'a firewall rule'),
-  refused('DeleteFirewallRule', 'DELETE', '/:account/fwrules/:fwrule', 'a firewall rule'),
-  missing('ListFirewallRuleMachines', '/:account/fwrules/:fwrule/machines', 'firewall rule'),
-  ofMachine('EnableMachineFirewall', 'POST', '', () => notImplemented('a firewall for instances'), 'enable_firewall'),
-  ofMachine('DisableMachineFirewall', 'POST', '', () => notImplemented('a firewall for instances'), 'disable_firewall'),
-
   empty('ListMigrations', '/:account/migrations'),
   missing('GetMigration', '/:account/migrations/:machine', 'migration'),
   ofMachine('MigrateMachineEstimate', 'GET', '/migrate', migration),
