@@ -1,7 +1,7 @@
 /** What the control plane is told by its arguments and environment; read once. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { checkRoot, cloudApiPlace, defaultRoot, instancePaths, parseInstanceConfig } from '../model/instance.ts';
+import { checkRoot, cloudApiPlace, defaultRoot, instancePaths, parseDatabaseFile, parseInstanceConfig } from '../model/instance.ts';
 import { UserNames } from '../sys/peer.ts';
 import type { ControlOptions } from './start.ts';
 
@@ -22,9 +22,12 @@ export const readConfig = (args: readonly string[]): ControlConfig => {
     root,
     socketPath: paths.controlListen,
     agentSocketPath: paths.agentSocket,
-    database: `${paths.control}/store.sqlite`,
+    database: readDatabase(paths.database) ?? `${paths.control}/store.sqlite`,
     adminGids: gid === undefined ? [] : [gid],
     cloudapi: { ...cloudApiPlace(instance), datacenter: instance.instance },
     logLevel: process.env['CENOTE_LOG_LEVEL'] ?? 'info',
   };
 };
+
+/** The file is there only when `cenote up --database` has written it. */
+const readDatabase = (path: string): string | undefined => (existsSync(path) ? parseDatabaseFile(path, readFileSync(path, 'utf8')) : undefined);

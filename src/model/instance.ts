@@ -3,7 +3,7 @@
  * written by `cenote up` and only read by the agent, the control plane and the command line.
  */
 import { Type } from 'typebox';
-import type { Static } from 'typebox';
+import type { Static, TSchema } from 'typebox';
 import { Value } from 'typebox/value';
 import { CenoteError, invalid } from '../base/errors.ts';
 
@@ -75,6 +75,8 @@ export type InstanceConfig = Static<typeof InstanceConfig>;
 export interface InstancePaths {
   root: string;
   config: string;
+  /** Where the store is, when it is not in `control`; for the control plane's user only. */
+  database: string;
   /** Owned by root, writable by nobody else. */
   run: string;
   agentSocket: string;
@@ -93,6 +95,7 @@ export interface InstancePaths {
 export const instancePaths = (root: string): InstancePaths => ({
   root,
   config: `${root}/config.json`,
+  database: `${root}/database.json`,
   run: `${root}/run`,
   agentSocket: `${root}/run/agent.sock`,
   controlSocket: `${root}/run/control.sock`,
@@ -117,14 +120,22 @@ export const checkRoot = (root: string): string => {
   return plain;
 };
 
-export const parseInstanceConfig = (path: string, text: string): InstanceConfig => {
+export const parseInstanceConfig = (path: string, text: string): InstanceConfig => parseFile(InstanceConfig, path, text, 'run `cenote up` to write it anew');
+
+const DatabaseFile = Type.Object({ version: Type.Literal(1), url: Type.String({ pattern: '^postgres(ql)?://' }) }, closed);
+
+/** The URL in it. */
+export const parseDatabaseFile = (path: string, text: string): string =>
+  parseFile(DatabaseFile, path, text, 'remove it and run `cenote up --database URL` to write it anew').url;
+
+const parseFile = <T extends TSchema>(schema: T, path: string, text: string, advice: string): Static<T> => {
   let value: unknown;
   try {
     value = JSON.parse(text);
-  } catch (cause) {
-    throw new CenoteError('failed', `${path} is not JSON`, { cause, advice: 'run `cenote up` to write it anew' });
+  } catch {
+    throw new CenoteError('failed', `${path} is not JSON`, { advice }); // without the parser's error, which quotes the text
   }
-  if (Value.Check(InstanceConfig, value)) return value;
-  const [first] = Value.Errors(InstanceConfig, value);
-  throw new CenoteError('failed', `${path}${first?.instancePath ?? ''}: ${first?.message ?? 'is not valid'}`, { advice: 'run `cenote up` to write it anew' });
+  if (Value.Check(schema, value)) return value;
+  const [first] = Value.Errors(schema, value);
+  throw new CenoteError('failed', `${path}${first?.instancePath ?? ''}: ${first?.message ?? 'is not valid'}`, { advice });
 };

@@ -30,6 +30,8 @@ export interface UpOptions extends SetupOptions {
   overcommit?: Partial<Overcommit> | undefined;
   /** Where CloudAPI is served. Without, it stays as it is. */
   cloudapi?: { address: string; port: number | undefined } | undefined;
+  /** The store's: URL of a PostgreSQL database, or `sqlite`. Without, it stays as it is. */
+  database?: string | undefined;
   noHello?: boolean | undefined;
 }
 

@@ -75,7 +75,5 @@ export const servicesOf = (config: InstanceConfig, paths: InstancePaths): Servic
 };
 
 /** The same as an ordinary user, for a keeper that is root itself. */
-export const asUser = (service: Service): [string, ...string[]] =>
-  service.user === null
-    ? service.argv
-    : ['/usr/bin/setpriv', `--reuid=${service.user}`, `--regid=${service.user}`, '--init-groups', '--no-new-privs', '--inh-caps=-all', '--', ...service.argv];
+export const asUser = (user: string | null, argv: [string, ...string[]]): [string, ...string[]] =>
+  user === null ? argv : ['/usr/bin/setpriv', `--reuid=${user}`, `--regid=${user}`, '--init-groups', '--no-new-privs', '--inh-caps=-all', '--', ...argv];

@@ -14,6 +14,7 @@ import { ensureAccount } from './account.ts';
 import { codeFingerprint, placeCode } from './code.ts';
 import { checkoutPath, findInstanceConfig, saveInstanceConfig } from './config.ts';
 import type { UpOptions } from './config.ts';
+import { changeDatabase } from './database.ts';
 import { makeDirectories, makeRoot } from './directories.ts';
 import { lockHost } from './host-lock.ts';
 import { serviceManager } from './manager.ts';
@@ -96,7 +97,12 @@ const changeHost = async (options: UpOptions, paths: InstancePaths, progress: Pr
     };
   });
   await progress.step('host', () => prepareHost(allotment, config.instance));
-  return { config, changed };
+  if (options.database === undefined) return { config, changed };
+  const store = await progress.step('database', async () => {
+    const moved = await changeDatabase(options.database, config, paths);
+    return { moved: moved !== null, said: moved === null ? 'as it was' : `the store is in ${moved}` };
+  });
+  return { config, changed: changed || store.moved };
 };
 
 const defined = ({ address, port }: { address: string; port: number | undefined }) => ({ address, ...(port === undefined ? {} : { port }) });

@@ -109,7 +109,7 @@ export class OwnServices implements AsyncDisposable {
 
   #start(name: 'agent' | 'control', env: Record<string, string>, instead: Record<string, string> = {}): OwnService {
     const service = servicesOf(this.config, this.paths).find((one) => one.name === name)!;
-    const [program, ...args] = seeing(instead, asUser(service));
+    const [program, ...args] = seeing(instead, asUser(service.user, service.argv));
     const output = openSync(`${this.paths.log}/${name}.log`, 'a', 0o640);
     const umask = process.umask(service.umask);
     const child = start(program, args, { stdio: ['ignore', output, output], env: { ...service.env, ...env }, cwd: '/' });

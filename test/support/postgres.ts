@@ -37,6 +37,8 @@ export class PostgresServer implements AsyncDisposable {
   static async start(): Promise<PostgresServer> {
     const directory = await mkdtemp(join(tmpdir(), 'cenote-pg-'));
     const server = new PostgresServer(directory);
+    // The socket is for whoever the control plane runs as.
+    await run('chmod', ['0711', directory]);
     if (isRoot) await run('chown', ['postgres:postgres', directory]);
     const [program, ...args] = server.#command('initdb', ['--pgdata', server.#data, '--auth=trust', '--username=cenote', '--no-sync', '--no-instructions']);
     await run(program, args, { cwd: '/' });

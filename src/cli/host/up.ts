@@ -1,8 +1,26 @@
+import { readFileSync } from 'node:fs';
 import { parseCpuMillis, parseSizeMib } from '../../base/units.ts';
+import { invalid, messageOf } from '../../base/errors.ts';
 import { Interrupted } from '../context.ts';
 import { defineCommand, parsed, toggle, value } from '../command.ts';
+import type { Parse } from '../command.ts';
 import { parseListen, parseMbpsCeiling, parseRatio } from '../values.ts';
 import { setupOptions } from './setup-options.ts';
+
+/** A password does not belong on a command line: `ps` shows it, and the shell keeps it. */
+const parseDatabase: Parse<string> = (field, text) => {
+  const url = text.startsWith('@') ? readUrl(field, text.slice(1)) : text;
+  if (url === 'sqlite' || (/^postgres(ql)?:\/\//.test(url) && URL.canParse(url))) return url;
+  throw invalid(field, 'is neither sqlite nor a URL such as postgres://USER@HOST/NAME');
+};
+
+const readUrl = (field: string, path: string): string => {
+  try {
+    return readFileSync(path, 'utf8').trim();
+  } catch (error) {
+    throw invalid(field, `${path} cannot be read: ${messageOf(error)}`);
+  }
+};
 
 export const command = defineCommand({
   detail: 'Safe to repeat: it does what is missing, upgrades what is old and brings everything back after a reboot. Wants root.',
@@ -17,19 +35,20 @@ export const command = defineCommand({
     overcommitCpu: parsed('RATIO', parseRatio, 'promise CPU so many times over (1 is once, a guarantee)'),
     overcommitMemory: parsed('RATIO', parseRatio, 'promise memory so many times over'),
     overcommitDisk: parsed('RATIO', parseRatio, 'promise disk so many times over'),
+    database: parsed('URL', parseDatabase, 'the store in a PostgreSQL database: postgres://…, or @FILE with the URL in it; sqlite for its own file again'),
     noHello: toggle('without the first machine'),
     yes: toggle('nothing is asked anyway; for scripts', { short: 'y' }),
   },
-  examples: ['up', 'up --pool-size 50G', '--root /srv/second up --cpu 1 --memory 2G'],
+  examples: ['up', 'up --pool-size 50G', 'up --database @/root/database-url', '--root /srv/second up --cpu 1 --memory 2G'],
   run: async ({ flags }, context) => {
     const { runUp } = await import('../../setup/commands.ts');
-    const { poolSize, device, cpu, memory, netCapacity, noHello } = flags;
+    const { poolSize, device, cpu, memory, netCapacity, database, noHello } = flags;
     const networkMbps = netCapacity === 'none' ? null : netCapacity;
     const ratios = { cpu: flags.overcommitCpu, memory: flags.overcommitMemory, disk: flags.overcommitDisk };
     const overcommit = Object.fromEntries(Object.entries(ratios).filter(([, ratio]) => ratio !== undefined));
     const sizes = { poolSizeMib: poolSize, device, cpuMillis: cpu, memoryMib: memory, networkMbps, overcommit, cloudapi: flags.cloudapi };
     try {
-      return await runUp({ ...setupOptions(context, flags.json), ...sizes, noHello });
+      return await runUp({ ...setupOptions(context, flags.json), ...sizes, database, noHello });
     } catch (error) {
       if (context.signal.aborted) throw new Interrupted('interrupted', 'say it again: it goes on where it was');
       throw error;

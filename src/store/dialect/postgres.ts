@@ -26,7 +26,9 @@ export const isPostgresUrl = (text: string): boolean => /^postgres(ql)?:\/\//.te
 export const shownUrl = (url: string): string => {
   if (!URL.canParse(url)) throw new CenoteError('invalid_argument', 'the database is not a URL such as postgres://USER:PASSWORD@HOST/NAME');
   const { username, host, pathname, searchParams } = new URL(url);
-  return `postgres://${username === '' ? '' : `${username}@`}${host === '' ? (searchParams.get('host') ?? '') : host}${pathname}`;
+  // With a unix socket, its directory and the user are parameters.
+  const user = username === '' ? searchParams.get('user') : username;
+  return `postgres://${user === null ? '' : `${user}@`}${host === '' ? (searchParams.get('host') ?? '') : host}${pathname}`;
 };
 
 class Compiler extends PostgresQueryCompiler {
