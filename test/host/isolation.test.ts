@@ -228,7 +228,7 @@ describe('from inside a machine', { skip: skipInstance, timeout: 900_000 }, () =
       );
       assert.deepEqual([field('NoNewPrivs'), field('Seccomp')], ['1', '2'], pid);
       // Else what is executed in a machine outlives its first process, and the services of the host.
-      assert.equal(await inside('box', `cat /proc/${pid}/oom_score_adj`), '500', pid);
+      assert.equal(await inside('box', `cat /proc/${pid}/oom_score_adj`), '200', pid);
     }
     assert.equal(await inside('box', 'ls /dev | tr "\\n" " "'), 'core fd full null ptmx pts random shm stderr stdin stdout tty urandom zero');
     // Set-uid does nothing, unless the image says that it may.

@@ -10,7 +10,7 @@ import type { ControlClient } from '../../src/client/control.ts';
 import type { Machine } from '../../src/model/control-api.ts';
 import { hasSwap } from '../../src/setup/zram.ts';
 import type { TestInstance } from '../support/instance.ts';
-import { kernelMemory } from '../support/kernel-memory.ts';
+import { autopsy, cutSwap, kernelMemory } from '../support/kernel-memory.ts';
 import { MemoryTaker, memoryMachineCommand } from '../support/memory-machine.ts';
 import type { MemoryKind } from '../support/memory-machine.ts';
 import { random } from '../support/random.ts';
@@ -43,12 +43,20 @@ export interface Trial {
   borrowerLost: number;
 }
 
+export interface TrialOptions {
+  /** What is done while neighbours claim; chance comes from the seed. */
+  meanwhile?: (below: (limit: number) => number) => Promise<void>;
+  /** What is borrowed at least. */
+  leastMib?: number;
+}
+
 export class PoolWorld {
   readonly borrower: Machine;
   readonly neighbours: readonly Machine[];
   readonly #instance: Named;
   readonly #control: ControlClient;
-  readonly #mayLose = !hasSwap();
+  /** Where there is nothing to push memory to. */
+  #mayLose = !hasSwap();
 
   private constructor(instance: Named, control: ControlClient, borrower: Machine, neighbours: readonly Machine[]) {
     this.#instance = instance;
@@ -70,11 +78,21 @@ export class PoolWorld {
     return new PoolWorld(instance, control, borrower, neighbours);
   }
 
-  async trial(seed: number): Promise<Trial> {
+  /** Until the next start of the agent. */
+  withoutSwap(): void {
+    cutSwap(this.#instance.instance);
+    this.#mayLose = true;
+  }
+
+  withSwap(): void {
+    this.#mayLose = !hasSwap();
+  }
+
+  async trial(seed: number, { meanwhile, leastMib = 200 }: TrialOptions = {}): Promise<Trial> {
     const below = random(seed);
     const pick = <T>(all: readonly T[]): T => all[below(all.length)]!;
     using held = new DisposableStack();
-    const borrowedMib = 200 + below(poolMib - 300);
+    const borrowedMib = leastMib + below(poolMib - 100 - leastMib);
     const kinds: MemoryKind[] = [];
     const borrowing: Promise<void>[] = [];
     let borrowerLost = 0;
@@ -104,11 +122,14 @@ export class PoolWorld {
       await taker.take(kind, part);
       return taker;
     });
-    const takers = await this.#told(seed, Promise.all(claims));
+    const claiming = Promise.all(claims);
+    claiming.catch(() => {}); // heard below
+    await meanwhile?.(below);
+    const takers = await this.#told(seed, claiming);
     const claimMs = performance.now() - begun;
     await this.#told(seed, Promise.all(borrowing));
     await this.#told(seed, Promise.all(takers.map((taker) => taker.check())));
-    for (const neighbour of this.neighbours) assert.equal(this.#kernel(neighbour).kills, 0, `seed ${seed}: killed in ${neighbour.name}, within its guarantee`);
+    await this.#told(seed, this.#noneKilledWithin());
     return { seed, borrowedMib, claimedMib, kinds, claimMs, borrowerLost, ...this.#swapAndKills() };
   }
 
@@ -120,7 +141,7 @@ export class PoolWorld {
     const takers = await Promise.all(this.neighbours.map(async ({ address }) => held.use(await MemoryTaker.at(address))));
     const begun = performance.now();
     await Promise.all(takers.map((taker, index) => taker.take('own', this.neighbours[index]!.resources.memoryMib - overheadMib)));
-    for (const neighbour of this.neighbours) assert.equal(this.#kernel(neighbour).kills, 0, `killed in ${neighbour.name}, within its guarantee`);
+    await this.#noneKilledWithin();
     const claimMs = performance.now() - begun;
     let borrowerLost = 0;
     await this.#orLost(borrowed.check(), () => (borrowerLost += 1));
@@ -148,21 +169,24 @@ export class PoolWorld {
     }
   }
 
-  #swapAndKills(): Pick<Trial, 'swappedMib' | 'borrowerKills'> {
-    const swappedMib = this.neighbours.reduce((sum, neighbour) => sum + this.#kernel(neighbour).swappedMib, 0);
-    return { swappedMib, borrowerKills: this.#mayLose ? 0 : this.#kernel(this.borrower).kills };
+  async #noneKilledWithin(): Promise<void> {
+    for (const { id, name } of this.neighbours) assert.equal(this.#kernel({ id }).kills, 0, `killed in ${name}, within its guarantee`);
   }
 
-  #kernel(machine: Machine) {
-    return kernelMemory(this.#instance.instance, machine.id);
+  #swapAndKills(): Pick<Trial, 'swappedMib' | 'borrowerKills'> {
+    const swappedMib = this.neighbours.reduce((sum, neighbour) => sum + this.#kernel(neighbour).swappedMib, 0);
+    return { swappedMib, borrowerKills: this.#kernel(this.borrower).kills };
+  }
+
+  #kernel({ id }: Pick<Machine, 'id'>) {
+    return kernelMemory(this.#instance.instance, id);
   }
 
   async #told<T>(seed: number, work: Promise<T>): Promise<T> {
     try {
       return await work;
     } catch (cause) {
-      const groups = [this.borrower, ...this.neighbours].map((machine) => `${machine.name} ${JSON.stringify(this.#kernel(machine))}`);
-      throw new Error(`seed ${seed}: ${groups.join(', ')}`, { cause });
+      throw new Error(`seed ${seed}: ${await autopsy(this.#instance.instance, [this.borrower, ...this.neighbours])}`, { cause });
     }
   }
 }

@@ -17,6 +17,12 @@ const killPauseMs = 300;
 const needEndsMs = 500;
 const tellEveryMs = 5000;
 const heldToldAfterMs = 1000;
+/** What cannot be read cheaply is written again after so long. */
+const assertEveryMs = 5000;
+
+/** From when it borrows something worth a kill until it is back within its guarantee. */
+export const isWorthOffering = ({ usedBytes, guaranteeBytes }: MachineReading, isOffered: boolean): boolean =>
+  usedBytes > guaranteeBytes + (isOffered ? 0 : mib + guaranteeBytes / 16);
 
 /** One decision's work on those that are watched. */
 export class BorrowerRound {
@@ -41,6 +47,8 @@ export class BorrowerRound {
   act(): this {
     const { busy } = this.#readings;
     const known = this.#readings.machines.filter((one) => this.watched.has(one.id));
+    for (const one of known) this.#assert(one);
+    for (const one of known) this.#offer(one);
     const borrowers = known.filter((one) => one.usedBytes > one.guaranteeBytes);
     const spareBytes = this.#room.headroomBytes - this.#room.reserveBytes;
     // What it has of its guarantee is its own: no hold, whatever the neighbours do.
@@ -51,6 +59,15 @@ export class BorrowerRound {
     for (const one of known) this.#holdSwap(one);
     for (const one of known) this.#report(one, spareBytes);
     return this;
+  }
+
+  #assert(one: MachineReading): void {
+    const watch = this.watched.get(one.id)!;
+    const isDue = (watch.isOffered || watch.isSwapHeld) && this.#nowMs - watch.assertedAtMs > assertEveryMs;
+    if (!isDue || this.#readings.busy.has(one.id)) return;
+    if (watch.isOffered) this.actions.push({ do: 'offer', machine: one.id, isOffered: true });
+    if (watch.isSwapHeld) this.actions.push({ do: 'swap', machine: one.id, isAllowed: false, ceilingBytes: one.ceilingBytes });
+    this.watched.set(one.id, { ...watch, assertedAtMs: this.#nowMs });
   }
 
   /** What came down to its guarantee is kept from swap like anybody within it; what grows beyond is the kernel's to swap again. */
@@ -65,17 +82,27 @@ export class BorrowerRound {
   /** Where there is no swap left, what a borrower wants more of is its own to lose, and not what a neighbour will claim. */
   #holdSwap(one: MachineReading): void {
     const watch = this.watched.get(one.id)!;
-    const { limitBytes } = this.#readings.pool;
-    const isHeld = one.usedBytes > one.guaranteeBytes && this.#swapLeftBytes < (watch.isSwapHeld ? swapIsBackAbove : swapEndsBelow)(limitBytes);
+    const isHeld = one.usedBytes > one.guaranteeBytes && !this.#hasSwap(watch);
     if (watch.isSwapHeld === isHeld || this.#readings.busy.has(one.id)) return;
     this.actions.push({ do: 'swap', machine: one.id, isAllowed: !isHeld, ceilingBytes: one.ceilingBytes });
-    this.watched.set(one.id, { ...watch, isSwapHeld: isHeld });
+    this.watched.set(one.id, { ...watch, isSwapHeld: isHeld, assertedAtMs: this.#nowMs });
+  }
+
+  #hasSwap({ isSwapHeld }: Watch): boolean {
+    return this.#swapLeftBytes >= (isSwapHeld ? swapIsBackAbove : swapEndsBelow)(this.#readings.pool.limitBytes);
+  }
+
+  #offer(one: MachineReading): void {
+    const watch = this.watched.get(one.id)!;
+    const isOffered = isWorthOffering(one, watch.isOffered);
+    if (watch.isOffered === isOffered) return;
+    this.actions.push({ do: 'offer', machine: one.id, isOffered });
+    this.watched.set(one.id, { ...watch, isOffered, assertedAtMs: this.#nowMs });
   }
 
   /** Nothing that could be taken: neither cache nor what swap has room for. */
   #isDry(one: MachineReading): boolean {
-    const { cacheDryUntilMs, dryUntilMs } = this.watched.get(one.id)!;
-    return dryUntilMs > this.#nowMs || (cacheDryUntilMs > this.#nowMs && this.#swapLeftBytes < swapEndsBelow(this.#readings.pool.limitBytes));
+    return this.watched.get(one.id)!.dryUntilMs > this.#nowMs;
   }
 
   #limit(one: MachineReading, bytes: number): void {
@@ -94,21 +121,23 @@ export class BorrowerRound {
       if (take >= leastStep && !busy.has(one.id)) this.#reclaim(one, take);
       else this.#limit(one, one.usedBytes + limitStep);
     }
-    // Nothing can be reclaimed from anybody who borrows, and claims have nearly used up the reserve.
-    const isLast = yielding.length === 0 && busy.size === 0 && this.#room.headroomBytes < this.#room.reserveBytes / 4;
+    // Nothing can be reclaimed from anybody who borrows, and claims have used up half of the reserve.
+    const isLast = yielding.length === 0 && busy.size === 0 && this.#room.headroomBytes < this.#room.reserveBytes / 2;
     if (isLast) this.#killInWorst(borrowers);
   }
 
   #reclaim(one: MachineReading, bytes: number): void {
     const watch = this.watched.get(one.id)!;
-    const kind = watch.cacheDryUntilMs > this.#nowMs ? 'any' : 'cache';
-    this.actions.push({ do: 'reclaim', machine: one.id, bytes: Math.min(bytes, largestStep), kind, floorBytes: one.guaranteeBytes });
+    const maySwap = this.#hasSwap(watch);
+    this.actions.push({ do: 'reclaim', machine: one.id, bytes: Math.min(bytes, largestStep), maySwap, floorBytes: one.guaranteeBytes });
     this.watched.set(one.id, { ...watch, needSinceMs: watch.needSinceMs ?? this.#nowMs });
   }
 
   #killInWorst(borrowers: readonly MachineReading[]): void {
     if ([...this.watched.values()].some(({ killedAtMs }) => this.#nowMs - killedAtMs < killPauseMs)) return;
-    const [worst] = borrowers.toSorted((a, b) => b.usedBytes / b.guaranteeBytes - a.usedBytes / a.guaranteeBytes);
+    const [worst] = borrowers
+      .filter(({ id }) => this.watched.get(id)!.isOffered)
+      .toSorted((a, b) => b.usedBytes / b.guaranteeBytes - a.usedBytes / a.guaranteeBytes);
     if (worst === undefined) return;
     this.actions.push({ do: 'kill', machine: worst.id, numbers: this.#numbers(worst) });
     this.watched.set(worst.id, { ...this.watched.get(worst.id)!, killedAtMs: this.#nowMs });

@@ -21,6 +21,7 @@ const machine = (id: string, guaranteeMib: number, poolMib: number, change: Part
   swapBytes: 0,
   isProtected: false,
   maySwap: true,
+  isOffered: false,
   wantsBytes: mib,
   bytesPerMs: fillPerMs,
   cacheShare: 0,
@@ -37,7 +38,8 @@ const steps = fc.array(
     wantsMib: fc.oneof(fc.integer({ min: 1, max: 256 }), fc.integer({ min: 256, max: 4096 })),
     cacheShare: fc.constantFrom(0, 0, 0.3, 1),
     ms: fc.integer({ min: 2, max: 400 }),
-    isRestart: fc.constantFrom(false, false, false, true),
+    /** For how long there is no governor; null when it does not die. */
+    deadMs: fc.oneof(fc.constant(null), fc.constant(null), fc.constant(0), fc.integer({ min: 2, max: 600 })),
   }),
   { minLength: 5, maxLength: 40 },
 );
@@ -47,15 +49,17 @@ const hosts = fc.record({
   steps,
 });
 
-const live = (kernel: ModelKernel, all: readonly { who: number; wantsMib: number; cacheShare: number; ms: number; isRestart: boolean }[]): void => {
-  for (const { who, wantsMib, cacheShare, ms, isRestart } of all) {
-    if (isRestart) kernel.restartGovernor();
+const live = (kernel: ModelKernel, all: readonly { who: number; wantsMib: number; cacheShare: number; ms: number; deadMs: number | null }[]): void => {
+  for (const { who, wantsMib, cacheShare, ms, deadMs } of all) {
     const one = kernel.machines[who % kernel.machines.length]!;
     one.wantsBytes = wantsMib * mib;
     one.cacheShare = cacheShare;
     const growing = kernel.machines.filter((other) => other.wantsBytes > usedBy(other) + other.swapBytes).length;
     for (const other of kernel.machines) other.bytesPerMs = fillPerMs / Math.max(1, growing);
     kernel.run(ms);
+    if (deadMs === null) continue;
+    kernel.run(deadMs, { isGoverned: false });
+    kernel.restartGovernor();
   }
 };
 const fits = (guaranteesMib: readonly number[], poolMib: number): number[] => {
@@ -106,6 +110,24 @@ test('with less swap than borrowers would need nobody is killed or swapped withi
       assert.deepEqual(kernel.violations, []);
     }),
     { numRuns: 300 },
+  );
+});
+
+test('when a calm governor dies, the kernel knows who borrows', () => {
+  const forked = Array.from({ length: 8 }, (_, index) => machine(`small${index}`, 8, 1024, { wantsBytes: 70 * mib }));
+  const kernel = world(1024, 0, [...forked, machine('claims', 600, 1024)]);
+  kernel.run(2000);
+  assert.equal(kernel.state.isTight, false);
+  kernel.machines.at(-1)!.wantsBytes = 590 * mib;
+  kernel.run(2000, { isGoverned: false });
+  assert.deepEqual(kernel.violations, []);
+  assert.ok(kernel.kills.length > 0 && !kernel.kills.includes('claims'));
+  for (const one of kernel.machines) one.wantsBytes = 4 * mib;
+  kernel.restartGovernor();
+  kernel.run(1000);
+  assert.deepEqual(
+    kernel.machines.filter(({ isOffered }) => isOffered),
+    [],
   );
 });
 

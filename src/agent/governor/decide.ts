@@ -2,16 +2,18 @@
  * The governor's core: pure, from what is known and what was read to what is to be done. Memory only; CPU needs no governor but for
  * metered bursting (cpu-bank.ts), since the kernel's weights give a waking machine its share at once.
  *
- * While the pool has plenty, nothing is held and only two numbers are read, however many machines there are. When it gets tight, every
- * machine is looked at, at a bounded rate; those above their guarantees are watched, held to what they use and their part of what is
- * free above a reserve, and those within theirs are kept from being swapped. When the reserve is touched, borrowed memory is taken back:
+ * While the pool has plenty, nothing is held and only two numbers are read, however many machines there are; all are looked at, at a
+ * bounded rate, only when these have changed. Once so much is lent that not all guarantees could be claimed without taking back, the kernel
+ * is told who borrows, and who is not to be swapped, for the case that there is no governor when they are. When the pool gets tight, those
+ * above their guarantees are watched and held to what they use and their part of what is free above a reserve. When the reserve is touched, borrowed memory is taken back:
  * cache first, then memory of its own to swap, from the largest borrower relative to its guarantee; and where there is nothing left to
- * reclaim and the reserve is nearly gone, a process inside such a borrower is killed.
+ * reclaim and the reserve is half gone, a process inside such a borrower is killed. Should the kernel have to kill first, because it all
+ * goes too fast or because there is no governor any more, it begins with borrowers.
  */
 import type { HostMemory, PoolTotals } from '../../host/cgroup/pool-memory.ts';
-import { BorrowerRound } from './borrowers.ts';
+import { BorrowerRound, isWorthOffering } from './borrowers.ts';
 import { lastReport, worthTelling } from './report.ts';
-import { looseAbove, lookAfterMs, reserveFor, tightBelow } from './reserve.ts';
+import { isLent, looseAbove, lookAfterMs, reserveFor, tightBelow, worthALook } from './reserve.ts';
 import type { Action, Decision, GovernorState, Look, Outcome, Readings, Watch } from './types.ts';
 
 export interface Tuning {
@@ -20,7 +22,7 @@ export interface Tuning {
   hostFloorBytes: number;
 }
 
-/** A start that knows nothing: the first look is at all machines, since a former governor may have left them held. */
+/** A start that knows nothing but what a former governor left: the first look is at all machines. */
 export const freshState: GovernorState = {
   isTight: true,
   watched: new Map(),
@@ -36,11 +38,12 @@ export const freshWatch: Watch = {
   needSinceMs: null,
   lastTakenMs: -Infinity,
   reclaimedBytes: 0,
-  cacheDryUntilMs: -Infinity,
   dryUntilMs: -Infinity,
   killedAtMs: -Infinity,
   isProtected: null,
   isSwapHeld: false,
+  isOffered: false,
+  assertedAtMs: -Infinity,
   isToldHeld: false,
 };
 
@@ -65,14 +68,14 @@ const judge = (before: GovernorState, readings: Readings, nowMs: number, tuning:
   const isTight = headroomBytes < (before.isTight ? looseAbove(pool.limitBytes) : tightBelow(pool.limitBytes));
   const noted: GovernorState = { ...before, isTight, watched: noteOutcomes(before.watched, readings.outcomes, nowMs) };
   const actions: Action[] = [];
-  const state = look === 'all' ? takeStock(noted, readings, nowMs, actions) : noted;
+  const state = look === 'all' ? takeStock(noted, readings, headroomBytes, nowMs, actions) : noted;
   const room = { headroomBytes, reserveBytes: reserveFor(pool.limitBytes, state.unclaimedBytes) };
   const dropped = readings.machines.filter(({ id }) => !isTight || !state.watched.has(id));
   const reports = dropped.flatMap((one) => lastReport(one, noted, readings, room, nowMs));
   const lookAll: Decision['next'] = { look: 'all', afterMs: 0 };
   // What the last full look said is old by now: who borrows, who claims.
   if (isTight && !before.isTight && look !== 'all') return { state, actions, reports, next: lookAll };
-  if (!isTight) return { ...letGo(state, readings, actions, tuning, headroomBytes), reports };
+  if (!isTight) return { ...letGo(state, readings, actions, tuning, headroomBytes, nowMs), reports };
 
   const round = new BorrowerRound(state, readings, room, nowMs).act();
   const next = wantsAll(state, readings, headroomBytes < room.reserveBytes, nowMs)
@@ -81,37 +84,54 @@ const judge = (before: GovernorState, readings: Readings, nowMs: number, tuning:
   return { state: { ...state, watched: round.watched }, actions: [...actions, ...round.actions], reports: [...reports, ...round.reports], next };
 };
 
-/** Plenty: nobody is held, and once nobody is, nobody is looked at. */
-const letGo = (state: GovernorState, { machines, look }: Readings, actions: Action[], tuning: Tuning, headroomBytes: number): Omit<Decision, 'reports'> => {
+/** Plenty: nobody is held, and once nobody is, nobody is looked at until something has changed. */
+const letGo = (
+  state: GovernorState,
+  { machines, look, pool, lookCostMs }: Readings,
+  actions: Action[],
+  tuning: Tuning,
+  headroomBytes: number,
+  nowMs: number,
+): Omit<Decision, 'reports'> => {
   const watched = new Map<string, Watch>();
+  let isReleasing = false;
+  const mayBeMissed = isLent(pool.limitBytes, headroomBytes, state.unclaimedBytes);
   for (const one of machines) {
-    if (state.watched.get(one.id)?.isSwapHeld === true) actions.push({ do: 'swap', machine: one.id, isAllowed: true, ceilingBytes: one.ceilingBytes });
-    else if (one.limitBytes < one.ceilingBytes) actions.push({ do: 'limit', machine: one.id, bytes: one.ceilingBytes });
-    else continue;
-    watched.set(one.id, freshWatch);
+    const { isSwapHeld, isOffered: wasOffered } = state.watched.get(one.id) ?? freshWatch;
+    const isOffered = mayBeMissed && isWorthOffering(one, wasOffered);
+    if (isOffered && !wasOffered) actions.push({ do: 'protect', machine: one.id, isProtected: false });
+    if (isOffered !== wasOffered) actions.push({ do: 'offer', machine: one.id, isOffered });
+    const isHeld = isSwapHeld || one.limitBytes < one.ceilingBytes;
+    if (isSwapHeld) actions.push({ do: 'swap', machine: one.id, isAllowed: true, ceilingBytes: one.ceilingBytes });
+    else if (isHeld) actions.push({ do: 'limit', machine: one.id, bytes: one.ceilingBytes });
+    if (isHeld || isOffered) watched.set(one.id, { ...freshWatch, isOffered, assertedAtMs: nowMs });
+    isReleasing ||= isHeld;
   }
-  const stillWatched = look === 'totals' ? state.watched : watched;
+  const hasChanged = Math.abs(pool.usedBytes - state.poolAtLookBytes) > worthALook(pool.limitBytes);
+  const afterMs = lookAfterMs(headroomBytes, tuning.cpus);
+  const mayLook = nowMs + afterMs - state.lookedAtMs >= lookCostMs / calmShare;
   return {
-    state: { ...state, watched: stillWatched, claimant: null },
+    state: { ...state, watched: look === 'totals' ? state.watched : watched, claimant: null },
     actions,
-    next: stillWatched.size > 0 ? { look: 'watched', afterMs: 20 } : { look: 'totals', afterMs: lookAfterMs(headroomBytes, tuning.cpus) },
+    next: isReleasing ? { look: 'watched', afterMs: 20 } : { look: hasChanged && mayLook ? 'all' : 'totals', afterMs },
   };
 };
 
 /** After a look at all: who is watched, what is unclaimed, who claims, and whose memory is kept from swap. */
-const takeStock = (state: GovernorState, { machines, pool }: Readings, nowMs: number, actions: Action[]): GovernorState => {
+const takeStock = (state: GovernorState, { machines, pool }: Readings, headroomBytes: number, nowMs: number, actions: Action[]): GovernorState => {
   const watched = new Map<string, Watch>();
-  let unclaimedBytes = 0;
+  const unclaimedBytes = machines.reduce((sum, one) => sum + Math.max(0, one.guaranteeBytes - one.usedBytes), 0);
+  const mayBeMissed = state.isTight || isLent(pool.limitBytes, headroomBytes, unclaimedBytes);
   let claimed = mib;
   let claimant: string | null = null;
   for (const one of machines) {
     const borrows = one.usedBytes > one.guaranteeBytes;
-    const isHeld = one.limitBytes < one.ceilingBytes || state.watched.get(one.id)?.isSwapHeld === true;
+    const { isSwapHeld, isOffered } = state.watched.get(one.id) ?? freshWatch;
+    const isHeld = one.limitBytes < one.ceilingBytes || isSwapHeld || isOffered;
     if (borrows || isHeld) watched.set(one.id, { ...(state.watched.get(one.id) ?? freshWatch), isProtected: null });
     // Written each time and not remembered: a machine that was started anew has a new group. Those that are watched get theirs below.
-    else if (state.isTight) actions.push({ do: 'protect', machine: one.id, isProtected: true });
+    else if (mayBeMissed) actions.push({ do: 'protect', machine: one.id, isProtected: true });
     if (borrows) continue;
-    unclaimedBytes += one.guaranteeBytes - one.usedBytes;
     const grown = one.usedBytes - (state.usedAtLook.get(one.id) ?? one.usedBytes);
     if (grown > claimed) [claimed, claimant] = [grown, one.id];
   }
@@ -139,7 +159,7 @@ const wantsAll = (state: GovernorState, { look, machines, pool, lookCostMs }: Re
 const noteOutcomes = (watched: ReadonlyMap<string, Watch>, outcomes: readonly Outcome[], nowMs: number): ReadonlyMap<string, Watch> => {
   if (outcomes.length === 0) return watched;
   const noted = new Map(watched);
-  for (const { machine, kind, askedBytes, freedBytes } of outcomes) {
+  for (const { machine, askedBytes, freedBytes } of outcomes) {
     const watch = noted.get(machine);
     if (watch === undefined) continue;
     const isDry = freedBytes < askedBytes / 4;
@@ -147,8 +167,7 @@ const noteOutcomes = (watched: ReadonlyMap<string, Watch>, outcomes: readonly Ou
       ...watch,
       reclaimedBytes: watch.reclaimedBytes + freedBytes,
       lastTakenMs: freedBytes > 0 ? nowMs : watch.lastTakenMs,
-      cacheDryUntilMs: isDry && kind === 'cache' ? nowMs + 1000 : watch.cacheDryUntilMs,
-      dryUntilMs: isDry && kind === 'any' ? nowMs + 500 : watch.dryUntilMs,
+      dryUntilMs: isDry ? nowMs + 500 : watch.dryUntilMs,
     });
   }
   return noted;

@@ -5,12 +5,12 @@
 import { messageChain } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import { bytesOfMib } from '../../base/units.ts';
-import type { HostMemory, KilledProcess, PoolMemory, PoolTotals } from '../../host/cgroup/pool-memory.ts';
+import type { HostMemory, KilledProcess, Leftover, PoolMemory, PoolTotals } from '../../host/cgroup/pool-memory.ts';
 import type { Resources } from '../../model/resources.ts';
-import { decide, freshState } from './decide.ts';
+import { decide, freshState, freshWatch } from './decide.ts';
 import type { Tuning } from './decide.ts';
 import { KillWatch } from './kill-watch.ts';
-import type { Action, Look, MachineReading, Numbers, Outcome, Readings, Report } from './types.ts';
+import type { Action, Look, MachineReading, Numbers, Outcome, Readings, Report, Watch } from './types.ts';
 
 export interface GovernedMachine {
   id: string;
@@ -57,7 +57,16 @@ export class Governor implements AsyncDisposable {
   constructor(options: GovernorOptions) {
     this.#options = options;
     this.#kills = new KillWatch(options.memory, options.readHostKills, this.#ids());
+    this.#state = { ...freshState, watched: this.#leftovers() };
     this.#schedule(0);
+  }
+
+  /** What the look at all machines does not see of what a former governor did. */
+  #leftovers(): ReadonlyMap<string, Watch> {
+    const { memory, machines } = this.#options;
+    const pool = memory.totals();
+    const found = [...machines()].map((machine): [string, Leftover] => [machine.id, memory.leftover(machine.id, ceilingOf(machine, pool))]);
+    return new Map(found.filter(([, { isSwapHeld, isOffered }]) => isSwapHeld || isOffered).map(([id, leftover]) => [id, { ...freshWatch, ...leftover }]));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -98,10 +107,10 @@ export class Governor implements AsyncDisposable {
     return { look: this.#look, pool, host: readHost(), machines, busy: this.#busy, outcomes: this.#outcomes, lookCostMs: this.#lookCostMs };
   }
 
-  #readMachine({ id, resources }: GovernedMachine, pool: PoolTotals): MachineReading | null {
+  #readMachine(machine: GovernedMachine, pool: PoolTotals): MachineReading | null {
+    const { id, resources } = machine;
     const read = this.#options.memory.read(id);
-    const ceilingBytes = Math.min(bytesOfMib(resources.memoryCeilingMib ?? Infinity), pool.limitBytes);
-    return read === null ? null : { id, ...read, guaranteeBytes: bytesOfMib(resources.memoryMib), ceilingBytes };
+    return read === null ? null : { id, ...read, guaranteeBytes: bytesOfMib(resources.memoryMib), ceilingBytes: ceilingOf(machine, pool) };
   }
 
   #tellKills(): void {
@@ -131,19 +140,21 @@ export class Governor implements AsyncDisposable {
     switch (action.do) {
       case 'protect':
         return memory.protect(action.machine, action.isProtected);
+      case 'offer':
+        return void this.#inOrder(`offer ${action.machine}`, () => memory.offer(action.machine, action.isOffered));
       case 'swap':
-        return this.#work(action.machine, 0, () => memory.allowSwap(action.machine, action.isAllowed, action.ceilingBytes));
+        return void this.#work(action.machine, 0, () => memory.allowSwap(action.machine, action.isAllowed, action.ceilingBytes));
       case 'limit':
-        return this.#work(action.machine, 0, () => memory.limit(action.machine, Math.floor(action.bytes)));
+        return void this.#work(action.machine, 0, () => memory.limit(action.machine, Math.floor(action.bytes)));
       case 'reclaim':
-        return this.#work(action.machine, action.bytes, async () => {
-          const { machine, bytes, kind, floorBytes } = action;
-          const freedBytes = await memory.reclaim(machine, { bytes: Math.floor(bytes), kind, floorBytes });
-          this.#outcomes.push({ machine, kind, askedBytes: bytes, freedBytes });
+        return void this.#work(action.machine, action.bytes, async () => {
+          const { machine, bytes, maySwap, floorBytes } = action;
+          const freedBytes = await memory.reclaim(machine, { bytes: Math.floor(bytes), maySwap, floorBytes });
+          this.#outcomes.push({ machine, askedBytes: bytes, freedBytes });
           this.#schedule(0); // there may be more to take, and its own look tells
         });
       case 'kill':
-        return this.#work(action.machine, 0, async () => {
+        return void this.#work(action.machine, 0, async () => {
           const killed = await memory.killLargest(action.machine);
           if (killed !== null) listener.killed(action.machine, action.numbers, killed);
         });
@@ -151,16 +162,22 @@ export class Governor implements AsyncDisposable {
   }
 
   /** What is to be done to one machine is done in order; other machines do not wait for it. */
-  #work(machine: string, bytes: number, work: () => Promise<void>): void {
+  async #work(machine: string, bytes: number, work: () => Promise<void>): Promise<void> {
     this.#busy.set(machine, Math.max(bytes, this.#busy.get(machine) ?? 0));
-    const running = (this.#working.get(machine) ?? Promise.resolve())
+    await this.#inOrder(machine, work);
+    if (!this.#working.has(machine)) this.#busy.delete(machine);
+  }
+
+  #inOrder(key: string, work: () => Promise<void>): Promise<void> {
+    const running = (this.#working.get(key) ?? Promise.resolve())
       .then(work)
-      .catch((error: unknown) => this.#options.logger.error({ machine, error: messageChain(error) }, 'what the governor decided could not be done'))
+      .catch((error: unknown) => this.#options.logger.error({ machine: key, error: messageChain(error) }, 'what the governor decided could not be done'))
       .finally(() => {
-        if (this.#working.get(machine) !== running) return;
-        this.#busy.delete(machine);
-        this.#working.delete(machine);
+        if (this.#working.get(key) === running) this.#working.delete(key);
       });
-    this.#working.set(machine, running);
+    this.#working.set(key, running);
+    return running;
   }
 }
+
+const ceilingOf = ({ resources }: GovernedMachine, pool: PoolTotals): number => Math.min(bytesOfMib(resources.memoryCeilingMib ?? Infinity), pool.limitBytes);

@@ -1,10 +1,10 @@
 /**
  * A small kernel for the governor's tests: machines that grow and give back, limits of their own and of the pool, cache, swap, and the
- * kernel's own reclaim and kills at the pool's limit, which respect no guarantee but what is kept from swap. Time goes in steps, and
- * what the governor asked for takes as long as compressing takes.
+ * kernel's own reclaim and kills at the pool's limit, which respect no guarantee but what is kept from swap, and kill first in what is
+ * offered. Time goes in steps, and what the governor asked for takes as long as compressing takes.
  */
 import type { Action, GovernorState, MachineReading, Readings, Report } from './types.ts';
-import { decide, freshState } from './decide.ts';
+import { decide, freshState, freshWatch } from './decide.ts';
 import type { Tuning } from './decide.ts';
 
 const mib = 2 ** 20;
@@ -24,6 +24,7 @@ export interface ModelMachine {
   swapBytes: number;
   isProtected: boolean;
   maySwap: boolean;
+  isOffered: boolean;
   /** What it wants to have, and how fast it can get there. */
   wantsBytes: number;
   bytesPerMs: number;
@@ -51,6 +52,7 @@ export class ModelKernel {
   /** Every look, by kind: what the governor's work grows with. */
   readonly looks = { totals: 0, watched: 0, all: 0, machines: 0 };
   nowMs = 0;
+  #isGoverned = true;
   readonly #poolBytes: number;
   #swapFreeBytes: number;
   readonly #tuning: Tuning;
@@ -74,15 +76,18 @@ export class ModelKernel {
     return this.#state;
   }
 
-  /** The governor dies and comes back: it knows nothing, the kernel is as it was. */
+  /** The governor dies and comes back: it knows only what it finds in the kernel, which is as it was. */
   restartGovernor(): void {
-    this.#state = freshState;
+    const left = this.machines.filter(({ isOffered, maySwap }) => isOffered || !maySwap);
+    const watched = new Map(left.map(({ id, isOffered, maySwap }) => [id, { ...freshWatch, isOffered, isSwapHeld: !maySwap }]));
+    this.#state = { ...freshState, watched };
     this.#next = { look: 'all', atMs: this.nowMs };
     this.#running.clear();
     this.#outcomes = [];
   }
 
   run(ms: number, { isGoverned = true } = {}): void {
+    this.#isGoverned = isGoverned;
     for (const end = this.nowMs + ms; this.nowMs < end; this.nowMs += stepMs) {
       for (const one of this.machines) this.#grow(one);
       if (!isGoverned) continue;
@@ -114,11 +119,10 @@ export class ModelKernel {
     one.cacheBytes = Math.max(0, one.cacheBytes - (bytes - swap - own));
   }
 
-  #reclaim(one: ModelMachine, bytes: number, kind: 'cache' | 'any' = 'any'): number {
+  #reclaim(one: ModelMachine, bytes: number, maySwap = true): number {
     const cache = Math.min(bytes, one.cacheBytes);
     one.cacheBytes -= cache;
-    if (kind === 'cache') return cache;
-    const own = one.maySwap ? Math.min(bytes - cache, one.ownBytes, this.#swapFreeBytes) : 0;
+    const own = maySwap && one.maySwap ? Math.min(bytes - cache, one.ownBytes, this.#swapFreeBytes) : 0;
     one.ownBytes -= own;
     one.swapBytes += own;
     this.#swapFreeBytes -= own;
@@ -133,8 +137,8 @@ export class ModelKernel {
       if (left <= 0) break;
       const isWithin = usedBy(one) <= one.guaranteeBytes;
       const before = one.swapBytes;
-      left -= this.#reclaim(one, left, one.isProtected ? 'cache' : 'any');
-      if (isWithin && one.swapBytes > before + toleratedBytes)
+      left -= this.#reclaim(one, left, !one.isProtected);
+      if (this.#isGoverned && isWithin && one.swapBytes > before + toleratedBytes)
         this.violations.push({ atMs: this.nowMs, machine: one.id, what: 'swapped within its guarantee' });
     }
     // In despair also from those that are spared, rather than kill.
@@ -150,8 +154,13 @@ export class ModelKernel {
 
   #killLargest(): void {
     // What is in swap counts, as it does in the kernel's choice.
-    const [largest] = this.machines.toSorted((a, b) => b.ownBytes + b.swapBytes - a.ownBytes - a.swapBytes);
-    if (usedBy(largest!) <= largest!.guaranteeBytes)
+    const points = (one: ModelMachine) => one.ownBytes + one.swapBytes + (one.isOffered ? this.#poolBytes : 0);
+    const [largest] = this.machines.filter((one) => one.ownBytes + one.swapBytes > 0).toSorted((a, b) => points(b) - points(a));
+    // Whoever began to borrow after the governor had died is not known to the kernel as one who does.
+    const isKnown = this.#isGoverned || this.machines.some((one) => one.isOffered && usedBy(one) > one.guaranteeBytes);
+    // With no governor to say when it has come down to its guarantee, one that has more than that together with what is in swap still borrows.
+    const hadBytes = usedBy(largest!) + (this.#isGoverned ? 0 : largest!.swapBytes);
+    if (isKnown && hadBytes <= largest!.guaranteeBytes)
       this.violations.push({ atMs: this.nowMs, machine: largest!.id, what: 'killed within its guarantee at the limit of the pool' });
     this.#die(largest!);
   }
@@ -166,7 +175,7 @@ export class ModelKernel {
     for (const [id, { action, freedBytes, untilMs }] of this.#running) {
       if (untilMs > this.nowMs) continue;
       this.#running.delete(id);
-      this.#outcomes.push({ machine: id, kind: action.kind, askedBytes: action.bytes, freedBytes });
+      this.#outcomes.push({ machine: id, askedBytes: action.bytes, freedBytes });
       this.#next.atMs = this.nowMs;
     }
   }
@@ -197,6 +206,7 @@ export class ModelKernel {
     const one = this.machines.find(({ id }) => id === action.machine)!;
     if (action.do === 'protect') one.isProtected = action.isProtected;
     if (action.do === 'swap') one.maySwap = action.isAllowed;
+    if (action.do === 'offer') one.isOffered = action.isOffered;
     if (action.do === 'limit') one.limitBytes = Math.max(action.bytes, usedBy(one));
     if (action.do === 'kill') {
       if (usedBy(one) <= one.guaranteeBytes) this.violations.push({ atMs: this.nowMs, machine: one.id, what: 'the governor killed within its guarantee' });
@@ -206,7 +216,7 @@ export class ModelKernel {
     const isAllowed = usedBy(one) - action.bytes >= one.guaranteeBytes - 1;
     if (!isAllowed) this.violations.push({ atMs: this.nowMs, machine: one.id, what: 'taken from below its guarantee' });
     const cache = Math.min(one.cacheBytes, action.bytes);
-    const freedBytes = this.#reclaim(one, action.bytes, action.kind);
+    const freedBytes = this.#reclaim(one, action.bytes, action.maySwap);
     one.limitBytes = Math.max(action.floorBytes, usedBy(one));
     one.isProtected = false;
     this.#running.set(one.id, { action, freedBytes, untilMs: this.nowMs + cache / cacheBytesPerMs + (freedBytes - cache) / swapBytesPerMs });

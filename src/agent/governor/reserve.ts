@@ -10,6 +10,12 @@ const mostForClaims = (poolBytes: number): number => within(16 * mib, poolBytes 
 
 export const reserveFor = (poolBytes: number, unclaimedBytes: number): number => floorOf(poolBytes) + Math.min(unclaimedBytes, mostForClaims(poolBytes));
 
+/** Whether so much is lent that guarantees could not all be claimed without taking back. */
+export const isLent = (poolBytes: number, headroomBytes: number, unclaimedBytes: number): boolean => headroomBytes - floorOf(poolBytes) < unclaimedBytes;
+
+/** A change of what the pool uses that is worth another look at who borrows. */
+export const worthALook = (poolBytes: number): number => poolBytes / 32;
+
 /** With less of swap left than this there is none to count on; with more than that, there is again. */
 export const swapEndsBelow = (poolBytes: number): number => 4 * floorOf(poolBytes);
 export const swapIsBackAbove = (poolBytes: number): number => 2 * swapEndsBelow(poolBytes);

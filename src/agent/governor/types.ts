@@ -1,5 +1,5 @@
 /** What goes into the governor's decisions and what comes out: sizes in bytes, times in milliseconds of a clock that only goes forward. */
-import type { HostMemory, PoolTotals, ReclaimKind, ReclaimRequest } from '../../host/cgroup/pool-memory.ts';
+import type { HostMemory, PoolTotals, ReclaimRequest } from '../../host/cgroup/pool-memory.ts';
 
 export interface MachineReading {
   id: string;
@@ -14,7 +14,6 @@ export interface MachineReading {
 /** A reclaim that has ended since the last decision. */
 export interface Outcome {
   machine: string;
-  kind: ReclaimKind;
   askedBytes: number;
   freedBytes: number;
 }
@@ -38,6 +37,7 @@ export type Action =
   | { do: 'limit'; machine: string; bytes: number }
   | { do: 'swap'; machine: string; isAllowed: boolean; ceilingBytes: number }
   | { do: 'protect'; machine: string; isProtected: boolean }
+  | { do: 'offer'; machine: string; isOffered: boolean }
   | ({ do: 'reclaim'; machine: string } & ReclaimRequest)
   | { do: 'kill'; machine: string; numbers: Numbers };
 
@@ -62,8 +62,6 @@ export interface Watch {
   needSinceMs: number | null;
   lastTakenMs: number;
   reclaimedBytes: number;
-  /** Until then its cache is not worth asking for. */
-  cacheDryUntilMs: number;
   /** Until then it has nothing at all that could be taken back. */
   dryUntilMs: number;
   killedAtMs: number;
@@ -71,6 +69,10 @@ export interface Watch {
   isProtected: boolean | null;
   /** Kept from having more in swap, because there is none left. */
   isSwapHeld: boolean;
+  /** The kernel kills here first, where it must. */
+  isOffered: boolean;
+  /** When the two were last written: a resize writes limits anew, and a machine started anew has new processes. */
+  assertedAtMs: number;
   /** Its hold was told of, until it is let go. */
   isToldHeld: boolean;
 }

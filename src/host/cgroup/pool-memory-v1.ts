@@ -2,13 +2,15 @@
  * Memory of the pool on cgroup v1 and hybrid hosts. There is no `memory.min` and no `memory.reclaim`: a limit written below what is used
  * makes the kernel reclaim down to it, or say EBUSY and keep the old one, with nobody killed. What a neighbour's need is to spare has
  * `memory.swappiness` 1: the kernel's reclaim for the pool's limit then takes from others, as long as there is anything to take, and still
- * swaps rather than kill. With 0 a machine at its own limit would be killed beside empty swap.
+ * swaps rather than kill. With 0 a machine at its own limit would be killed beside empty swap; so it is written only while there is no
+ * swap left, and not to have cache taken first, which the kernel does by itself: the agent may die before it writes another.
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno } from '../../base/errno.ts';
 import { ifPresent, readNumber, readPids, readTable, write } from './files.ts';
-import type { KilledProcess, MachineMemory, PoolMemory, PoolTotals, ReclaimRequest } from './pool-memory.ts';
+import { isOffered, offerAll } from './oom-score.ts';
+import type { KilledProcess, Leftover, MachineMemory, PoolMemory, PoolTotals, ReclaimRequest } from './pool-memory.ts';
 import { killLargestOf } from './victim.ts';
 
 const limitFile = 'memory.limit_in_bytes';
@@ -42,9 +44,10 @@ export class PoolMemoryV1 implements PoolMemory {
   totals(): PoolTotals {
     const { limitBytes, withSwapBytes } = this.#poolLimits();
     const usedBytes = readNumber(this.#parent, usageFile);
+    if (withSwapBytes === null) return { limitBytes, usedBytes, swapLeftBytes: Infinity };
     // One limit is for both together: what is not used of memory could be had as swap too, and would then be missing as memory.
-    const swapLeftBytes = withSwapBytes === null ? Infinity : withSwapBytes - limitBytes - (readNumber(this.#parent, withSwapUsageFile) - usedBytes);
-    return { limitBytes, usedBytes, swapLeftBytes };
+    const swapLeftBytes = withSwapBytes - limitBytes - (readNumber(this.#parent, withSwapUsageFile) - usedBytes);
+    return { limitBytes, usedBytes: usedBytes + Math.max(0, -swapLeftBytes), swapLeftBytes };
   }
 
   read(machine: string): MachineMemory | null {
@@ -79,14 +82,22 @@ export class PoolMemoryV1 implements PoolMemory {
     ifPresent(() => write(this.#group(machine), swappinessFile, isProtected ? spared : swappable));
   }
 
-  async reclaim(machine: string, { bytes, kind, floorBytes }: ReclaimRequest): Promise<number> {
+  offer(machine: string, isWanted: boolean): Promise<void> {
+    return offerAll(() => this.#pids(machine), isWanted);
+  }
+
+  leftover(machine: string, ceilingBytes: number): Leftover {
+    const both = this.#withSwap(this.#group(machine));
+    return { isSwapHeld: both !== null && both.limitBytes < ceilingBytes, isOffered: isOffered(this.#pids(machine)) };
+  }
+
+  async reclaim(machine: string, { bytes, maySwap, floorBytes }: ReclaimRequest): Promise<number> {
     const group = this.#group(machine);
     const before = ifPresent(() => readNumber(group, usageFile));
     if (before === null) return 0;
-    if (kind === 'cache') ifPresent(() => write(group, swappinessFile, cacheOnly));
-    else this.protect(machine, false);
+    ifPresent(() => write(group, swappinessFile, maySwap ? swappable : cacheOnly));
     const reached = await setLimit(group, Math.max(floorBytes, before - bytes));
-    this.protect(machine, false);
+    if (!maySwap) this.protect(machine, false);
     const after = ifPresent(() => readNumber(group, usageFile)) ?? 0;
     // After EBUSY the old limit stands: what was freed on the way must not be taken again at once.
     if (!reached && after < before) await setLimit(group, Math.max(floorBytes, after));
@@ -94,8 +105,11 @@ export class PoolMemoryV1 implements PoolMemory {
   }
 
   async killLargest(machine: string): Promise<KilledProcess | null> {
-    const group = this.#group(machine);
-    return killLargestOf(() => ifPresent(() => readPids(group)) ?? [], this.totals().limitBytes);
+    return killLargestOf(() => this.#pids(machine), this.totals().limitBytes);
+  }
+
+  #pids(machine: string): number[] {
+    return ifPresent(() => readPids(this.#group(machine))) ?? [];
   }
 
   /** They change when an instance's share does: not every few milliseconds. */

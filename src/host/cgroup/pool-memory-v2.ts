@@ -7,7 +7,8 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno } from '../../base/errno.ts';
 import { ifPresent, readNumber, readPids, readTable } from './files.ts';
-import type { KilledProcess, MachineMemory, PoolMemory, PoolTotals, ReclaimRequest } from './pool-memory.ts';
+import { isOffered, offerAll } from './oom-score.ts';
+import type { KilledProcess, Leftover, MachineMemory, PoolMemory, PoolTotals, ReclaimRequest } from './pool-memory.ts';
 import { killLargestOf } from './victim.ts';
 
 /** What a machine may take between our look and our write. */
@@ -50,23 +51,35 @@ export class PoolMemoryV2 implements PoolMemory {
 
   protect(): void {}
 
-  async reclaim(machine: string, { bytes, kind, floorBytes }: ReclaimRequest): Promise<number> {
+  offer(machine: string, isWanted: boolean): Promise<void> {
+    return offerAll(() => this.#pids(machine), isWanted);
+  }
+
+  leftover(machine: string, ceilingBytes: number): Leftover {
+    const swapMax = ifPresent(() => readNumber(this.#group(machine), 'memory.swap.max')) ?? Infinity;
+    return { isSwapHeld: swapMax < ceilingBytes, isOffered: isOffered(this.#pids(machine)) };
+  }
+
+  async reclaim(machine: string, { bytes, maySwap, floorBytes }: ReclaimRequest): Promise<number> {
     const group = this.#group(machine);
-    const before = ifPresent(() => readNumber(group, 'memory.current'));
-    if (before === null) return 0;
+    const used = () => ifPresent(() => readNumber(group, 'memory.current')) ?? 0;
+    const before = used();
+    if (before === 0) return 0;
     await this.limit(machine, floorBytes);
-    if (kind === 'any' || !this.#takesSwappiness) await put(group, 'memory.reclaim', bytes);
-    else if ((await put(group, 'memory.reclaim', `${bytes} swappiness=0`)) === 'EINVAL') {
-      this.#takesSwappiness = false;
-      await put(group, 'memory.reclaim', bytes);
-    }
+    if (this.#takesSwappiness) this.#takesSwappiness = (await put(group, 'memory.reclaim', `${bytes} swappiness=0`)) !== 'EINVAL';
+    // What is left to take: a kernel that cannot be asked for cache alone takes it first by itself, and none to swap where that is held.
+    const left = Math.ceil(bytes - Math.max(0, before - used()));
+    if (left > 0 && (maySwap || !this.#takesSwappiness)) await put(group, 'memory.reclaim', left);
     await this.limit(machine, floorBytes);
-    return Math.max(0, before - (ifPresent(() => readNumber(group, 'memory.current')) ?? 0));
+    return Math.max(0, before - used());
   }
 
   async killLargest(machine: string): Promise<KilledProcess | null> {
-    const group = this.#group(machine);
-    return killLargestOf(() => ifPresent(() => readPids(group)) ?? [], this.totals().limitBytes);
+    return killLargestOf(() => this.#pids(machine), this.totals().limitBytes);
+  }
+
+  #pids(machine: string): number[] {
+    return ifPresent(() => readPids(this.#group(machine))) ?? [];
   }
 
   #group(machine: string): string {

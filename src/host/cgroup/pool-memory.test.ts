@@ -1,10 +1,14 @@
 /** What is written where, on a tree of plain files: the kernel's part is tried in test/host/governor.test.ts and on the virtual host. */
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { run, start } from '../../exec/run.ts';
+import { machineOomScore } from './oom-score.ts';
 import { PoolMemoryV1 } from './pool-memory-v1.ts';
 import { PoolMemoryV2 } from './pool-memory-v2.ts';
 
@@ -69,13 +73,55 @@ test('v1: a hold is never below what is used, and what could be had as memory is
 test('v1: what is taken stops at the floor, and the machine may be swapped again afterwards', async (context) => {
   const { root, number, text } = tree(context, v1);
   const memory = new PoolMemoryV1(root);
-  await memory.reclaim('m', { bytes: 16 * mib, kind: 'any', floorBytes: 64 * mib });
+  await memory.reclaim('m', { bytes: 16 * mib, maySwap: true, floorBytes: 64 * mib });
   assert.equal(number('memory.limit_in_bytes'), 484 * mib);
-  await memory.reclaim('m', { bytes: 16 * mib, kind: 'cache', floorBytes: 495 * mib });
+  await memory.reclaim('m', { bytes: 16 * mib, maySwap: false, floorBytes: 495 * mib });
   assert.equal(number('memory.limit_in_bytes'), 495 * mib);
   assert.equal(text('memory.swappiness'), '60');
   memory.protect('m', true);
   assert.equal(text('memory.swappiness'), '1');
+});
+
+test('v1: an agent that dies while the kernel reclaims leaves a machine that may still be swapped rather than killed', async (context) => {
+  const { root, text } = tree(context, v1);
+  const memory = new PoolMemoryV1(root);
+  const limitFile = join(root, 'm', 'memory.limit_in_bytes');
+  rmSync(limitFile);
+  await run('mkfifo', [limitFile]);
+  const reclaiming = memory.reclaim('m', { bytes: 16 * mib, maySwap: true, floorBytes: 64 * mib });
+  // The write waits for a reader, as it would for the kernel.
+  await sleep(20);
+  const inBetween = text('memory.swappiness');
+  assert.equal(await readFile(limitFile, 'utf8'), String(484 * mib));
+  await reclaiming;
+  assert.equal(inBetween, '60');
+});
+
+test('v1: what is in swap beyond the part that is theirs is missing as memory', (context) => {
+  const { root } = tree(context, { ...v1, pool: { ...v1.pool, 'memory.memsw.limit_in_bytes': 1100 * mib } });
+  assert.deepEqual(new PoolMemoryV1(root).totals(), { limitBytes: 1024 * mib, usedBytes: 924 * mib, swapLeftBytes: -224 * mib });
+});
+
+test('what is offered to the kernel is found by the next governor, and taken back', async (context) => {
+  const { root } = tree(context, v1);
+  const memory = new PoolMemoryV1(root);
+  const child = start('sleep', ['1000'], { stdio: 'ignore' });
+  context.after(() => child.kill());
+  await new Promise((resolve) => child.once('spawn', resolve));
+  writeFileSync(join(root, 'm', 'cgroup.procs'), `${child.pid}\n`);
+  const score = () => Number(readFileSync(`/proc/${child.pid}/oom_score_adj`, 'utf8'));
+  assert.deepEqual(memory.leftover('m', 1000 * mib), { isSwapHeld: false, isOffered: false });
+  await memory.offer('m', true);
+  await memory.allowSwap('m', false, 1000 * mib);
+  assert.equal(score(), 1000);
+  const left = { isSwapHeld: true, isOffered: true };
+  await memory.limit('m', 700 * mib);
+  assert.deepEqual(memory.leftover('m', 1200 * mib), left);
+  await memory.offer('m', false);
+  assert.equal(score(), machineOomScore);
+  writeFileSync(`/proc/${child.pid}/oom_score_adj`, '700');
+  await memory.offer('m', false);
+  assert.equal(score(), 700, 'a score of its own');
 });
 
 test('v2: a limit leaves room for what is taken meanwhile, since below what is used it would kill', async (context) => {
@@ -85,8 +131,10 @@ test('v2: a limit leaves room for what is taken meanwhile, since below what is u
   assert.equal(memory.kills('m'), 2);
   await memory.limit('m', 64 * mib);
   assert.ok(number('memory.max') > 500 * mib);
-  await memory.reclaim('m', { bytes: 16 * mib, kind: 'cache', floorBytes: 64 * mib });
+  await memory.reclaim('m', { bytes: 16 * mib, maySwap: false, floorBytes: 64 * mib });
   assert.equal(text('memory.reclaim'), `${16 * mib} swappiness=0`);
+  await memory.reclaim('m', { bytes: 16 * mib, maySwap: true, floorBytes: 64 * mib });
+  assert.equal(text('memory.reclaim'), String(16 * mib), 'what there was not enough cache for');
   await memory.allowSwap('m', false, 1000 * mib);
   assert.equal(number('memory.swap.max'), 300 * mib);
 });
@@ -95,10 +143,12 @@ test('a machine that is gone is nothing to any of them', async (context) => {
   for (const memory of [new PoolMemoryV1(tree(context, v1).root), new PoolMemoryV2(tree(context, v2).root)]) {
     assert.equal(memory.read('gone'), null);
     assert.equal(memory.kills('gone'), 0);
-    assert.equal(await memory.reclaim('gone', { bytes: mib, kind: 'any', floorBytes: 0 }), 0);
+    assert.equal(await memory.reclaim('gone', { bytes: mib, maySwap: true, floorBytes: 0 }), 0);
     await memory.limit('gone', mib);
     await memory.allowSwap('gone', false, mib);
     memory.protect('gone', true);
+    await memory.offer('gone', true);
+    assert.deepEqual(memory.leftover('gone', mib), { isSwapHeld: false, isOffered: false });
     assert.equal(await memory.killLargest('gone'), null);
   }
 });

@@ -5,6 +5,7 @@
 export interface PoolTotals {
   /** What all machines together may use. */
   limitBytes: number;
+  /** With what is in swap beyond the part that is theirs: it is missing as memory. */
   usedBytes: number;
   /** What they may still push to swap together, as far as it is theirs; the host may have less. */
   swapLeftBytes: number;
@@ -16,18 +17,22 @@ export interface MachineMemory {
   limitBytes: number;
 }
 
+export interface Leftover {
+  isSwapHeld: boolean;
+  isOffered: boolean;
+}
+
 export interface KilledProcess {
   pid: number;
   command: string;
   memoryMib: number;
 }
 
-/** `cache`: file pages alone. `any`: its own memory too, to swap. */
-export type ReclaimKind = 'cache' | 'any';
-
+/** File pages are taken first. */
 export interface ReclaimRequest {
   bytes: number;
-  kind: ReclaimKind;
+  /** Its own memory too, to swap, when there are not enough of them. */
+  maySwap: boolean;
   /** Its guarantee: it may have given back by itself, since that was decided. */
   floorBytes: number;
 }
@@ -44,6 +49,10 @@ export interface PoolMemory {
   protect(machine: string, isProtected: boolean): void;
   /** Whether it may have more in swap than it has, up to so much memory and swap together. */
   allowSwap(machine: string, isAllowed: boolean, ceilingBytes: number): Promise<void>;
+  /** Whether the kernel, where it finds nothing to reclaim for a neighbour, is to kill here first. */
+  offer(machine: string, isOffered: boolean): Promise<void>;
+  /** What a governor before this one has left: kept from swap, or offered. */
+  leftover(machine: string, ceilingBytes: number): Leftover;
   /** Takes up to `bytes` from it, and holds it at what is left, but never below the floor. The result is what was freed. */
   reclaim(machine: string, request: ReclaimRequest): Promise<number>;
   /** Kills the process inside that the kernel would choose; null when there is none. */

@@ -17,7 +17,8 @@ import type { ExecExit, ExecStart } from '../../model/agent-api.ts';
 import { start } from '../../exec/run.ts';
 import { isErrno } from '../../sys/libc.ts';
 import { listenForConsole, setWindowSize } from '../../sys/terminal.ts';
-import { capabilities, machineOomScore } from './specification.ts';
+import { machineOomScore } from '../cgroup/oom-score.ts';
+import { capabilities } from './specification.ts';
 import type { ExecProcess, ExecSession } from './runtime.ts';
 
 interface ExecRequest {

@@ -1,4 +1,5 @@
 /** The OCI runtime specification of a machine: pure, so that what confines a machine can be read and tested in one place. */
+import { machineOomScore } from '../cgroup/oom-score.ts';
 
 /** The set Podman gives by default; no raw sockets, no mknod, no audit. */
 export const capabilities = [
@@ -64,9 +65,6 @@ export const lxcfsBinds = (lxcfs: string): { source: string; destination: string
   [...lxcfsFiles.map((file) => `/proc/${file}`), '/sys/devices/system/cpu'].map((path) => ({ source: `${lxcfs}${path}`, destination: path }));
 
 const lxcfsMounts = (lxcfs: string | null) => (lxcfs === null ? [] : lxcfsBinds(lxcfs).map(({ source, destination }) => bind(source, destination)));
-
-/** Of -1000 to 1000, where 0 is what the agent has at worst: it may not always have less. */
-export const machineOomScore = 500;
 
 /** All but the system call filter, which the runtime adds. */
 export const machineSpecification = (request: SpecificationRequest) => ({
