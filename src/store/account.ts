@@ -95,5 +95,7 @@ export const accountDelete = async (context: RequestContext, db: Db, id: string)
   authorize(context, 'operate');
   const machine = await db.selectFrom('machine').select('name').where('account', '=', id).limit(1).executeTakeFirst();
   if (machine !== undefined) throw new CenoteError('in_use', `the account has machines, such as ${JSON.stringify(machine.name)}`);
+  const image = await db.selectFrom('image').select('name').where('account', '=', id).limit(1).executeTakeFirst();
+  if (image !== undefined) throw new CenoteError('in_use', `the account has images, such as ${JSON.stringify(image.name)}`);
   await db.deleteFrom('account').where('id', '=', id).execute();
 };

@@ -36,6 +36,17 @@ export interface AccountKeyTable {
   created_at: string;
 }
 
+export interface ImageTable {
+  id: string;
+  account: string;
+  name: string;
+  version: string;
+  /** ImageAbout. */
+  about: string;
+  error: string | null;
+  created_at: string;
+}
+
 export interface DeletedMachineTable {
   id: string;
   account: string;
@@ -147,6 +158,7 @@ export interface Schema {
   account: AccountTable;
   account_key: AccountKeyTable;
   deleted_machine: DeletedMachineTable;
+  image: ImageTable;
   machine: MachineTable;
   machine_name: MachineNameTable;
   machine_tag: MachineTagTable;

@@ -11,6 +11,7 @@ import { completeResources, defaultCatalogue, defaultResources } from '../model/
 import { systemContext } from './context.ts';
 import type { RequestContext } from './context.ts';
 import * as event from './event.ts';
+import * as image from './image.ts';
 import * as job from './job.ts';
 import * as machines from './machine.ts';
 import * as meta from './meta.ts';
@@ -128,7 +129,7 @@ test('a database that is full says so to all, and works again when there is room
 test('every store method authorises first', () =>
   withStore(sqlite, async ({ db }) => {
     const stranger: RequestContext = { account: 'default', actor: 'uid:65534', role: 'stranger' };
-    const methods = [account, deletedMachine, event, job, key, machines, meta, packages].flatMap((module) =>
+    const methods = [account, deletedMachine, event, image, job, key, machines, meta, packages].flatMap((module) =>
       Object.entries(module).filter(([, value]) => typeof value === 'function'),
     );
     assert.ok(methods.length > 30, `${methods.length} methods`);

@@ -16,11 +16,19 @@ import { pool } from './migrations/0002-pool.ts';
 import { accounts } from './migrations/0003-accounts.ts';
 import { firewall } from './migrations/0004-firewall.ts';
 import { tenants } from './migrations/0006-tenants.ts';
+import { images } from './migrations/0007-images.ts';
 import type { Schema } from './schema.ts';
 
 export type Db = Kysely<Schema>;
 
-const migrations = { '0001-first': first, '0002-pool': pool, '0003-accounts': accounts, '0004-firewall': firewall, '0006-tenants': tenants };
+const migrations = {
+  '0001-first': first,
+  '0002-pool': pool,
+  '0003-accounts': accounts,
+  '0004-firewall': firewall,
+  '0006-tenants': tenants,
+  '0007-images': images,
+};
 
 export class Store implements AsyncDisposable {
   /** Only to read from: what is written is written in a transaction. */

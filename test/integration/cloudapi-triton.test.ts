@@ -1,27 +1,9 @@
 /** The `triton` command line, unmodified, against a control plane with a simulated host. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { controlFixture } from '../support/control-fixture.ts';
-import type { ControlFixture } from '../support/control-fixture.ts';
-import { person } from '../support/triton.ts';
-import type { KeyKind, Person } from '../support/triton.ts';
+import { tritonWorld } from '../support/triton-world.ts';
 
 const baseImage = '11111111-1111-4111-8111-111111111111';
-
-interface World extends AsyncDisposable {
-  fixture: ControlFixture;
-  alice: Person;
-}
-
-const world = async (kind: KeyKind = 'rsa', address = '127.0.0.1'): Promise<World> => {
-  await using stack = new AsyncDisposableStack();
-  const fixture = stack.use(await controlFixture({ cloudapi: { address, port: 0, datacenter: 'here' } }));
-  const { cloudapi } = await fixture.client.info();
-  const alice = stack.use(await person('alice', cloudapi!, kind));
-  await fixture.client.accountCreate({ name: 'alice', keys: [{ key: alice.publicKey }] });
-  const moved = stack.move();
-  return { fixture, alice, [Symbol.asyncDispose]: () => moved.disposeAsync() };
-};
 
 interface Shown {
   id: string;
@@ -33,7 +15,7 @@ interface Shown {
 
 for (const kind of ['rsa', 'ecdsa', 'ed25519'] as const) {
   test(`an account with an ${kind} key is known by it`, async () => {
-    await using here = await world(kind);
+    await using here = await tritonWorld(kind);
     const account = await here.alice.json<{ login: string; id: string }>('account', 'get', '-j');
     assert.equal(account.login, 'alice');
     const [key] = await here.alice.lines<{ fingerprint: string; name: string }>('key', 'ls', '-j');
@@ -42,7 +24,7 @@ for (const kind of ['rsa', 'ecdsa', 'ed25519'] as const) {
 }
 
 test('what there is, told', async () => {
-  await using here = await world();
+  await using here = await tritonWorld();
   const { alice } = here;
   const info = await alice.json<{ login: string; totals?: unknown }>('info', '-j');
   assert.equal(info.login, 'alice');
@@ -56,7 +38,7 @@ test('what there is, told', async () => {
 });
 
 test('the life of an instance', async () => {
-  await using here = await world();
+  await using here = await tritonWorld();
   const { alice } = here;
   const [made] = await alice.lines<Shown>(
     'instance',
@@ -96,7 +78,7 @@ test('the life of an instance', async () => {
 
 test('with TLS on any address but the loopback', async () => {
   // An address of the loopback that is not written as one.
-  await using here = await world('ed25519', '::ffff:127.0.0.1');
+  await using here = await tritonWorld('ed25519', '::ffff:127.0.0.1');
   const { alice } = here;
   assert.match(alice.url, /^https:/);
   const untrusting = await alice.triton('account', 'get');
@@ -106,7 +88,7 @@ test('with TLS on any address but the loopback', async () => {
 });
 
 test('an account has no more than it may', async () => {
-  await using here = await world('ed25519');
+  await using here = await tritonWorld('ed25519');
   const { alice, fixture } = here;
   assert.deepEqual(await alice.json('account', 'limits', '-j'), []);
   await fixture.client.accountUpdate('alice', { quota: { machines: 3, memoryMib: 1400, cpuMillis: 5000 } });
@@ -134,7 +116,7 @@ test('an account has no more than it may', async () => {
 });
 
 test('firewall rules, and which instances they are for', async () => {
-  await using here = await world('ed25519');
+  await using here = await tritonWorld('ed25519');
   const { alice } = here;
   await alice.must('instance', 'create', '-w', '--firewall', '-n', 'web', '-t', 'role=web', 'base', 'tiny');
   const { id, firewall_enabled: enabled } = await alice.json<Shown>('instance', 'get', 'web');

@@ -41,7 +41,7 @@ export const imageCreate = async (
 };
 
 /** What the machine runs is what machines of the image run. Its environment stays its own: passwords are handed over there. */
-const configOf = ({ config, command }: MachineSpec): ImageConfig => {
+export const configOf = ({ config, command }: MachineSpec): ImageConfig => {
   if (command === null) return config;
   const { Entrypoint: _replaced, ...rest } = config;
   return { ...rest, Cmd: command };

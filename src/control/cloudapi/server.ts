@@ -177,9 +177,10 @@ const addRoute = (server: FastifyInstance, options: CloudApiServerOptions, group
 };
 
 const choose = (choices: readonly Chosen[], action: unknown): Chosen => {
-  const found = choices.find(({ endpoint }) => endpoint.action === undefined || endpoint.action === action);
-  if (found !== undefined) return found;
-  const known = choices.map(({ endpoint }) => endpoint.action).join(', ');
+  const named = choices.filter(({ endpoint }) => endpoint.action !== undefined);
+  const found = named.find(({ endpoint }) => endpoint.action === action) ?? choices.find(({ endpoint }) => endpoint.action === undefined);
+  if (found !== undefined && (action === undefined || named.length === 0 || found.endpoint.action !== undefined)) return found;
+  const known = named.map(({ endpoint }) => endpoint.action).join(', ');
   if (action === undefined)
     throw new Refusal(409, 'MissingParameter', `action is a required parameter`, {
       errors: [{ field: 'action', code: 'Missing', message: `one of ${known}` }],

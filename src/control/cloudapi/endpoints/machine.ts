@@ -5,6 +5,7 @@ import type { Machine } from '../../../model/control-api.ts';
 import { deletedMachineFind, deletedMachineList } from '../../../store/deleted-machine.ts';
 import { jobListFinishedByMachine } from '../../../store/job.ts';
 import { machineFind, machineList } from '../../../store/machine.ts';
+import { visibleImages } from '../../app/account-image.ts';
 import { machineCreate } from '../../app/machine-create.ts';
 import { machineDelete } from '../../app/machine-change.ts';
 import type { Call } from '../endpoint.ts';
@@ -116,7 +117,10 @@ export const machineEndpoints = [
       if ((networks ?? []).length > 1) throw invalidArgument('networks', 'an instance has one NIC in this datacenter');
       const found = await packageRef(call, parameters.package);
       if (found === undefined) throw invalidArgument('package', `there is no package ${parameters.package.slice(0, 80)}`);
-      if (!(await control.catalog.images()).some(({ id }) => id === image)) throw invalidArgument('image', `there is no image ${image.slice(0, 80)}`);
+      const source = (await visibleImages(control, context)).find((one) => one.id === image);
+      if (source?.state !== 'active') throw invalidArgument('image', `there is no image ${image.slice(0, 80)}`);
+      if (source.shared && parameters.allow_shared_images !== true)
+        throw invalidArgument('image', "is another account's, shared with yours: say so with allow_shared_images");
       const id = newMachineId();
       const { machine } = await machineCreate(
         control,

@@ -90,6 +90,10 @@ export const unavailableEndpoints = [
   refused('UpdateVolume', 'POST', '/:account/volumes/:volume', volumes),
   refused('DeleteVolume', 'DELETE', '/:account/volumes/:volume', volumes),
 
+  refused('ImportImageFromDatacenter', 'POST', '/:account/images', 'another datacenter', 'import-from-datacenter'),
+  refused('ExportImage', 'POST', '/:account/images/:image', 'exporting an image', 'export'),
+  refused('CloneImage', 'POST', '/:account/images/:image', 'cloning an image', 'clone'),
+
   empty('ListMigrations', '/:account/migrations'),
   missing('GetMigration', '/:account/migrations/:machine', 'migration'),
   ofMachine('MigrateMachineEstimate', 'GET', '/migrate', migration),
