@@ -15,6 +15,7 @@ import { errorCodes } from '../src/base/errors.ts';
 import { endpoints } from '../src/control/cloudapi/endpoints/all.ts';
 import { openApiDocument } from '../src/control/cloudapi/openapi.ts';
 import { accountRoutes } from '../src/control/http/account-routes.ts';
+import { backupRoutes } from '../src/control/http/backup-routes.ts';
 import { Callers } from '../src/control/http/caller.ts';
 import { firewallRoutes } from '../src/control/http/firewall-routes.ts';
 import { imageRoutes } from '../src/control/http/image-routes.ts';
@@ -41,7 +42,8 @@ const nothing = {} as never;
 const controlRoutes = async (): Promise<string[]> => {
   const routes: Route[] = [];
   await using app = createServer(pino({ level: 'silent' }), new Callers([], new UserNames()), routes);
-  for (const add of [machineRoutes, streamRoutes, snapshotRoutes, imageRoutes, packageRoutes, accountRoutes, firewallRoutes, otherRoutes]) add(app, nothing);
+  for (const add of [machineRoutes, streamRoutes, snapshotRoutes, imageRoutes, packageRoutes, accountRoutes, backupRoutes, firewallRoutes, otherRoutes])
+    add(app, nothing);
   await app.ready();
   return routes.map(({ method, url }) => `${method} ${url}`).toSorted();
 };

@@ -12,6 +12,7 @@ import type {
   CreatePackage,
   Machine,
   ResizeMachine,
+  RestoredBackup,
   UpdateMachine,
   UpdatePackage,
 } from '../model/control-api.ts';
@@ -280,6 +281,16 @@ export class ControlClient implements Disposable {
   /** Of one `subject` or of all. With `follow` it goes on; and without `after` it then begins with what happens next. */
   events(query: { after?: number; subject?: string; follow?: boolean } = {}, call: ControlCall = {}): AsyncGenerator<Event[]> {
     return this.http.ndjson('GET', '/v1/events', { query, ...call });
+  }
+
+  /** A copy of the store, as it is now. */
+  backup(call: ControlCall = {}): Promise<IncomingMessage> {
+    return this.http.stream('GET', '/v1/backup', call);
+  }
+
+  /** Puts a copy back; the control plane then begins anew. */
+  restore(copy: Readable, call: ControlCall = {}): Promise<RestoredBackup> {
+    return this.http.json('PUT', '/v1/backup', { stream: copy, headers: { 'content-type': 'application/gzip' }, ...call });
   }
 
   #action(method: string, path: string, json: unknown, call: ActionCall): Promise<Accepted> {

@@ -7,7 +7,7 @@ import type { ControlOptions } from './start.ts';
 
 export const adminGroup = 'cenote';
 
-export interface ControlConfig extends Omit<ControlOptions, 'logger' | 'trace'> {
+export interface ControlConfig extends Omit<ControlOptions, 'logger' | 'trace' | 'beginAnew'> {
   logLevel: string;
 }
 

@@ -23,5 +23,7 @@ export interface Control {
   startedAt: string;
   /** Where accounts' own clients find it; null while it is not served. */
   cloudapi: () => string | null;
+  /** The process is to end, and its keeper to start the next. */
+  beginAnew: () => void;
   trace: (step: string) => void;
 }

@@ -8,10 +8,11 @@ import { startControl } from './start.ts';
 const config = readConfig(process.argv.slice(2));
 const logger = createLogger({ name: 'control', level: config.logLevel });
 try {
-  const control = await startControl({ ...config, logger });
+  // Whoever keeps it running starts it again.
+  const control = await startControl({ ...config, logger, beginAnew: () => stop('a store put back') });
   flushCompileCache(); // a killed process would keep nothing of what it compiled
-  const stop = (signal: string) => {
-    logger.info({ signal }, 'control plane ends');
+  const stop = (reason: string) => {
+    logger.info({ reason }, 'control plane ends');
     void control[Symbol.asyncDispose]().then(
       () => process.exit(0),
       (error: unknown) => {

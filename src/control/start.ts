@@ -17,6 +17,7 @@ import { startCloudApi } from './cloudapi/start.ts';
 import type { CloudApiOptions, RunningCloudApi } from './cloudapi/start.ts';
 import type { Control } from './control.ts';
 import { accountRoutes } from './http/account-routes.ts';
+import { backupRoutes } from './http/backup-routes.ts';
 import { Callers } from './http/caller.ts';
 import { serveExec } from './http/exec.ts';
 import { firewallRoutes } from './http/firewall-routes.ts';
@@ -47,6 +48,8 @@ export interface ControlOptions {
   agentDeadlineMs?: number;
   /** Actions at once, on different machines. */
   atOnce?: number;
+  /** Ends this control plane and starts the next: the store holds something else than what it knows. */
+  beginAnew: () => void;
   /** Steps by name; tests end the process at one. */
   trace?: (step: string) => void;
 }
@@ -98,6 +101,7 @@ export const startControl = async (options: ControlOptions): Promise<RunningCont
     events,
     logger,
     trace,
+    beginAnew: options.beginAnew,
     version: options.version ?? '0.1.0',
     startedAt: new Date().toISOString(),
     cloudapi: () => cloudapi?.url ?? null,
@@ -118,7 +122,8 @@ export const startControl = async (options: ControlOptions): Promise<RunningCont
   const routes: Route[] = [];
   const callers = new Callers(options.adminGids, new UserNames());
   const app = createServer(logger, callers, routes);
-  for (const add of [machineRoutes, streamRoutes, snapshotRoutes, imageRoutes, packageRoutes, accountRoutes, firewallRoutes, otherRoutes]) add(app, control);
+  for (const add of [machineRoutes, streamRoutes, snapshotRoutes, imageRoutes, packageRoutes, accountRoutes, backupRoutes, firewallRoutes, otherRoutes])
+    add(app, control);
   await app.ready();
   await rm(socketPath, { force: true });
   // Room for a burst of callers; the kernel's own bound is below it.

@@ -23,6 +23,7 @@
  *   GET    /v1/fwrules, POST /v1/fwrules             FirewallRule[], CreateFirewallRule -> 201 FirewallRule (model/firewall/wire.ts)
  *   GET|DELETE /v1/fwrules/:id, POST .../update|enable|disable; GET .../machines, GET /v1/machines/:id/fwrules
  *   GET    /v1/firewall/test?from=&to=&protocol=&port=&type=&code=   FirewallVerdict
+ *   GET    /v1/backup                                a copy of the store (gzip); PUT puts one back -> RestoredBackup, then the control plane begins anew
  *   GET    /v1/events?after=N&follow=                NDJSON of Event
  *
  * `:id` of a machine is its id or its exact name; the command line resolves short ids and globs.
@@ -166,3 +167,15 @@ export const ControlInfo = Type.Object(
   closed,
 );
 export type ControlInfo = Static<typeof ControlInfo>;
+
+export const RestoredBackup = Type.Object(
+  {
+    /** When the copy was made. */
+    createdAt: Type.String(),
+    rows: Type.Integer(),
+    /** Actions that had not ended then; they are not taken up. */
+    dropped: Type.Integer(),
+  },
+  closed,
+);
+export type RestoredBackup = Static<typeof RestoredBackup>;

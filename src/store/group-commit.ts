@@ -8,6 +8,7 @@
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
 import type { Transaction } from 'kysely';
+import { storeUnavailable } from './dialect/engine.ts';
 import type { Engine } from './dialect/engine.ts';
 import type { Schema } from './schema.ts';
 
@@ -20,6 +21,7 @@ interface Waiting {
   reject: (error: unknown) => void;
 }
 
+const beingReplaced = () => storeUnavailable('it is put back from a copy', undefined, 'try again in a moment');
 const mostTogether = 100;
 const firstDelayMs = 100;
 const longestDelayMs = 2000;
@@ -31,6 +33,7 @@ export class GroupCommit {
   #waiting: Waiting[] = [];
   #busy = false;
   #recovering = false;
+  #ended = false;
 
   constructor(engine: Engine, onRecovered: () => void) {
     this.#engine = engine;
@@ -38,6 +41,7 @@ export class GroupCommit {
   }
 
   add<T>(work: Work<T>, durable: boolean): Promise<T> {
+    if (this.#ended) return Promise.reject(beingReplaced());
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     const run = async (transaction: Transaction<Schema>) => {
       await sql`savepoint one`.execute(transaction);
@@ -58,6 +62,24 @@ export class GroupCommit {
     this.#waiting.push({ durable, run, reject });
     if (!this.#busy) void this.#work();
     return promise;
+  }
+
+  /** By itself, and the last: when it succeeds no other is taken any more. */
+  async last<T>(work: Work<T>): Promise<T> {
+    if (this.#ended) throw beingReplaced();
+    this.#ended = true;
+    try {
+      while (this.#busy) await turn();
+      const value = await this.#engine.writer.transaction().execute(async (transaction) => {
+        await this.#engine.begin(transaction, true);
+        return work(transaction);
+      });
+      await this.#engine.sync();
+      return value;
+    } catch (error) {
+      this.#ended = false;
+      throw error;
+    }
   }
 
   /** Nothing is tried again after this. */

@@ -169,3 +169,24 @@ export interface Schema {
   network: NetworkTable;
   firewall_rule: FirewallRuleTable;
 }
+
+/** All of them, those that others refer to first. A table that is missing here does not compile. */
+const order = {
+  meta: true,
+  account: true,
+  account_key: true,
+  deleted_machine: true,
+  machine: true,
+  machine_name: true,
+  machine_tag: true,
+  published_port: true,
+  job: true,
+  package_version: true,
+  event: true,
+  network: true,
+  firewall_rule: true,
+} satisfies Record<keyof Schema, true>;
+export const tables = Object.keys(order) as (keyof Schema)[];
+
+/** Tables whose rows are numbered, in a column `sequence`; a number is never used twice. */
+export const sequences = ['job', 'event'] as const satisfies (keyof Schema)[];

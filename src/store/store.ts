@@ -6,6 +6,10 @@ import type { Kysely } from 'kysely';
 import { Migrator } from 'kysely/migration';
 import { CenoteError } from '../base/errors.ts';
 import { accountEnsure } from './account.ts';
+import { dump } from './backup/dump.ts';
+import type { Copy, Rows } from './backup/format.ts';
+import { restore } from './backup/restore.ts';
+import type { Restored } from './backup/restore.ts';
 import { defaultAccount, systemContext } from './context.ts';
 import type { Engine } from './dialect/engine.ts';
 import { openEngine } from './dialect/open.ts';
@@ -77,6 +81,21 @@ export class Store implements AsyncDisposable {
    */
   transactionRepeatable<T>(work: Work<T>): Promise<T> {
     return this.#commits.add(work, false);
+  }
+
+  /** Name of its last migration. */
+  get schema(): string {
+    return Object.keys(migrations).at(-1)!;
+  }
+
+  /** All rows as of one moment, table by table. */
+  dump(): AsyncGenerator<Rows> {
+    return dump(this.#engine);
+  }
+
+  /** Everything is a copy's from then on, and nothing more is taken: what this process knows is of before. */
+  replace(copy: Copy): Promise<Restored> {
+    return this.#commits.last((db) => restore(db, this.#engine, migrations, copy));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -223,14 +223,20 @@ export const cliFixture = async (): Promise<CliFixture> => {
   await simulated.start();
   const front = stack.use(new FrontAgent(join(root, 'simulated.sock')));
   await front.listen(join(root, 'run', 'agent.sock'));
-  let control: AsyncDisposable | undefined = await startControl({
-    root,
-    socketPath: join(root, 'run', 'control.sock'),
-    agentSocketPath: join(root, 'run', 'agent.sock'),
-    database: join(root, 'store.sqlite'),
-    adminGids: [],
-    logger: quietLogger(),
-  });
+  const begin = (): Promise<AsyncDisposable> =>
+    startControl({
+      root,
+      socketPath: join(root, 'run', 'control.sock'),
+      agentSocketPath: join(root, 'run', 'agent.sock'),
+      database: join(root, 'store.sqlite'),
+      adminGids: [],
+      logger: quietLogger(),
+      beginAnew: () =>
+        void stopControl().then(async () => {
+          control = await begin();
+        }),
+    });
+  let control: AsyncDisposable | undefined = await begin();
   const stopControl = async (): Promise<void> => {
     await control?.[Symbol.asyncDispose]();
     control = undefined;

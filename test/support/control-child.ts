@@ -10,6 +10,7 @@ await startControl({
   agentSocketPath: join(directory, 'agent.sock'),
   database,
   adminGids: [],
+  beginAnew: () => process.exit(0),
   logger: createLogger({ name: 'control', level: 'silent' }),
   trace: (step) => {
     if (step === fatalStep) process.kill(process.pid, 'SIGKILL');

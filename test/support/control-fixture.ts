@@ -41,10 +41,16 @@ export const controlFixture = async (
     agentSocketPath: join(directory, 'agent.sock'),
     database: onPostgres ? await (await sharedPostgres()).create() : join(directory, 'store.sqlite'),
     adminGids: [],
+    beginAnew: () => void restart(),
     logger: quietLogger(),
     ...controlChange,
   };
   const client = stack.use(new ControlClient(options.socketPath));
+  const restart = async (restartChange: Partial<ControlOptions> = {}): Promise<void> => {
+    await running?.[Symbol.asyncDispose]();
+    running = undefined;
+    running = await startControl({ ...options, ...restartChange });
+  };
   let running: RunningControl | undefined = await startControl(options);
   stack.defer(async () => running?.[Symbol.asyncDispose]());
   const moved = stack.move();
@@ -60,11 +66,7 @@ export const controlFixture = async (
       await running?.[Symbol.asyncDispose]();
       running = undefined;
     },
-    restart: async (restartChange = {}) => {
-      await running?.[Symbol.asyncDispose]();
-      running = undefined;
-      running = await startControl({ ...options, ...restartChange });
-    },
+    restart,
     [Symbol.asyncDispose]: () => moved.disposeAsync(),
   };
 };

@@ -1,7 +1,7 @@
 /** What the store needs of a database. There are two: SQLite and PostgreSQL. Migrations and queries are the same text on both. */
 import type { Kysely, Transaction } from 'kysely';
 import { CenoteError } from '../../base/errors.ts';
-import type { Schema } from '../schema.ts';
+import type { Schema, sequences } from '../schema.ts';
 
 export interface Engine extends AsyncDisposable {
   /** For messages: without a password. */
@@ -14,6 +14,14 @@ export interface Engine extends AsyncDisposable {
   begin(transaction: Transaction<Schema>, durable: boolean): Promise<void>;
   /** What has been committed as durable is on disk when this resolves. */
   sync(): Promise<void>;
+  /** All as it is now, to be read while others write. */
+  snapshot(): Promise<Snapshot>;
+  /** The next row of a numbered table has a number above this one. */
+  continueAfter(transaction: Transaction<Schema>, table: (typeof sequences)[number], sequence: number): Promise<void>;
+}
+
+export interface Snapshot extends AsyncDisposable {
+  rows(table: keyof Schema): AsyncIterable<Record<string, string | number | null>>;
 }
 
 /** Away, full, taken over: machines are untouched, nothing is half written, and the same request may succeed later. */

@@ -12,7 +12,7 @@ import pg from 'pg';
 import { CenoteError, messageOf } from '../../base/errors.ts';
 import type { Schema } from '../schema.ts';
 import { storeUnavailable } from './engine.ts';
-import type { Engine } from './engine.ts';
+import type { Engine, Snapshot } from './engine.ts';
 
 const mostReaders = 8;
 const connectMs = 5000;
@@ -177,9 +177,33 @@ export const postgresEngine = (url: string): Engine => {
       if (!durable) await sql`set local synchronous_commit = off`.execute(transaction);
     },
     sync: () => Promise.resolve(),
+    snapshot: () => takeSnapshot(reader),
+    continueAfter: async (transaction, table, sequence) => {
+      await sql`select setval(pg_get_serial_sequence(${table}, 'sequence'), ${sequence + 1}, false)`.execute(transaction);
+    },
     [Symbol.asyncDispose]: async () => {
       const ended = await Promise.allSettled([reader.destroy(), writer.destroy()]);
       for (const one of ended) if (one.status === 'rejected') throw new Error(`the connections to ${shown} did not end: ${messageOf(one.reason)}`);
+    },
+  };
+};
+
+const fetched = 500;
+
+const takeSnapshot = async (reader: Kysely<Schema>): Promise<Snapshot> => {
+  const transaction = await reader.startTransaction().setIsolationLevel('repeatable read').execute();
+  return {
+    rows: async function* (table) {
+      await sql`declare copied no scroll cursor for select * from ${sql.table(table)}`.execute(transaction);
+      for (;;) {
+        const { rows } = await sql<Record<string, string | number | null>>`fetch ${sql.lit(fetched)} from copied`.execute(transaction);
+        yield* rows;
+        if (rows.length < fetched) break;
+      }
+      await sql`close copied`.execute(transaction);
+    },
+    [Symbol.asyncDispose]: async () => {
+      await transaction.rollback().execute();
     },
   };
 };

@@ -11,7 +11,7 @@ import type { SqliteDatabase, SqliteStatement } from 'kysely';
 import { WalSync } from '../../base/wal-sync.ts';
 import type { Schema } from '../schema.ts';
 import { storeUnavailable } from './engine.ts';
-import type { Engine } from './engine.ts';
+import type { Engine, Snapshot } from './engine.ts';
 
 const mostStatements = 500;
 const nothingDone = { changes: 0, lastInsertRowid: 0 };
@@ -71,9 +71,28 @@ export const sqliteEngine = (path: string): Engine => {
       }
       await wal.sync();
     },
+    snapshot: async () => takeSnapshot(path),
+    continueAfter: async (transaction, table, sequence) => {
+      await sql`delete from sqlite_sequence where name = ${table}`.execute(transaction);
+      await sql`insert into sqlite_sequence (name, seq) values (${table}, ${sequence})`.execute(transaction);
+    },
     [Symbol.asyncDispose]: async () => {
       wal?.[Symbol.dispose]();
       await db.destroy();
     },
+  };
+};
+
+/** On a connection of its own, so that it holds up nobody. */
+const takeSnapshot = (path: string): Snapshot => {
+  const copy = new DatabaseSync(path, { readOnly: true, timeout: 5000 });
+  copy.exec('begin');
+  // The moment is that of the first read.
+  copy.prepare('select count(*) from sqlite_master').get();
+  return {
+    rows: async function* (table) {
+      for (const row of copy.prepare(`select * from "${table}"`).iterate()) yield row as Record<string, string | number | null>;
+    },
+    [Symbol.asyncDispose]: async () => copy.close(),
   };
 };
