@@ -1,5 +1,5 @@
 /**
- * The agent's memory on disk: machine records, tombstones and the last events, in SQLite with every commit synced, on the thread pool
+ * The agent's memory on disk: machine records, their banks of bursting, tombstones and the last events, in SQLite with every commit synced, on the thread pool
  * (base/wal-sync.ts). Saves that come in the same turn of the event loop, or while a sync is under way, share one commit (group
  * commit), so that a burst of starts costs one sync and not one each.
  */
@@ -9,6 +9,7 @@ import { WalSync } from '../base/wal-sync.ts';
 import { noCrash } from '../base/crash-point.ts';
 import type { CrashPoints } from '../base/crash-point.ts';
 import type { Event } from '../model/event.ts';
+import type { KeptBank } from './governor/cpu-bank.ts';
 import type { AppliedRule } from '../model/firewall/wire.ts';
 import type { MachineRecord } from './machine/record.ts';
 
@@ -32,6 +33,7 @@ const migrations = [
     )
     .join('\n'),
   'CREATE TABLE firewall_rule (id TEXT PRIMARY KEY, rule TEXT NOT NULL) STRICT;',
+  'CREATE TABLE bank (machine TEXT PRIMARY KEY, bank TEXT NOT NULL) STRICT;',
 ];
 
 type Write = () => void;
@@ -58,6 +60,8 @@ export class Journal implements AsyncDisposable {
     this.#statements = {
       save: prepare('INSERT INTO machine (id, record) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET record = excluded.record'),
       remove: prepare('DELETE FROM machine WHERE id = ?'),
+      saveBank: prepare('INSERT OR REPLACE INTO bank (machine, bank) VALUES (?, ?)'),
+      removeBank: prepare('DELETE FROM bank WHERE machine = ?'),
       bury: prepare('INSERT OR REPLACE INTO tombstone (id, generation, at) VALUES (?, ?, ?)'),
       buried: prepare('SELECT generation FROM tombstone WHERE id = ?'),
       event: prepare('INSERT INTO event (sequence, event) VALUES (?, ?)'),
@@ -120,6 +124,7 @@ export class Journal implements AsyncDisposable {
   buryMachine(id: string, generation: number): Promise<void> {
     return this.#write(() => {
       this.#statements.remove.run(id);
+      this.#statements.removeBank.run(id);
       this.#statements.bury.run(id, generation, new Date().toISOString());
     });
   }
@@ -129,6 +134,18 @@ export class Journal implements AsyncDisposable {
       this.#statements.event.run(event.sequence, JSON.stringify(event));
       // In steps, so that most appends delete nothing.
       if (event.sequence % 1000 === 0) this.#statements.forgetEvents.run(event.sequence - keptEvents);
+    });
+  }
+
+  loadBanks(): Map<string, KeptBank> {
+    const rows = this.#database.prepare('SELECT machine, bank FROM bank').all();
+    return new Map(rows.map((row) => [row['machine'] as string, JSON.parse(row['bank'] as string) as KeptBank]));
+  }
+
+  saveBanks(banks: ReadonlyMap<string, KeptBank>): Promise<void> {
+    const texts = [...banks].map(([machine, bank]): [string, string] => [machine, JSON.stringify(bank)]);
+    return this.#write(() => {
+      for (const [machine, text] of texts) this.#statements.saveBank.run(machine, text);
     });
   }
 

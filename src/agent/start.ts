@@ -114,7 +114,7 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
   await platforms.ensureBuiltIn();
   const firewall = new FirewallRules(network.firewall, journal);
   const recovered = await recover(host, machines, firewall);
-  const governing = up.use(startGovernor(openPoolControls({ parent }), machines, events, logger));
+  const governing = up.use(startGovernor(openPoolControls({ parent }), machines, events, journal, logger));
   const server = up.use(
     await startServer({
       host,

@@ -131,15 +131,15 @@ describe('the pool', { skip: skipInstance, timeout: 600_000 }, () => {
     await services.control.machineDelete(machine!.id, { wait: 60 });
   });
 
-  test('a machine with a bank bursts until it is empty, and again when it has rested', async () => {
-    const resources = { cpuMillis: 5, cpuCeilingMillis: 200, burst: { baselineMillis: 10, burstSeconds: 1 }, memoryMib: 16, diskMib: 32 };
+  test('a machine with a bank bursts until it is empty, whatever is started anew', async () => {
+    const resources = { cpuMillis: 5, cpuCeilingMillis: 1000, burst: { baselineMillis: 10, burstSeconds: 1 }, memoryMib: 16, diskMib: 32 };
     const { machine } = await services.control.machineCreate(
       { name: 'metered', command: ['/bin/sleep', '1000000'], resources, stopGraceSeconds: 1 },
       { wait: 60 },
     );
     const burst = async () => (await services.agent.machineUsage(machine!.id)).burst;
     await until('its bank is open', async () => (await burst()) !== undefined);
-    assert.equal((await burst())?.effectiveCeilingMillis, 200);
+    assert.equal((await burst())?.effectiveCeilingMillis, 1000);
     const busy = instance.cenote('exec', 'metered', '--', '/usr/bin/timeout', '30', '/bin/sh', '-c', 'while :; do :; done');
     await until('its bank is empty', async () => (await burst())?.effectiveCeilingMillis === 10);
     const [event] = await eventsOf(machine!, 'governor.throttled');
@@ -148,8 +148,20 @@ describe('the pool', { skip: skipInstance, timeout: 600_000 }, () => {
     await services.control.machineResize(machine!.id, { resources: { cpuMillis: 6 } }, { wait: 60 });
     await sleep(1500);
     assert.equal((await burst())?.effectiveCeilingMillis, 10);
+    // A hundredth of a full bank is paid in a second. As it is when the agent is stopped, killed, or the machine itself starts anew.
+    const balance = async () => (await burst())!.bankSeconds;
+    for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+      await services.stop('agent', signal);
+      assert.equal(await services.startAgent(), true);
+      await services.reachable();
+      await until('its bank is open', async () => (await burst()) !== undefined);
+      assert.ok((await balance()) < 0.5 && (await burst())?.effectiveCeilingMillis === 10, signal);
+    }
     await services.control.machineStop(machine!.id, {}, { wait: 60 });
     await busy;
+    await services.control.machineStart(machine!.id, { wait: 60 });
+    await until('its bank is open', async () => (await burst()) !== undefined);
+    assert.ok((await balance()) < 0.8, 'a start of the machine does not fill it');
     await services.control.machineDelete(machine!.id, { wait: 60 });
   });
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { bankSeconds, effectiveMillis, openBank, settleAfterMs, settleBank } from './cpu-bank.ts';
+import { bankSeconds, effectiveMillis, keepBank, openBank, restoreBank, settleAfterMs, settleBank } from './cpu-bank.ts';
 import type { Bank, BankTerms } from './cpu-bank.ts';
 
 const terms: BankTerms = { baselineMillis: 500, ceilingMillis: 2000, burstSeconds: 10 };
@@ -18,7 +18,7 @@ const live = (start: Bank, own: BankTerms, wantsMillis: number, seconds: number)
   }
   return { bank, cpuSeconds };
 };
-const full = (own: BankTerms): Bank => openBank(own, { atMs: 0, cpuSeconds: 0 }, null, false);
+const full = (own: BankTerms): Bank => openBank(own, { atMs: 0, cpuSeconds: 0 }, false);
 
 test('it bursts for as long as it was given, and is then at its baseline', () => {
   const burst = live(full(terms), terms, 4000, 9.9);
@@ -60,7 +60,32 @@ test('over any time nobody takes more than baseline and a bank', () => {
   );
 });
 
-test('what the kernel says after a start counts: an emptied bank is not full again', () => {
-  assert.equal(openBank(terms, { atMs: 0, cpuSeconds: 100 }, 12, true).balance, 0);
-  assert.equal(openBank(terms, { atMs: 0, cpuSeconds: 100 }, 7, false).balance, 7);
+test('what the kernel says after a start counts where nothing is on record: an emptied bank is not full again', () => {
+  assert.equal(openBank(terms, { atMs: 0, cpuSeconds: 100 }, true).balance, 0);
+  assert.equal(openBank(terms, { atMs: 0, cpuSeconds: 100 }, false).balance, 15);
+});
+
+test('a bank that nobody looked at is never fuller than one that was looked at all the time', () => {
+  const work = fc.array(fc.record({ wantsMillis: fc.integer({ min: 0, max: 8000 }), seconds: fc.integer({ min: 1, max: 40 }) }), { maxLength: 8 });
+  fc.assert(
+    fc.property(work, work, (before, unseen) => {
+      let bank = full(terms);
+      for (const { wantsMillis, seconds } of before) ({ bank } = live(bank, terms, wantsMillis, seconds));
+      const clock = (atMs: number) => ({ boot: 'one', upSeconds: 1000 + atMs / 1000 });
+      const kept = keepBank(bank, clock(bank.readAtMs));
+      const quota = effectiveMillis(bank, terms);
+      let seen = bank;
+      for (const { wantsMillis, seconds } of unseen)
+        for (let left = seconds * 20; left > 0; left -= 1)
+          seen = settleBank(seen, terms, { atMs: seen.readAtMs + 50, cpuSeconds: seen.readCpuSeconds + Math.min(wantsMillis, quota) / 20_000 });
+      const read = { atMs: 5, cpuSeconds: seen.readCpuSeconds };
+      assert.ok(restoreBank(kept, terms, read, clock(seen.readAtMs)).balance <= seen.balance + 1e-6);
+    }),
+  );
+});
+
+test('neither a restart of the machine nor one of the host fills a bank', () => {
+  const kept = keepBank(live(full(terms), terms, 2000, 5).bank, { boot: 'one', upSeconds: 1000 });
+  assert.ok(Math.abs(restoreBank(kept, terms, { atMs: 0, cpuSeconds: 0.5 }, { boot: 'one', upSeconds: 1002 }).balance - 8) < 1e-9);
+  assert.ok(Math.abs(restoreBank(kept, terms, { atMs: 0, cpuSeconds: 0.5 }, { boot: 'two', upSeconds: 5000 }).balance - 7) < 1e-9);
 });

@@ -2,6 +2,8 @@
  * Metered bursting, pure: a machine with a bank may work above its baseline as long as the bank lasts. What it uses above is taken out,
  * what it leaves unused below is paid in; while the bank is empty its ceiling is its baseline. Times are of a clock that only goes forward.
  */
+import type { HostTime } from '../../host/metrics/host-clock.ts';
+
 export interface BankTerms {
   baselineMillis: number;
   /** What it may take while there is something in the bank: its ceiling, or the host's CPUs. */
@@ -29,9 +31,20 @@ const opensAtSeconds = 1;
 const spanOf = ({ ceilingMillis, baselineMillis }: BankTerms): number => Math.max(0, ceilingMillis - baselineMillis) / 1000;
 const capacityOf = (terms: BankTerms): number => terms.burstSeconds * spanOf(terms);
 
-/** `isEmpty`: as the kernel's quota says after a start of the agent. */
-export const openBank = (terms: BankTerms, read: { atMs: number; cpuSeconds: number }, balance: number | null, isEmpty: boolean): Bank => ({
-  balance: isEmpty ? 0 : Math.min(capacityOf(terms), balance ?? Infinity),
+/** What is on record of a bank while no agent runs. */
+export interface KeptBank extends HostTime, Pick<Bank, 'balance' | 'isEmpty' | 'aboveBaseSeconds' | 'belowBaseSeconds'> {
+  cpuSeconds: number;
+}
+
+interface Reading {
+  atMs: number;
+  /** Of the machine, since its group was made. */
+  cpuSeconds: number;
+}
+
+/** Of a machine that has none yet: full, but for an agent's before this one that has put the quota at the baseline and kept no record. */
+export const openBank = (terms: BankTerms, read: Reading, isEmpty: boolean): Bank => ({
+  balance: isEmpty ? 0 : capacityOf(terms),
   isEmpty,
   aboveBaseSeconds: 0,
   belowBaseSeconds: 0,
@@ -40,10 +53,40 @@ export const openBank = (terms: BankTerms, read: { atMs: number; cpuSeconds: num
   readCpuSeconds: read.cpuSeconds,
 });
 
-export const settleBank = (bank: Bank, terms: BankTerms, read: { atMs: number; cpuSeconds: number }): Bank => {
+export const keepBank = ({ balance, isEmpty, aboveBaseSeconds, belowBaseSeconds, readCpuSeconds }: Bank, now: HostTime): KeptBank => ({
+  ...now,
+  balance,
+  isEmpty,
+  aboveBaseSeconds,
+  belowBaseSeconds,
+  cpuSeconds: readCpuSeconds,
+});
+
+/**
+ * As it is after a time in which nobody looked. When in that time the machine worked is not known: what was left unused is paid in first, up
+ * to a full bank, then all that was used is taken out, so a bank is never fuller than it would have been. Before a boot of the host no time counts.
+ */
+export const restoreBank = (kept: KeptBank, terms: BankTerms, read: Reading, now: HostTime): Bank => {
+  const seconds = kept.boot === now.boot ? Math.max(0, now.upSeconds - kept.upSeconds) : 0;
+  const paidIn = Math.min(capacityOf(terms), kept.balance + (terms.baselineMillis / 1000) * seconds);
+  const balance = Math.max(0, paidIn - usedSince(kept.cpuSeconds, read));
+  return {
+    balance,
+    isEmpty: kept.isEmpty || balance === 0,
+    aboveBaseSeconds: kept.aboveBaseSeconds,
+    belowBaseSeconds: kept.belowBaseSeconds,
+    usedMillis: 0,
+    readAtMs: read.atMs,
+    readCpuSeconds: read.cpuSeconds,
+  };
+};
+
+/** A group made anew counts from zero. */
+const usedSince = (former: number, { cpuSeconds }: Reading): number => (cpuSeconds >= former ? cpuSeconds - former : cpuSeconds);
+
+export const settleBank = (bank: Bank, terms: BankTerms, read: Reading): Bank => {
   const seconds = (read.atMs - bank.readAtMs) / 1000;
-  // A group made anew counts from zero.
-  const used = read.cpuSeconds >= bank.readCpuSeconds ? read.cpuSeconds - bank.readCpuSeconds : read.cpuSeconds;
+  const used = usedSince(bank.readCpuSeconds, read);
   if (seconds <= 0) return bank;
   const base = (terms.baselineMillis / 1000) * seconds;
   const balance = Math.min(capacityOf(terms), Math.max(0, bank.balance + base - used));

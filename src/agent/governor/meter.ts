@@ -1,11 +1,15 @@
-/** Metered bursting on the real clock: settles the banks of those machines that have one, and moves their quotas. Others cost nothing. */
+/**
+ * Metered bursting on the real clock: settles the banks of those machines that have one, and moves their quotas. Others cost nothing. Banks
+ * are put on record now and then and at the end, so that neither a new agent nor a restart of the machine fills them.
+ */
 import { messageChain } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
-import type { PoolCpu } from '../../host/cgroup/pool-cpu.ts';
+import type { MachineCpu, PoolCpu } from '../../host/cgroup/pool-cpu.ts';
 import type { BurstUsage } from '../../model/machine.ts';
 import type { Resources } from '../../model/resources.ts';
-import { bankSeconds, effectiveMillis, openBank, settleAfterMs, settleBank } from './cpu-bank.ts';
-import type { Bank, BankTerms } from './cpu-bank.ts';
+import type { HostTime } from '../../host/metrics/host-clock.ts';
+import { bankSeconds, effectiveMillis, keepBank, openBank, restoreBank, settleAfterMs, settleBank } from './cpu-bank.ts';
+import type { Bank, BankTerms, KeptBank } from './cpu-bank.ts';
 import type { GovernedMachine } from './governor.ts';
 
 export interface MeterListener {
@@ -13,30 +17,46 @@ export interface MeterListener {
   emptied(machine: string, usedMillis: number, terms: BankTerms): void;
 }
 
+/** Where banks are on record. */
+export interface BankRecord {
+  loadBanks(): ReadonlyMap<string, KeptBank>;
+  saveBanks(banks: ReadonlyMap<string, KeptBank>): Promise<void>;
+}
+
 export interface MeterOptions {
   cpu: PoolCpu;
   cpus: number;
+  /** All there are: one that is stopped keeps its bank. */
   machines: () => Iterable<GovernedMachine>;
+  record: BankRecord;
+  readHostTime: () => HostTime;
   listener: MeterListener;
   logger: Logger;
 }
 
 const longestPauseMs = 1000;
+/** So much of what an agent that is killed has seen may be forgotten; what machines used is known to the kernel. */
+const saveEveryMs = 60_000;
 
-export class CpuMeter implements Disposable {
+export class CpuMeter implements AsyncDisposable {
   readonly #options: MeterOptions;
   #banks: ReadonlyMap<string, Bank> = new Map();
+  #kept: ReadonlyMap<string, KeptBank>;
+  #savedAtMs = -Infinity;
   #timer: NodeJS.Timeout | null = null;
   #stopped = false;
 
   constructor(options: MeterOptions) {
     this.#options = options;
+    this.#kept = options.record.loadBanks();
     this.#settle();
   }
 
-  [Symbol.dispose](): void {
+  async [Symbol.asyncDispose](): Promise<void> {
     this.#stopped = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#settle();
+    await this.#save();
   }
 
   usage({ id, resources }: Pick<GovernedMachine, 'id' | 'resources'>): BurstUsage | null {
@@ -60,31 +80,60 @@ export class CpuMeter implements Disposable {
     let pauseMs = longestPauseMs;
     try {
       const banks = new Map<string, Bank>();
+      const kept = new Map<string, KeptBank>();
       for (const machine of this.#options.machines()) {
         const terms = this.#termsOf(machine.resources);
-        const bank = terms === null ? null : this.#settleOne(machine, terms);
-        if (terms === null || bank === null) continue;
+        if (terms === null) continue;
+        const onRecord = this.#kept.get(machine.id);
+        if (onRecord !== undefined) kept.set(machine.id, onRecord);
+        const bank = this.#settleOne(machine, terms);
+        if (bank === null) continue;
         banks.set(machine.id, bank);
         pauseMs = Math.min(pauseMs, settleAfterMs(bank, terms));
       }
       this.#banks = banks;
+      this.#kept = kept;
+      const isNew = [...banks.keys()].some((id) => !kept.has(id));
+      if (isNew || performance.now() - this.#savedAtMs > saveEveryMs) void this.#save();
     } catch (error) {
       this.#options.logger.error({ error: messageChain(error) }, 'metered bursting could not be settled');
     }
     if (!this.#stopped) this.#timer = setTimeout(() => this.#settle(), pauseMs);
   }
 
+  /** What has changed since it was last saved: idle machines' banks are not written again. */
+  async #save(): Promise<void> {
+    const { record, readHostTime, logger } = this.#options;
+    this.#savedAtMs = performance.now();
+    try {
+      const now = readHostTime();
+      const changed = new Map<string, KeptBank>();
+      for (const [id, bank] of this.#banks) {
+        const kept = this.#kept.get(id);
+        if (kept?.cpuSeconds !== bank.readCpuSeconds || kept.balance !== bank.balance) changed.set(id, keepBank(bank, now));
+      }
+      this.#kept = new Map([...this.#kept, ...changed]);
+      if (changed.size > 0) await record.saveBanks(changed);
+    } catch (error) {
+      logger.error({ error: messageChain(error) }, 'banks of bursting could not be put on record');
+    }
+  }
+
   #settleOne(machine: GovernedMachine, terms: BankTerms): Bank | null {
     const read = this.#options.cpu.read(machine.id);
-    if (read === null) return null;
-    const at = { atMs: performance.now(), cpuSeconds: read.cpuSeconds };
     const former = this.#banks.get(machine.id);
-    // A quota at the baseline is what an agent before this one left of an emptied bank.
-    const bank = former === undefined ? openBank(terms, at, null, read.quotaMillis === terms.baselineMillis) : settleBank(former, terms, at);
+    if (read === null) return former ?? null;
+    const at = { atMs: performance.now(), cpuSeconds: read.cpuSeconds };
+    const bank = former === undefined ? this.#open(machine.id, terms, at, read) : settleBank(former, terms, at);
     // The kernel's own number decides: a resize writes the ceiling, whatever the bank says.
     const wanted = bank.isEmpty ? terms.baselineMillis : machine.resources.cpuCeilingMillis;
     if (read.quotaMillis !== wanted) this.#options.cpu.setQuota(machine.id, wanted);
     if (bank.isEmpty && former?.isEmpty === false) this.#options.listener.emptied(machine.id, bank.usedMillis, terms);
     return bank;
+  }
+
+  #open(id: string, terms: BankTerms, at: { atMs: number; cpuSeconds: number }, { quotaMillis }: MachineCpu): Bank {
+    const kept = this.#kept.get(id);
+    return kept === undefined ? openBank(terms, at, quotaMillis === terms.baselineMillis) : restoreBank(kept, terms, at, this.#options.readHostTime());
   }
 }

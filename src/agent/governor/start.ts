@@ -2,10 +2,12 @@
 import { availableParallelism, totalmem } from 'node:os';
 import type { Logger } from '../../base/logger.ts';
 import { readHostKills, readHostMemory } from '../../host/cgroup/host-memory.ts';
+import { readHostTime } from '../../host/metrics/host-clock.ts';
 import type { PoolCpu } from '../../host/cgroup/pool-cpu.ts';
 import type { PoolMemory } from '../../host/cgroup/pool-memory.ts';
 import type { BurstUsage } from '../../model/machine.ts';
 import type { Events } from '../events.ts';
+import type { Journal } from '../journal.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { Machines } from '../machines.ts';
 import { Governor } from './governor.ts';
@@ -20,7 +22,13 @@ export interface Governing extends AsyncDisposable {
   burstUsage(machine: Machine): BurstUsage | null;
 }
 
-export const startGovernor = ({ memory, cpu }: { memory: PoolMemory; cpu: PoolCpu }, machines: Machines, events: Events, logger: Logger): Governing => {
+export const startGovernor = (
+  { memory, cpu }: { memory: PoolMemory; cpu: PoolCpu },
+  machines: Machines,
+  events: Events,
+  journal: Journal,
+  logger: Logger,
+): Governing => {
   const governed = ({ id, spec }: Machine): GovernedMachine => ({ id, name: spec.name, resources: spec.resources });
   const running = function* () {
     for (const machine of machines.all()) if (machine.run !== null) yield governed(machine);
@@ -43,6 +51,9 @@ export const startGovernor = ({ memory, cpu }: { memory: PoolMemory; cpu: PoolCp
       logger,
     }),
   );
-  const meter = up.use(new CpuMeter({ cpu, cpus, machines: running, listener: tellMeter(events, find), logger }));
+  const all = function* () {
+    for (const machine of machines.all()) yield governed(machine);
+  };
+  const meter = up.use(new CpuMeter({ cpu, cpus, machines: all, record: journal, readHostTime, listener: tellMeter(events, find), logger }));
   return { burstUsage: (machine) => meter.usage(governed(machine)), [Symbol.asyncDispose]: () => up.disposeAsync() };
 };
