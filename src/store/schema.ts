@@ -185,6 +185,7 @@ const order = {
   event: true,
   network: true,
   firewall_rule: true,
+  image: true,
 } satisfies Record<keyof Schema, true>;
 export const tables = Object.keys(order) as (keyof Schema)[];
 
