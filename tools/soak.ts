@@ -9,17 +9,17 @@
  *   faults        the tests of faults, several times with seeds of their own         --rounds N
  *   cycles        machines made and deleted, eight at once                           --cycles N
  *   fuzz          every test with random input, long                                 --runs N
- *   pool          a borrower beside machines that claim their guarantees          --trials N
+ *   pool          a borrower beside machines that claim their guarantees             --trials N
  *   power-loss    lives of a virtual host, each ended by pulling the plug            --lives N
  *
- * `--seed N` repeats a run.
+ * `--seed N` repeats a run; `--minutes M` ends `pool` after so many.
  */
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { runAny } from '../src/exec/run.ts';
 import { actions, runAgentCrashes } from '../test/host/agent-crashes.ts';
 import { runCycles } from '../test/host/lifecycle-cycles.ts';
-import { PoolWorld } from '../test/host/pool-trials.ts';
+import { runPoolTrials } from '../test/host/pool-run.ts';
 import { startInstance } from '../test/support/instance.ts';
 import type { TestInstance } from '../test/support/instance.ts';
 import { OwnServices } from '../test/support/own-services.ts';
@@ -36,16 +36,11 @@ const { values, positionals } = parseArgs({
     runs: { type: 'string', default: '3000' },
     lives: { type: 'string', default: '20' },
     trials: { type: 'string', default: '1000' },
+    minutes: { type: 'string', default: '1440' },
   },
 });
-const [seed, rounds, cycles, runs, lives, trials] = [values.seed, values.rounds, values.cycles, values.runs, values.lives, values.trials].map(Number) as [
-  number,
-  number,
-  number,
-  number,
-  number,
-  number,
-];
+const numbers = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, Number(value)]));
+const { seed, rounds, cycles, runs, lives, trials, minutes } = numbers as Record<Exclude<keyof typeof values, 'only'>, number>;
 const note = (text: string): void => console.log(`     ${text}`);
 const longestTestsMs = 12 * 3_600_000;
 
@@ -109,19 +104,11 @@ const suites: Record<string, () => Promise<string>> = {
     return `${cycles} machines made and deleted, and nothing grew`;
   },
   pool: async () => {
-    const claims: number[] = [];
+    let result = '';
     await withInstance(640, async (instance, services) => {
-      await services.startBoth();
-      const world = await PoolWorld.make(instance, services.control);
-      for (let trial = 0; trial < trials; trial += 1) {
-        const { claimMs, borrowerKills } = await world.trial(seed + trial);
-        claims.push(claimMs);
-        if (borrowerKills > 0) throw new Error(`seed ${seed + trial}: killed in the borrower although there is swap`);
-        if (trial % 50 === 49) note(`${trial + 1} trials, slowest claim ${Math.round(Math.max(...claims))} ms`);
-        await world.settled();
-      }
+      result = await runPoolTrials(instance, services, { seed, trials, minutes, note });
     });
-    return `${trials} trials, slowest claim ${Math.round(Math.max(...claims))} ms`;
+    return result;
   },
   fuzz: async () => {
     await runTests(fuzzTests, { CENOTE_TEST_SEED: String(seed), CENOTE_FUZZ_RUNS: String(runs) });

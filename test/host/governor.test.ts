@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
-import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Event } from '../../src/model/event.ts';
 import type { Machine } from '../../src/model/control-api.ts';
@@ -11,15 +10,13 @@ import type { TestInstance } from '../support/instance.ts';
 import { kernelMemory } from '../support/kernel-memory.ts';
 import { MemoryTaker, memoryMachineCommand } from '../support/memory-machine.ts';
 import { OwnServices } from '../support/own-services.ts';
+import { governorDies, swapIsOut } from './pool-run.ts';
 import { PoolWorld, poolMib } from './pool-trials.ts';
-import type { Trial } from './pool-trials.ts';
 
 const seed = Number(process.env['CENOTE_TEST_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
 const trials = Number(process.env['CENOTE_TEST_TRIALS'] ?? 12);
 /** Of the agent, in each of two tests. */
 const deaths = Math.max(2, Math.floor(trials / 6));
-/** Beside so much that is borrowed the neighbours' guarantees do not fit. */
-const missedMib = 600;
 const waitMs = 30_000;
 
 describe('the pool', { skip: skipInstance, timeout: 600_000 }, () => {
@@ -70,40 +67,18 @@ describe('the pool', { skip: skipInstance, timeout: 600_000 }, () => {
     for (const neighbour of world.neighbours) assert.deepEqual(await eventsOf(neighbour, 'governor.reclaimed'), [], 'nothing is taken within a guarantee');
   });
 
-  /** The agent is killed somewhere in a claim; what it left must do until the next one is there. */
-  const withoutGovernor = async (context: TestContext, round: number): Promise<Trial> => {
-    const trial = await world.trial(seed + round, {
-      leastMib: missedMib,
-      meanwhile: async (below) => {
-        await sleep(below(250));
-        await services.stop('agent', 'SIGKILL');
-      },
-    });
-    context.diagnostic(JSON.stringify(trial));
-    assert.equal(await services.startAgent(), true);
-    await services.reachable();
-    if (trial.borrowerLost > 0) await world.renewBorrower();
-    await until('the borrower is let go', () => kernel(world.borrower).limitMib === poolMib);
-    await world.settled();
-    return trial;
-  };
-
   test('an agent that is killed in a claim leaves guarantees standing, and the next one goes on', async (context) => {
     for (let round = 0; round < deaths; round += 1) {
-      const { borrowerKills } = await withoutGovernor(context, round);
-      assert.equal(borrowerKills, 0, `seed ${seed + round}: killed in the borrower although there is swap`);
+      const trial = await governorDies(world, instance, services, seed + round);
+      context.diagnostic(JSON.stringify(trial));
+      assert.equal(trial.borrowerKills, 0, `seed ${seed + round}: killed in the borrower although there is swap`);
     }
   });
 
   test('where no swap is left it is the borrower that is killed in, with a governor and without one', async (context) => {
     for (let round = 0; round < deaths; round += 1) {
-      world.withoutSwap();
-      await sleep(1100); // the governor reads limits of the pool once a second
-      const trial = await world.trial(seed + round, { leastMib: missedMib });
-      context.diagnostic(JSON.stringify(trial));
-      if (trial.borrowerLost > 0) await world.renewBorrower();
-      await world.settled();
-      await withoutGovernor(context, round);
+      context.diagnostic(JSON.stringify(await swapIsOut(world, seed + round)));
+      context.diagnostic(JSON.stringify(await governorDies(world, instance, services, seed + round)));
     }
     world.withSwap();
     assert.ok((await eventsOf(world.borrower, 'governor.killed')).length + (await eventsOf(world.borrower, 'machine.oom')).length > 0);

@@ -78,7 +78,7 @@ export class PoolWorld {
     return new PoolWorld(instance, control, borrower, neighbours);
   }
 
-  /** Until the next start of the agent. */
+  /** Until the next start of the agent, and `withSwap`. */
   withoutSwap(): void {
     cutSwap(this.#instance.instance);
     this.#mayLose = true;
@@ -96,6 +96,7 @@ export class PoolWorld {
     const kinds: MemoryKind[] = [];
     const borrowing: Promise<void>[] = [];
     let borrowerLost = 0;
+    const before = this.#kernel(this.borrower).kills;
     let onDiskMib = 0;
     for (let left = borrowedMib; left > 0;) {
       const wanted = pick(borrowerKinds);
@@ -130,12 +131,13 @@ export class PoolWorld {
     await this.#told(seed, Promise.all(borrowing));
     await this.#told(seed, Promise.all(takers.map((taker) => taker.check())));
     await this.#told(seed, this.#noneKilledWithin());
-    return { seed, borrowedMib, claimedMib, kinds, claimMs, borrowerLost, ...this.#swapAndKills() };
+    return { seed, borrowedMib, claimedMib, kinds, claimMs, borrowerLost, ...this.#swapAndKills(before) };
   }
 
   /** The borrower holds ten times its guarantee, and all claim all of theirs. */
   async tenTimes(): Promise<Pick<Trial, 'claimMs' | 'swappedMib' | 'borrowerKills' | 'borrowerLost'>> {
     using held = new DisposableStack();
+    const before = this.#kernel(this.borrower).kills;
     const borrowed = held.use(await MemoryTaker.at(this.borrower.address));
     await borrowed.take('own', 10 * borrowerGuaranteeMib);
     const takers = await Promise.all(this.neighbours.map(async ({ address }) => held.use(await MemoryTaker.at(address))));
@@ -145,7 +147,7 @@ export class PoolWorld {
     const claimMs = performance.now() - begun;
     let borrowerLost = 0;
     await this.#orLost(borrowed.check(), () => (borrowerLost += 1));
-    return { claimMs, borrowerLost, ...this.#swapAndKills() };
+    return { claimMs, borrowerLost, ...this.#swapAndKills(before) };
   }
 
   /** Until what the last trial took is given back. */
@@ -173,9 +175,9 @@ export class PoolWorld {
     for (const { id, name } of this.neighbours) assert.equal(this.#kernel({ id }).kills, 0, `killed in ${name}, within its guarantee`);
   }
 
-  #swapAndKills(): Pick<Trial, 'swappedMib' | 'borrowerKills'> {
+  #swapAndKills(killsBefore: number): Pick<Trial, 'swappedMib' | 'borrowerKills'> {
     const swappedMib = this.neighbours.reduce((sum, neighbour) => sum + this.#kernel(neighbour).swappedMib, 0);
-    return { swappedMib, borrowerKills: this.#kernel(this.borrower).kills };
+    return { swappedMib, borrowerKills: this.#kernel(this.borrower).kills - killsBefore };
   }
 
   #kernel({ id }: Pick<Machine, 'id'>) {

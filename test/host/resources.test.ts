@@ -1,71 +1,34 @@
 /** A machine's size on the real kernel: what is asked for is what the kernel has, live, wholly or not at all, and nobody is hurt by it. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { run } from '../../src/exec/run.ts';
-import { detectLayout } from '../../src/host/cgroup/layout.ts';
 import type { AgentInfo } from '../../src/model/agent-api.ts';
 import type { ControlInfo, Machine } from '../../src/model/control-api.ts';
-import type { Resources } from '../../src/model/resources.ts';
 import { skipInstance, startInstance } from '../support/instance.ts';
 import type { TestInstance } from '../support/instance.ts';
+import { KernelNumbers } from '../support/kernel-numbers.ts';
 import { random } from '../support/random.ts';
-
-const layout = detectLayout();
-const isV1 = layout.v1.has('memory');
-const mib = 2 ** 20;
 
 describe('resources of a machine', { skip: skipInstance }, () => {
   let cenote: TestInstance;
   let agent: AgentInfo;
+  let kernel: KernelNumbers;
   before(async () => {
     cenote = await startInstance({ poolSizeMib: 1024 });
     agent = (await cenote.json<ControlInfo>('info')).agent!;
+    kernel = new KernelNumbers(cenote, agent);
   });
   after(async () => assert.deepEqual((await cenote?.destroy()) ?? [], []));
 
-  const control = (controller: string, id: string, file: string): string => {
-    const tree = isV1 ? layout.v1.get(controller)! : layout.unified!;
-    return readFileSync(join(tree, `cenote-${cenote.instance}`, id, file), 'utf8').trim();
-  };
-  const fields = () => new Set(agent.unsupported.map(({ field }) => field));
-
-  /** The kernel's own numbers, as resources. */
-  const kernelNumbers = async (id: string): Promise<Partial<Resources>> => {
-    const orNull = (text: string, scale = 1): number | null => (text === 'max' || text === '-1' || text === '' ? null : Number(text) / scale);
-    const limit = isV1 ? control('memory', id, 'memory.limit_in_bytes') : control('memory', id, 'memory.max');
-    const memoryCeilingMib = Number(limit) / mib;
-    const quota = isV1 ? control('cpu', id, 'cpu.cfs_quota_us') : control('cpu', id, 'cpu.max').split(' ')[0]!;
-    const disk = readFileSync('/proc/self/mountinfo', 'utf8')
-      .split('\n')
-      .find((line) => line.includes(`${cenote.root}/storage/pool `))!;
-    const number = readFileSync(`/sys/block/${disk.split(' - ')[1]!.split(' ')[1]!.replace('/dev/', '')}/dev`, 'utf8').trim();
-    const throttle = (file: string) => (new RegExp(`^${number} (\\d+)$`, 'm').exec(control('blkio', id, `blkio.throttle.${file}`)) ?? [])[1] ?? '';
-    const ioMax = (key: string) => (new RegExp(`^${number} .*${key}=(\\S+)`, 'm').exec(control('io', id, 'io.max')) ?? [])[1] ?? '';
-    return {
-      cpuMillis: isV1 ? Math.round((Number(control('cpu', id, 'cpu.shares')) * 1000) / 1024) : Number(control('cpu', id, 'cpu.weight')) * 10,
-      cpuCeilingMillis: orNull(quota, 100),
-      memoryMib: Number(control('memory', id, isV1 ? 'memory.soft_limit_in_bytes' : 'memory.min')) / mib,
-      memoryCeilingMib: memoryCeilingMib === agent.pool.memoryMib ? null : memoryCeilingMib,
-      processes: Number(control('pids', id, 'pids.max')),
-      ...(fields().has('ioReadMibps') ? {} : { ioReadMibps: isV1 ? orNull(throttle('read_bps_device'), mib) : orNull(ioMax('rbps'), mib) }),
-      ...(fields().has('ioReadIops') ? {} : { ioReadIops: isV1 ? orNull(throttle('read_iops_device')) : orNull(ioMax('riops')) }),
-      ...(fields().has('ioWeight')
-        ? {}
-        : { ioWeight: Number(/\d+$/.exec(isV1 ? control('blkio', id, 'blkio.bfq.weight') : control('io', id, 'io.bfq.weight').split('\n')[0]!)![0]) }),
-    };
-  };
   const agrees = async (machine: Machine): Promise<void> => {
-    const kernel = await kernelNumbers(machine.id);
-    assert.deepEqual({ ...machine.resources, ...kernel }, machine.resources);
+    assert.deepEqual({ ...machine.resources, ...kernel.of(machine.id) }, machine.resources);
+    assert.ok(kernel.quotas().includes(machine.resources.diskMib), `${kernel.quotas()} without ${machine.resources.diskMib}`);
   };
-  const pidsOf = (id: string): string[] => control('pids', id, 'cgroup.procs').split('\n');
 
   it('become the numbers of the kernel, whatever they are changed to, and its processes stay', async () => {
     await cenote.must('create', 'walk', '--disk', '64M', '--', 'sleep', '1000');
     const { id } = await cenote.json<Machine>('get', 'walk');
-    const pids = pidsOf(id);
+    const pids = kernel.pids(id);
     const seed = Number(process.env['CENOTE_TEST_SEED'] ?? Date.now() % 1_000_000);
     const pick = random(seed);
     const between = (least: number, most: number) => least + pick(most - least + 1);
@@ -74,8 +37,8 @@ describe('resources of a machine', { skip: skipInstance }, () => {
       const sizes = ['--cpu', String(between(1, 8) / 100), '--memory', `${between(8, 64)}M`, '--disk', `${between(32, 128)}M`, '--net', String(between(0, 9))];
       const ceilings = ['--cpu-ceiling', orNone(String(between(20, 300) / 100)), '--memory-ceiling', orNone(`${between(64, 512)}M`)];
       const others = ['--processes', String(between(10, 500)), '--net-ceiling', orNone(String(between(9, 9000)))];
-      const weight = fields().has('ioWeight') ? [] : ['--io-weight', String(between(1, 1000))];
-      const reads = fields().has('ioReadMibps') ? [] : ['--io-read', orNone(`${between(1, 500)}M`), '--io-read-ops', orNone(String(between(10, 5000)))];
+      const weight = kernel.unsupported.has('ioWeight') ? [] : ['--io-weight', String(between(1, 1000))];
+      const reads = kernel.unsupported.has('ioReadMibps') ? [] : ['--io-read', orNone(`${between(1, 500)}M`), '--io-read-ops', orNone(String(between(10, 5000)))];
       const flags = [...sizes, ...ceilings, ...others, ...weight, ...reads];
       const { machine } = await cenote.json<{ machine: Machine }>('resize', 'walk', ...flags);
       await agrees(machine).catch((cause: unknown) => {
@@ -84,7 +47,7 @@ describe('resources of a machine', { skip: skipInstance }, () => {
       const shaped = /qdisc tbf/.test(await run('ip', ['-details', 'link', 'show', 'type', 'veth', 'up']));
       if (machine.resources.networkCeilingMbps !== null) assert.ok(shaped, `seed ${seed}, round ${round}: no ceiling on the link`);
     }
-    assert.deepEqual(pidsOf(id), pids);
+    assert.deepEqual(kernel.pids(id), pids);
     await cenote.must('delete', 'walk');
   });
 
@@ -94,7 +57,7 @@ describe('resources of a machine', { skip: skipInstance }, () => {
     await cenote.until('needy', ['test', '-s', '/ready']);
     await cenote.must('exec', 'needy', '--', 'dd', 'if=/dev/zero', 'of=/cache', 'bs=1M', 'count=150', 'conv=fsync');
     const machine = await cenote.json<Machine>('get', 'needy');
-    const pids = pidsOf(machine.id);
+    const pids = kernel.pids(machine.id);
     const said = await cenote.refused('resize', 'needy', '--memory-ceiling', '64M', '--cpu', '0.05', '--processes', '50', '--disk', '300M');
     const floor = Number(/memory cannot be brought below (\d+)M, which the machine uses now; 64M was asked for/.exec(said)?.[1]);
     assert.ok(floor > 120 && floor < 230, said);
@@ -102,7 +65,7 @@ describe('resources of a machine', { skip: skipInstance }, () => {
     await agrees(machine);
     const { machine: shrunk } = await cenote.json<{ machine: Machine }>('resize', 'needy', '--memory-ceiling', '230M');
     await agrees(shrunk);
-    assert.deepEqual(pidsOf(machine.id), pids, 'nobody was killed or restarted');
+    assert.deepEqual(kernel.pids(machine.id), pids, 'nobody was killed or restarted');
     await cenote.must('delete', 'needy');
   });
 
@@ -117,7 +80,7 @@ describe('resources of a machine', { skip: skipInstance }, () => {
   });
 
   it('a limit on reads holds', async (test) => {
-    if (fields().has('ioReadMibps')) return test.skip('this host has none');
+    if (kernel.unsupported.has('ioReadMibps')) return test.skip('this host has none');
     await cenote.must('create', 'reader', '--disk', '128M', '--io-read', '8M', '--', 'sleep', '1000');
     await cenote.must('exec', 'reader', '--', 'dd', 'if=/dev/zero', 'of=/data', 'bs=1M', 'count=24', 'conv=fsync');
     // Past the page cache; slower than the limit a busy host may be, faster never.

@@ -1,0 +1,83 @@
+/** Many trials of the pool's memory in a row: mostly in the usual way, at times with the agent killed in the middle, at times with no swap left. */
+import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { TestInstance } from '../support/instance.ts';
+import { kernelMemory } from '../support/kernel-memory.ts';
+import type { OwnServices } from '../support/own-services.ts';
+import { random } from '../support/random.ts';
+import { PoolWorld, poolMib } from './pool-trials.ts';
+import type { Trial } from './pool-trials.ts';
+
+/** Beside so much that is borrowed the neighbours' guarantees do not fit. */
+const missedMib = 600;
+const letGoMs = 30_000;
+/** The governor reads limits of the pool once a second. */
+const seenMs = 1100;
+
+export interface PoolRun {
+  seed: number;
+  trials: number;
+  /** No trial begins later; for who has to share the host with others. */
+  minutes: number;
+  note: (text: string) => void;
+}
+
+/** The agent is killed somewhere in a claim; what it left must do until the next one is there. */
+export const governorDies = async (world: PoolWorld, instance: TestInstance, services: OwnServices, seed: number): Promise<Trial> => {
+  const trial = await world.trial(seed, {
+    leastMib: missedMib,
+    meanwhile: async (below) => {
+      await sleep(below(250));
+      await services.stop('agent', 'SIGKILL');
+    },
+  });
+  assert.equal(await services.startAgent(), true);
+  await services.reachable();
+  if (trial.borrowerLost > 0) await world.renewBorrower();
+  for (const deadline = Date.now() + letGoMs; kernelMemory(instance.instance, world.borrower.id).limitMib !== poolMib; await sleep(20))
+    if (Date.now() > deadline) throw new Error(`seed ${seed}: the borrower is not let go`);
+  await world.settled();
+  return trial;
+};
+
+/** With what the pool has of swap used up, and the governor alive. */
+export const swapIsOut = async (world: PoolWorld, seed: number): Promise<Trial> => {
+  world.withoutSwap();
+  await sleep(seenMs);
+  const trial = await world.trial(seed, { leastMib: missedMib });
+  if (trial.borrowerLost > 0) await world.renewBorrower();
+  await world.settled();
+  return trial;
+};
+
+/** Throws when a law is broken; the result tells of the rest. */
+export const runPoolTrials = async (instance: TestInstance, services: OwnServices, { seed, trials, minutes, note }: PoolRun): Promise<string> => {
+  await services.startBoth();
+  const world = await PoolWorld.make(instance, services.control);
+  const claims: number[] = [];
+  let swappedMib = 0;
+  const counts = { deaths: 0, withoutSwap: 0, borrowerKills: 0 };
+  const tell = () => {
+    const sorted = claims.toSorted((a, b) => a - b);
+    const at = (part: number) => Math.round(sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0);
+    return `${claims.length} trials from seed ${seed}: claims p50 ${at(0.5)}, p99 ${at(0.99)}, slowest ${at(1)} ms; ${counts.deaths} with the agent killed, ${counts.withoutSwap} without swap, in which ${counts.borrowerKills} processes of the borrower were killed; at most ${swappedMib.toFixed(1)} MiB of neighbours' swapped`;
+  };
+  const end = Date.now() + minutes * 60_000;
+  for (let number = 0; number < trials && Date.now() < end; number += 1) {
+    const chance = random(seed + number)(20);
+    const one = seed + number;
+    if (chance === 0) counts.withoutSwap += 1;
+    if (chance < 2) counts.deaths += 1;
+    if (chance === 0) counts.borrowerKills += (await swapIsOut(world, one)).borrowerKills;
+    const trial = chance < 2 ? await governorDies(world, instance, services, one) : await world.trial(one);
+    if (chance === 0) counts.borrowerKills += trial.borrowerKills;
+    else assert.equal(trial.borrowerKills, 0, `seed ${one}: killed in the borrower although there is swap`);
+    if (chance === 0) world.withSwap();
+    // Without a governor the kernel reclaims alone: how fast is no figure of the pool's.
+    if (chance >= 2) swappedMib = Math.max(swappedMib, trial.swappedMib);
+    claims.push(trial.claimMs);
+    await world.settled();
+    if (claims.length % 50 === 0) note(tell());
+  }
+  return tell();
+};
