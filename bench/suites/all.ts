@@ -3,6 +3,7 @@ import type { Suite } from '../lib/suite.ts';
 import { densitySuite } from './density.ts';
 import { execSuite } from './exec.ts';
 import { figure1Suite } from './figure1.ts';
+import { firewallSuite } from './firewall.ts';
 import { insideSuite } from './inside.ts';
 import { listSuite } from './list.ts';
 import { peersSuite } from './peers.ts';
@@ -18,6 +19,7 @@ export const suites: readonly Suite[] = [
   execSuite,
   snapshotSuite,
   resizeSuite,
+  firewallSuite,
   listSuite,
   insideSuite,
   poolSuite,

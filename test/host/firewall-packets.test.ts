@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { createLogger } from '../../src/base/logger.ts';
 import { run } from '../../src/exec/run.ts';
@@ -199,6 +200,19 @@ describe('rules with real packets', () => {
     }
   });
 
+  test('a thousand rules beside', async () => {
+    const beside = Array.from({ length: 1000 }, (_, index) =>
+      rule(`FROM subnet 172.${index % 250}.0.0/16 TO tag role = r${index % 20} ALLOW tcp PORTS ${index + 1} - ${index + 2000}`),
+    );
+    const named = Array.from({ length: 100 }, (_, index) => rule(`FROM ip ${addressOf(c)} TO vm ${idOf(b)} ALLOW udp PORT ${index + 1000}`));
+    assert.equal(await checkAll([...beside, ...named, rule(`FROM ip ${addressOf(c)} TO vm ${idOf(b)} ALLOW tcp PORT 90`)], machines), 9);
+    const closing = rule(`FROM ip ${addressOf(c)} TO vm ${idOf(b)} BLOCK tcp PORT 90 PRIORITY 50`);
+    await network.firewall.changeRules([closing], []);
+    assert.equal(await asks(c, b), false);
+    await network.firewall.changeRules([], [closing.id]);
+    assert.ok(await asks(c, b));
+  });
+
   test('kinds of ICMP', async () => {
     await set([rule('FROM any TO all vms ALLOW icmp TYPE 8 CODE 0')], machines);
     assert.ok(await pings(c, addressOf(a)));
@@ -280,6 +294,28 @@ describe('changes', () => {
     const [keptLines, lostLines] = [kept.lines.length, lost.lines.length];
     await until(() => kept.lines.length > keptLines + 10);
     assert.ok(lost.lines.length <= lostLines + 2, 'what was on its way at most');
+  });
+
+  test('a flow of datagrams that is cut does not come back by an answer on its way', async () => {
+    // Answers come late, so that there is always one on its way when the flow is cut.
+    const late =
+      "const u = require('node:dgram').createSocket('udp4'); u.on('message', (m, f) => setTimeout(() => u.send(m, f.port, f.address), 60)); u.bind(93, () => console.log('ready'))";
+    const talk = `const u = require('node:dgram').createSocket('udp4'); u.on('message', () => console.log('heard')); u.on('error', () => {}); u.bind(4093, () => setInterval(() => u.send('x', 93, '${addressOf(b)}'), 5));`;
+    const opened = rule('FROM any TO all vms ALLOW udp PORT 93');
+    await set([opened], [machine(b), machine(c, {}, false)]);
+    const listening = places[b]!.follow(process.execPath, '-e', late);
+    await until(() => listening.lines.length > 0);
+    const talking = places[c]!.follow(process.execPath, '-e', talk);
+    await until(() => talking.lines.length > 20);
+    for (let round = 0; round < 3; round++) {
+      await network.firewall.changeRules([], [opened.id]);
+      await sleep(300); // what was on its way has come, or has not
+      const heard = talking.lines.length;
+      await sleep(300);
+      assert.equal(talking.lines.length, heard);
+      await network.firewall.changeRules([opened], []);
+      await until(() => talking.lines.length > heard + 20);
+    }
   });
 
   test('what came before the agent stays in force, and is put right', async () => {

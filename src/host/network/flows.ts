@@ -27,7 +27,8 @@ export interface BegunFlow {
   to: string;
   /** As IP numbers it. */
   protocol: number;
-  /** The port it was begun to, and the one that answers. */
+  /** Where it was begun, the port it was begun to, and the one that answers. */
+  sourcePort: number;
   port: number;
   answeringPort: number;
   /** Of ICMP. */
@@ -40,6 +41,8 @@ export interface FlowCensor {
   /** Addresses at which it judges. */
   guarded: ReadonlySet<number>;
   isRefused: (flow: BegunFlow) => boolean;
+  /** Told before they are forgotten. */
+  refused: (flows: readonly BegunFlow[]) => void;
 }
 
 /** What one walk forgets. */
@@ -55,6 +58,7 @@ class Forgotten {
   others: ((address: number) => boolean) | undefined;
 
   censor: FlowCensor | undefined;
+  readonly censored: BegunFlow[] = [];
 
   get empty(): boolean {
     return this.others === undefined && this.censor === undefined && this.addresses.size + this.translated.size + this.untranslated.size === 0;
@@ -63,10 +67,18 @@ class Forgotten {
   has(flow: Flow): boolean {
     if (this.addresses.has(flow.source) || this.addresses.has(flow.answerer)) return true;
     if (this.others?.(flow.source) === true || this.others?.(flow.answerer) === true) return true;
-    if (this.censor !== undefined && (this.censor.guarded.has(flow.source) || this.censor.guarded.has(flow.answerer)) && this.censor.isRefused(flow.begun()))
-      return true;
+    if (this.#isCensored(flow)) return true;
     const port = portKey(flow.protocol, flow.port);
     return this.translated.has(`${flow.answerer} ${port}`) || (this.untranslated.has(port) && !flow.translated());
+  }
+
+  #isCensored(flow: Flow): boolean {
+    const { censor } = this;
+    if (censor === undefined || !(censor.guarded.has(flow.source) || censor.guarded.has(flow.answerer))) return false;
+    const begun = flow.begun();
+    if (!censor.isRefused(begun)) return false;
+    this.censored.push(begun);
+    return true;
   }
 }
 
@@ -109,8 +121,8 @@ export class ConntrackFlows {
   }
 
   /** The rules have changed: what they would not let begin now does not go on either. */
-  async censor(guarded: Iterable<string>, isRefused: FlowCensor['isRefused']): Promise<void> {
-    this.#gathered.censor = { guarded: new Set(Array.from(guarded, addressToNumber)), isRefused };
+  async censor(guarded: Iterable<string>, verdict: Omit<FlowCensor, 'guarded'>): Promise<void> {
+    this.#gathered.censor = { guarded: new Set(Array.from(guarded, addressToNumber)), ...verdict };
     await this.#flush();
   }
 
@@ -152,6 +164,7 @@ export class ConntrackFlows {
       const flow = parseFlow(body);
       if (flow !== undefined && what.has(flow)) requests.push({ type: verbs.delete, flags: 0, body: flow.name() });
     });
+    if (what.censored.length > 0) what.censor?.refused(what.censored);
     for (let at = 0; at < requests.length; at += deleteAtOnce) demand('forget flows', await this.#socket.send(requests.slice(at, at + deleteAtOnce)), 'ENOENT');
   }
 }
@@ -195,6 +208,7 @@ const parseFlow = (body: Buffer): Flow | undefined => {
       from: addressFromNumber(body.readUInt32BE(original + 12)),
       to: addressFromNumber(body.readUInt32BE(reply + 12)),
       protocol: byteAt(protocolPart + 8, reply),
+      sourcePort: hasPorts ? body.readUInt16BE(protocolPart + 16) : 0,
       port: hasPorts ? body.readUInt16BE(protocolPart + 24) : 0,
       answeringPort: hasPorts && replyProtocolPart + 18 <= body.length ? body.readUInt16BE(replyProtocolPart + 16) : 0,
       type: byteAt(protocolPart + 24, reply),

@@ -13,9 +13,10 @@ import { Policy } from '../../../model/firewall/judge.ts';
 import type { FirewallMachine, OwnedRule } from '../../../model/firewall/rule.ts';
 import { NftablesError } from '../../../sys/nftables.ts';
 import type { Nftables } from '../../../sys/nftables.ts';
+import type { BegunFlow } from '../flows.ts';
 import { isMachineAddress } from '../subnet.ts';
 import type { Subnet } from '../subnet.ts';
-import { difference } from './parts.ts';
+import { difference, inCommands } from './parts.ts';
 import type { Part, Parts } from './parts.ts';
 import { Numbers, firewallTable, renderAccount, renderDispatch, renderLevel, renderMembers, tableFrame } from './render.ts';
 
@@ -29,6 +30,8 @@ export interface FirewallTableOptions {
 /** A level as it stands, and as it was compiled last; null when that is no longer true. */
 interface KeptLevel {
   rules: Map<string, OwnedRule>;
+  /** Machines that its rules name one by one, when it was compiled: their addresses are in it. */
+  named: Set<string>;
   compiled: { level: Level; part: Part; memberships: string[] } | null;
 }
 
@@ -75,8 +78,12 @@ export class FirewallTable {
     return this.#guarded.keys();
   }
 
-  has(machine: string): boolean {
-    return this.#machines.has(machine);
+  hasMachine(id: string): boolean {
+    return this.#machines.has(id);
+  }
+
+  hasRule(id: string): boolean {
+    return this.#rules.has(id);
   }
 
   /** Exactly these. Whatever a former agent left is replaced as a whole, in one transaction. */
@@ -115,6 +122,16 @@ export class FirewallTable {
     return this.#applyOr(() => this.#putMachine(former));
   }
 
+  /**
+   * Answers of datagrams that were on their way when their flow was cut would begin it anew, from the other end, where nothing may speak
+   * against it. TCP has its own beginnings.
+   */
+  holdOff(flows: readonly BegunFlow[]): void {
+    if (this.#loaded === null) return;
+    const elements = new Set(flows.map(({ from, to, sourcePort, answeringPort }) => `${to} . ${from} . ${answeringPort} . ${sourcePort}`));
+    this.#run(inCommands('add', firewallTable(this.#options.instance), 'held', [...elements]).join('\n'));
+  }
+
   removeAll(): void {
     this.#run(this.#withoutTable());
     this.#loaded = null;
@@ -124,7 +141,7 @@ export class FirewallTable {
     this.#removeRule(owned.id);
     this.#rules.set(owned.id, owned);
     for (const key of levelKeysOf(owned)) {
-      const level = this.#levels.get(key) ?? { rules: new Map<string, OwnedRule>(), compiled: null };
+      const level = this.#levels.get(key) ?? { rules: new Map<string, OwnedRule>(), named: new Set<string>(), compiled: null };
       this.#levels.set(key, level);
       level.rules.set(owned.id, owned);
       level.compiled = null;
@@ -189,11 +206,7 @@ export class FirewallTable {
 
   /** Levels in which a machine is named hold its address. */
   #forgetNaming(id: string): void {
-    for (const level of this.#levels.values()) {
-      if (level.compiled === null) continue;
-      const names = [...level.rules.values()].some(({ rule }) => [...rule.from, ...rule.to].some((target) => target.kind === 'vm' && target.id === id));
-      if (names) level.compiled = null;
-    }
+    for (const level of this.#levels.values()) if (level.named.has(id)) level.compiled = null;
     this.#policy = null;
   }
 
@@ -271,7 +284,9 @@ export class FirewallTable {
 
   #compile(key: string, kept: KeptLevel): NonNullable<KeptLevel['compiled']> {
     if (kept.compiled !== null) return kept.compiled;
+    kept.named.clear();
     const level = compileLevel(key, [...kept.rules.values()], (id, account) => {
+      kept.named.add(id);
       const machine = this.#machines.get(id)?.machine;
       return machine !== undefined && (account === null || account === machine.account) ? machine.address : undefined;
     });
@@ -284,6 +299,7 @@ export class FirewallTable {
   }
 
   #run(commands: string): void {
+    if (commands === '') return;
     try {
       this.#options.nftables.run(commands);
     } catch (error) {

@@ -26,7 +26,10 @@ export const openFirewall = (options: FirewallTableOptions & { flows: ConntrackF
 
   const cut = async (): Promise<void> => {
     const { policy } = table;
-    await flows.censor(table.guarded, (flow) => !policy.judge({ from: flow.from, to: flow.to, service: serviceOf(flow, subnet) }).allowed);
+    await flows.censor(table.guarded, {
+      isRefused: (flow) => !policy.judge({ from: flow.from, to: flow.to, service: serviceOf(flow, subnet) }).allowed,
+      refused: (refused) => table.holdOff(refused.filter(({ protocol }) => protocols[protocol] === 'udp')),
+    });
   };
 
   return {
@@ -35,11 +38,13 @@ export const openFirewall = (options: FirewallTableOptions & { flows: ConntrackF
       await cut();
     },
     changeRules: async (put, remove) => {
-      if (table.changeRules(put, remove)) await cut();
+      // Looking through all flows of a host takes a while, and one more thing allowed refuses none of them.
+      const onlyAllows = remove.length === 0 && put.every(({ id, rule }) => rule.action === 'allow' && !table.hasRule(id));
+      if (table.changeRules(put, remove) && !onlyAllows) await cut();
     },
     setMachine: async (machine) => {
       // One that was not there has no flows yet, and is waited for.
-      const isNew = !table.has(machine.id);
+      const isNew = !table.hasMachine(machine.id);
       if (table.setMachine(machine) && !isNew) await cut();
     },
     removeMachine: async (id) => void table.removeMachine(id),

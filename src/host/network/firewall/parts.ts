@@ -76,7 +76,7 @@ const elementChanges = (table: string, name: string, set: TableSet, before: Read
   ];
 };
 
-const inCommands = (verb: 'add' | 'delete', table: string, name: string, elements: readonly string[]): string[] => {
+export const inCommands = (verb: 'add' | 'delete', table: string, name: string, elements: readonly string[]): string[] => {
   const commands: string[] = [];
   for (let at = 0; at < elements.length; at += elementsPerCommand)
     commands.push(`${verb} element ${table} ${name} { ${elements.slice(at, at + elementsPerCommand).join(', ')} }`);

@@ -20,6 +20,10 @@ export class Numbers {
 
 export const firewallTable = (instance: string): string => `inet cenote-${instance}-firewall`;
 
+const drop = 'counter name blocked drop';
+/** So long after a flow of datagrams was cut, its answers begin none. */
+const holdOffSeconds = 10;
+
 /**
  * The frame of the table. Packets come to it after the instance's own table, which has dropped what is forged, so that an address is a
  * machine; it only ever takes packets away. What belongs to a known flow was judged when the flow began. The resolver is asked at port 53
@@ -30,6 +34,7 @@ table ${firewallTable(instance)} {
   counter blocked { }
   map senders { type ipv4_addr : verdict; }
   map receivers { type ipv4_addr : verdict; }
+  set held { type ipv4_addr . ipv4_addr . inet_service . inet_service; flags timeout; timeout ${holdOffSeconds}s; }
   chain resolving {
     type filter hook prerouting priority mangle; policy accept;
     ip daddr ${gateway} meta l4proto { tcp, udp } th dport 53 ct state new ip saddr vmap @senders
@@ -37,6 +42,7 @@ table ${firewallTable(instance)} {
   chain forward {
     type filter hook forward priority filter + 10; policy accept;
     ct state established,related accept
+    ip saddr . ip daddr . udp sport . udp dport @held ${drop}
     ip saddr vmap @senders
     ip daddr vmap @receivers
   }
@@ -59,7 +65,6 @@ table ${firewallTable(instance)} {
 }
 `;
 
-const drop = 'counter name blocked drop';
 /** A flow begins with it. What comes in the middle of one was cut off, or would bring a flow back that was. */
 const inMidFlow = `tcp flags & (fin | syn | rst | ack) != syn ${drop}`;
 
