@@ -25,6 +25,7 @@ export interface StoredMachine {
 
 export interface MachineListFilter {
   name?: string | undefined;
+  ids?: ReadonlySet<string> | undefined;
   /** What the name begins with. */
   namePrefix?: string | undefined;
   /** One of these. */
@@ -122,8 +123,10 @@ export const machineGet = async (context: RequestContext, db: Db, idOrName: stri
 };
 
 const pageOf = async (context: RequestContext, db: Db, filter: MachineListFilter): Promise<string[]> => {
-  const { name, namePrefix, states, image, memoryMib } = filter;
+  const { ids, name, namePrefix, states, image, memoryMib } = filter;
+  if (ids?.size === 0) return [];
   let query = db.selectFrom('machine').select('body').where('account', '=', context.account);
+  if (ids !== undefined) query = query.where('id', 'in', [...ids]);
   if (name !== undefined) query = query.where('name', '=', name);
   // Not by order, which collations change, nor by `like`, whose case they do.
   if (namePrefix !== undefined) query = query.where(sql<string>`substr(name, 1, ${namePrefix.length})`, '=', namePrefix);

@@ -36,6 +36,60 @@ export interface AccountKeyTable {
   created_at: string;
 }
 
+export interface AccountUserTable {
+  id: string;
+  account: string;
+  login: string;
+  /** AccountProfile. */
+  profile: string;
+  created_at: string;
+  updated_at: string;
+}
+
+export interface UserKeyTable {
+  /** Id of the user. */
+  member: string;
+  name: string;
+  fingerprint: string;
+  sha256: string;
+  public_key: string;
+  created_at: string;
+}
+
+export interface AccessPolicyTable {
+  id: string;
+  account: string;
+  name: string;
+  description: string;
+  /** Texts of rules. */
+  rules: string;
+  created_at: string;
+}
+
+export interface AccessRoleTable {
+  id: string;
+  account: string;
+  name: string;
+  created_at: string;
+}
+
+export interface RolePolicyTable {
+  role: string;
+  policy: string;
+}
+
+export interface RoleMemberTable {
+  role: string;
+  member: string;
+  by_default: number;
+}
+
+export interface RoleTagTable {
+  account: string;
+  resource: string;
+  role: string;
+}
+
 export interface ImageTable {
   id: string;
   account: string;
@@ -159,6 +213,13 @@ export interface Schema {
   account_key: AccountKeyTable;
   deleted_machine: DeletedMachineTable;
   image: ImageTable;
+  account_user: AccountUserTable;
+  user_key: UserKeyTable;
+  access_policy: AccessPolicyTable;
+  access_role: AccessRoleTable;
+  role_policy: RolePolicyTable;
+  role_member: RoleMemberTable;
+  role_tag: RoleTagTable;
   machine: MachineTable;
   machine_name: MachineNameTable;
   machine_tag: MachineTagTable;
@@ -186,6 +247,13 @@ const order = {
   network: true,
   firewall_rule: true,
   image: true,
+  account_user: true,
+  user_key: true,
+  access_policy: true,
+  access_role: true,
+  role_policy: true,
+  role_member: true,
+  role_tag: true,
 } satisfies Record<keyof Schema, true>;
 export const tables = Object.keys(order) as (keyof Schema)[];
 

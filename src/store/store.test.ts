@@ -17,6 +17,8 @@ import * as machines from './machine.ts';
 import * as meta from './meta.ts';
 import { first as firstMigration } from './migrations/0001-first.ts';
 import * as packages from './package.ts';
+import * as role from './role.ts';
+import * as user from './user.ts';
 import { openEngine } from './dialect/open.ts';
 import { databases } from '../../test/support/databases.ts';
 import type { TestDatabase } from '../../test/support/databases.ts';
@@ -129,7 +131,7 @@ test('a database that is full says so to all, and works again when there is room
 test('every store method authorises first', () =>
   withStore(sqlite, async ({ db }) => {
     const stranger: RequestContext = { account: 'default', actor: 'uid:65534', role: 'stranger' };
-    const methods = [account, deletedMachine, event, image, job, key, machines, meta, packages].flatMap((module) =>
+    const methods = [account, deletedMachine, event, image, job, key, machines, meta, packages, role, user].flatMap((module) =>
       Object.entries(module).filter(([, value]) => typeof value === 'function'),
     );
     assert.ok(methods.length > 30, `${methods.length} methods`);

@@ -21,6 +21,7 @@ import { accounts } from './migrations/0003-accounts.ts';
 import { firewall } from './migrations/0004-firewall.ts';
 import { tenants } from './migrations/0006-tenants.ts';
 import { images } from './migrations/0007-images.ts';
+import { access } from './migrations/0008-access.ts';
 import type { Schema } from './schema.ts';
 
 export type Db = Kysely<Schema>;
@@ -32,6 +33,7 @@ const migrations = {
   '0004-firewall': firewall,
   '0006-tenants': tenants,
   '0007-images': images,
+  '0008-access': access,
 };
 
 export class Store implements AsyncDisposable {

@@ -123,7 +123,7 @@ test('bodies in every form, and what is wrong with them', async () => {
       ['image', 'Missing'],
     ],
   );
-  assert.deepEqual(codeOf(await alice.send('PUT', '/my/machines')), [405, 'MethodNotAllowed']);
+  assert.deepEqual(codeOf(await alice.send('DELETE', '/my/machines')), [405, 'MethodNotAllowed']);
   assert.deepEqual(codeOf(await alice.send('GET', '/my/nosuch')), [404, 'ResourceNotFound']);
   assert.deepEqual(codeOf(await alice.send('GET', '/my/keys/%ff')), [404, 'ResourceNotFound']);
 });

@@ -19,6 +19,8 @@ export interface Call<Parameters = unknown> extends Edge {
   /** Who calls, and for which account. */
   context: RequestContext;
   account: Account;
+  /** Machines that a list is to show; undefined for all. */
+  visible: ReadonlySet<string> | undefined;
   /** The names in the path. */
   path: Readonly<Record<string, string>>;
   parameters: Parameters;

@@ -8,11 +8,14 @@ import { fastify, LogController } from 'fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from '../../base/logger.ts';
 import { messageChain } from '../../base/errors.ts';
+import { roleTagList } from '../../store/role.ts';
+import { authorise, resourceOf } from './access/authorise.ts';
 import type { Answer, Edge, Endpoint } from './endpoint.ts';
+import { taggable } from './endpoints/role-tag.ts';
 import { publicId } from './public-id.ts';
 import { openApiDocument } from './openapi.ts';
 import { bagOf, readerOf } from './parameters.ts';
-import type { Reader } from './parameters.ts';
+import type { Bag, Reader } from './parameters.ts';
 import type { Rates } from './rates.ts';
 import { notFound, Refusal, refusalOf } from './refusal.ts';
 import type { Caller, Signatures } from './signature.ts';
@@ -81,7 +84,9 @@ export const createCloudApiServer = (options: CloudApiServerOptions): FastifyIns
   server.setErrorHandler((error, request, reply) => sendRefusal(logger, error, request, reply));
   server.setNotFoundHandler((request, reply) => {
     const [path = ''] = request.url.split('?');
-    const others = [...new Set(options.endpoints.filter((one) => pathPattern(one.path).test(path)).map(({ method }) => method))];
+    const others = [
+      ...new Set(options.endpoints.filter((one) => !one.path.includes(':collection') && pathPattern(one.path).test(path)).map(({ method }) => method)),
+    ];
     if (others.length === 0) return sendRefusal(logger, notFound(path.slice(0, 200)), request, reply);
     const allow = others.includes('GET') ? [...others, 'HEAD'] : others;
     if (request.method === 'OPTIONS') return reply.code(204).header('allow', allow.join(', ')).send();
@@ -158,12 +163,17 @@ const addRoute = (server: FastifyInstance, options: CloudApiServerOptions, group
     handler: async (request, reply) => {
       const bag = bagOf(request.query as URLSearchParams, request.body);
       const { endpoint, read } = choose(choices, bag['action']);
+      const caller = request.cloud.caller;
+      const path = request.params as Record<string, string>;
+      const visible =
+        caller?.user === undefined ? undefined : await authorise({ ...askingOf(options, request, bag), ...caller, user: caller.user, endpoint, path });
       const { known, named } = read(bag);
       const answer = await endpoint.handle({
         ...options.edge,
         // An open endpoint has no caller, and asks for none.
-        ...(request.cloud.caller as Caller),
-        path: request.params as Record<string, string>,
+        ...(caller as Caller),
+        visible,
+        path,
         parameters: known as never,
         body: (request.body ?? {}) as Record<string, unknown>,
         named,
@@ -171,9 +181,34 @@ const addRoute = (server: FastifyInstance, options: CloudApiServerOptions, group
         url: `${request.protocol}://${request.host}`,
         request: request.raw,
       });
+      if (method === 'GET' && caller !== undefined) await tellRoles(options, caller, path, endpoint, reply);
       return send(reply, endpoint, answer);
     },
   });
+};
+
+const askingOf = ({ edge }: CloudApiServerOptions, request: FastifyRequest, bag: Bag) => {
+  const asked = bag['as-role'];
+  return {
+    db: edge.control.store.db,
+    datacenter: edge.datacenter,
+    request: request.raw,
+    asRoles: typeof asked === 'string' && asked !== '' ? asked.split(',') : undefined,
+  };
+};
+
+/** Which roles a resource is for stands in a header, where there are any. */
+const tellRoles = async (
+  { edge }: CloudApiServerOptions,
+  { context }: Caller,
+  path: Record<string, string>,
+  endpoint: Endpoint,
+  reply: FastifyReply,
+): Promise<void> => {
+  const resource = resourceOf(endpoint.path, path);
+  if (!taggable.has(resource.split('/')[0]!)) return;
+  const roles = await roleTagList(context, edge.control.store.db, resource);
+  if (roles.length > 0) reply.header('role-tag', roles.map(({ name }) => name).join(','));
 };
 
 const choose = (choices: readonly Chosen[], action: unknown): Chosen => {

@@ -7,16 +7,20 @@ import type { KeyObject } from 'node:crypto';
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import httpSignature from 'http-signature';
 import sshpk from 'sshpk';
+import type { User } from '../../model/access.ts';
 import type { Account, AccountKey } from '../../model/account.ts';
 import { accountFind } from '../../store/account.ts';
 import { systemContext as system } from '../../store/context.ts';
 import type { RequestContext } from '../../store/context.ts';
 import { keyFind } from '../../store/key.ts';
+import { userFind, userKeyFind } from '../../store/user.ts';
 import type { Db } from '../../store/store.ts';
 import { Refusal } from './refusal.ts';
 
 export interface Caller {
   account: Account;
+  /** Undefined for whoever has the account's own key. */
+  user: User | undefined;
   context: RequestContext;
 }
 
@@ -56,23 +60,31 @@ export class Signatures {
 
   async callerOf(request: IncomingMessage): Promise<Caller> {
     const signature = readSignature(request);
-    const match = /^\/([^/]{1,64})\/keys\/(.{1,128})$/.exec(signature.keyId);
-    if (match === null) throw new Refusal(401, 'InvalidCredentials', 'the keyId is not /ACCOUNT/keys/FINGERPRINT');
-    const [login, keyName] = [plain(match[1]!), plain(match[2]!)];
-    const account = await accountFind(system, this.#db, login);
-    const key = account === undefined ? undefined : await keyFind(system, this.#db, account.id, keyName);
+    const match = /^\/([^/]{1,64})(?:\/users\/([^/]{1,64}))?\/keys\/(.{1,128})$/.exec(signature.keyId);
+    if (match === null) throw new Refusal(401, 'InvalidCredentials', 'the keyId is not /ACCOUNT/keys/FINGERPRINT or /ACCOUNT/users/USER/keys/FINGERPRINT');
+    const { account, user, key } = await this.#find(plain(match[1]!), match[2] === undefined ? undefined : plain(match[2]), plain(match[3]!));
     const holds = this.#verify(signature, key);
     if (account === undefined || key === undefined || !holds) throw invalidCredentials();
     const address = request.socket.remoteAddress ?? '';
     return {
       account,
+      user,
       context: {
         account: account.id,
         role: 'account',
-        actor: `${account.name} with key ${key.fingerprint} from ${address}`,
-        caller: { type: 'signature', keyId: `/${account.name}/keys/${key.fingerprint}`, address },
+        actor: `${account.name}${user === undefined ? '' : `/${user.login}`} with key ${key.fingerprint} from ${address}`,
+        caller: { type: 'signature', keyId: `/${account.name}${user === undefined ? '' : `/users/${user.login}`}/keys/${key.fingerprint}`, address },
       },
     };
+  }
+
+  async #find(login: string, userLogin: string | undefined, keyName: string) {
+    const account = await accountFind(system, this.#db, login);
+    if (account === undefined) return { account, user: undefined, key: undefined };
+    if (userLogin === undefined) return { account, user: undefined, key: await keyFind(system, this.#db, account.id, keyName) };
+    const within: RequestContext = { ...system, account: account.id };
+    const user = await userFind(within, this.#db, userLogin);
+    return { account, user, key: user === undefined ? undefined : await userKeyFind(within, this.#db, user, keyName) };
   }
 
   #verify({ algorithm, signed, value }: Signature, key: AccountKey | undefined): boolean {

@@ -11,9 +11,12 @@ import { metadataEndpoints } from './metadata.ts';
 import { networkEndpoints } from './network.ts';
 import { nicEndpoints } from './nic.ts';
 import { packageEndpoints } from './package.ts';
+import { roleEndpoints } from './role.ts';
+import { roleTagEndpoints } from './role-tag.ts';
 import { snapshotEndpoints } from './snapshot.ts';
 import { tagEndpoints } from './tag.ts';
 import { unavailableEndpoints } from './unavailable.ts';
+import { userEndpoints } from './user.ts';
 
 export const endpoints: readonly Endpoint[] = [
   ...datacenterEndpoints,
@@ -29,5 +32,8 @@ export const endpoints: readonly Endpoint[] = [
   ...metadataEndpoints,
   ...nicEndpoints,
   ...firewallEndpoints,
+  ...userEndpoints,
+  ...roleEndpoints,
+  ...roleTagEndpoints,
   ...unavailableEndpoints,
 ];

@@ -87,10 +87,12 @@ export const machineEndpoints = [
       const states = state === undefined ? undefined : statesOf(state);
       const none = (type ?? 'smartmachine') !== 'smartmachine' || (brand ?? 'lx') !== 'lx' || docker === true || states?.length === 0;
       const tags = named('tag.').map(([tag, value]): [string, string] => [tag, String(value)]);
-      const machines = none ? [] : await machineList(context, control.store.db, { namePrefix: name, states, image, memoryMib: memory, tags, limit, offset });
+      const machines = none
+        ? []
+        : await machineList(context, control.store.db, { ids: call.visible, namePrefix: name, states, image, memoryMib: memory, tags, limit, offset });
       const body = machines.map((machine) => machineWire(machine, view));
       const gone =
-        (tombstone === true || state === 'deleted') && offset === 0 && body.length < limit
+        (tombstone === true || state === 'deleted') && call.visible === undefined && offset === 0 && body.length < limit
           ? await deletedMachineList(context, control.store.db, limit - body.length)
           : [];
       const all = [...body, ...gone.map(({ machine, deletedAt }) => deletedMachineWire(machine, deletedAt, view))];
