@@ -2,7 +2,8 @@
  * The firewall rules that this host applies, as the control plane last told: kept in the journal, so that they hold from the first packet
  * after a restart. What they are applied to is known here already: the machines' own specifications.
  */
-import { CenoteError } from '../base/errors.ts';
+import { CenoteError, messageChain } from '../base/errors.ts';
+import type { Logger } from '../base/logger.ts';
 import { SerialQueue } from '../base/serial-queue.ts';
 import type { Firewall } from '../host/network/firewall/open.ts';
 import { parseRule } from '../model/firewall/parse.ts';
@@ -16,20 +17,30 @@ const mostWaiting = 64;
 export class FirewallRules {
   readonly #firewall: Firewall;
   readonly #journal: Journal;
+  readonly #logger: Logger;
   readonly #rules = new Map<string, AppliedRule>();
   readonly #queue = new SerialQueue(mostWaiting);
   /** From the clock, so that what was said before a restart is known as old. */
   #revision = Date.now();
 
-  constructor(firewall: Firewall, journal: Journal) {
+  constructor(firewall: Firewall, journal: Journal, logger: Logger) {
     this.#firewall = firewall;
     this.#journal = journal;
+    this.#logger = logger;
   }
 
   /** As recorded, for all machines at once: what the kernel has from a former agent is replaced in one moment. */
   async restore(specs: Iterable<MachineSpec>): Promise<void> {
-    for (const rule of this.#journal.loadFirewallRules()) this.#rules.set(rule.id, rule);
-    await this.#firewall.restore([...this.#rules.values()].map(ownedOf), Array.from(specs, firewallMachine));
+    const machines = Array.from(specs, firewallMachine);
+    const recorded = this.#journal.loadFirewallRules();
+    try {
+      await this.#firewall.restore(recorded.map(ownedOf), machines);
+      for (const rule of recorded) this.#rules.set(rule.id, rule);
+    } catch (error) {
+      // Closed, until the control plane has told them anew, one by one if need be: neither open, nor without an agent.
+      this.#logger.error({ error: messageChain(error) }, 'the recorded firewall rules could not be put in force; machines with their firewall on are closed');
+      await this.#firewall.restore([], machines);
+    }
   }
 
   get applied(): AppliedFirewall {

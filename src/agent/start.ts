@@ -112,7 +112,7 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
   };
   const machines = new Machines(host, () => poolSize(plan()));
   await platforms.ensureBuiltIn();
-  const firewall = new FirewallRules(network.firewall, journal);
+  const firewall = new FirewallRules(network.firewall, journal, logger);
   const recovered = await recover(host, machines, firewall);
   const governing = up.use(startGovernor(openPoolControls({ parent }), machines, events, journal, logger));
   const server = up.use(

@@ -49,6 +49,14 @@ export const firewallRuleDelete = async (context: RequestContext, db: Db, stored
   await db.deleteFrom('firewall_rule').where('id', '=', stored.id).execute();
 };
 
+/** Of an account that goes; gives their ids. */
+export const firewallRuleDeleteAll = async (context: RequestContext, db: Db, account: string): Promise<string[]> => {
+  authorize(context, 'operate');
+  const rows = await db.selectFrom('firewall_rule').select('id').where('account', '=', account).execute();
+  await db.deleteFrom('firewall_rule').where('account', '=', account).execute();
+  return rows.map(({ id }) => id);
+};
+
 /** The account's own, or an operator's. */
 export const firewallRuleGet = async (context: RequestContext, db: Db, id: string): Promise<StoredRule> => {
   authorize(context, 'read');

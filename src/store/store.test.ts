@@ -11,6 +11,7 @@ import { completeResources, defaultCatalogue, defaultResources } from '../model/
 import { systemContext } from './context.ts';
 import type { RequestContext } from './context.ts';
 import * as event from './event.ts';
+import * as firewallRules from './firewall-rule.ts';
 import * as image from './image.ts';
 import * as job from './job.ts';
 import * as machines from './machine.ts';
@@ -139,3 +140,45 @@ test('every store method authorises first', () =>
       await assert.rejects(async () => (method as (...parameters: unknown[]) => Promise<unknown>)(stranger, db, {}, {}, {}), { code: 'forbidden' }, name);
     }
   }));
+
+each('firewall rules: an account sees its own and the operator’s, and changes its own', (database) =>
+  withStore(database, async (store) => {
+    const stored = (id: string, owner: string | null): firewallRules.StoredRule => ({
+      id,
+      account: owner,
+      rule: 'FROM any TO all vms ALLOW ah',
+      enabled: id !== 'b',
+      log: false,
+      description: null,
+      createdAt: `2026-01-01T00:00:0${id.charCodeAt(0) - 97}.000Z`,
+    });
+    const one: RequestContext = { account: 'default', actor: 'test', role: 'administrator' };
+    const other: RequestContext = { account: 'other', actor: 'test', role: 'account' };
+    await store.transaction(async (db) => {
+      await account.accountEnsure(systemContext, db, 'other');
+      await firewallRules.firewallRuleInsert(one, db, stored('a', 'default'));
+      await firewallRules.firewallRuleInsert(one, db, stored('b', null));
+      await firewallRules.firewallRuleInsert(other, db, stored('c', 'other'));
+    });
+    const seen = async (context: RequestContext) => (await firewallRules.firewallRuleList(context, store.db)).map(({ id }) => id);
+    assert.deepEqual(
+      [await seen(one), await seen(other)],
+      [
+        ['a', 'b'],
+        ['b', 'c'],
+      ],
+    );
+    assert.deepEqual(await firewallRules.firewallRuleGet(other, store.db, 'c'), stored('c', 'other'));
+    await assert.rejects(firewallRules.firewallRuleGet(other, store.db, 'a'), { code: 'not_found' });
+    await assert.rejects(
+      store.transaction((db) => firewallRules.firewallRuleDelete(other, db, stored('b', null))),
+      { code: 'forbidden' },
+    );
+    const enabled = async (ids: string[] | null) => (await firewallRules.firewallRuleEnabled(systemContext, store.db, ids)).map(({ id }) => id).sort();
+    assert.deepEqual([await enabled(null), await enabled(['a', 'b', 'x'])], [['a', 'c'], ['a']]);
+    assert.deepEqual([await firewallRules.firewallRuleCount(one, store.db, null), await firewallRules.firewallRuleCount(other, store.db, 'other')], [1, 1]);
+    assert.deepEqual(await store.transaction((db) => firewallRules.firewallRuleDeleteAll(systemContext, db, 'other')), ['c']);
+    await store.transaction((db) => account.accountDelete(systemContext, db, 'other'));
+    assert.deepEqual(await enabled(null), ['a']);
+  }),
+);

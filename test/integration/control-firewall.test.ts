@@ -160,3 +160,16 @@ test('many changes at once all arrive', async () => {
   await Promise.all(rules.map(({ id }, index) => (index % 2 === 0 ? client.firewallRuleEnable(id) : client.firewallRuleDelete(id))));
   assert.deepEqual(new Set(agent.firewall.rules.keys()), new Set(rules.filter((_, index) => index % 2 === 0).map(({ id }) => id)));
 });
+
+test('a rule that the host refuses holds up no other', async () => {
+  await using fixture = await controlFixture();
+  const { client, agent } = fixture;
+  agent.firewall.refuses = ({ log }) => log;
+  const rules = await Promise.all(
+    Array.from({ length: 30 }, (_, index) => client.firewallRuleCreate({ rule: web.replace('80', String(1000 + index)), enabled: true, log: index === 13 })),
+  );
+  assert.deepEqual(rules.map(({ applied }) => applied).indexOf(false), 13);
+  assert.equal(agent.firewall.rules.size, 29);
+  assert.equal((await client.firewallRuleUpdate(rules[13]!.id, { log: false })).applied, true);
+  assert.equal(agent.firewall.rules.size, 30);
+});

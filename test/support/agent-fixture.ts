@@ -91,7 +91,7 @@ export const agentFixture = async (
       lxcfs: () => null,
     };
     const machines = new Machines(host, () => pool);
-    const firewall = new FirewallRules(network.firewall, journal);
+    const firewall = new FirewallRules(network.firewall, journal, logger);
     const { toStart } = await recover(host, machines, firewall);
     up.use(
       await startServer({

@@ -5,6 +5,8 @@ import type { AppliedFirewall, AppliedRule, FirewallChange } from '../../src/mod
 export class SimulatedFirewall {
   readonly rules = new Map<string, AppliedRule>();
   revision = 1;
+  /** As a kernel that lacks something. */
+  refuses: (rule: AppliedRule) => boolean = () => false;
 
   get state(): AppliedFirewall {
     return { revision: this.revision, rules: [...this.rules.values()] };
@@ -12,6 +14,7 @@ export class SimulatedFirewall {
 
   change({ after, put, remove }: FirewallChange): { revision: number } {
     if (after !== this.revision) throw new CenoteError('stale_generation', `the firewall is at revision ${this.revision}`);
+    if (put.some(this.refuses)) throw new CenoteError('failed', 'the kernel refuses it');
     for (const id of remove) this.rules.delete(id);
     for (const rule of put) this.rules.set(rule.id, rule);
     return { revision: ++this.revision };

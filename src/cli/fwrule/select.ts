@@ -15,5 +15,4 @@ export const selectRule = async (context: Context, word: string): Promise<Firewa
 };
 
 /** What a person should know of a rule that was just changed. */
-export const notInForce = ({ applied, enabled }: FirewallRule): string =>
-  applied || !enabled ? '' : "; the host's agent is away: it is in force as soon as that is back";
+export const notInForce = ({ applied, enabled }: FirewallRule): string => (applied || !enabled ? '' : '; not in force yet: the host has not taken it over');

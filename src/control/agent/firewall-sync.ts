@@ -32,6 +32,8 @@ export class FirewallSync implements AsyncDisposable {
   readonly #stopping = new AbortController();
   /** Rules that the host may not have as they are, and how often each has changed. */
   readonly #dirty = new Map<string, number>();
+  /** Rules that the host would not take: shown as not applied, and told again when they or the tie to the host change. */
+  readonly #refused = new Set<string>();
   readonly #changed = new Wake();
   /** Notified when a round has ended, whatever came of it. */
   readonly #settled = new Wake();
@@ -48,7 +50,7 @@ export class FirewallSync implements AsyncDisposable {
   }
 
   isApplied(id: string): boolean {
-    return this.#revision !== null && this.#options.inStep() && !this.#dirty.has(id);
+    return this.#revision !== null && this.#options.inStep() && !this.#dirty.has(id) && !this.#refused.has(id);
   }
 
   /** After the transaction that changed it. Resolves when the host has it, or cannot have it now; then it is told as soon as it can be. */
@@ -63,6 +65,7 @@ export class FirewallSync implements AsyncDisposable {
 
   #touch(id: string): void {
     this.#dirty.set(id, (this.#dirty.get(id) ?? 0) + 1);
+    this.#refused.delete(id);
   }
 
   async #work(): Promise<void> {
@@ -102,18 +105,25 @@ export class FirewallSync implements AsyncDisposable {
     return applied.revision;
   }
 
-  async #tell(after: number): Promise<void> {
-    const { agent, store } = this.#options;
-    const told = [...this.#dirty].slice(0, rulesPerChange);
+  /** A rule that the host refuses holds up no other: they are told in ever smaller parts, until it stands alone. */
+  async #tell(after: number, atOnce = rulesPerChange): Promise<void> {
+    const { agent, store, logger } = this.#options;
+    const told = [...this.#dirty].slice(0, atOnce);
     if (told.length === 0) return;
     const ids = told.map(([id]) => id);
     const put = (await firewallRuleEnabled(system, store.db, ids)).map(appliedOf);
     const kept = new Set(put.map(({ id }) => id));
     const remove = ids.filter((id) => !kept.has(id));
-    const { revision } = await agent.firewallChange({ after, put, remove }, { signal: this.#stopping.signal });
-    this.#revision = revision;
+    try {
+      this.#revision = (await agent.firewallChange({ after, put, remove }, { signal: this.#stopping.signal })).revision;
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      if (told.length > 1) return this.#tell(after, Math.ceil(told.length / 2));
+      logger.error({ rule: ids[0], error: messageChain(error) }, 'the host refuses a firewall rule');
+      this.#refused.add(ids[0]!);
+    }
     for (const [id, version] of told) if (this.#dirty.get(id) === version) this.#dirty.delete(id);
-    await this.#tell(revision);
+    await this.#tell(this.#revision ?? after, atOnce);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -121,6 +131,9 @@ export class FirewallSync implements AsyncDisposable {
     await this.#working;
   }
 }
+
+/** About what was told, and not about when. */
+const isRefusal = (error: unknown): boolean => error instanceof CenoteError && ['invalid_argument', 'failed', 'unsupported', 'internal'].includes(error.code);
 
 const appliedOf = ({ id, account, rule, log }: StoredRule): AppliedRule => ({ id, account, rule, log });
 

@@ -7,6 +7,7 @@ import { checkAccountName } from '../../model/names.ts';
 import { accountCreate as insertAccount, accountDelete as removeAccount, accountGet, accountSetProfile, accountSetQuota } from '../../store/account.ts';
 import { authorize, defaultAccount } from '../../store/context.ts';
 import type { RequestContext } from '../../store/context.ts';
+import { firewallRuleDeleteAll } from '../../store/firewall-rule.ts';
 import { keyAdd as insertKey } from '../../store/key.ts';
 import type { Control } from '../control.ts';
 
@@ -76,13 +77,17 @@ export const accountUpdate = (control: Control, context: RequestContext, idOrNam
   });
 };
 
-export const accountDelete = (control: Control, context: RequestContext, idOrName: string): Promise<void> => {
+/** Its firewall rules go with it: there is no machine left that they are about. */
+export const accountDelete = async (control: Control, context: RequestContext, idOrName: string): Promise<void> => {
   authorize(context, 'operate');
-  return control.store.transaction(async (db) => {
+  const rules = await control.store.transaction(async (db) => {
     const { id } = await accountGet(context, db, idOrName);
     if (id === defaultAccount) throw new CenoteError('in_use', "the operator's own account stays");
+    const gone = await firewallRuleDeleteAll(context, db, id);
     await removeAccount(context, db, id);
+    return gone;
   });
+  await Promise.all(rules.map((id) => control.firewall.changed(id)));
 };
 
 export const keyAdd = (control: Control, context: RequestContext, account: string, asked: CreateKey): Promise<AccountKey> => {
