@@ -22,7 +22,7 @@ describe('resources of a machine', { skip: skipInstance }, () => {
 
   const agrees = async (machine: Machine): Promise<void> => {
     assert.deepEqual({ ...machine.resources, ...kernel.of(machine.id) }, machine.resources);
-    assert.ok(kernel.quotas().includes(machine.resources.diskMib), `${kernel.quotas()} without ${machine.resources.diskMib}`);
+    assert.ok(kernel.quotas().includes(machine.resources.diskMib), `${kernel.quotas().join(', ')} without ${machine.resources.diskMib}`);
   };
 
   it('become the numbers of the kernel, whatever they are changed to, and its processes stay', async () => {
@@ -38,7 +38,9 @@ describe('resources of a machine', { skip: skipInstance }, () => {
       const ceilings = ['--cpu-ceiling', orNone(String(between(20, 300) / 100)), '--memory-ceiling', orNone(`${between(64, 512)}M`)];
       const others = ['--processes', String(between(10, 500)), '--net-ceiling', orNone(String(between(9, 9000)))];
       const weight = kernel.unsupported.has('ioWeight') ? [] : ['--io-weight', String(between(1, 1000))];
-      const reads = kernel.unsupported.has('ioReadMibps') ? [] : ['--io-read', orNone(`${between(1, 500)}M`), '--io-read-ops', orNone(String(between(10, 5000)))];
+      const reads = kernel.unsupported.has('ioReadMibps')
+        ? []
+        : ['--io-read', orNone(`${between(1, 500)}M`), '--io-read-ops', orNone(String(between(10, 5000)))];
       const flags = [...sizes, ...ceilings, ...others, ...weight, ...reads];
       const { machine } = await cenote.json<{ machine: Machine }>('resize', 'walk', ...flags);
       await agrees(machine).catch((cause: unknown) => {
