@@ -114,10 +114,14 @@ const makeModulesDisk = async (staged: string): Promise<void> => {
   await rm(tree, { recursive: true });
 };
 
+export const missingHostPackages = async (): Promise<string[]> => {
+  const found = await Promise.all(Object.entries(hostPackages).map(async ([program, name]) => ((await installed(program)) ? [] : [name])));
+  return found.flat();
+};
+
 /** Machine-wide because the tests' own packages are; without a service or recommended packages. */
 const ensureHostPackages = async (note: (text: string) => void): Promise<void> => {
-  const found = await Promise.all(Object.entries(hostPackages).map(async ([program, name]) => ((await installed(program)) ? [] : [name])));
-  const missing = found.flat();
+  const missing = await missingHostPackages();
   if (missing.length === 0) return;
   note(`installing ${missing.join(', ')}`);
   await run('apt-get', ['-y', '-q', 'install', '--no-install-recommends', ...missing], {

@@ -7,6 +7,8 @@ import { basename, dirname, join } from 'node:path';
 import { run } from '../../src/exec/run.ts';
 
 const fetchTimeoutMs = 10 * 60_000;
+/** What depends on the current one. */
+export const kernelMetapackage = 'linux-image-amd64';
 /** What the initramfs loads, in this order, each with what it depends on. */
 const bootModules = ['virtio_pci', 'virtio_blk', 'ext4', 'crc32c_generic'];
 /** What goes onto the disk; of drivers, only those a virtual host has. */
@@ -25,14 +27,8 @@ export interface Kernel {
 
 /** The name of the package that has the current kernel. */
 export const kernelPackage = async (): Promise<string> => {
-  const ask = () => run('apt-cache', ['depends', 'linux-image-amd64']).catch(() => '');
-  const find = (text: string) => /Depends: (linux-image-\S+)/.exec(text)?.[1];
-  let found = find(await ask());
-  if (found === undefined) {
-    await run('apt-get', ['update', '-q'], { timeoutMs: fetchTimeoutMs });
-    found = find(await ask());
-  }
-  if (found === undefined) throw new Error('apt knows no package linux-image-amd64');
+  const found = /Depends: (linux-image-\S+)/.exec(await run('apt-cache', ['depends', kernelMetapackage]))?.[1];
+  if (found === undefined) throw new Error(`apt knows no package ${kernelMetapackage}`);
   return found;
 };
 

@@ -85,7 +85,7 @@ describe('systemd and the units', { skip: skipVirtualHost, timeout }, () => {
 
   it('an upgrade is not, either', async () => {
     await host.succeed(
-      `mkdir -p /srv/cenote && cd ${checkout} && cp -R cenote package.json package-lock.json src examples /srv/cenote/ && ln -s ${checkout}/node_modules /srv/cenote/node_modules && echo '// changed' >> /srv/cenote/src/agent/main.ts`,
+      `mkdir -p /srv/cenote && cd ${checkout} && cp -a cenote package.json package-lock.json src examples /srv/cenote/ && ln -s ${checkout}/node_modules /srv/cenote/node_modules && echo '// changed' >> /srv/cenote/src/agent/main.ts`,
     );
     const before = await property('MainPID', agent);
     await unnoticed('upgraded', () => host.succeed('/srv/cenote/cenote up', long));

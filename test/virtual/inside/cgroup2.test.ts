@@ -107,7 +107,7 @@ it('a shrink that cannot be is refused with the floor, and nothing is held back 
   const { id } = await control.machineGet(name);
   // Swap takes what nobody touches, so it is touched all the time.
   await inside(`(perl -e '$x = "a" x 60e6; $i = 0; while (1) { substr($x, ($i += 4096) % 6e7, 1) = "b" }' & echo $! > /var/tmp/pid) > /dev/null 2>&1`);
-  await sleep(20_000);
+  for (const deadline = Date.now() + 60_000; Number(group(id, 'memory.current')) < 60e6; await sleep(100)) assert.ok(Date.now() < deadline, 'it is not there');
   const before = ['memory.max', 'memory.high', 'memory.swap.max', 'cpu.weight', 'pids.max'].map((file) => group(id, file));
   const said = await refused(control.machineResize(id, { resources: { memoryMib: 4, memoryCeilingMib: 4, cpuMillis: 30, processes: 50 } }, wait));
   assert.match(said, /memory cannot be brought below \d+M, which the machine uses now; 4M was asked for/);

@@ -4,13 +4,18 @@
  */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
+import { once } from 'node:events';
 import { after, before, describe, it } from 'node:test';
 import { ControlClient } from '../../../src/client/control.ts';
+import { start } from '../../../src/exec/run.ts';
+import { readHostMemory } from '../../../src/host/cgroup/host-memory.ts';
 import type { Event } from '../../../src/model/event.ts';
 import { defaultRoot, instancePaths } from '../../../src/model/instance.ts';
 import { hasSwap } from '../../../src/setup/zram.ts';
 import { PoolWorld } from '../../host/pool-trials.ts';
 import type { Trial } from '../../host/pool-trials.ts';
+import { kernelMemory } from '../../support/kernel-memory.ts';
+import { MemoryTaker } from '../../support/memory-machine.ts';
 
 const paths = instancePaths(defaultRoot);
 const skip = !existsSync('/sys/fs/cgroup/cgroup.controllers') || !existsSync(paths.config) ? 'wants a host of its own, with cgroup v2 only' : false;
@@ -55,6 +60,24 @@ describe(`the pool ${swap ? 'with' : 'without'} swap`, { skip }, () => {
       context.diagnostic(JSON.stringify(trial));
       await settle(trial);
     }
+  });
+
+  it('what is guaranteed stays when the host itself runs short', { skip: swap ? false : 'needs swap' }, async (context) => {
+    using held = new DisposableStack();
+    const takers = await Promise.all([world.borrower, ...world.neighbours].map(async ({ address }) => held.use(await MemoryTaker.at(address))));
+    await Promise.all(takers.map((taker, index) => taker.take('own', [300, ...world.neighbours.map(({ resources }) => resources.memoryMib - 12)][index]!)));
+    const before = readHostMemory();
+    // Of the host's own, in no group of ours, and such as can be compressed: the kernel must look for room everywhere.
+    const hogMib = Math.round(before.availableBytes / 2 ** 20) + 200;
+    const fill = `$block = "a" x (1 << 20); for (1 .. ${hogMib}) { push @held, $block; substr($held[-1], 0, 1) = "b" } syswrite STDOUT, "all"; sleep 1000`;
+    const hog = start('perl', ['-e', fill], { stdio: ['ignore', 'pipe', 'inherit'] });
+    held.defer(() => hog.kill('SIGKILL'));
+    assert.equal(String((await once(hog.stdout!, 'data'))[0]), 'all');
+    const swapped = Object.fromEntries([world.borrower, ...world.neighbours].map(({ name, id }) => [name, kernelMemory('default', id).swappedMib]));
+    context.diagnostic(`${Math.round((before.swapFreeBytes - readHostMemory().swapFreeBytes) / 2 ** 20)} MiB swapped, of machines ${JSON.stringify(swapped)}`);
+    assert.ok(readHostMemory().swapFreeBytes < before.swapFreeBytes - 50 * 2 ** 20, 'there was no pressure');
+    for (const { name } of world.neighbours) assert.equal(swapped[name], 0, name);
+    await Promise.all(takers.map((taker) => taker.check()));
   });
 
   it(swap ? 'nobody was killed for it' : 'who was killed for it was the borrower, and the numbers are told', async (context) => {
