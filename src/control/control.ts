@@ -5,6 +5,7 @@ import type { Store } from '../store/store.ts';
 import type { FirewallSync } from './agent/firewall-sync.ts';
 import type { Catalog } from './agent/catalog.ts';
 import type { AgentLink } from './agent/link.ts';
+import type { Changes } from './app/changes.ts';
 import type { EventFeed } from './app/event-feed.ts';
 import type { AddressBook } from './app/subnet.ts';
 import type { JobRunner } from './jobs/runner.ts';
@@ -18,6 +19,7 @@ export interface Control {
   addresses: AddressBook;
   jobs: JobRunner;
   events: EventFeed;
+  changes: Changes;
   logger: Logger;
   version: string;
   startedAt: string;

@@ -11,6 +11,7 @@ import { Catalog } from './agent/catalog.ts';
 import { FirewallSync } from './agent/firewall-sync.ts';
 import { AgentLink } from './agent/link.ts';
 import { Touched } from './agent/touched.ts';
+import { Changes } from './app/changes.ts';
 import { EventFeed } from './app/event-feed.ts';
 import { AddressBook } from './app/subnet.ts';
 import { startCloudApi } from './cloudapi/start.ts';
@@ -71,6 +72,7 @@ export const startControl = async (options: ControlOptions): Promise<RunningCont
   const catalog = new Catalog(agent);
   const addresses = new AddressBook();
   const touched = new Touched();
+  const changes = new Changes();
   const reachable = new Wake();
   const events = new EventFeed(store, logger, stopping.signal);
   const jobs = stack.use(
@@ -85,10 +87,15 @@ export const startControl = async (options: ControlOptions): Promise<RunningCont
       atOnce: options.atOnce ?? defaults.atOnce,
       waitingAtOnce: defaults.waitingAtOnce,
       touched,
-      onFinished: () => events.notify(),
+      onFinished: ({ job }) => {
+        events.notify();
+        changes.tell(job.machine);
+      },
     }),
   );
-  const link = stack.use(new AgentLink({ store, agent, catalog, touched, logger, reachable, onEvents: () => events.notify() }));
+  const link = stack.use(
+    new AgentLink({ store, agent, catalog, touched, logger, reachable, onEvents: () => events.notify(), onRefreshed: (machine) => changes.tell(machine) }),
+  );
   const firewall = stack.use(new FirewallSync({ store, agent, logger, reachable, inStep: () => link.inStep }));
   const control: Control = {
     store,
@@ -99,6 +106,7 @@ export const startControl = async (options: ControlOptions): Promise<RunningCont
     addresses,
     jobs,
     events,
+    changes,
     logger,
     trace,
     beginAnew: options.beginAnew,

@@ -39,6 +39,12 @@ export class SignedClient {
     this.#key = key;
   }
 
+  /** The headers of a signed request. */
+  signed(method: string, path: string): Record<string, string> {
+    const headers = { date: new Date().toUTCString() };
+    return { ...headers, authorization: this.#authorization(method, path, headers, {}) };
+  }
+
   async send(method: string, path: string, options: SignedOptions = {}): Promise<Reply> {
     const body = options.raw?.text ?? (options.json === undefined ? undefined : JSON.stringify(options.json));
     const type = options.raw?.type ?? 'application/json';

@@ -49,6 +49,9 @@ export interface Person extends AsyncDisposable {
   /** MD5, as TRITON_KEY_ID has it. */
   fingerprint: string;
   privateKey: sshpk.PrivateKey;
+  /** The program and its environment, where it is started otherwise. */
+  command: string[];
+  env: Record<string, string>;
   triton(...args: string[]): Promise<RunResult>;
   /** Its output; fails where the command does. */
   must(...args: string[]): Promise<string>;
@@ -100,6 +103,8 @@ export const person = async (name: string, url: string, kind: KeyKind = 'rsa'): 
     publicKey,
     fingerprint,
     privateKey,
+    command: [join(clients, 'node_modules/triton/bin/triton')],
+    env,
     triton,
     must,
     lines: async <T>(...args: string[]) =>

@@ -35,6 +35,8 @@ export interface LinkOptions {
   reachable: Wake;
   /** Told when events have been recorded. */
   onEvents: () => void;
+  /** Told when a machine, or null for any, may be shown otherwise than before. */
+  onRefreshed: (machine: string | null) => void;
 }
 
 const firstDelayMs = 50;
@@ -53,9 +55,9 @@ export class AgentLink implements AsyncDisposable {
 
   constructor(options: LinkOptions) {
     this.#options = options;
-    const { store, agent, touched, logger } = options;
+    const { store, agent, touched, logger, onRefreshed } = options;
     this.#pulse = new Pulse(agent);
-    this.#refresher = new Refresher({ store, agent, touched, logger, signal: this.#stopping.signal, syncAll: () => this.#syncAll() });
+    this.#refresher = new Refresher({ store, agent, touched, logger, signal: this.#stopping.signal, syncAll: () => this.#syncAll(), onRefreshed });
   }
 
   /** Makes the first attempt, so that a store is compared with its host before anyone is served; goes on by itself. */
@@ -156,11 +158,12 @@ export class AgentLink implements AsyncDisposable {
   }
 
   async #syncAll(): Promise<SyncResult> {
-    const { store, agent, touched, onEvents } = this.#options;
+    const { store, agent, touched, onEvents, onRefreshed } = this.#options;
     using watch = touched.watch();
     const statuses = await agent.machineList({ signal: this.#stopping.signal });
     const result = await syncAll(store, statuses, this.subnet, watch.ids);
     onEvents();
+    onRefreshed(null);
     return result;
   }
 

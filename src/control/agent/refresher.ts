@@ -18,6 +18,7 @@ export interface RefresherOptions {
   logger: Logger;
   signal: AbortSignal;
   syncAll: () => Promise<unknown>;
+  onRefreshed: (machine: string) => void;
 }
 
 /** What an agent's event says of a machine that is not in the store yet. */
@@ -89,9 +90,10 @@ export class Refresher {
   }
 
   async #one(id: string, news: News): Promise<void> {
-    const { agent, store, touched, signal, syncAll } = this.#options;
+    const { agent, store, touched, signal, syncAll, onRefreshed } = this.#options;
     using watch = touched.watch();
     const outcome = await syncOne(store, id, await this.#status(agent, id, signal), watch.ids);
+    if (outcome === 'done') onRefreshed(id);
     if (outcome === 'whole') await syncAll();
     if (outcome === 'again' && !this.#dirty.has(id)) this.#dirty.set(id, news);
   }

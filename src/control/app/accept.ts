@@ -60,6 +60,7 @@ export const acceptAction = async <A extends Action>(
     return { accepted: { job: made.job, machine }, stored: made };
   });
   control.trace(`${action}:accepted`);
+  control.changes.tell(accepted.machine?.id ?? null);
   if (stored !== undefined) control.jobs.enqueue(structuredClone(stored));
   return accepted;
 };

@@ -67,6 +67,7 @@ export const machineCreate = async (control: Control, context: RequestContext, a
   });
   addresses.taken(place);
   trace('create:accepted');
+  control.changes.tell(id);
   jobs.enqueue({ ...job, job: { ...job.job } });
   return accepted;
 };

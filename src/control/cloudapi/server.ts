@@ -12,7 +12,7 @@ import { roleTagList } from '../../store/role.ts';
 import { authorise, resourceOf } from './access/authorise.ts';
 import type { Answer, Edge, Endpoint } from './endpoint.ts';
 import { taggable } from './endpoints/role-tag.ts';
-import { publicId } from './public-id.ts';
+import { callersOwn } from './own.ts';
 import { openApiDocument } from './openapi.ts';
 import { bagOf, readerOf } from './parameters.ts';
 import type { Bag, Reader } from './parameters.ts';
@@ -157,7 +157,7 @@ const addRoute = (server: FastifyInstance, options: CloudApiServerOptions, group
       if (open) return;
       const caller = await options.signatures.callerOf(request.raw);
       limit(reply, options.perAccount, caller.account.id);
-      demandOwn(request, caller);
+      callersOwn((request.params as { account?: string }).account, caller);
       request.cloud.caller = caller;
     },
     handler: async (request, reply) => {
@@ -221,13 +221,6 @@ const choose = (choices: readonly Chosen[], action: unknown): Chosen => {
       errors: [{ field: 'action', code: 'Missing', message: `one of ${known}` }],
     });
   throw new Refusal(409, 'InvalidArgument', `action: is none of ${known}`, { errors: [{ field: 'action', code: 'Invalid', message: `is none of ${known}` }] });
-};
-
-/** Of another account than one's own nothing is told, not even whether there is one. */
-const demandOwn = (request: FastifyRequest, { account }: Caller): void => {
-  const { account: asked } = request.params as { account?: string };
-  if (asked === undefined || asked === 'my' || asked === account.name || asked === publicId('account', account.id)) return;
-  throw new Refusal(403, 'NotAuthorized', `You do not have permission to access /${asked.slice(0, 80)}`);
 };
 
 const send = (reply: FastifyReply, endpoint: Endpoint, answer: Answer): FastifyReply => {

@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import { isIPv6 } from 'node:net';
 import type { Control } from '../control.ts';
 import { certificateFor } from './certificate.ts';
+import { serveChangefeed } from './changefeed.ts';
 import { endpoints } from './endpoints/all.ts';
 import { Rates } from './rates.ts';
 import type { Rate } from './rates.ts';
@@ -30,20 +31,26 @@ const defaults = { perAccount: { perSecond: 1000, burst: 2000 }, perAddress: { p
 export const startCloudApi = async (control: Control, directory: string, options: CloudApiOptions): Promise<RunningCloudApi> => {
   const { address, port, datacenter } = options;
   const tls = isLoopback(address) ? undefined : certificateFor(directory, address);
+  await using stack = new AsyncDisposableStack();
+  const edge = { control, datacenter };
+  const signatures = new Signatures(control.store.db);
   const server = createCloudApiServer({
-    edge: { control, datacenter },
+    edge,
     logger: control.logger,
-    signatures: new Signatures(control.store.db),
+    signatures,
     perAccount: new Rates(options.perAccount ?? defaults.perAccount),
     perAddress: new Rates(options.perAddress ?? defaults.perAddress),
     endpoints,
     tls,
   });
+  stack.defer(() => server.close());
+  stack.use(serveChangefeed(server.server, { edge, signatures }));
   await server.listen({ host: address, port, backlog: 1024 });
   const { port: bound } = server.server.address() as AddressInfo;
   const url = `${tls === undefined ? 'http' : 'https'}://${hostOf(address)}:${bound}`;
   control.logger.info({ url }, 'CloudAPI serves');
-  return { url, [Symbol.asyncDispose]: () => server.close() };
+  const running = stack.move();
+  return { url, [Symbol.asyncDispose]: () => running.disposeAsync() };
 };
 
 /** What a client can be told to connect to. */
