@@ -18,7 +18,8 @@ import { random } from '../support/random.ts';
 const target = 'target';
 const bystander = 'bystander';
 const sleeper = ['/bin/sleep', '1000000'];
-const small = { name: target, command: sleeper, resources: { diskMib: 256 }, stopGraceSeconds: 1 };
+/** With its firewall on, so that there is a table that may be wrong. */
+const small = { name: target, command: sleeper, resources: { diskMib: 256 }, stopGraceSeconds: 1, firewallEnabled: true };
 const publishedPort = 48_213;
 const jobTimeoutMs = 90_000;
 /** More points than any action has, recovery and repeat included. */
@@ -269,8 +270,22 @@ export const checkHost = async (instance: TestInstance, services: OwnServices) =
     running.flatMap(({ id, spec }) => spec.publish.map(() => id)),
     'published ports',
   );
+  const guarded = machines.filter(({ spec }) => spec.firewallEnabled === true);
+  const inTable = await addressesInFirewall(instance.instance);
+  for (const { spec, state } of guarded) assert.ok(state !== 'running' || inTable.has(spec.address), `the firewall of ${spec.name} is not in force`);
+  for (const address of inTable)
+    assert.ok(
+      guarded.some(({ spec }) => spec.address === address),
+      `the firewall judges at ${address}, which no machine has`,
+    );
   const processes = (await runAny('ps', ['-eo', 'args'])).stdout.split('\n').filter((line) => line.startsWith('/usr/bin/conmon') && line.includes(`${run}/`));
   assert.equal(processes.length, ids.length, 'monitors');
+};
+
+/** Where packets are judged; empty when there is no table. */
+const addressesInFirewall = async (instance: string): Promise<Set<string>> => {
+  const { stdout } = await runAny('nft', ['list', 'map', 'inet', `cenote-${instance}-firewall`, 'receivers']);
+  return new Set(Array.from(stdout.matchAll(/(\d+\.\d+\.\d+\.\d+) : goto/g), ([, address]) => address!));
 };
 
 const freezer = (instance: string, id: string) => [

@@ -44,6 +44,7 @@ export const deleteMachine = async (machine: Machine, generation: number): Promi
 const finishDelete = async (machine: Machine): Promise<void> => {
   const { host } = machine;
   await machine.destroyRun();
+  host.crash.reach('delete: before the firewall');
   await host.network.firewall.removeMachine(machine.id);
   host.crash.reach('delete: before the volume');
   await host.storage.volumeDelete(machine.id);

@@ -109,6 +109,7 @@ export const bringUp = async (host: Host, spec: MachineSpec, onSlot: (slot: numb
 /** The firewall knows a machine before its first packet. */
 const guardedConnect = async (host: Host, spec: MachineSpec, connect: () => Promise<void>): Promise<void> => {
   await host.network.firewall.setMachine(firewallMachine(spec));
+  host.crash.reach('start: known to the firewall');
   await connect();
 };
 
