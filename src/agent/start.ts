@@ -28,6 +28,7 @@ import { startGovernor } from './governor/start.ts';
 import type { Host } from './host.ts';
 import { Journal } from './journal.ts';
 import { Machines } from './machines.ts';
+import { MetadataServer } from './metadata/metadata.ts';
 import { poolSize } from './pool.ts';
 import type { PoolPlan } from './pool.ts';
 import { portRegister } from './ports.ts';
@@ -114,6 +115,7 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
   await platforms.ensureBuiltIn();
   const firewall = new FirewallRules(network.firewall, journal, logger);
   const recovered = await recover(host, machines, firewall);
+  up.use(await MetadataServer.start(host, machines, instance.instance));
   const governing = up.use(startGovernor(openPoolControls({ parent }), machines, events, journal, logger));
   const server = up.use(
     await startServer({

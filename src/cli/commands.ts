@@ -62,6 +62,15 @@ export const sections: readonly Section[] = [
     },
   },
   {
+    title: 'Metadata',
+    commands: {
+      'metadata ls': entry("List a machine's metadata", () => import('./metadata/ls.ts')),
+      'metadata get': entry('Print a value', () => import('./metadata/get.ts')),
+      'metadata set': entry('Set values, seen inside at once', () => import('./metadata/set.ts')),
+      'metadata delete': entry('Delete values', () => import('./metadata/delete.ts')),
+    },
+  },
+  {
     title: 'Platforms',
     commands: {
       'platform build': entry("Build a version of the machines' operating system", () => import('./platform/build.ts')),

@@ -5,7 +5,7 @@ import { parseCpuMillis, parseSizeMib } from '../base/units.ts';
 import { parseCount, parseSeconds } from './format.ts';
 import type { CpuBurst } from '../model/resources.ts';
 import type { MachineState, PublishedPort, RestartPolicy } from '../model/machine.ts';
-import { checkSnapshotName, environmentNamePattern, tagNamePattern } from '../model/names.ts';
+import { checkSnapshotName, environmentNamePattern, metadataNamePattern, tagNamePattern } from '../model/names.ts';
 import { least } from '../model/resource-limits.ts';
 import { closest } from './suggest.ts';
 
@@ -22,6 +22,7 @@ const pair = (what: string, pattern: string) => {
 
 export const parseEnv = pair('NAME', environmentNamePattern);
 export const parseTag = pair('TAG', tagNamePattern);
+export const parseMetadata = pair('KEY', metadataNamePattern);
 
 const portNumber = (field: string, text: string): number => {
   const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;

@@ -21,6 +21,7 @@ import type { PacketService } from '../model/firewall/judge.ts';
 import type { CreateFirewallRule, FirewallRule, FirewallVerdict, UpdateFirewallRule } from '../model/firewall/wire.ts';
 import type { Image, Platform } from '../model/image.ts';
 import type { MachineProcess, MachineState, MachineUsage, Snapshot } from '../model/machine.ts';
+import type { MetadataChange } from '../model/metadata.ts';
 import type { PoolStatus } from '../model/pool.ts';
 import type { Package } from '../model/resources.ts';
 import { HttpClient } from './http.ts';
@@ -89,6 +90,10 @@ export class ControlClient implements Disposable {
 
   machineResize(id: string, json: ResizeMachine, call: ActionCall = {}): Promise<Accepted> {
     return this.#action('POST', `${machine(id)}/resize`, json, call);
+  }
+
+  machineMetadata(id: string, json: MetadataChange, call: ActionCall = {}): Promise<Accepted> {
+    return this.#action('POST', `${machine(id)}/metadata`, json, call);
   }
 
   machineUpdate(id: string, json: UpdateMachine, call: ActionCall = {}): Promise<Accepted> {

@@ -38,6 +38,7 @@ import type { Static } from 'typebox';
 import { DesiredState, MachineName, MachineSpec } from './machine.ts';
 import type { Platform, PlatformRef } from './image.ts';
 import { ImageConfig } from './image.ts';
+import { MetadataChange } from './metadata.ts';
 import { resourceNamePattern, snapshotNamePattern } from './names.ts';
 import { PoolSize, Resources, Unsupported } from './resources.ts';
 
@@ -66,8 +67,11 @@ export type MachineAction = Static<typeof MachineAction>;
 export const MachineResize = Type.Object({ generation, resources: Resources }, closed);
 export type MachineResize = Static<typeof MachineResize>;
 
-/** The whole new specification; the agent finds what differs, and restores the old one when the new does not come up healthy. */
-export const MachineUpdate = Type.Object({ generation, spec: MachineSpec }, closed);
+/**
+ * The whole new specification; the agent finds what differs, and restores the old one when the new does not come up healthy. Of metadata, which the
+ * machine itself changes too, only the change is taken.
+ */
+export const MachineUpdate = Type.Object({ generation, spec: MachineSpec, metadata: Type.Optional(MetadataChange) }, closed);
 export type MachineUpdate = Static<typeof MachineUpdate>;
 
 export const MachineRename = Type.Object({ generation, name: MachineName }, closed);

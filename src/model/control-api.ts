@@ -7,6 +7,7 @@
  *   POST   /v1/machines                              CreateMachine -> 201 Accepted<Machine>
  *   GET    /v1/machines/:id                          Machine (410 gone is not used; 404 when deleted)
  *   POST   /v1/machines/:id/start|stop|reboot        ActionOptions -> 202 Accepted
+ *   POST   /v1/machines/:id/metadata                 MetadataChange -> 202
  *   POST   /v1/machines/:id/rename                   {name} -> 202
  *   POST   /v1/machines/:id/resize                   ResizeMachine -> 202
  *   POST   /v1/machines/:id/update                   UpdateMachine -> 202

@@ -21,9 +21,17 @@ export interface Peer {
   gids: number[];
 }
 
-export const peerOf = (socket: Socket): Peer => {
+/** Only that: a peer that is not trusted may be in very many groups. */
+export const peerUidOf = (socket: Socket): number => option(fdOf(socket), soPeerCred, Buffer.alloc(12)).readUInt32LE(4);
+
+const fdOf = (socket: Socket): number => {
   const fd = (socket as unknown as { _handle?: { fd?: number } | null })._handle?.fd;
   if (fd === undefined || fd < 0) throw new CenoteError('unauthorized', 'the connection is gone');
+  return fd;
+};
+
+export const peerOf = (socket: Socket): Peer => {
+  const fd = fdOf(socket);
   const credentials = option(fd, soPeerCred, Buffer.alloc(12));
   return { pid: credentials.readInt32LE(0), uid: credentials.readUInt32LE(4), gids: [credentials.readUInt32LE(8), ...groupsOf(fd)] };
 };

@@ -18,6 +18,7 @@ import type { Image, Platform } from '../../src/model/image.ts';
 import type { MachineSpec, MachineStatus, MachineUsage, Snapshot } from '../../src/model/machine.ts';
 import { SimulatedFirewall } from './simulated-firewall.ts';
 import { poolOf, usageOf } from './simulated-pool.ts';
+import { mergeNamed } from '../../src/model/metadata.ts';
 import { noGuarantees } from '../../src/model/resources.ts';
 import type { PoolSize, Resources, Unsupported } from '../../src/model/resources.ts';
 import { baseImage, hostPlatform, start, statusOf, stop, systemImage } from './simulated-content.ts';
@@ -191,7 +192,12 @@ export class SimulatedAgent implements AsyncDisposable, StreamCounters {
           ),
         );
       case 'POST machines/:id/update':
-        return answer(this.#change<MachineUpdate>(id, await body(), 'machine.updated', (status, { spec }) => (status.spec = spec)));
+        return answer(
+          this.#change<MachineUpdate>(id, await body(), 'machine.updated', (status, { spec, metadata }) => {
+            const own = status.spec.metadata;
+            status.spec = { ...spec, ...(metadata === undefined ? own && { metadata: own } : { metadata: mergeNamed(own ?? {}, metadata) }) };
+          }),
+        );
       case 'POST machines/:id/rename':
         return answer(
           this.#change<{ generation: number; name: string }>(

@@ -19,6 +19,7 @@ import type { MachineRecord } from './record.ts';
 import { restartDelayMs, settledMs } from './restart.ts';
 import { bringUp, takeDown } from './run.ts';
 import { sendStop } from './stop-signal.ts';
+import { runUserScript } from './user-script.ts';
 import type { Run } from './run.ts';
 
 const queueLimit = 64;
@@ -147,6 +148,7 @@ export class Machine {
         milliseconds: Math.round((performance.now() - begun) * 10) / 10,
         pid: run.process.pid,
       });
+      runUserScript(this, run);
     } catch (error) {
       record.slot = null;
       record.error = messageOf(error);

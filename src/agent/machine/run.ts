@@ -12,6 +12,7 @@ import { commandOf } from '../../model/command.ts';
 import type { MachineSpec } from '../../model/machine.ts';
 import { firewallMachine } from '../firewall.ts';
 import type { Host } from '../host.ts';
+import { metadataDirectory } from '../metadata/directory.ts';
 import { processOf } from './process.ts';
 
 export interface Run {
@@ -73,7 +74,7 @@ export const bringUp = async (host: Host, spec: MachineSpec, onSlot: (slot: numb
         userNamespace: sandbox.userNamespace,
         networkNamespace: sandbox.networkNamespace,
         cgroupsPath: host.cgroups.path(id),
-        files: writeFiles(host, spec),
+        files: { ...writeFiles(host, spec), '/.zonecontrol': metadataDirectory(host) },
         lxcfs: host.lxcfs(),
       }),
     });

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { CenoteError, messageOf } from '../../base/errors.ts';
 import type { MachineUpdate } from '../../model/agent-api.ts';
 import type { MachineSpec, MachineStatus } from '../../model/machine.ts';
+import { checkMetadataSize, mergeNamed } from '../../model/metadata.ts';
 import { firewallMachine } from '../firewall.ts';
 import type { Machine } from './machine.ts';
 import type { MachineRecord } from './record.ts';
@@ -20,7 +21,9 @@ export const updateMachine = (machine: Machine, request: MachineUpdate): Promise
   machine.request(request.generation, 'provisioning', async () => {
     const { host, record } = machine;
     const former = record.spec;
-    const next: MachineSpec = { ...request.spec, resources: former.resources, name: former.name };
+    const metadata = request.metadata === undefined ? former.metadata : checkMetadataSize(mergeNamed(former.metadata ?? {}, request.metadata));
+    const { metadata: _, ...asked } = request.spec;
+    const next: MachineSpec = { ...asked, resources: former.resources, name: former.name, ...(metadata === undefined ? {} : { metadata }) };
     const running = machine.run !== null;
     if (next.platform !== null || next.image.id !== former.image.id) await host.platforms.rootParts(next.image, next.platform); // refuses what is not there
     const formerConflicts = record.etcConflicts ?? [];

@@ -4,7 +4,7 @@ import type { CreateImage } from '../../model/control-api.ts';
 import type { ImageConfig } from '../../model/image.ts';
 import { checkResourceName } from '../../model/names.ts';
 import { defineCommand, one, parsed, toggle, value } from '../command.ts';
-import { readText } from '../machine/create-machine.ts';
+import { readText } from '../read-text.ts';
 import { selectMachine } from '../select.ts';
 import { parseConfig } from './config.ts';
 

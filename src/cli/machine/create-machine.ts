@@ -1,6 +1,5 @@
 /** From flags to a machine, for create and run. Everything that can be refused is refused before a machine is made. */
-import { readFile } from 'node:fs/promises';
-import { CenoteError, invalid, messageOf } from '../../base/errors.ts';
+import { CenoteError, messageOf } from '../../base/errors.ts';
 import type { Accepted, CreateMachine } from '../../model/control-api.ts';
 import type { RestartPolicy } from '../../model/machine.ts';
 import { checkMachineName } from '../../model/names.ts';
@@ -9,9 +8,9 @@ import type { Flags, FlagValue } from '../command.ts';
 import type { Context } from '../context.ts';
 import { parseGrace } from '../format.ts';
 import { finishJob } from '../jobs.ts';
+import { readText, readValue } from '../read-text.ts';
 import { selectMachine } from '../select.ts';
-import { pairsToRecord, parseEnv, parseEnvFile, parsePublish, parseRestart, parseSnapshotRef, parseTag } from '../values.ts';
-import { whyNot } from '../why-not.ts';
+import { pairsToRecord, parseEnv, parseEnvFile, parseMetadata, parsePublish, parseRestart, parseSnapshotRef, parseTag } from '../values.ts';
 import { checkCode, copyCode } from './code.ts';
 import { givenResources, resourceFlags } from './resource-flags.ts';
 
@@ -25,6 +24,8 @@ export const createFlags = {
   envFile: value('FILE', 'environment variables, one K=V a line', { complete: 'file' }),
   publish: many('HOST:PORT[/udp]', parsePublish, "publish the machine's PORT at the host's port", { short: 'p' }),
   tag: many('K=V', parseTag, 'tag', { short: 't' }),
+  metadata: many('K=V', parseMetadata, 'metadata, seen inside; V may be @FILE', { short: 'm' }),
+  script: value('FILE', 'run this inside, as root, at every start: metadata user-script', { complete: 'file' }),
   firewall: toggle('apply firewall rules to it: nothing comes in that none allows'),
   restart: parsed('POLICY', parseRestart, 'always, on-failure[:N] or never', { complete: ['always', 'on-failure', 'never'] }),
   fromSnapshot: parsed('MACHINE@SNAPSHOT', parseSnapshotRef, "begin with a snapshot's data", { complete: 'snapshot' }),
@@ -40,14 +41,16 @@ export const environmentOf = async (flags: Pick<CreateFlags, 'env' | 'envFile'>)
   return pairs.length === 0 ? undefined : pairsToRecord(pairs);
 };
 
-export const readText = (field: string, path: string): Promise<string> =>
-  readFile(path, 'utf8').catch((error: unknown) => {
-    throw invalid(field, `cannot read ${path}: ${whyNot(error)}`);
-  });
+const metadataOf = async (flags: Pick<CreateFlags, 'metadata' | 'script'>): Promise<Record<string, string> | undefined> => {
+  const given = await Promise.all(flags.metadata.map(async ([key, value]) => [key, await readValue('--metadata', value)] as const));
+  const pairs = flags.script === undefined ? given : [...given, ['user-script', await readText('--script', flags.script)] as const];
+  return pairs.length === 0 ? undefined : pairsToRecord(pairs);
+};
 
 const request = async (context: Context, name: string | undefined, flags: CreateFlags, command: readonly string[]): Promise<CreateMachine> => {
   const resources = givenResources(flags);
   const env = await environmentOf(flags);
+  const metadata = await metadataOf(flags);
   const { fromSnapshot } = flags;
   return {
     ...(name === undefined ? {} : { name: checkMachineName('NAME', name) }),
@@ -58,6 +61,7 @@ const request = async (context: Context, name: string | undefined, flags: Create
     ...(command.length === 0 ? {} : { command: [...command] }),
     ...(env === undefined ? {} : { env }),
     ...(flags.tag.length === 0 ? {} : { tags: pairsToRecord(flags.tag) }),
+    ...(metadata === undefined ? {} : { metadata }),
     ...(flags.firewall ? { firewallEnabled: true } : {}),
     ...(flags.publish.length === 0 ? {} : { publish: flags.publish }),
     ...(flags.restart === undefined ? {} : { restart: flags.restart }),

@@ -2,15 +2,17 @@
 import { CenoteError, invalid } from '../../base/errors.ts';
 import type { Accepted, ActionOptions, ResizeMachine, UpdateMachine } from '../../model/control-api.ts';
 import { commandOf } from '../../model/command.ts';
+import { checkMetadataSize, mergeNamed } from '../../model/metadata.ts';
+import type { MetadataChange, NamedChange } from '../../model/metadata.ts';
 import { checkMachineName, checkSnapshotName } from '../../model/names.ts';
-import type { Metadata, Tags } from '../../model/machine.ts';
+import type { Tags } from '../../model/machine.ts';
 import type { Guarantees } from '../../model/resources.ts';
 import type { RequestContext } from '../../store/context.ts';
 import { machineClaimName, machineClaimPorts } from '../../store/machine.ts';
 import type { StoredMachine } from '../../store/machine.ts';
 import type { Db } from '../../store/store.ts';
 import type { Control } from '../control.ts';
-import type { NamedChange, SpecPatch } from '../jobs/request.ts';
+import type { SpecPatch } from '../jobs/request.ts';
 import { mergeResources } from '../jobs/request.ts';
 import { acceptAction } from './accept.ts';
 import { machineMade } from './made.ts';
@@ -39,8 +41,11 @@ export const machineDelete = (control: Control, context: RequestContext, id: str
 export const machineTags = (control: Control, context: RequestContext, id: string, change: NamedChange<Tags>): Promise<Accepted> =>
   acceptAction(control, context, id, 'tags', () => change);
 
-export const machineMetadata = (control: Control, context: RequestContext, id: string, change: NamedChange<Metadata>): Promise<Accepted> =>
-  acceptAction(control, context, id, 'metadata', () => change);
+export const machineMetadata = (control: Control, context: RequestContext, id: string, change: MetadataChange): Promise<Accepted> =>
+  acceptAction(control, context, id, 'metadata', (_db, { machine }) => {
+    checkMetadataSize(mergeNamed(machine.metadata ?? {}, change));
+    return change;
+  });
 
 export const machineFirewall = (control: Control, context: RequestContext, id: string, enabled: boolean): Promise<Accepted> =>
   acceptAction(control, context, id, 'firewall', () => ({ enabled }));

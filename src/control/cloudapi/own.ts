@@ -1,5 +1,5 @@
 /** Of another account than one's own nothing is told, not even whether there is one. */
-import { publicId } from './public-id.ts';
+import { publicId } from '../../model/public-id.ts';
 import { Refusal } from './refusal.ts';
 import type { Caller } from './signature.ts';
 

@@ -3,13 +3,23 @@ import { Type } from 'typebox';
 import { MachineProcess, MachineUsage, machineStates } from '../../model/machine.ts';
 import type { MachineState } from '../../model/machine.ts';
 import { Accepted, ActionOptions, CreateMachine, Machine, RenameMachine, ResizeMachine, UpdateMachine } from '../../model/control-api.ts';
+import { MetadataChange } from '../../model/metadata.ts';
 import { Job } from '../../model/event.ts';
 import { isUuid } from '../../base/ids.ts';
 import { jobListByMachine } from '../../store/job.ts';
 import { machineFind, machineGet, machineListText } from '../../store/machine.ts';
 import { machineMade } from '../app/made.ts';
 import { machineCreate } from '../app/machine-create.ts';
-import { machineDelete, machineReboot, machineRename, machineResize, machineStart, machineStop, machineUpdate } from '../app/machine-change.ts';
+import {
+  machineDelete,
+  machineMetadata,
+  machineReboot,
+  machineRename,
+  machineResize,
+  machineStart,
+  machineStop,
+  machineUpdate,
+} from '../app/machine-change.ts';
 import type { Control } from '../control.ts';
 import { accepted, idParams, waiting } from './accepted.ts';
 import { integerOf, oneOf } from './query.ts';
@@ -79,6 +89,9 @@ export const machineRoutes = (app: App, control: Control): void => {
   );
   app.post('/v1/machines/:id/resize', { ...waiting, schema: { params: idParams, body: ResizeMachine, response } }, async (request, reply) =>
     accepted(control, request, reply, 202, await machineResize(control, request.caller, request.params.id, request.body)),
+  );
+  app.post('/v1/machines/:id/metadata', { ...waiting, schema: { params: idParams, body: MetadataChange, response } }, async (request, reply) =>
+    accepted(control, request, reply, 202, await machineMetadata(control, request.caller, request.params.id, request.body)),
   );
   app.post('/v1/machines/:id/update', { ...waiting, schema: { params: idParams, body: UpdateMachine, response } }, async (request, reply) =>
     accepted(control, request, reply, 202, await machineUpdate(control, request.caller, request.params.id, request.body)),

@@ -6,7 +6,8 @@ import { CenoteError } from '../../base/errors.ts';
 import type { AgentClient } from '../../client/agent.ts';
 import type { MachineSpec, MachineStatus } from '../../model/machine.ts';
 import type { StoredMachine } from '../../store/machine.ts';
-import { mergeNamed, mergeResources } from './request.ts';
+import { mergeNamed } from '../../model/metadata.ts';
+import { mergeResources } from './request.ts';
 import type { Action, JobRequests } from './request.ts';
 
 export interface Execution<A extends Action> {
@@ -51,7 +52,10 @@ const executors: Executors = {
     return { status, result: { conflicts } };
   },
   tags: (execution) => change(execution, { tags: mergeNamed(execution.stored.spec.tags, execution.request) }),
-  metadata: (execution) => change(execution, { metadata: mergeNamed(execution.stored.spec.metadata ?? {}, execution.request) }),
+  // Merged on the host, where the machine itself may have changed it meanwhile.
+  metadata: async ({ agent, stored, generation, request, signal }) => ({
+    status: await agent.machineUpdate(stored.spec.id, { generation, spec: stored.spec, metadata: request }, { signal }),
+  }),
   protect: (execution) => change(execution, { deletionProtection: execution.request.enabled }),
   firewall: (execution) => change(execution, { firewallEnabled: execution.request.enabled }),
   rename: async ({ agent, stored, generation, request, signal }) => ({

@@ -3,7 +3,8 @@
  * machine's specification when its turn comes, so that actions accepted one after another never undo each other.
  */
 import type { ActionOptions } from '../../model/control-api.ts';
-import type { DesiredState, MachineSpec, Metadata, Tags } from '../../model/machine.ts';
+import type { DesiredState, MachineSpec, Tags } from '../../model/machine.ts';
+import type { MetadataChange, NamedChange } from '../../model/metadata.ts';
 import type { PackageRef, Resources } from '../../model/resources.ts';
 
 export type SpecPatch = Partial<
@@ -16,9 +17,6 @@ export interface ResourceChange {
   patch: Partial<Resources>;
 }
 
-/** Changes of a set of named values are merged with what there is when their turn comes. */
-export type NamedChange<Values> = { mode: 'merge' | 'replace'; values: Values } | { mode: 'remove'; names: string[] };
-
 type None = Record<string, never>;
 
 export interface JobRequests {
@@ -29,7 +27,7 @@ export interface JobRequests {
   resize: ResourceChange;
   update: { patch: SpecPatch };
   tags: NamedChange<Tags>;
-  metadata: NamedChange<Metadata>;
+  metadata: MetadataChange;
   protect: { enabled: boolean };
   firewall: { enabled: boolean };
   rename: { name: string };
@@ -40,10 +38,5 @@ export interface JobRequests {
 }
 
 export type Action = keyof JobRequests;
-
-export const mergeNamed = <Values extends Record<string, unknown>>(current: Values, change: NamedChange<Values>): Values => {
-  if (change.mode === 'remove') return Object.fromEntries(Object.entries(current).filter(([name]) => !change.names.includes(name))) as Values;
-  return change.mode === 'replace' ? change.values : { ...current, ...change.values };
-};
 
 export const mergeResources = (current: Resources, change: ResourceChange): Resources => ({ ...(change.package?.resources ?? current), ...change.patch });

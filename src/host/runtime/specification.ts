@@ -49,7 +49,7 @@ export interface SpecificationRequest {
   userNamespace: string;
   networkNamespace: string;
   cgroupsPath: string;
-  /** Host files bound read-only inside, by their path inside. */
+  /** Host files and directories bound read-only inside, by their path inside. */
   files: Record<string, string>;
   /** Where lxcfs is mounted, or null. */
   lxcfs: string | null;

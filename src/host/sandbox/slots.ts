@@ -11,6 +11,9 @@ export const rangesPerBlock = 1024;
 
 export const uidBaseOf = (slot: number): number => uidSpaceStart + slot * uidRangeSize;
 
+/** In whose range a user is; null for one of the host's own. */
+export const slotOf = (uid: number): number | null => (uid < uidSpaceStart ? null : Math.floor((uid - uidSpaceStart) / uidRangeSize));
+
 export class Slots {
   /** A queue with a moving head; compacted as it drains. */
   #free: number[] = [];

@@ -1,7 +1,7 @@
 /** NICs: one for each machine, with the machine's address; it comes and goes with it. */
 import { Type } from 'typebox';
 import { machineList } from '../../../store/machine.ts';
-import { publicId } from '../public-id.ts';
+import { publicId } from '../../../model/public-id.ts';
 import { endpoint } from '../endpoint.ts';
 import { notFound, notImplemented } from '../refusal.ts';
 import { defaultNetwork, nicWire, WireNic } from '../wire/network.ts';

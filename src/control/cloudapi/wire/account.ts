@@ -2,7 +2,7 @@
 import { Type } from 'typebox';
 import { AccountProfile } from '../../../model/account.ts';
 import type { Account, AccountKey } from '../../../model/account.ts';
-import { publicId } from '../public-id.ts';
+import { publicId } from '../../../model/public-id.ts';
 
 export const WireAccount = Type.Object({
   id: Type.String({ format: 'uuid' }),

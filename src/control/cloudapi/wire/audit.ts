@@ -1,7 +1,8 @@
 /** What was done to a machine, in the words that clients wait for: jobs that have ended, each with a real name. */
 import { Type } from 'typebox';
 import type { StoredJob } from '../../../store/job.ts';
-import type { Action, JobRequests, NamedChange } from '../../jobs/request.ts';
+import type { NamedChange } from '../../../model/metadata.ts';
+import type { Action, JobRequests } from '../../jobs/request.ts';
 
 export const WireAudit = Type.Object({
   success: Type.Enum(['yes', 'no']),

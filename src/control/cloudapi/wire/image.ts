@@ -2,7 +2,7 @@
 import { Type } from 'typebox';
 import { defaultAccount } from '../../../store/context.ts';
 import type { VisibleImage } from '../../app/account-image.ts';
-import { publicId } from '../public-id.ts';
+import { publicId } from '../../../model/public-id.ts';
 
 export const WireImage = Type.Object({
   id: Type.String({ format: 'uuid' }),

@@ -3,7 +3,7 @@ import { Type } from 'typebox';
 import type { Machine } from '../../../model/control-api.ts';
 import type { MachineState } from '../../../model/machine.ts';
 import { Tags } from '../../../model/machine.ts';
-import { publicId } from '../public-id.ts';
+import { publicId } from '../../../model/public-id.ts';
 import { isBefore } from '../version.ts';
 import type { ApiVersion } from '../version.ts';
 import { defaultNetwork, nicWire, WireNic } from './network.ts';

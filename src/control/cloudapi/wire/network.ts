@@ -1,7 +1,7 @@
 /** The one network there is so far, and a machine's place in it. */
 import { Type } from 'typebox';
 import { macOf } from '../../../model/mac.ts';
-import { publicId } from '../public-id.ts';
+import { publicId } from '../../../model/public-id.ts';
 
 export const WireNetwork = Type.Object({ id: Type.String({ format: 'uuid' }), name: Type.String(), public: Type.Boolean(), description: Type.String() });
 

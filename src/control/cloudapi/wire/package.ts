@@ -4,7 +4,7 @@
  */
 import { Type } from 'typebox';
 import type { Package } from '../../../model/resources.ts';
-import { publicId } from '../public-id.ts';
+import { publicId } from '../../../model/public-id.ts';
 
 export const WirePackage = Type.Object({
   id: Type.String({ format: 'uuid' }),

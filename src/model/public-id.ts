@@ -1,6 +1,6 @@
 /** CloudAPI knows everything by a UUID; what we know by a name has one that follows from it, the same on every control plane. */
 import { createHash } from 'node:crypto';
-import { isUuid } from '../../base/ids.ts';
+import { isUuid } from '../base/ids.ts';
 
 const cache = new Map<string, string>();
 const mostCached = 10_000;
