@@ -23,8 +23,8 @@ export interface Control {
   logger: Logger;
   version: string;
   startedAt: string;
-  /** Where accounts' own clients find it; null while it is not served. */
-  cloudapi: () => string | null;
+  /** Where accounts' own clients find it; undefined while it is not served. */
+  cloudapi: () => { url: string; fingerprint: string | null } | undefined;
   /** The process is to end, and its keeper to start the next. */
   beginAnew: () => void;
   trace: (step: string) => void;

@@ -17,19 +17,11 @@ import { AddressBook } from './app/subnet.ts';
 import { startCloudApi } from './cloudapi/start.ts';
 import type { CloudApiOptions, RunningCloudApi } from './cloudapi/start.ts';
 import type { Control } from './control.ts';
-import { accountRoutes } from './http/account-routes.ts';
-import { backupRoutes } from './http/backup-routes.ts';
+import { addRoutes } from './http/all-routes.ts';
 import { Callers } from './http/caller.ts';
 import { serveExec } from './http/exec.ts';
-import { firewallRoutes } from './http/firewall-routes.ts';
-import { imageRoutes } from './http/image-routes.ts';
-import { machineRoutes } from './http/machine-routes.ts';
-import { otherRoutes } from './http/other-routes.ts';
-import { packageRoutes } from './http/package-routes.ts';
 import { createServer } from './http/server.ts';
 import type { Route } from './http/server.ts';
-import { snapshotRoutes } from './http/snapshot-routes.ts';
-import { streamRoutes } from './http/stream-routes.ts';
 import { JobRunner } from './jobs/runner.ts';
 import { Wake } from './wake.ts';
 
@@ -57,6 +49,8 @@ export interface ControlOptions {
 
 export interface RunningControl extends AsyncDisposable {
   routes: readonly Route[];
+  /** Those on CloudAPI's port, for accounts. */
+  accountRoutes(): readonly Route[];
 }
 
 const defaults = { agentDeadlineMs: 600_000, atOnce: 16, waitingAtOnce: 256 };
@@ -112,7 +106,7 @@ export const startControl = async (options: ControlOptions): Promise<RunningCont
     beginAnew: options.beginAnew,
     version: options.version ?? '0.1.0',
     startedAt: new Date().toISOString(),
-    cloudapi: () => cloudapi?.url ?? null,
+    cloudapi: () => cloudapi,
   };
   let cloudapi: RunningCloudApi | undefined;
   // Unfinished jobs are known before the store is compared with the host, and nobody is served before both.
@@ -130,8 +124,7 @@ export const startControl = async (options: ControlOptions): Promise<RunningCont
   const routes: Route[] = [];
   const callers = new Callers(options.adminGids, new UserNames());
   const app = createServer(logger, callers, routes);
-  for (const add of [machineRoutes, streamRoutes, snapshotRoutes, imageRoutes, packageRoutes, accountRoutes, backupRoutes, firewallRoutes, otherRoutes])
-    add(app, control);
+  addRoutes(app, control);
   await app.ready();
   await rm(socketPath, { force: true });
   // Room for a burst of callers; the kernel's own bound is below it.
@@ -147,7 +140,7 @@ export const startControl = async (options: ControlOptions): Promise<RunningCont
   await chmod(socketPath, 0o666);
   logger.info({ socketPath, store: store.shown }, 'control plane serves');
   const running = stack.move();
-  return { routes, [Symbol.asyncDispose]: () => running.disposeAsync() };
+  return { routes, accountRoutes: () => cloudapi?.routes ?? [], [Symbol.asyncDispose]: () => running.disposeAsync() };
 };
 
 /** A port that is taken keeps nobody from the unix socket. */

@@ -160,10 +160,15 @@ export const ControlInfo = Type.Object(
   {
     version: Type.String(),
     startedAt: Type.String(),
-    store: Type.String(),
-    agent: nullable(AgentInfo),
     caller: Type.String(),
+    /** Whether the caller is the operator, who alone is told of `store` and `agent`. */
+    operator: Type.Boolean(),
+    store: nullable(Type.String()),
+    agent: nullable(AgentInfo),
+    /** Where CloudAPI, and this API for accounts, is served. */
     cloudapi: nullable(Type.String()),
+    /** SHA-256 of the certificate there; null without TLS. */
+    fingerprint: nullable(Type.String()),
   },
   closed,
 );

@@ -20,13 +20,13 @@ it('the store is moved to PostgreSQL and back, and machines are taken over each 
 
   const said = await cenote.refused('up', '--no-hello', '--database', 'postgres:///nothing?host=/nonexistent');
   assert.match(said, /the database cannot be used: .*its database is away.*ENOENT/);
-  assert.match((await cenote.json<ControlInfo>('info')).store, /store\.sqlite$/, 'nothing was changed');
+  assert.match((await cenote.json<ControlInfo>('info')).store!, /store\.sqlite$/, 'nothing was changed');
 
   const file = join(cenote.directory, 'url');
   writeFileSync(file, `${url}\n`, { mode: 0o600 });
   await cenote.must('up', '--no-hello', '--database', `@${file}`);
   const info = await cenote.json<ControlInfo>('info');
-  assert.match(info.store, /^postgres:\/\/ann@\/tmp\/[^/]+\/test_\d+$/);
+  assert.match(info.store!, /^postgres:\/\/ann@\/tmp\/[^/]+\/test_\d+$/);
   const kept = statSync(paths.database);
   assert.deepEqual([kept.mode & 0o777, kept.uid !== 0], [0o400, true], 'for the control plane only');
   assert.match(readFileSync(paths.database, 'utf8'), /hidden-word/);
@@ -37,7 +37,7 @@ it('the store is moved to PostgreSQL and back, and machines are taken over each 
   assert.equal((await cenote.json<ControlInfo>('info')).store, info.store, 'it stays where it is until something else is said');
 
   await cenote.must('up', '--no-hello', '--database', 'sqlite');
-  assert.match((await cenote.json<ControlInfo>('info')).store, /store\.sqlite$/);
+  assert.match((await cenote.json<ControlInfo>('info')).store!, /store\.sqlite$/);
   assert.equal((await cenote.json<Machine>('get', 'web')).state, 'stopped');
   await cenote.must('start', 'web');
 });

@@ -33,10 +33,11 @@ export const command = defineCommand({
     const info = await (await context.control()).info({ signal: context.signal });
     if (flags.json) return context.output.json(info);
     const lines = detailLines([
-      ['Control plane', `${info.version}, up ${formatAge(info.startedAt)}, store ${info.store}`],
+      ['Control plane', `${info.version}, up ${formatAge(info.startedAt)}${info.store === null ? '' : `, store ${info.store}`}`],
       ['You are', info.caller],
       ['CloudAPI', info.cloudapi ?? 'not served'],
-      ...(info.agent === null ? [['Agent', 'does not answer'] as const] : agentDetails(info.agent)),
+      ['Certificate', info.fingerprint],
+      ...(info.agent === null ? [['Agent', info.operator ? 'does not answer' : undefined] as const] : agentDetails(info.agent)),
     ]);
     for (const line of lines) context.output.line(line);
   },

@@ -113,7 +113,7 @@ export const firewallTest = async (control: Control, context: RequestContext, { 
       const isSeen = machine.account === context.account || context.role === 'administrator';
       return {
         direction,
-        machine: { id, name: isSeen ? machine.name : '' },
+        machine: { id: isSeen ? id : '', name: isSeen ? machine.name : '' },
         action,
         rule: rule === undefined || !isSeen ? null : { id: rule.id, rule: rule.rule },
       };

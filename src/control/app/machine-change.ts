@@ -16,7 +16,8 @@ import type { SpecPatch } from '../jobs/request.ts';
 import { mergeResources } from '../jobs/request.ts';
 import { acceptAction } from './accept.ts';
 import { machineMade } from './made.ts';
-import { imageFor, platformFor } from './machine-create.ts';
+import { imageFor } from './image-choice.ts';
+import { platformFor } from './machine-create.ts';
 import { checkPublish } from './publish.ts';
 import { admit, checkResources, resourceChange } from './resources.ts';
 
@@ -86,20 +87,20 @@ const larger = (one: Guarantees, other: Guarantees): Guarantees => ({
 export const machineUpdate = async (control: Control, context: RequestContext, id: string, asked: UpdateMachine): Promise<Accepted> => {
   if (Object.keys(asked).length === 0) throw invalid('body', 'nothing to change');
   const current = await machineMade(context, control.store.db, id);
-  const patch = await specPatch(control, asked, current);
+  const patch = await specPatch(control, context, asked, current);
   return acceptAction(control, context, current.machine.id, 'update', async (db: Db, { machine }) => {
     await machineClaimPorts(context, db, machine, patch.publish ?? []);
     return { patch };
   });
 };
 
-const specPatch = async (control: Control, asked: UpdateMachine, { machine, spec }: StoredMachine): Promise<SpecPatch> => {
+const specPatch = async (control: Control, context: RequestContext, asked: UpdateMachine, { machine, spec }: StoredMachine): Promise<SpecPatch> => {
   const { image: imageName, platform: platformName, ...rest } = asked;
   const patch: SpecPatch = rest;
   if (asked.publish !== undefined) checkPublish(asked.publish);
   let kind: 'app' | 'system' = spec.platform === null ? 'system' : 'app';
   if (imageName !== undefined) {
-    const image = await imageFor(control, 'image', imageName);
+    const image = await imageFor(control, context, 'image', imageName);
     patch.image = { id: image.id, name: image.name };
     patch.config = image.config;
     kind = image.kind;

@@ -19,6 +19,7 @@ import type { StoredMachine } from '../../store/machine.ts';
 import type { Control } from '../control.ts';
 import type { JobRequests } from '../jobs/request.ts';
 import { newJob } from './accept.ts';
+import { imageFor } from './image-choice.ts';
 import { checkPublish } from './publish.ts';
 import { admit, newResources, resourceChange } from './resources.ts';
 
@@ -33,7 +34,7 @@ export const machineCreate = async (control: Control, context: RequestContext, a
   const name = asked.name === undefined ? `machine-${shortId(id)}` : checkMachineName('name', asked.name);
   const publish = checkPublish(asked.publish ?? []);
   const source = asked.fromSnapshot === undefined ? undefined : await sourceOf(control, context, asked.fromSnapshot.machine);
-  const content = await contentOf(control, asked, source);
+  const content = await contentOf(control, context, asked, source);
   if (source !== undefined) await demandSnapshot(control, source, asked.fromSnapshot!.name);
   const { subnet, host } = link;
   const desired = asked.start === false ? 'stopped' : 'running';
@@ -100,9 +101,9 @@ const sourceOf = async (control: Control, context: RequestContext, idOrName: str
 type Content = Pick<MachineSpec, 'image' | 'platform' | 'config'>;
 
 /** A snapshot is data on top of an image, so a machine made from one has that image. */
-const contentOf = async (control: Control, asked: CreateMachine, source: StoredMachine | undefined): Promise<Content> => {
+const contentOf = async (control: Control, context: RequestContext, asked: CreateMachine, source: StoredMachine | undefined): Promise<Content> => {
   if (source === undefined) {
-    const image = await imageFor(control, 'image', asked.image ?? 'base');
+    const image = await imageFor(control, context, 'image', asked.image ?? 'base');
     return { image: { id: image.id, name: image.name }, platform: await platformFor(control, image.kind, asked.platform), config: image.config };
   }
   const { image, platform, config } = source.spec;
@@ -114,15 +115,6 @@ const contentOf = async (control: Control, asked: CreateMachine, source: StoredM
     platform: asked.platform === undefined ? platform : await platformFor(control, platform === null ? 'system' : 'app', asked.platform),
     config,
   };
-};
-
-export const imageFor = async (control: Control, field: string, idOrName: string): Promise<Image> => {
-  try {
-    return await control.catalog.image(idOrName);
-  } catch (error) {
-    if (!(error instanceof CenoteError) || error.code !== 'not_found') throw error;
-    throw invalid(field, error.message, 'see what there is: cenote image ls');
-  }
 };
 
 export const platformFor = async (control: Control, kind: Image['kind'], asked: string | undefined): Promise<PlatformRef | null> => {

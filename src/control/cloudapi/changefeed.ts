@@ -17,6 +17,7 @@ import { authorise } from './access/authorise.ts';
 import type { Edge } from './endpoint.ts';
 import { viewOf } from './endpoints/machine.ts';
 import { notFound, Refusal, refusalOf } from './refusal.ts';
+import { isOurs } from './own-api.ts';
 import { callersOwn } from './own.ts';
 import type { Caller, Signatures } from './signature.ts';
 import { negotiate, versions } from './version.ts';
@@ -59,6 +60,7 @@ export const serveChangefeed = (server: Server, options: ChangefeedOptions): Asy
   const sockets = new WebSocketServer({ noServer: true, maxPayload: largestMessage, perMessageDeflate: false });
   const open = new Map<string, Set<WebSocket>>();
   const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    if (isOurs(request.url)) return;
     socket.on('error', () => socket.destroy());
     accept(options, request, open).then(
       ({ caller, version }) =>

@@ -3,6 +3,7 @@
  * answer carries (dates, digests, ids) is put on here.
  */
 import { createHash, randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { fastify, LogController } from 'fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
@@ -55,7 +56,8 @@ export const createCloudApiServer = (options: CloudApiServerOptions): FastifyIns
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit,
-    requestTimeout: requestTimeoutMs,
+    // Uploads of our own API, which is on the same server, take longer: requests are timed one by one.
+    requestTimeout: 0,
     forceCloseConnections: true,
     return503OnClosing: false,
     exposeHeadRoutes: true,
@@ -67,13 +69,14 @@ export const createCloudApiServer = (options: CloudApiServerOptions): FastifyIns
       if (!socket.writable) return socket.destroy();
       return socket.end(`HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`);
     },
-    ...(tls === undefined ? {} : { https: { ...tls, minVersion: 'TLSv1.2' } }),
+    ...(tls === undefined ? { http: { headersTimeout: requestTimeoutMs } } : { https: { ...tls, minVersion: 'TLSv1.2', headersTimeout: requestTimeoutMs } }),
   } as object) as unknown as FastifyInstance;
   server.server.maxConnections = mostConnections;
   server.decorateRequest('cloud');
   takeBodies(server);
   server.addHook('onRequest', (request, reply, done) => {
     begin(request, reply);
+    endLate(request.raw);
     limit(reply, options.perAddress, request.socket.remoteAddress ?? '');
     done();
   });
@@ -97,6 +100,12 @@ export const createCloudApiServer = (options: CloudApiServerOptions): FastifyIns
   server.get('/--openapi', (_request, reply) => reply.header('content-type', 'application/json').send(document));
   for (const group of Map.groupBy(options.endpoints, ({ method, path }) => `${method} ${path}`).values()) addRoute(server, options, group);
   return server;
+};
+
+const endLate = (request: IncomingMessage): void => {
+  if (request.complete || (request.headers['content-length'] === undefined && request.headers['transfer-encoding'] === undefined)) return;
+  const timer = setTimeout(() => request.socket.destroy(), requestTimeoutMs);
+  request.once('close', () => clearTimeout(timer));
 };
 
 const pathPattern = (path: string): RegExp => new RegExp(`^${path.replaceAll(/:[a-z]+/g, '[^/]+')}/?$`);

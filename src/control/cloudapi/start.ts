@@ -1,4 +1,5 @@
 /** Serves CloudAPI: plain on the loopback, where nobody is between client and server, and with TLS on any other address. */
+import { X509Certificate } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import { hostname } from 'node:os';
 import { isIPv6 } from 'node:net';
@@ -6,6 +7,8 @@ import type { Control } from '../control.ts';
 import { certificateFor } from './certificate.ts';
 import { serveChangefeed } from './changefeed.ts';
 import { endpoints } from './endpoints/all.ts';
+import type { Route } from '../http/server.ts';
+import { serveOwnApi } from './own-api.ts';
 import { Rates } from './rates.ts';
 import type { Rate } from './rates.ts';
 import { createCloudApiServer } from './server.ts';
@@ -22,6 +25,10 @@ export interface CloudApiOptions {
 
 export interface RunningCloudApi extends AsyncDisposable {
   url: string;
+  /** SHA-256 of the certificate, as clients that pin it show it. */
+  fingerprint: string | null;
+  /** Of our own API. */
+  routes: readonly Route[];
 }
 
 /** One account's scripts in full swing; and, since many accounts may come from one address, more for each of those. */
@@ -34,23 +41,23 @@ export const startCloudApi = async (control: Control, directory: string, options
   await using stack = new AsyncDisposableStack();
   const edge = { control, datacenter };
   const signatures = new Signatures(control.store.db);
-  const server = createCloudApiServer({
-    edge,
-    logger: control.logger,
+  const admission = {
     signatures,
     perAccount: new Rates(options.perAccount ?? defaults.perAccount),
     perAddress: new Rates(options.perAddress ?? defaults.perAddress),
-    endpoints,
-    tls,
-  });
+  };
+  const server = createCloudApiServer({ edge, logger: control.logger, ...admission, endpoints, tls });
   stack.defer(() => server.close());
+  const routes: Route[] = [];
+  stack.use(await serveOwnApi(server.server, control, admission, routes));
   stack.use(serveChangefeed(server.server, { edge, signatures }));
   await server.listen({ host: address, port, backlog: 1024 });
   const { port: bound } = server.server.address() as AddressInfo;
   const url = `${tls === undefined ? 'http' : 'https'}://${hostOf(address)}:${bound}`;
   control.logger.info({ url }, 'CloudAPI serves');
+  const fingerprint = tls === undefined ? null : new X509Certificate(tls.cert).fingerprint256;
   const running = stack.move();
-  return { url, [Symbol.asyncDispose]: () => running.disposeAsync() };
+  return { url, fingerprint, routes, [Symbol.asyncDispose]: () => running.disposeAsync() };
 };
 
 /** What a client can be told to connect to. */

@@ -1,11 +1,14 @@
 /** Who calls: the user at the other end of the unix socket, and whether that is an administrator. */
+import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { defaultAccount } from '../../store/context.ts';
 import type { RequestContext } from '../../store/context.ts';
 import { peerOf } from '../../sys/peer.ts';
 import type { UserNames } from '../../sys/peer.ts';
+import type { CenoteError } from '../../base/errors.ts';
+import type { Door } from './server.ts';
 
-export class Callers {
+export class Callers implements Door {
   readonly #adminGids: ReadonlySet<number>;
   readonly #names: UserNames;
   readonly #known = new WeakMap<Socket, RequestContext>();
@@ -16,7 +19,7 @@ export class Callers {
   }
 
   /** The same for all requests of a connection. */
-  of(socket: Socket): RequestContext {
+  callerOf({ socket }: IncomingMessage): RequestContext {
     const known = this.#known.get(socket);
     if (known !== undefined) return known;
     const { uid, gids } = peerOf(socket);
@@ -30,5 +33,10 @@ export class Callers {
     };
     this.#known.set(socket, context);
     return context;
+  }
+
+  /** Whoever is on the host may know what is said of it. */
+  told(error: CenoteError): CenoteError {
+    return error;
   }
 }

@@ -1,26 +1,28 @@
 /** `exec`: the client's Upgrade request is passed to the agent, and from then on bytes both ways, unread. */
 import { STATUS_CODES } from 'node:http';
 import type { IncomingMessage, Server } from 'node:http';
-import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { CenoteError } from '../../base/errors.ts';
 import { proxyUpgrade } from '../../client/upgrade.ts';
 import { authorize } from '../../store/context.ts';
 import { machineMade } from '../app/made.ts';
 import type { Control } from '../control.ts';
-import type { Callers } from './caller.ts';
 import { publicError, statusOf } from './errors.ts';
+import type { Door } from './server.ts';
 import { whileAnswering } from './through.ts';
 
 const execPath = /^\/v1\/machines\/([^/?]{1,512})\/exec(\?|$)/;
 
-export const serveExec = (server: Server, control: Control, callers: Callers): AsyncDisposable => {
+/** `isOurs` says of which paths, where others take upgrades too. */
+export const serveExec = (server: Server, control: Control, door: Door, isOurs: (url: string | undefined) => boolean = () => true): AsyncDisposable => {
   const open = new Set<Duplex>();
   const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    // Where nobody else does, it would wait for ever.
+    if (!isOurs(request.url) && server.listenerCount('upgrade') > 1) return;
     open.add(socket);
     socket.on('close', () => open.delete(socket));
     socket.on('error', () => socket.destroy());
-    exec(control, callers, request, socket, head).catch((error: unknown) => refuse(socket, publicError(error)));
+    exec(control, door, request, socket, head).catch((error: unknown) => refuse(socket, door.told(publicError(error))));
   };
   server.on('upgrade', onUpgrade);
   return {
@@ -31,8 +33,8 @@ export const serveExec = (server: Server, control: Control, callers: Callers): A
   };
 };
 
-const exec = async (control: Control, callers: Callers, request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> => {
-  const context = callers.of(socket as Socket);
+const exec = async (control: Control, door: Door, request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> => {
+  const context = await door.callerOf(request);
   authorize(context, 'write');
   const match = execPath.exec(request.url ?? '');
   if (match === null || request.method !== 'GET') throw new CenoteError('not_found', 'only exec can be upgraded to a WebSocket');

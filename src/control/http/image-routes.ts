@@ -7,6 +7,7 @@ import { CreateImage } from '../../model/control-api.ts';
 import { Image, Platform } from '../../model/image.ts';
 import { authorize } from '../../store/context.ts';
 import { imageCreate, imageDelete, platformDelete } from '../app/image.ts';
+import { imageGet, imageList } from '../app/image-choice.ts';
 import type { Control } from '../control.ts';
 import { idParams } from './accepted.ts';
 import { abortOnClose } from './server.ts';
@@ -16,15 +17,9 @@ import { passThrough } from './through.ts';
 
 export const imageRoutes = (app: App, control: Control): void => {
   const { catalog } = control;
-  app.get('/v1/images', { schema: { response: { 200: Type.Array(Image) } } }, async (request) => {
-    authorize(request.caller, 'read');
-    return catalog.images();
-  });
+  app.get('/v1/images', { schema: { response: { 200: Type.Array(Image) } } }, (request) => imageList(control, request.caller));
 
-  app.get('/v1/images/:id', { schema: { params: idParams, response: { 200: Image } } }, async (request) => {
-    authorize(request.caller, 'read');
-    return catalog.image(request.params.id);
-  });
+  app.get('/v1/images/:id', { schema: { params: idParams, response: { 200: Image } } }, (request) => imageGet(control, request.caller, request.params.id));
 
   app.delete('/v1/images/:id', { schema: { params: idParams } }, async (request, reply) => {
     await imageDelete(control, request.caller, request.params.id);
@@ -47,7 +42,7 @@ export const imageRoutes = (app: App, control: Control): void => {
   });
 
   app.post('/v1/platforms', { schema: { body: PlatformBuild } }, async (request, reply) => {
-    authorize(request.caller, 'write');
+    authorize(request.caller, 'operate');
     try {
       await passThrough(control, request, reply, { method: 'POST', path: '/v1/platforms', json: request.body });
     } finally {

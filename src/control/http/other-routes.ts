@@ -20,13 +20,17 @@ export const otherRoutes = (app: App, control: Control): void => {
 
   app.get('/v1/info', { schema: { response: { 200: ControlInfo } } }, async (request) => {
     authorize(request.caller, 'read');
+    const operator = request.caller.role !== 'account';
+    const { url: cloudapi, fingerprint } = control.cloudapi() ?? { url: null, fingerprint: null };
+    const all = { version, startedAt, caller: request.caller.actor, operator, cloudapi, fingerprint };
+    if (!operator) return { ...all, store: null, agent: null };
     // An agent that answers but is not followed yet takes no work: it counts as away.
     const info = link.inStep ? await agent.info({ signal: AbortSignal.timeout(infoMs) }).catch(() => null) : null;
-    return { version, startedAt, store: store.shown, agent: info, caller: request.caller.actor, cloudapi: control.cloudapi() };
+    return { ...all, store: store.shown, agent: info };
   });
 
   app.get('/v1/pool', { schema: { response: { 200: PoolStatus } } }, (request) => {
-    authorize(request.caller, 'read');
+    authorize(request.caller, 'operate');
     return agent.pool({ signal: AbortSignal.timeout(poolMs) });
   });
 

@@ -5,6 +5,7 @@ import { CreatePackage, UpdatePackage } from '../../model/control-api.ts';
 import { checkResourceName } from '../../model/names.ts';
 import { defaultResources } from '../../model/default-resources.ts';
 import { Package } from '../../model/resources.ts';
+import { authorize } from '../../store/context.ts';
 import { packageAppend, packageCreate, packageDelete, packageGet, packageList } from '../../store/package.ts';
 import { checkResources } from '../app/resources.ts';
 import type { Control } from '../control.ts';
@@ -31,6 +32,7 @@ export const packageRoutes = (app: App, { store }: Control): void => {
 
   app.post('/v1/packages/:name/update', { schema: { params: nameParams, body: UpdatePackage, response: { 200: Package } } }, (request) =>
     store.transaction(async (db) => {
+      authorize(request.caller, 'operate');
       const name = checkResourceName('name', request.params.name);
       const newest = await packageGet(request.caller, db, name);
       const resources = checkResources({ ...newest.resources, ...request.body.resources });

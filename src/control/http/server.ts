@@ -2,7 +2,7 @@
  * The HTTP server: who calls is known before anything is read, unknown parameters and fields are refused, every error is an ErrorBody.
  * Schemas check what comes in and document what goes out; answers are written by JSON.stringify, which is much faster than by schema.
  */
-import type { ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { fastify, LogController } from 'fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerDefault } from 'fastify';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
@@ -10,7 +10,6 @@ import type { Logger } from '../../base/logger.ts';
 import { CenoteError, invalid, messageChain } from '../../base/errors.ts';
 import { authorize } from '../../store/context.ts';
 import type { RequestContext } from '../../store/context.ts';
-import type { Callers } from './caller.ts';
 import { publicError, statusOf } from './errors.ts';
 import { checkQueryNames } from './query.ts';
 
@@ -35,9 +34,16 @@ export interface Route {
   query: readonly string[];
 }
 
+/** How it is found out who calls, and what whoever it is may be told of an error. */
+export interface Door {
+  /** Throws for whoever may not come in. `answer` is absent where there will be a WebSocket. */
+  callerOf(request: IncomingMessage, answer?: ServerResponse): RequestContext | Promise<RequestContext>;
+  told(error: CenoteError): CenoteError;
+}
+
 const jsonLimit = 1024 * 1024;
 
-export const createServer = (logger: Logger, callers: Callers, routes: Route[]): App => {
+export const createServer = (logger: Logger, door: Door, routes: Route[]): App => {
   const app = fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
@@ -47,7 +53,7 @@ export const createServer = (logger: Logger, callers: Callers, routes: Route[]):
     exposeHeadRoutes: false,
     ajv: { customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: false, allErrors: true } },
     routerOptions: { maxParamLength: 512, querystringParser: (text) => new URLSearchParams(text) as never },
-    frameworkErrors: (error, request, reply) => sendError(logger, error, request, reply as never),
+    frameworkErrors: (error, request, reply) => sendError(logger, door, error, request, reply as never),
     clientErrorHandler: (_error, socket) => {
       const body = JSON.stringify(new CenoteError('invalid_argument', 'this is not a valid HTTP request').toBody());
       if (socket.writable)
@@ -62,11 +68,10 @@ export const createServer = (logger: Logger, callers: Callers, routes: Route[]):
     for (const one of [method].flat()) routes.push({ method: one, url, body: schema?.body, query: config?.query ?? [] });
   });
   app.decorateRequest('caller');
-  app.addHook('onRequest', (request, _reply, done) => {
-    request.caller = callers.of(request.raw.socket);
+  app.addHook('onRequest', async (request, reply) => {
+    request.caller = await door.callerOf(request.raw, reply.raw);
     authorize(request.caller, 'read');
     if (!request.is404) checkQueryNames(request.query as URLSearchParams, request.routeOptions.config.query ?? []);
-    done();
   });
   app.addHook('preValidation', (request, _reply, done) => {
     const { body } = request as { body: unknown };
@@ -80,9 +85,9 @@ export const createServer = (logger: Logger, callers: Callers, routes: Route[]):
     if (text === '') done(null, undefined);
     else void plain(request, text as string, done);
   });
-  app.setErrorHandler((error, request, reply) => sendError(logger, error, request, reply as never));
+  app.setErrorHandler((error, request, reply) => sendError(logger, door, error, request, reply as never));
   app.setNotFoundHandler((request, reply) => {
-    sendError(logger, new CenoteError('not_found', `there is no ${request.method} ${request.url.split('?')[0]!.slice(0, 200)}`), request, reply);
+    sendError(logger, door, new CenoteError('not_found', `there is no ${request.method} ${request.url.split('?')[0]!.slice(0, 200)}`), request, reply);
   });
   return app;
 };
@@ -93,7 +98,7 @@ export const emptyBodyAllowed = (request: FastifyRequest, _reply: FastifyReply, 
   done();
 };
 
-const sendError = (logger: Logger, error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
+const sendError = (logger: Logger, door: Door, error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
   const known = publicError(error);
   const status = statusOf(known);
   if (status >= 500 && status !== 501) {
@@ -109,7 +114,10 @@ const sendError = (logger: Logger, error: unknown, request: FastifyRequest, repl
       'request failed',
     );
   }
-  void reply.code(status).header('content-type', 'application/json; charset=utf-8').send(JSON.stringify(known.toBody()));
+  void reply
+    .code(status)
+    .header('content-type', 'application/json; charset=utf-8')
+    .send(JSON.stringify(door.told(known).toBody()));
 };
 
 /** Aborts when the client goes before it has its answer. */

@@ -1,0 +1,38 @@
+/** Images by the names that a caller knows them by: the operator sees the host's as they are, an account its own as NAME@VERSION, and no others'. */
+import { CenoteError, invalid } from '../../base/errors.ts';
+import { isUuid } from '../../base/ids.ts';
+import type { Image } from '../../model/image.ts';
+import type { RequestContext } from '../../store/context.ts';
+import { authorize } from '../../store/context.ts';
+import type { Control } from '../control.ts';
+import { visibleImages } from './account-image.ts';
+
+export const imageList = async (control: Control, context: RequestContext): Promise<Image[]> => {
+  authorize(context, 'read');
+  if (context.role !== 'account') return control.catalog.images();
+  return (await visibleImages(control, context))
+    .toSorted((one, other) => Number(one.shared) - Number(other.shared))
+    .flatMap(({ content, owned }) => {
+      if (content === undefined) return [];
+      return [owned === undefined ? content : { ...content, name: `${owned.name}@${owned.version}` }];
+    });
+};
+
+/** A name without a version is the newest that bears it. */
+export const imageGet = async (control: Control, context: RequestContext, idOrName: string): Promise<Image> => {
+  const images = await imageList(control, context);
+  const exact = images.find((image) => (isUuid(idOrName) ? image.id === idOrName : image.name === idOrName));
+  const found = exact ?? images.filter(({ name }) => name.startsWith(`${idOrName}@`)).toSorted((one, other) => (one.createdAt < other.createdAt ? 1 : -1))[0];
+  if (found !== undefined) return found;
+  throw new CenoteError('not_found', `there is no image ${JSON.stringify(idOrName.slice(0, 80))}`, { advice: 'see what there is: cenote image ls' });
+};
+
+/** As a field of a request. */
+export const imageFor = async (control: Control, context: RequestContext, field: string, idOrName: string): Promise<Image> => {
+  try {
+    return await imageGet(control, context, idOrName);
+  } catch (error) {
+    if (!(error instanceof CenoteError) || error.code !== 'not_found') throw error;
+    throw invalid(field, error.message, 'see what there is: cenote image ls');
+  }
+};

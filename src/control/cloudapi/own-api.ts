@@ -1,0 +1,96 @@
+/**
+ * Our own API on CloudAPI's port, beneath `/v1/`: for the command line of whoever holds an account's key. `v1` is too short for the name of an
+ * account, so nothing of CloudAPI is there. Who calls is proved by the same signatures and counted by the same rates.
+ */
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
+import { CenoteError } from '../../base/errors.ts';
+import type { ErrorCode } from '../../base/errors.ts';
+import type { RequestContext } from '../../store/context.ts';
+import type { Control } from '../control.ts';
+import { addRoutes } from '../http/all-routes.ts';
+import { serveExec } from '../http/exec.ts';
+import { createServer } from '../http/server.ts';
+import type { Door, Route } from '../http/server.ts';
+import type { Rates } from './rates.ts';
+import { Refusal } from './refusal.ts';
+import type { Signatures } from './signature.ts';
+
+export interface OwnApiOptions {
+  signatures: Signatures;
+  perAccount: Rates;
+  perAddress: Rates;
+}
+
+/** An upload may take any time, as long as something comes. */
+const stalledMs = 60_000;
+
+/** Whether a path is of our own API, and nothing of CloudAPI's. */
+export const isOurs = (url: string | undefined): boolean => url !== undefined && /^\/v1(?:[/?]|$)/.test(url);
+
+/** Takes what is ours of a server that others serve too. */
+export const serveOwnApi = async (server: Server, control: Control, options: OwnApiOptions, routes: Route[]): Promise<AsyncDisposable> => {
+  await using stack = new AsyncDisposableStack();
+  const door = new SignedDoor(options);
+  const app = createServer(control.logger, door, routes);
+  stack.defer(() => app.close());
+  addRoutes(app, control);
+  await app.ready();
+  const others = server.listeners('request') as RequestListener[];
+  server.removeAllListeners('request');
+  server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+    if (!isOurs(request.url)) return others.forEach((serve) => serve(request, response));
+    endStalled(request);
+    app.routing(request, response);
+  });
+  stack.use(serveExec(server, control, door, isOurs));
+  const running = stack.move();
+  return { [Symbol.asyncDispose]: () => running.disposeAsync() };
+};
+
+const endStalled = (request: IncomingMessage): void => {
+  const { socket } = request;
+  if (request.headers['content-length'] === undefined && request.headers['transfer-encoding'] === undefined) return;
+  const end = () => request.destroy(new Error(`nothing came for ${stalledMs / 1000} s`));
+  const stop = () => void socket.setTimeout(0).off('timeout', end);
+  socket.setTimeout(stalledMs).on('timeout', end);
+  request.once('end', stop).once('close', stop);
+};
+
+const codes: Readonly<Record<number, ErrorCode>> = { 401: 'unauthorized', 403: 'forbidden', 429: 'too_busy' };
+
+class SignedDoor implements Door {
+  readonly #options: OwnApiOptions;
+
+  constructor(options: OwnApiOptions) {
+    this.#options = options;
+  }
+
+  async callerOf(request: IncomingMessage, answer?: ServerResponse): Promise<RequestContext> {
+    const { signatures, perAccount, perAddress } = this.#options;
+    answer?.setHeader('date', new Date().toUTCString());
+    limit(perAddress, request.socket.remoteAddress ?? '', answer);
+    const { account, context } = await signatures.callerOf(request).catch((error: unknown) => {
+      throw error instanceof Refusal ? new CenoteError(codes[error.status] ?? 'invalid_argument', error.message) : error;
+    });
+    limit(perAccount, account.id, answer);
+    if (context.caller?.type === 'signature' && context.caller.keyId.includes('/users/'))
+      throw new CenoteError('forbidden', "an account's users come through CloudAPI, where its policies say what they may");
+    return context;
+  }
+
+  /** Of the host, which is everyone's, no figures, and none of its paths. */
+  told(error: CenoteError): CenoteError {
+    if (error.code === 'not_enough')
+      return new CenoteError('not_enough', 'the host has not enough left of what is asked for', { advice: 'ask for less, or later' });
+    if (error.code === 'unavailable') return new CenoteError('unavailable', 'the host cannot do this at the moment', { advice: 'try again later' });
+    return error;
+  }
+}
+
+const limit = (rates: Rates, who: string, answer: ServerResponse | undefined): void => {
+  const { allowed, remaining, waitSeconds } = rates.take(who);
+  answer?.setHeader('x-ratelimit-limit', rates.limit).setHeader('x-ratelimit-remaining', remaining);
+  if (allowed) return;
+  answer?.setHeader('retry-after', waitSeconds);
+  throw new CenoteError('too_busy', 'too many requests', { advice: `try again in ${waitSeconds} s` });
+};
