@@ -6,6 +6,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ControlClient } from '../../src/client/control.ts';
 import { openExec } from '../../src/cli/machine/exec-session.ts';
 import { installed, run } from '../../src/exec/run.ts';
 import type { Machine } from '../../src/model/control-api.ts';
@@ -76,8 +77,8 @@ const makePackage = async (directory: string, version: string): Promise<string> 
 const inside = async ({ host }: Tenants, machine: Machine, command: string[]): Promise<string> => {
   let text = '';
   const handlers = { onOutput: (_: string, bytes: Buffer) => void (text += bytes.toString()) };
-  const socket = instancePaths(host.root).controlSocket;
-  using session = await openExec(socket, machine.id, { command, tty: false, stdin: false }, handlers, new AbortController().signal);
+  using control = new ControlClient(instancePaths(host.root).controlSocket);
+  using session = await openExec(control.http, machine.id, { command, tty: false, stdin: false }, handlers, new AbortController().signal);
   await session.exit;
   return text.trim();
 };

@@ -17,7 +17,7 @@ export const execSuite: Suite = {
     const handlers = { onOutput: () => {} };
     const start = { command: ['/bin/true'], tty: false, stdin: false };
     const throughApi = async (): Promise<void> => {
-      using session = await openExec(instance.controlSocket, machine.id, start, handlers, new AbortController().signal);
+      using session = await openExec(instance.client.http, machine.id, start, handlers, new AbortController().signal);
       const { code } = await session.exit;
       if (code !== 0) throw new Error(`exec ended with ${code}`);
     };

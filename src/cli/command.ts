@@ -12,6 +12,7 @@ export type Completion =
   | 'package'
   | 'platform'
   | 'account'
+  | 'profile'
   | 'snapshot'
   | 'firewall rule'
   | 'file'

@@ -119,6 +119,16 @@ export const sections: readonly Section[] = [
     },
   },
   {
+    title: 'Profiles',
+    commands: {
+      'profile create': entry('Name a control plane elsewhere, an account there and its key', () => import('./profile/create.ts')),
+      'profile ls': entry('List profiles', () => import('./profile/ls.ts')),
+      'profile get': entry('Show all about a profile', () => import('./profile/get.ts')),
+      'profile use': entry('Choose the profile that commands are for', () => import('./profile/use.ts')),
+      'profile delete': entry('Delete profiles', () => import('./profile/delete.ts')),
+    },
+  },
+  {
     title: 'Host',
     commands: {
       up: entry('Prepare this host, start the services and the first machine', () => import('./host/up.ts')),
@@ -155,6 +165,9 @@ export const otherWords: Readonly<Record<string, string>> = {
   platforms: 'platform ls',
   packages: 'package ls',
   fwrules: 'fwrule ls',
+  profiles: 'profile ls',
+  remote: 'profile create',
+  login: 'profile create',
   build: 'image create',
   stats: 'top',
   audit: 'jobs',

@@ -7,6 +7,14 @@ export interface CliConfig {
   readonly root: string;
   readonly controlSocket: string;
   readonly agentSocket: string;
+  /** Where profiles are. */
+  readonly profiles: string;
+  /** Which was asked for here: by a flag, by the environment, or neither; `local` is none. */
+  readonly profile: string | undefined;
+  /** The instance on this host was asked for, so that no profile counts that was not. */
+  readonly here: boolean;
+  /** The SSH agent's socket. */
+  readonly sshAgent: string | undefined;
   /** What to do when nothing answers. */
   readonly startAdvice: string;
   /** Talk to the agent and not to the control plane. */
@@ -26,25 +34,39 @@ export interface Words {
 }
 
 const defaultRoot = '/var/lib/cenote';
+/** What stands for no profile: the instance on this host. */
+export const localProfile = 'local';
 
-/** Reads the words before the command: `--root DIR` and `--agent`. */
+/** Reads the words before the command: `--root DIR`, `--agent` and `--profile NAME`. */
 export const compileConfig = (argv: readonly string[], environment: Readonly<Record<string, string | undefined>> = process.env): Words => {
   let root = environment['CENOTE_ROOT'] || defaultRoot;
   let agent = false;
+  let here = Boolean(environment['CENOTE_ROOT']);
+  let profile: string | undefined;
   let at = 0;
   for (; at < argv.length; at++) {
     const word = argv[at]!;
     if (word === '--agent') agent = true;
-    else if (word === '--root') root = rootValue(argv[++at]);
-    else if (word.startsWith('--root=')) root = rootValue(word.slice('--root='.length));
+    else if (word === '--root' || word.startsWith('--root=')) {
+      root = valueOf('--root', 'a directory', word === '--root' ? argv[++at] : word.slice('--root='.length));
+      here = true;
+    } else if (word === '--profile' || word.startsWith('--profile='))
+      profile = valueOf('--profile', 'a name', word === '--profile' ? argv[++at] : word.slice('--profile='.length));
     else break;
   }
+  if (profile !== undefined && profile !== localProfile && argv.slice(0, at).some((word) => /^--(root|agent)/.test(word)))
+    throw invalid('--profile', '--root and --agent are of this host, and a profile is of another');
+  if (!here && !agent) profile ??= environment['CENOTE_PROFILE'] || undefined;
   root = isAbsolute(root) ? resolve(root) : resolve(process.cwd(), root);
   const noColour = environment['NO_COLOR'];
   const config: CliConfig = Object.freeze({
     root,
     controlSocket: socketPath(root, 'control.sock'),
     agentSocket: socketPath(root, 'agent.sock'),
+    profiles: join(environment['XDG_CONFIG_HOME'] || join(environment['HOME'] || '/', '.config'), 'cenote'),
+    profile,
+    here: here || agent,
+    sshAgent: environment['SSH_AUTH_SOCK'] || undefined,
     startAdvice: `start it with: sudo cenote${root === defaultRoot ? '' : ` --root ${root}`} up`,
     agent,
     colour: noColour === undefined || noColour === '',
@@ -54,8 +76,8 @@ export const compileConfig = (argv: readonly string[], environment: Readonly<Rec
   return { config, words: argv.slice(at) };
 };
 
-const rootValue = (text: string | undefined): string => {
-  if (text === undefined || text === '' || text.startsWith('-')) throw invalid('--root', 'needs a directory');
+const valueOf = (flag: string, what: string, text: string | undefined): string => {
+  if (text === undefined || text === '' || text.startsWith('-')) throw invalid(flag, `needs ${what}`);
   return text;
 };
 

@@ -49,14 +49,15 @@ export const overview = (noun?: string): string => {
   const width = Math.max(...shown.flatMap(({ lines }) => lines.map(([name]) => name.length)));
   return [
     ...(noun === undefined ? ['Cenote: SmartMachines on one shared pool.', ''] : []),
-    `Usage: cenote [--root DIR] [--agent] ${noun ?? 'COMMAND'} …`,
+    `Usage: cenote [--profile NAME] [--root DIR] [--agent] ${noun ?? 'COMMAND'} …`,
     ...shown.flatMap(({ title, lines }) => ['', `${title}:`, ...lines.map(([name, { summary }]) => `  ${name.padEnd(width)}  ${summary}`)]),
     ...(noun === undefined
       ? [
           '',
           'Before the command:',
-          '  --root DIR  the instance to talk to (default /var/lib/cenote, or CENOTE_ROOT)',
-          '  --agent     talk to the agent directly: ls, get and stop only',
+          '  --profile NAME  a control plane elsewhere (cenote profile; or CENOTE_PROFILE)',
+          '  --root DIR      the instance to talk to (default /var/lib/cenote, or CENOTE_ROOT)',
+          '  --agent         talk to the agent directly: ls, get and stop only',
         ]
       : []),
     '',

@@ -9,10 +9,12 @@ import type { Context } from './context.ts';
 import { inFlags } from './field-flags.ts';
 import { endWithReader, Output } from './output.ts';
 import { parseWords } from './parse.ts';
+import { chosenProfile } from './profile/store.ts';
 import { closest } from './suggest.ts';
 
 const completing = '__complete';
 const agentCommands = new Set(['ls', 'get', 'stop']);
+const hostCommands = new Set(['up', 'down', 'destroy', 'doctor']);
 
 interface Found {
   name: string;
@@ -64,6 +66,12 @@ class Session implements Context, Disposable {
   }
 
   async control() {
+    const name = chosenProfile(this.config);
+    if (name !== undefined) {
+      const { connectToNamed } = await import('./profile/connect.ts');
+      const connected = this.#clients.has('control') ? undefined : await connectToNamed(name, this.config);
+      return this.#once('control', () => connected!);
+    }
     const { ControlClient } = await import('../client/control.ts');
     return this.#once('control', () => new ControlClient(this.config.controlSocket, this.config.startAdvice));
   }
@@ -117,12 +125,22 @@ const run = async (words: readonly string[], context: Context): Promise<number> 
       advice: `with --agent there are: ${[...agentCommands].join(', ')}`,
     });
   }
+  if (hostCommands.has(name)) refuseElsewhere(name, context.config);
   try {
     // The description that typed the function's input also parsed it.
     return (await command.run(input as never, context)) ?? 0;
   } catch (error) {
     throw error instanceof CenoteError ? inFlags(error, command.flags) : error;
   }
+};
+
+/** What is done to a host is done on it. */
+const refuseElsewhere = (name: string, config: CliConfig): void => {
+  const profile = chosenProfile(config);
+  if (profile === undefined) return;
+  throw new CenoteError('invalid_argument', `${name} is about the host it is called on, and the profile ${profile} is of another`, {
+    advice: `for this host: cenote --profile local ${name}`,
+  });
 };
 
 /** The first Ctrl-C asks the command to end; a second ends the process at once. */
@@ -140,7 +158,8 @@ const interrupts = (): AbortSignal => {
 const understand = (argv: readonly string[]): Words => {
   if (argv[0] !== completing) return compileConfig(argv);
   const typed = argv.slice(1);
-  if (typed.at(-2) === '--root' && typed.length <= 3) return { ...compileConfig([]), words: [completing, '--root', ''] };
+  const flag = typed.at(-2);
+  if ((flag === '--root' || flag === '--profile') && typed.length <= 3) return { ...compileConfig([]), words: [completing, flag, typed.at(-1)!] };
   const { config, words } = compileConfig(typed);
   return { config, words: [completing, ...words] };
 };

@@ -36,7 +36,7 @@ export class AgentClient implements Disposable {
   readonly http: HttpClient;
 
   constructor(socketPath: string, advice = 'see whether it runs: cenote doctor') {
-    this.http = new HttpClient({ socketPath, peer: "the host's agent", advice });
+    this.http = new HttpClient({ place: socketPath, peer: "the host's agent", advice });
   }
 
   info(options: CallOptions = {}): Promise<AgentInfo> {

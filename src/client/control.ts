@@ -25,6 +25,7 @@ import type { MetadataChange } from '../model/metadata.ts';
 import type { PoolStatus } from '../model/pool.ts';
 import type { Package } from '../model/resources.ts';
 import { HttpClient } from './http.ts';
+import type { Remote } from './remote.ts';
 
 export interface ControlCall {
   signal?: AbortSignal | undefined;
@@ -50,8 +51,9 @@ const machine = (id: string): string => `/v1/machines/${part(id)}`;
 export class ControlClient implements Disposable {
   readonly http: HttpClient;
 
-  constructor(socketPath: string, advice = 'start it with: cenote up') {
-    this.http = new HttpClient({ socketPath, peer: 'the control plane', advice });
+  /** `place` is the path of its socket, or elsewhere. */
+  constructor(place: string | Remote, advice = 'start it with: cenote up') {
+    this.http = new HttpClient({ place, peer: 'the control plane', advice });
   }
 
   info(call: ControlCall = {}): Promise<ControlInfo> {

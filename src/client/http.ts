@@ -1,18 +1,20 @@
 /**
- * HTTP over a unix socket, for both APIs: JSON, streamed bodies both ways, NDJSON. An error answer becomes the CenoteError it was on the
+ * HTTP over a unix socket, or to a control plane elsewhere: JSON, streamed bodies both ways, NDJSON. An error answer becomes the CenoteError it was on the
  * other side; a peer that cannot be reached becomes `unavailable`, which callers may retry.
  */
 import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders } from 'node:http';
-import type { Readable } from 'node:stream';
+import type { Duplex, Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CenoteError, errorCodes } from '../base/errors.ts';
 import type { ErrorBody } from '../base/errors.ts';
+import type { Remote } from './remote.ts';
 
 // Not an `import`: the ES module of node:http also loads the WebSocket and fetch it re-exports, which cost every command 25 ms.
 const { Agent, request: httpRequest } = process.getBuiltinModule('node:http');
 
 export interface HttpClientOptions {
-  socketPath: string;
+  /** Path of a unix socket; or elsewhere. */
+  place: string | Remote;
   /** Who is at the other end, for messages: `the agent`. */
   peer: string;
   advice?: string | undefined;
@@ -33,6 +35,7 @@ export interface HttpRequest {
 }
 
 const unreachable = new Set(['ECONNREFUSED', 'ENOENT', 'ECONNRESET', 'EPIPE', 'ENOTSOCK', 'EAGAIN']);
+const unreachableElsewhere = new Set(['ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'ETIMEDOUT', 'EADDRNOTAVAIL']);
 const forbiddenAdvice = 'be root or a member of the group cenote (usermod -aG cenote NAME, then log in again)';
 const mostQueueRetries = 50;
 const queueDelayMs = 5;
@@ -54,8 +57,27 @@ export class HttpClient implements Disposable {
     this.#options = options;
   }
 
-  get socketPath(): string {
-    return this.#options.socketPath;
+  /** What it speaks to, for messages. */
+  get shown(): string {
+    const { place } = this.#options;
+    return typeof place === 'string' ? place : place.url.origin;
+  }
+
+  get host(): string {
+    const { place } = this.#options;
+    return typeof place === 'string' ? 'localhost' : place.url.host;
+  }
+
+  /** A connection of its own, for what leaves HTTP behind. */
+  connect(): Duplex {
+    const { place } = this.#options;
+    return typeof place === 'string' ? process.getBuiltinModule('node:net').connect(place) : place.connect();
+  }
+
+  /** What proves who asks, where the socket does not. */
+  async proof(method: string, path: string): Promise<OutgoingHttpHeaders> {
+    const { place } = this.#options;
+    return typeof place === 'string' ? {} : place.sign(method, path);
   }
 
   /** The parsed body of a 2xx answer; undefined for 204. */
@@ -107,19 +129,18 @@ export class HttpClient implements Disposable {
     }
   }
 
-  #sendOnce(method: string, path: string, options: HttpRequest = {}): Promise<IncomingMessage> {
+  async #sendOnce(method: string, path: string, options: HttpRequest = {}): Promise<IncomingMessage> {
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
     const body = options.json === undefined ? undefined : JSON.stringify(options.json);
-    const outgoing = httpRequest({
-      socketPath: this.#options.socketPath,
-      // Not connected to. An address spares each process the 10 ms in which Node compiles its test for IPv6 addresses to look at a name.
-      host: '127.0.0.1',
-      agent: this.#agent,
-      method,
-      path: pathOf(path, options.query),
-      signal: options.signal,
-      headers: { ...framing(body, options), ...options.headers },
-    });
+    const { place } = this.#options;
+    const target = pathOf(path, options.query);
+    const headers = { ...framing(body, options), ...options.headers, ...(await this.proof(method, target)) };
+    const request = { method, path: target, signal: options.signal, headers };
+    const outgoing =
+      typeof place === 'string'
+        ? // The host is not connected to. An address spares each process the 10 ms in which Node compiles its test for IPv6 addresses to look at a name.
+          httpRequest({ ...request, socketPath: place, host: '127.0.0.1', agent: this.#agent })
+        : place.request(request);
     const timer = options.timeoutMs === undefined ? undefined : setTimeout(() => outgoing.destroy(this.#late(method, path)), options.timeoutMs);
     outgoing.on('response', (response) => {
       clearTimeout(timer);
@@ -139,10 +160,15 @@ export class HttpClient implements Disposable {
     if (error instanceof CenoteError) return error;
     if (signal?.aborted) return new CenoteError('timeout', 'given up by the caller', { cause: error });
     const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-    const { peer, advice, socketPath } = this.#options;
-    if (code === 'EACCES') return new CenoteError('forbidden', `no permission to use ${socketPath}`, { cause: error, advice: forbiddenAdvice });
-    if (!unreachable.has(code)) return error instanceof Error ? error : new Error(String(error));
-    return new CenoteError('unavailable', `${peer} does not answer (${socketPath}: ${code})`, {
+    const { peer, advice, place } = this.#options;
+    const { shown } = this;
+    const elsewhere = typeof place !== 'string';
+    if (elsewhere) {
+      const mistrusted = place.mistrusted(code, error);
+      if (mistrusted !== undefined) return mistrusted;
+    } else if (code === 'EACCES') return new CenoteError('forbidden', `no permission to use ${shown}`, { cause: error, advice: forbiddenAdvice });
+    if (!unreachable.has(code) && !(elsewhere && unreachableElsewhere.has(code))) return error instanceof Error ? error : new Error(String(error));
+    return new CenoteError('unavailable', `${peer} does not answer (${shown}: ${code})`, {
       cause: error,
       advice,
       context: { code, reused: outgoing?.reusedSocket === true },
@@ -150,9 +176,14 @@ export class HttpClient implements Disposable {
   }
 
   async #errorOf(response: IncomingMessage): Promise<CenoteError> {
-    const text = await readAll(response, largestErrorBody).catch(() => '');
+    return this.refusal(await readAll(response, largestErrorBody).catch(() => ''), response);
+  }
+
+  /** The error that an answer tells of, with its whole body. */
+  refusal(text: string, response: IncomingMessage): CenoteError {
     const body = parseErrorBody(text);
-    if (body !== undefined) return CenoteError.fromBody(body);
+    const { place } = this.#options;
+    if (body !== undefined) return typeof place === 'string' ? CenoteError.fromBody(body) : place.refused(CenoteError.fromBody(body), response);
     return new CenoteError('internal', `${this.#options.peer} answered ${response.statusCode} without saying why`);
   }
 
@@ -162,6 +193,8 @@ export class HttpClient implements Disposable {
 
   [Symbol.dispose](): void {
     this.#agent.destroy();
+    const { place } = this.#options;
+    if (typeof place !== 'string') place[Symbol.dispose]();
   }
 }
 
@@ -179,7 +212,7 @@ const queueFull = (error: unknown): boolean => error instanceof CenoteError && e
 /** Nothing of a body is taken before there is somebody to take it. */
 const feedWhenConnected = (source: Readable, outgoing: ClientRequest): void => {
   outgoing.once('socket', (socket) => {
-    if (socket.connecting) socket.once('connect', () => feed(source, outgoing));
+    if (socket.connecting) socket.once('encrypted' in socket ? 'secureConnect' : 'connect', () => feed(source, outgoing));
     else feed(source, outgoing);
   });
 };

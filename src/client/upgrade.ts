@@ -20,7 +20,7 @@ export const upgrade = (
 ): Promise<Upgraded | { response: IncomingMessage; socket: null }> =>
   new Promise((resolve, reject) => {
     // A connection of its own: it does not go back to where kept ones are.
-    const outgoing = httpRequest({ socketPath: client.socketPath, agent: false, method: 'GET', path, headers, signal });
+    const outgoing = httpRequest({ createConnection: () => client.connect(), method: 'GET', path, headers, signal });
     outgoing.on('upgrade', (response, socket, head) => resolve({ response, socket, head }));
     outgoing.on('response', (response) => resolve({ response, socket: null }));
     outgoing.on('error', (error) => reject(client.failure(error, signal)));

@@ -3,7 +3,7 @@ import { HttpClient } from '../../src/client/http.ts';
 import { upgrade } from '../../src/client/upgrade.ts';
 
 const [socketPath = '', routes = '[]'] = process.argv.slice(2);
-using http = new HttpClient({ socketPath, peer: 'the control plane' });
+using http = new HttpClient({ place: socketPath, peer: 'the control plane' });
 const results: { route: string; status: number; code: string | undefined }[] = [];
 
 /** Of an error's body; other answers may be anything. */

@@ -19,6 +19,7 @@ import { runAny } from '../../src/exec/run.ts';
 import type { RunResult } from '../../src/exec/run.ts';
 import { execChannel } from '../../src/model/agent-api.ts';
 import type { ExecResize, ExecStart, LogLine } from '../../src/model/agent-api.ts';
+import type { CloudApiOptions } from '../../src/control/cloudapi/start.ts';
 import { startControl } from '../../src/control/start.ts';
 import { quietLogger } from './control-fixture.ts';
 import { SimulatedAgent } from './simulated-agent.ts';
@@ -210,9 +211,10 @@ export interface CliFixture extends AsyncDisposable {
   /** Starts it and leaves it running; ended with the fixture at the latest. */
   start(...words: string[]): RunningCli;
   stopControl(): Promise<void>;
+  startControl(): Promise<void>;
 }
 
-export const cliFixture = async (): Promise<CliFixture> => {
+export const cliFixture = async (cloudapi?: CloudApiOptions): Promise<CliFixture> => {
   await using stack = new AsyncDisposableStack();
   const root = await mkdtemp(join(tmpdir(), 'cenote-cli-'));
   stack.defer(() => rm(root, { recursive: true, force: true }));
@@ -231,6 +233,7 @@ export const cliFixture = async (): Promise<CliFixture> => {
       database: join(root, 'store.sqlite'),
       adminGids: [],
       logger: quietLogger(),
+      ...(cloudapi === undefined ? {} : { cloudapi }),
       beginAnew: () =>
         void stopControl().then(async () => {
           control = await begin();
@@ -271,6 +274,9 @@ export const cliFixture = async (): Promise<CliFixture> => {
     cenoteWith,
     start,
     stopControl,
+    startControl: async () => {
+      control = await begin();
+    },
     [Symbol.asyncDispose]: () => moved.disposeAsync(),
   };
 };

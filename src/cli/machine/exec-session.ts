@@ -1,8 +1,8 @@
 /** One exec over its WebSocket (model/agent-api.ts, ExecStart): bytes in and out, and how it ended. */
-import { connect } from 'node:net';
+import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
-import { CenoteError, messageOf } from '../../base/errors.ts';
-import { parseErrorBody } from '../../client/http.ts';
+import { CenoteError } from '../../base/errors.ts';
+import type { HttpClient } from '../../client/http.ts';
 import type { ExecExit, ExecResize, ExecStart } from '../../model/agent-api.ts';
 
 // As execChannel in model/agent-api.ts, whose import would bring the schemas along; a test holds them equal.
@@ -33,17 +33,13 @@ const framed = (channel: number, bytes: Uint8Array): Buffer => {
   return frame;
 };
 
-/** `advice`: what to do when nothing answers. */
-export const openExec = async (
-  socketPath: string,
-  machineId: string,
-  start: ExecStart,
-  handlers: ExecHandlers,
-  signal: AbortSignal,
-  advice?: string,
-): Promise<ExecSession> => {
-  const socket = new WebSocket(`ws://localhost/v1/machines/${encodeURIComponent(machineId)}/exec`, {
-    createConnection: () => connect(socketPath),
+export const openExec = async (client: HttpClient, machineId: string, start: ExecStart, handlers: ExecHandlers, signal: AbortSignal): Promise<ExecSession> => {
+  const path = `/v1/machines/${encodeURIComponent(machineId)}/exec`;
+  const headers = (await client.proof('GET', path)) as Record<string, string>;
+  // Whatever the address says, the connection is the client's, which may be TLS.
+  const socket = new WebSocket(`ws://${client.host}${path}`, {
+    createConnection: () => client.connect() as Socket,
+    headers,
     perMessageDeflate: false,
     maxPayload: 16 * 1024 * 1024,
   });
@@ -62,7 +58,7 @@ export const openExec = async (
   });
   const abort = (): void => socket.terminate();
   signal.addEventListener('abort', abort, { once: true });
-  await opened(socket, socketPath, advice);
+  await opened(socket, client);
   // Errors after the opening end in `close`.
   socket.on('error', () => undefined);
   socket.send(JSON.stringify(start));
@@ -86,23 +82,15 @@ export const openExec = async (
 };
 
 /** Resolves when the socket is open; a refusal becomes the error it was on the other side. */
-const opened = (socket: WebSocket, socketPath: string, advice: string | undefined): Promise<void> => {
+const opened = (socket: WebSocket, client: HttpClient): Promise<void> => {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   socket.once('open', resolve);
-  socket.once('error', (error) =>
-    reject(
-      new CenoteError('unavailable', `the control plane does not answer (${socketPath}: ${messageOf(error)})`, {
-        cause: error,
-        advice,
-      }),
-    ),
-  );
+  socket.once('error', (error) => reject(client.failure(error)));
   socket.once('unexpected-response', (_request, response) => {
     const chunks: Buffer[] = [];
     response.on('data', (chunk: Buffer) => chunks.push(chunk));
     response.on('end', () => {
-      const body = parseErrorBody(Buffer.concat(chunks).toString('utf8'));
-      reject(body === undefined ? new CenoteError('internal', `the control plane answered ${response.statusCode}`) : CenoteError.fromBody(body));
+      reject(client.refusal(Buffer.concat(chunks).toString('utf8'), response));
       socket.terminate();
     });
   });

@@ -46,10 +46,10 @@ export const command = defineCommand({
 
 const runExec = async (context: Context, machineId: string, start: ExecStart, told: JsonOutput | undefined): Promise<number> => {
   const { openExec } = await import('./exec-session.ts');
-  const { config, output, signal } = context;
+  const { output, signal } = context;
   const writes = new WriteQueue((to, bytes) => (told === undefined ? output.bytes(bytes, to) : told.piece(to, bytes)));
   const handlers = { onOutput: (to: 'stdout' | 'stderr', bytes: Buffer) => writes.push(to, bytes) };
-  using session = await openExec(config.controlSocket, machineId, start, handlers, signal, config.startAdvice);
+  using session = await openExec((await context.control()).http, machineId, start, handlers, signal);
   writes.attach(session);
   // Raw only once there is something to talk to, so that a refusal finds the terminal as it was.
   using _terminal = start.tty ? takeTerminal({ raw: start.stdin, onResize: () => session.resize(output.size) }) : undefined;

@@ -3,6 +3,8 @@ import { commonFlags, flagName } from '../command.ts';
 import type { AnyCommand, Completion, Flag } from '../command.ts';
 import { allCommands } from '../commands.ts';
 import type { Context } from '../context.ts';
+import { localProfile } from '../config.ts';
+import { profileNames } from '../profile/store.ts';
 import { listMachines } from '../select.ts';
 
 export const propose = async (words: readonly string[], context: Context): Promise<string[]> => {
@@ -21,8 +23,9 @@ const proposals = async (words: readonly string[], typed: string, context: Conte
   const names = Object.keys(allCommands());
   const [first] = words;
   if (first === '--root') return [':directory'];
+  if (first === '--profile') return candidates('profile', words, context);
   if (first === 'help') return proposals(words.slice(1, 2), typed, context);
-  if (first === undefined) return typed.startsWith('-') ? ['--root', '--agent', '--help'] : [...new Set(names.map((name) => name.split(' ')[0]!))];
+  if (first === undefined) return typed.startsWith('-') ? ['--profile', '--root', '--agent', '--help'] : [...new Set(names.map((name) => name.split(' ')[0]!))];
   const name = [1, 2, 3].map((count) => words.slice(0, count).join(' ')).find((joined) => names.includes(joined));
   if (name === undefined) {
     const said = `${words.join(' ')} `;
@@ -57,6 +60,7 @@ const candidates = async (what: Completion, words: readonly string[], context: C
   if (what === 'file' || what === 'directory') return [`:${what}`];
   if (what === 'none') return [];
   if (what === 'machine path') return [':file', ...(await candidates('machine', words, context)).map((name) => `${name}:`)];
+  if (what === 'profile') return [localProfile, ...(await profileNames(context.config))];
   const control = await context.control();
   const call = { signal: context.signal };
   switch (what) {

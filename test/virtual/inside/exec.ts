@@ -1,4 +1,5 @@
 /** One command in a machine, through the control plane, to its end. */
+import { ControlClient } from '../../../src/client/control.ts';
 import { openExec } from '../../../src/cli/machine/exec-session.ts';
 
 export interface ExecResult {
@@ -11,7 +12,8 @@ const timeoutMs = 120_000;
 export const execIn = async (socketPath: string, machine: string, command: string[]): Promise<ExecResult> => {
   let output = '';
   const onOutput = (_to: string, bytes: Buffer) => (output += bytes.toString('utf8'));
-  using session = await openExec(socketPath, machine, { command, tty: false, stdin: false }, { onOutput }, AbortSignal.timeout(timeoutMs));
+  using control = new ControlClient(socketPath);
+  using session = await openExec(control.http, machine, { command, tty: false, stdin: false }, { onOutput }, AbortSignal.timeout(timeoutMs));
   const { code } = await session.exit;
   return { code, output };
 };

@@ -1,0 +1,192 @@
+/** The command line against a control plane elsewhere: a profile, TLS, an SSH key; and everything that may be wrong with those. */
+import assert from 'node:assert/strict';
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import type { Machine } from '../../src/model/control-api.ts';
+import { eventually } from '../support/control-fixture.ts';
+import { remoteFixture } from '../support/remote-fixture.ts';
+import type { RemoteFixture } from '../support/remote-fixture.ts';
+
+describe('cenote with a profile', () => {
+  let remote: RemoteFixture;
+  let key: string;
+  before(async () => {
+    remote = await remoteFixture();
+    key = await remote.account('alice');
+  });
+  after(() => remote[Symbol.asyncDispose]());
+
+  const created = (name: string, account: string, ...more: string[]) =>
+    remote.cenote('profile', 'create', name, '--url', remote.url, '--account', account, ...more);
+
+  it('shows the fingerprint of a certificate that nobody vouches for, and trusts it when told to', async () => {
+    const shown = await created('home', 'alice', '--key', key);
+    assert.equal(shown.code, 77);
+    assert.ok(shown.stderr.includes(`repeat it with: --trust ${remote.fingerprint}`), shown.stderr);
+    const wrong = await created('home', 'alice', '--key', key, '--trust', remote.fingerprint.replaceAll(/[0-9]/g, '0'));
+    assert.match(wrong.stderr, /shows another certificate than the one to trust/);
+    const made = await created('home', 'alice', '--key', key, '--trust', remote.fingerprint);
+    assert.equal(made.code, 0, made.stderr);
+    const file = join(remote.home, '.config/cenote/profiles/home.json');
+    assert.deepEqual([statSync(file).mode & 0o777, statSync(join(file, '..')).mode & 0o777], [0o600, 0o700]);
+    const again = await created('home', 'alice', '--key', key, '--trust', remote.fingerprint);
+    assert.deepEqual([again.code, again.stderr.includes('cenote profile delete home')], [5, true]);
+  });
+
+  it('is chosen by flag, environment or use', async () => {
+    assert.match(await remote.must('--profile', 'home', 'info'), /You are: +alice with key /);
+    assert.equal((await remote.cenoteWith({ env: { CENOTE_PROFILE: 'home' } }, 'ls')).code, 0);
+    assert.equal((await remote.cenote('ls')).code, 69, 'nothing is served in /var/lib/cenote of this test');
+    await remote.must('profile', 'use', 'home');
+    assert.match(await remote.must('profile', 'ls'), /home \* +alice +https:/);
+    assert.equal(await remote.must('ls', '--json'), '[]\n');
+    assert.match((await remote.cenote('--profile', 'hom', 'ls')).stderr, /there is no profile "hom"\n.*did you mean home\?/);
+    assert.deepEqual((await remote.must('__complete', '--profile', '')).trim().split('\n'), ['local', 'home']);
+    assert.match(await remote.must('profile', 'get', 'home'), new RegExp(`Trusts: +this certificate ${remote.fingerprint}`));
+    const beside = await remote.cenote('--root', remote.cli.root, 'info', '--json');
+    assert.equal((JSON.parse(beside.stdout) as { operator: boolean }).operator, true, 'a root is of this host');
+  });
+
+  it('leaves to the host what is its own', async () => {
+    for (const words of [['up'], ['down'], ['destroy', '--yes'], ['doctor']]) {
+      const { code, stderr } = await remote.cenote(...words);
+      assert.deepEqual([code, /is about the host it is called on.*\n.*--profile local/.test(stderr)], [2, true], stderr);
+    }
+    assert.match((await remote.cenote('--root', '/x', '--profile', 'home', 'ls')).stderr, /of this host/);
+    for (const words of [['pool'], ['account', 'ls'], ['backup', 'create', 'b'], ['package', 'delete', 'tiny'], ['platform', 'delete', 'host@live', '--yes']]) {
+      const { code, stderr } = await remote.cenote(...words);
+      assert.deepEqual([words[0], code, stderr.includes('only the operator may do this')], [words[0], 77, true], stderr);
+    }
+  });
+
+  it('makes machines, lists and changes them', async () => {
+    const code = join(remote.home, 'code');
+    mkdirSync(code);
+    writeFileSync(join(code, 'server.js'), 'hello');
+    assert.match(await remote.must('create', 'web', '--code', code, '--tag', 'a=b'), /created and started web/);
+    const [web] = JSON.parse(await remote.must('ls', '--json')) as Machine[];
+    assert.deepEqual([web!.name, web!.state, web!.tags], ['web', 'running', { a: 'b' }]);
+    assert.ok(remote.cli.front.files.get(web!.id)!.has('/app/server.js'));
+    assert.equal((await remote.cli.cenote('get', 'web')).code, 4, "the operator's own account has none of that name");
+    await remote.must('resize', 'web', '--memory', '96M');
+    await remote.must('rename', 'web', 'shop');
+    await remote.must('snapshot', 'create', 'shop', 'first');
+    assert.match(await remote.must('snapshot', 'ls', 'shop'), /first/);
+    await remote.must('reboot', 'shop');
+    await remote.must('fwrule', 'create', 'FROM any TO all vms ALLOW tcp PORT 80');
+    assert.match(await remote.must('fwrule', 'ls'), /ALLOW tcp PORT 80/);
+    assert.match(await remote.must('jobs', 'shop'), /alice with key/);
+    assert.match(await remote.must('events'), /machine/);
+    assert.match(await remote.must('image', 'ls'), /base/);
+    assert.match(await remote.must('package', 'ls'), /tiny@1/);
+    assert.equal((await remote.cenote('top', '--once', 'shop')).code, 0);
+    await remote.must('rename', 'shop', 'web');
+  });
+
+  it('copies both ways', async () => {
+    const [from, to] = [join(remote.home, 'from'), join(remote.home, 'to')];
+    const content = 'x'.repeat(3_000_000);
+    writeFileSync(from, content);
+    await remote.must('cp', from, 'web:/srv/data');
+    await remote.must('cp', 'web:/srv/data', to);
+    assert.equal(readFileSync(to, 'utf8'), content);
+    assert.equal((await remote.cenote('cp', 'web:/nothing', to)).code, 4);
+  });
+
+  it('runs commands', async () => {
+    assert.equal(await remote.must('exec', 'web', '--', 'echo', 'hello'), 'hello\n');
+    assert.equal((await remote.cenote('exec', 'web', '--', 'exit', '42')).code, 42);
+    const piped = await remote.cenoteWith({ input: 'to and fro' }, 'exec', '-i', 'web', '--', 'cat');
+    assert.deepEqual([piped.code, piped.stdout], [0, 'to and fro']);
+    assert.equal((await remote.cenote('exec', 'nosuch', '--', 'echo')).code, 4);
+    // Its size is that of the terminal, which there is none of.
+    assert.match(await remote.must('exec', '-t', 'web', '--', 'echo', 'in a terminal'), /in a terminal/);
+  });
+
+  it('follows logs and events', async () => {
+    const [web] = JSON.parse(await remote.must('ls', '--json')) as Machine[];
+    remote.cli.front.say(web!.id, 'before');
+    const logs = remote.start('logs', '-f', 'web');
+    const events = remote.start('events', '-f', '--json');
+    await eventually(logs.output, (text) => text.includes('before'));
+    remote.cli.front.say(web!.id, 'after');
+    await eventually(logs.output, (text) => text.includes('after'));
+    await eventually(
+      async () => {
+        await remote.must('snapshot', 'create', 'web', `s${Date.now()}`);
+        return events.output();
+      },
+      (text) => text.includes('snapshot'),
+    );
+    for (const { pid, ended } of [logs, events]) {
+      process.kill(pid, 'SIGINT');
+      assert.equal(await ended, 130);
+    }
+  });
+
+  it('says which key is wrong', async () => {
+    const stranger = await remote.account('bob');
+    const refused = await created('wrong', 'alice', '--key', stranger, '--trust', remote.fingerprint);
+    assert.deepEqual([refused.code, /is there an account alice with the key SHA256:/.test(refused.stderr)], [77, true], refused.stderr);
+    assert.match((await created('wrong', 'alice', '--key', `${key}.pub`, '--trust', remote.fingerprint)).stderr, /is a public key\n.*alice\.key/);
+    assert.match((await created('wrong', 'alice', '--key', '/nowhere', '--trust', remote.fingerprint)).stderr, /the key \/nowhere cannot be read/);
+    const none = await created('wrong', 'alice', '--key', 'SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA', '--trust', remote.fingerprint);
+    assert.deepEqual([none.code, /SSH_AUTH_SOCK/.test(none.stderr)], [77, true], none.stderr);
+    assert.equal((await remote.cenote('profile', 'get', 'wrong')).code, 4, 'what did not work is not kept');
+    assert.equal((await created('bob', 'bob', '--key', stranger, '--trust', remote.fingerprint)).code, 0);
+    assert.equal((await remote.cenote('--profile', 'bob', 'get', 'web')).code, 4);
+    assert.equal((await remote.cenote('--profile', 'bob', 'exec', 'web', '--', 'echo')).code, 4);
+  });
+
+  it('says that clocks differ', async () => {
+    const clock = `--import=${join(import.meta.dirname, '../support/other-clock.mjs')}`;
+    const { code, stderr } = await remote.cenoteWith({ env: { NODE_OPTIONS: clock, CENOTE_TEST_CLOCK_MS: '900000' } }, 'ls');
+    assert.deepEqual([code, /this host's clock is (899|900|901) s ahead of the server's/.test(stderr)], [77, true], stderr);
+  });
+
+  it('ends before a word is said to a server with another certificate', async () => {
+    await using other = await remoteFixture();
+    const profile = join(remote.home, '.config/cenote/profiles/home.json');
+    const kept = readFileSync(profile, 'utf8');
+    writeFileSync(profile, kept.replace(remote.url, other.url));
+    const { code, stderr } = await remote.cenote('ls');
+    assert.deepEqual([code, /shows another certificate than the one that the profile trusts/.test(stderr)], [77, true], stderr);
+    const exec = await remote.cenote('exec', 'web', '--', 'echo');
+    assert.equal(exec.code, 77, exec.stderr);
+    writeFileSync(profile, kept);
+    assert.equal((await remote.cenote('ls')).code, 0);
+  });
+
+  it('says what is not there, and what is no TLS', async () => {
+    const plain = createServer((_request, response) => void response.end('no'));
+    plain.listen(0, '127.0.0.1');
+    await eventually(() => plain.listening, Boolean);
+    const { port } = plain.address() as AddressInfo;
+    const spoken = await remote.cenote('profile', 'create', 'x', '--url', `https://127.0.0.1:${port}`, '--account', 'alice', '--key', key);
+    assert.deepEqual([spoken.code, /shows no certificate/.test(spoken.stderr)], [69, true], spoken.stderr);
+    plain.close();
+    for (const [url, said] of [
+      ['http://192.0.2.1:80', /without TLS only this host itself/],
+      ['ftp://x', /is not https/],
+      ['https://x/y', /nothing but a host and a port/],
+    ] as const)
+      assert.match((await remote.cenote('profile', 'create', 'x', '--url', url, '--account', 'alice', '--key', key)).stderr, said);
+    await remote.cli.stopControl();
+    const away = await remote.cenote('ls');
+    assert.deepEqual(
+      [away.code, /the control plane does not answer \(https:.*ECONNREFUSED\)\n.*see the network between here and/.test(away.stderr)],
+      [69, true],
+      away.stderr,
+    );
+    assert.equal((await remote.cenote('exec', 'web', '--', 'echo')).code, 69);
+  });
+
+  it('is forgotten', async () => {
+    await remote.must('profile', 'delete', 'home');
+    assert.match(await remote.must('profile', 'ls'), /^local \*/m);
+    assert.equal((await remote.cenote('profile', 'use', 'home')).code, 4);
+  });
+});
