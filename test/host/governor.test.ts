@@ -19,7 +19,7 @@ const trials = Number(process.env['CENOTE_TEST_TRIALS'] ?? 12);
 const deaths = Math.max(2, Math.floor(trials / 6));
 const waitMs = 30_000;
 
-describe('the pool', { skip: skipInstance, timeout: 600_000 }, () => {
+describe('the pool', { skip: skipInstance, timeout: 1_200_000 }, () => {
   let instance: TestInstance;
   let services: OwnServices;
   let world: PoolWorld;

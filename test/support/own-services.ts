@@ -52,6 +52,7 @@ export class OwnServices implements AsyncDisposable {
   readonly control: ControlClient;
   readonly #instance: TestInstance;
   readonly #running: Record<'agent' | 'control', OwnService | null> = { agent: null, control: null };
+  #over = false;
 
   private constructor(instance: TestInstance) {
     this.#instance = instance;
@@ -108,6 +109,8 @@ export class OwnServices implements AsyncDisposable {
   }
 
   #start(name: 'agent' | 'control', env: Record<string, string>, instead: Record<string, string> = {}): OwnService {
+    // A test that was cancelled goes on; a child of it would keep the whole run from ending.
+    if (this.#over) throw new Error(`the ${name} is not started any more: the test is over`);
     const service = servicesOf(this.config, this.paths).find((one) => one.name === name)!;
     const [program, ...args] = seeing(instead, asUser(service.user, service.argv));
     const output = openSync(`${this.paths.log}/${name}.log`, 'a', 0o640);
@@ -131,6 +134,7 @@ export class OwnServices implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#over = true;
     this.agent[Symbol.dispose]();
     this.control[Symbol.dispose]();
     await this.stop('control');
