@@ -61,7 +61,7 @@ test('only of one’s own, only what was asked for', async () => {
   const session = connect(url, alice.signed('GET', '/my/changefeed'));
   await once(session, 'open');
   const changes: Change[] = [];
-  session.on('message', (data) => changes.push(JSON.parse(String(data as Buffer)) as Change));
+  session.on('message', (data) => changes.push(JSON.parse((data as Buffer).toString()) as Change));
   session.send(JSON.stringify({ ...registration, subResources: ['alias'] }));
   await makeMachine(bob, 'theirs');
   const id = await makeMachine(alice, 'mine');
