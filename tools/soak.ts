@@ -10,9 +10,10 @@
  *   cycles        machines made and deleted, eight at once                           --cycles N
  *   fuzz          every test with random input, long                                 --runs N
  *   pool          a borrower beside machines that claim their guarantees             --trials N
+ *   resizes       busy machines resized at random, several at once                   --resizes N
  *   power-loss    lives of a virtual host, each ended by pulling the plug            --lives N
  *
- * `--seed N` repeats a run; `--minutes M` ends `pool` after so many.
+ * `--seed N` repeats a run; `--minutes M` ends `pool` and `resizes` after so many.
  */
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -20,6 +21,7 @@ import { runAny } from '../src/exec/run.ts';
 import { actions, runAgentCrashes } from '../test/host/agent-crashes.ts';
 import { runCycles } from '../test/host/lifecycle-cycles.ts';
 import { runPoolTrials } from '../test/host/pool-run.ts';
+import { runResizes } from '../test/host/resize-run.ts';
 import { startInstance } from '../test/support/instance.ts';
 import type { TestInstance } from '../test/support/instance.ts';
 import { OwnServices } from '../test/support/own-services.ts';
@@ -36,12 +38,14 @@ const { values, positionals } = parseArgs({
     runs: { type: 'string', default: '3000' },
     lives: { type: 'string', default: '20' },
     trials: { type: 'string', default: '1000' },
+    resizes: { type: 'string', default: '10000' },
     minutes: { type: 'string', default: '1440' },
   },
 });
 const numbers = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, Number(value)]));
-const { seed, rounds, cycles, runs, lives, trials, minutes } = numbers as Record<Exclude<keyof typeof values, 'only'>, number>;
+const { seed, rounds, cycles, runs, lives, trials, resizes, minutes } = numbers as Record<Exclude<keyof typeof values, 'only'>, number>;
 const note = (text: string): void => console.log(`     ${text}`);
+const stillMostMs = 100;
 const longestTestsMs = 12 * 3_600_000;
 
 const faultTests = [
@@ -109,6 +113,16 @@ const suites: Record<string, () => Promise<string>> = {
       result = await runPoolTrials(instance, services, { seed, trials, minutes, note });
     });
     return result;
+  },
+  resizes: async () => {
+    let words = '';
+    await withInstance(1024, async (instance, services) => {
+      await services.startBoth();
+      const { stoodMs, gapMs, p50Ms, p99Ms, ...counts } = await runResizes(instance, services, { seed, resizes, minutes, note });
+      words = `${counts.resizes} resizes, ${counts.refused} of what cannot be; p50 ${p50Ms}, p99 ${p99Ms} ms with six at once; a machine stood still for ${stoodMs.toFixed(1)} ms at most, ${gapMs.toFixed(0)} ms with its waiting for CPU`;
+      if (stoodMs > stillMostMs) throw new Error(words);
+    });
+    return words;
   },
   fuzz: async () => {
     await runTests(fuzzTests, { CENOTE_TEST_SEED: String(seed), CENOTE_FUZZ_RUNS: String(runs) });

@@ -127,6 +127,7 @@ export const limitAsRecorded = async (host: Host, machines: readonly Machine[]):
   for (const machine of machines) {
     await machine
       .turn(async () => {
+        using _mine = await machine.limits.acquire();
         if (machine.run !== null) await host.cgroups.apply(machine.id, machine.spec.resources);
       })
       .catch((error: unknown) => host.logger.warn({ machine: machine.id, error: messageChain(error) }, 'limits could not be set as recorded'));

@@ -4,6 +4,7 @@
  */
 import { messageChain } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
+import type { Semaphore } from '../../base/semaphore.ts';
 import { bytesOfMib } from '../../base/units.ts';
 import type { HostMemory, KilledProcess, Leftover, PoolMemory, PoolTotals } from '../../host/cgroup/pool-memory.ts';
 import type { Resources } from '../../model/resources.ts';
@@ -16,6 +17,8 @@ export interface GovernedMachine {
   id: string;
   name: string;
   resources: Resources;
+  /** Held while its limits are written: the ceiling that a decision was made by may have been changed meanwhile. */
+  limits: Semaphore;
 }
 
 /** Told of what was done, in the order in which it was. */
@@ -143,22 +146,33 @@ export class Governor implements AsyncDisposable {
       case 'offer':
         return void this.#inOrder(`offer ${action.machine}`, () => memory.offer(action.machine, action.isOffered));
       case 'swap':
-        return void this.#work(action.machine, 0, () => memory.allowSwap(action.machine, action.isAllowed, action.ceilingBytes));
+        return this.#onLimits(action.machine, 0, ({ id, ceilingBytes }) => memory.allowSwap(id, action.isAllowed, ceilingBytes));
       case 'limit':
-        return void this.#work(action.machine, 0, () => memory.limit(action.machine, Math.floor(action.bytes)));
+        return this.#onLimits(action.machine, 0, ({ id, ceilingBytes }) => memory.limit(id, Math.floor(Math.min(action.bytes, ceilingBytes))));
       case 'reclaim':
-        return void this.#work(action.machine, action.bytes, async () => {
-          const { machine, bytes, maySwap, floorBytes } = action;
-          const freedBytes = await memory.reclaim(machine, { bytes: Math.floor(bytes), maySwap, floorBytes });
-          this.#outcomes.push({ machine, askedBytes: bytes, freedBytes });
+        return this.#onLimits(action.machine, action.bytes, async ({ id, guaranteeBytes }) => {
+          const { bytes, maySwap, floorBytes } = action;
+          const freedBytes = await memory.reclaim(id, { bytes: Math.floor(bytes), maySwap, floorBytes: Math.max(floorBytes, guaranteeBytes) });
+          this.#outcomes.push({ machine: id, askedBytes: bytes, freedBytes });
           this.#schedule(0); // there may be more to take, and its own look tells
         });
       case 'kill':
-        return void this.#work(action.machine, 0, async () => {
-          const killed = await memory.killLargest(action.machine);
-          if (killed !== null) listener.killed(action.machine, action.numbers, killed);
+        return this.#onLimits(action.machine, 0, async ({ id, usedBytes, guaranteeBytes }) => {
+          const killed = usedBytes > guaranteeBytes ? await memory.killLargest(id) : null;
+          if (killed !== null) listener.killed(id, action.numbers, killed);
         });
     }
+  }
+
+  /** When nobody else writes them, and with what is true by then: a resize may have come between the decision and this. */
+  #onLimits(machine: string, bytes: number, work: (now: MachineReading) => Promise<void>): void {
+    const { find, memory } = this.#options;
+    void this.#work(machine, bytes, async () => {
+      using _mine = await find(machine)?.limits.acquire();
+      const governed = find(machine);
+      const now = governed === undefined ? null : this.#readMachine(governed, memory.totals());
+      if (now !== null) await work(now);
+    });
   }
 
   /** What is to be done to one machine is done in order; other machines do not wait for it. */

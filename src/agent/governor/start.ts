@@ -29,7 +29,7 @@ export const startGovernor = (
   journal: Journal,
   logger: Logger,
 ): Governing => {
-  const governed = ({ id, spec }: Machine): GovernedMachine => ({ id, name: spec.name, resources: spec.resources });
+  const governed = ({ id, spec, limits }: Machine): GovernedMachine => ({ id, name: spec.name, resources: spec.resources, limits });
   const running = function* () {
     for (const machine of machines.all()) if (machine.run !== null) yield governed(machine);
   };

@@ -6,6 +6,7 @@
  * when a crash left none: every action is idempotent), a higher one is the next action.
  */
 import { CenoteError, asCenoteError, messageChain, messageOf } from '../../base/errors.ts';
+import { Semaphore } from '../../base/semaphore.ts';
 import { SerialQueue } from '../../base/serial-queue.ts';
 import type { RuntimeExit } from '../../host/runtime/runtime.ts';
 import type { MachineExit, MachineSpec, MachineState, MachineStatus } from '../../model/machine.ts';
@@ -36,6 +37,8 @@ interface Current extends Run {
 export class Machine {
   readonly host: Host;
   readonly record: MachineRecord;
+  /** Whoever writes its limits in the kernel holds this, until they and the record agree: a resize, or the governor. */
+  readonly limits = new Semaphore(1);
   readonly #queue = new SerialQueue(queueLimit);
   #run: Current | null = null;
   #transition: MachineState | null = null;

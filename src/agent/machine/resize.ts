@@ -8,6 +8,7 @@ import type { Machine } from './machine.ts';
 
 export const resizeMachine = async (machine: Machine, resources: Resources): Promise<void> => {
   const { host, id, run, record } = machine;
+  using _mine = await machine.limits.acquire();
   const former = record.spec.resources;
   const undo = new AsyncDisposableStack();
   const quota = async () => {

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isErrno } from '../../base/errno.ts';
 import type { Resources } from '../../model/resources.ts';
 import { Change } from './change.ts';
-import { numberOf } from './files.ts';
+import { numberOf, tableOf } from './files.ts';
 import type { ControlFiles } from './files.ts';
 import { putIoV1 } from './io.ts';
 import type { IoDisk } from './io.ts';
@@ -27,6 +27,7 @@ export const applyV1 = async (files: ControlFiles, groups: GroupsV1, resources: 
   const limit = memoryLimit(resources, poolMib);
   const former = numberOf(files.read(memory, memoryFile));
   const formerWithSwap = files.find(memory, withSwapFile);
+  refuseTooSmall(files, memory, limit);
   await using change = new Change(files);
   // The ceiling is for memory and swap together, else a machine that takes too much would fill the host's swap; and the kernel wants the
   // first never above the second. Less memory may be refused, so it comes first. More cannot be taken back once it is used: it comes last.
@@ -41,6 +42,18 @@ export const applyV1 = async (files: ControlFiles, groups: GroupsV1, resources: 
   if (formerWithSwap !== null && limit > numberOf(formerWithSwap)) change.put(memory, withSwapFile, limit, numberOf(formerWithSwap));
   if (limit > former) change.put(memory, memoryFile, limit, former);
   change.keep();
+};
+
+/**
+ * What a machine has of its own, in memory and in swap, cannot be brought below a limit for both together. The kernel would find out
+ * only after it had pushed all of it to swap, and the machine would stand still until it has it back.
+ */
+const refuseTooSmall = (files: ControlFiles, memory: string, limit: number): void => {
+  const stat = files.find(memory, 'memory.stat');
+  if (stat === null || files.find(memory, withSwapFile) === null) return;
+  const { total_rss: own = 0, total_shmem: shared = 0, total_swap: swapped = 0 } = tableOf(stat);
+  const floor = own + shared + swapped;
+  if (floor > limit) throw tooSmall(floor, limit);
 };
 
 /** The kernel reclaims by itself on this write and says EBUSY when it cannot get below; then the old limit still stands and nobody is killed. */

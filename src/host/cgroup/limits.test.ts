@@ -35,7 +35,8 @@ class Kernel implements ControlFiles {
 
   find(directory: string, file: string): string | null {
     if (file.includes('usage') || file === 'memory.current') return String(this.usedMib * mib);
-    if (file === 'memory.stat') return `anon ${(this.usedMib - this.cacheMib) * mib}\nfile ${this.cacheMib * mib}`;
+    if (file === 'memory.stat')
+      return `anon ${(this.usedMib - this.cacheMib) * mib}\nfile ${this.cacheMib * mib}\ntotal_rss ${(this.usedMib - this.cacheMib) * mib}`;
     return this.values.get(`${directory}/${file}`) ?? null;
   }
 

@@ -1,0 +1,57 @@
+/** The loop around the core: what was decided is done with what is true by then. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createLogger } from '../../base/logger.ts';
+import { Semaphore } from '../../base/semaphore.ts';
+import { completeResources } from '../../model/default-resources.ts';
+import type { PoolMemory } from '../../host/cgroup/pool-memory.ts';
+import { Governor } from './governor.ts';
+import type { GovernedMachine } from './governor.ts';
+
+const mib = 2 ** 20;
+
+test('a ceiling that is changed while the governor lets go is the one that holds', async () => {
+  let limitBytes = 100 * mib;
+  const written: number[] = [];
+  const memory: PoolMemory = {
+    totals: () => ({ limitBytes: 4096 * mib, usedBytes: 60 * mib, swapLeftBytes: 1024 * mib }),
+    read: () => ({ usedBytes: 50 * mib, limitBytes }),
+    kills: () => 0,
+    limit: (_machine, bytes) => {
+      written.push(bytes / mib);
+      limitBytes = bytes;
+      return Promise.resolve();
+    },
+    protect: () => {},
+    allowSwap: () => Promise.resolve(),
+    offer: () => Promise.resolve(),
+    leftover: () => ({ isSwapHeld: false, isOffered: false }),
+    reclaim: () => Promise.resolve(0),
+    killLargest: () => Promise.resolve(null),
+  };
+  const resources = completeResources({ cpuMillis: 10, memoryMib: 16, memoryCeilingMib: 384, diskMib: 64 });
+  let machine: GovernedMachine = { id: 'm', name: 'm', resources, limits: new Semaphore(1) };
+  const resizing = await machine.limits.acquire();
+  await using _governor = new Governor({
+    memory,
+    readHost: () => ({ availableBytes: Infinity, swapFreeBytes: Infinity }),
+    readHostKills: () => 0,
+    machines: () => [machine],
+    find: () => machine,
+    listener: { report: () => {}, killed: () => {}, ranOut: () => {} },
+    tuning: { cpus: 2, hostFloorBytes: 0 },
+    logger: createLogger({ name: 'test', level: 'fatal' }),
+  });
+  // It has seen a limit below the ceiling of 384 MiB and wants to lift it; the resize is under way.
+  await sleep(60);
+  assert.deepEqual(written, []);
+  machine = { ...machine, resources: { ...resources, memoryCeilingMib: 128 } };
+  limitBytes = 128 * mib;
+  resizing[Symbol.dispose]();
+  await sleep(60);
+  assert.deepEqual(
+    written.filter((each) => each !== 128),
+    [],
+  );
+});
