@@ -12,6 +12,7 @@ export interface StoredRule {
   rule: string;
   enabled: boolean;
   log: boolean;
+  weight: number;
   description: string | null;
   createdAt: string;
 }
@@ -83,12 +84,13 @@ export const firewallRuleList = async (context: RequestContext, db: Db): Promise
   return rows.map(storedOf);
 };
 
-/** How many the account has; null asks for the operator's. */
-export const firewallRuleCount = async (context: RequestContext, db: Db, account: string | null): Promise<number> => {
+/** How many the account has, and what they cost; null asks for the operator's. */
+export const firewallRuleLoad = async (context: RequestContext, db: Db, account: string | null): Promise<{ count: number; weight: number }> => {
   authorize(context, 'read');
-  let query = db.selectFrom('firewall_rule').select(({ fn }) => fn.countAll<number>().as('count'));
+  let query = db.selectFrom('firewall_rule').select(({ fn }) => [fn.countAll<number>().as('count'), fn.sum<number>('weight').as('weight')]);
   query = account === null ? query.where('account', 'is', null) : query.where('account', '=', account);
-  return Number((await query.executeTakeFirstOrThrow()).count);
+  const { count, weight } = await query.executeTakeFirstOrThrow();
+  return { count: Number(count), weight: Number(weight ?? 0) };
 };
 
 /** Everybody's that are to be applied, or those of these ids. */

@@ -203,6 +203,8 @@ export interface FirewallRuleTable {
   rule: string;
   enabled: number;
   log: number;
+  /** What it costs the host; see model/firewall/compile.ts. */
+  weight: number;
   description: string | null;
   created_at: string;
 }

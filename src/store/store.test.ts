@@ -149,6 +149,7 @@ each('firewall rules: an account sees its own and the operator’s, and changes 
       rule: 'FROM any TO all vms ALLOW ah',
       enabled: id !== 'b',
       log: false,
+      weight: 7,
       description: null,
       createdAt: `2026-01-01T00:00:0${id.charCodeAt(0) - 97}.000Z`,
     });
@@ -176,7 +177,8 @@ each('firewall rules: an account sees its own and the operator’s, and changes 
     );
     const enabled = async (ids: string[] | null) => (await firewallRules.firewallRuleEnabled(systemContext, store.db, ids)).map(({ id }) => id).sort();
     assert.deepEqual([await enabled(null), await enabled(['a', 'b', 'x'])], [['a', 'c'], ['a']]);
-    assert.deepEqual([await firewallRules.firewallRuleCount(one, store.db, null), await firewallRules.firewallRuleCount(other, store.db, 'other')], [1, 1]);
+    assert.deepEqual(await firewallRules.firewallRuleLoad(one, store.db, null), { count: 1, weight: 7 });
+    assert.deepEqual(await firewallRules.firewallRuleLoad(other, store.db, 'nobody'), { count: 0, weight: 0 });
     assert.deepEqual(await store.transaction((db) => firewallRules.firewallRuleDeleteAll(systemContext, db, 'other')), ['c']);
     await store.transaction((db) => account.accountDelete(systemContext, db, 'other'));
     assert.deepEqual(await enabled(null), ['a']);

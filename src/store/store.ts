@@ -22,6 +22,7 @@ import { firewall } from './migrations/0004-firewall.ts';
 import { tenants } from './migrations/0006-tenants.ts';
 import { images } from './migrations/0007-images.ts';
 import { access } from './migrations/0008-access.ts';
+import { firewallWeight } from './migrations/0009-firewall-weight.ts';
 import type { Schema } from './schema.ts';
 
 export type Db = Kysely<Schema>;
@@ -34,6 +35,7 @@ const migrations = {
   '0006-tenants': tenants,
   '0007-images': images,
   '0008-access': access,
+  '0009-firewall-weight': firewallWeight,
 };
 
 export class Store implements AsyncDisposable {

@@ -173,3 +173,17 @@ test('a rule that the host refuses holds up no other', async () => {
   assert.equal((await client.firewallRuleUpdate(rules[13]!.id, { log: false })).applied, true);
   assert.equal(agent.firewall.rules.size, 30);
 });
+
+test('what rules may cost in all is bounded, and said', async () => {
+  await using fixture = await controlFixture();
+  const { client } = fixture;
+  const side = Array.from({ length: 24 }, (_, index) => `tag t${index}`).join(' OR ');
+  const large = `FROM (${side}) TO (${side}) ALLOW tcp PORTS ${Array.from({ length: 24 }, (_, index) => `${index * 100 + 1} - ${index * 100 + 50}`).join(', ')}`;
+  const asked = await Promise.allSettled(Array.from({ length: 200 }, () => client.firewallRuleCreate({ rule: large })));
+  const refused = asked.filter((one) => one.status === 'rejected').map(({ reason }) => reason as Error);
+  assert.equal(refused.length, 5);
+  assert.match(refused[0]!.message, /come to 50176 combinations of targets and ports, and 50000 is the most/);
+  const small = await client.firewallRuleCreate({ rule: web });
+  await assert.rejects(client.firewallRuleUpdate(small.id, { log: true }), { code: 'not_enough' });
+  assert.equal((await client.firewallRuleUpdate(small.id, { rule: web.replace('80', '81') })).enabled, false);
+});

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { CenoteError, invalid } from '../../base/errors.ts';
 import type { Machine } from '../../model/control-api.ts';
 import { parseAddress } from '../../model/firewall/address.ts';
+import { weightOf } from '../../model/firewall/compile.ts';
 import { Policy } from '../../model/firewall/judge.ts';
 import type { PacketService } from '../../model/firewall/judge.ts';
 import { parseRule } from '../../model/firewall/parse.ts';
@@ -14,7 +15,7 @@ import type { RequestContext } from '../../store/context.ts';
 import { systemContext as system } from '../../store/context.ts';
 import { eventAppend } from '../../store/event.ts';
 import {
-  firewallRuleCount,
+  firewallRuleLoad,
   firewallRuleDelete,
   firewallRuleEnabled,
   firewallRuleGet,
@@ -29,32 +30,48 @@ import type { Control } from '../control.ts';
 
 /** Of one account, and of the operator. */
 const mostRules = 10_000;
+const mostWeight = 50_000;
 
 export const firewallRuleCreate = async (control: Control, context: RequestContext, asked: CreateFirewallRule): Promise<FirewallRule> => {
+  const rule = parseRule(asked.rule);
+  const log = asked.log ?? false;
   const stored: StoredRule = {
     id: randomUUID(),
     account: asked.global === true ? null : context.account,
-    rule: printRule(parseRule(asked.rule)),
+    rule: printRule(rule),
     enabled: asked.enabled ?? false,
-    log: asked.log ?? false,
+    log,
+    weight: weightOf({ rule, log }),
     description: asked.description ?? null,
     createdAt: new Date().toISOString(),
   };
   await control.store.transaction(async (db) => {
-    if ((await firewallRuleCount(context, db, stored.account)) >= mostRules)
-      throw new CenoteError('not_enough', `there are ${mostRules} firewall rules already`);
+    await demandRoom(context, db, stored);
     await firewallRuleInsert(context, db, stored);
     await tell(context, db, 'created', stored);
   });
   return settled(control, stored);
 };
 
+/** One account's rules must not make a host slow for the others; `former` is what the rule was and gives up. */
+const demandRoom = async (context: RequestContext, db: Db, { account, weight }: StoredRule, former?: StoredRule): Promise<void> => {
+  const load = await firewallRuleLoad(context, db, account);
+  if (former === undefined && load.count >= mostRules) throw new CenoteError('not_enough', `there are ${mostRules} firewall rules already`);
+  const sum = load.weight - (former?.weight ?? 0) + weight;
+  if (sum <= mostWeight) return;
+  throw new CenoteError('not_enough', `firewall rules would come to ${sum} combinations of targets and ports, and ${mostWeight} is the most`, {
+    advice: 'name machines by a tag instead of one by one, and addresses by their subnet; log only where it is needed',
+  });
+};
+
 export const firewallRuleUpdate = async (control: Control, context: RequestContext, id: string, asked: UpdateFirewallRule): Promise<FirewallRule> => {
   if (Object.keys(asked).length === 0) throw invalid('body', 'nothing to change');
-  const rule = asked.rule === undefined ? undefined : printRule(parseRule(asked.rule));
   const saved = await control.store.transaction(async (db) => {
     const stored = await firewallRuleGet(context, db, id);
-    const changed: StoredRule = { ...stored, ...asked, rule: rule ?? stored.rule };
+    const rule = parseRule(asked.rule ?? stored.rule);
+    const log = asked.log ?? stored.log;
+    const changed: StoredRule = { ...stored, ...asked, rule: printRule(rule), weight: weightOf({ rule, log }) };
+    if (changed.weight > stored.weight) await demandRoom(context, db, changed, stored);
     await firewallRuleSave(context, db, changed);
     await tell(context, db, 'updated', changed);
     return changed;
@@ -160,7 +177,7 @@ const settled = async (control: Control, stored: StoredRule): Promise<FirewallRu
   return wireOf(control, stored);
 };
 
-const wireOf = (control: Control, stored: StoredRule): FirewallRule => ({
+const wireOf = (control: Control, { weight: _, ...stored }: StoredRule): FirewallRule => ({
   ...stored,
   global: stored.account === null,
   applied: control.firewall.isApplied(stored.id),

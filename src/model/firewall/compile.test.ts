@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { contains, parseAddress } from './address.ts';
 import { addresses, arbitraryRule, machineIds, tagNames, tagValues } from './arbitrary-rule.ts';
 import { compileLevel, levelKeysOf, levelsFor, membershipKey, membershipKeysOf } from './compile.ts';
-import type { AddressOf, Class, Level } from './compile.ts';
+import type { Class, Level, Places } from './compile.ts';
 import type { Element } from './elements.ts';
 import { Policy } from './judge.ts';
 import type { Packet, PacketService } from './judge.ts';
@@ -13,12 +13,12 @@ import { parseRule, parseSubnet } from './parse.ts';
 import { defaultAction } from './rule.ts';
 import type { Direction, FirewallMachine, OwnedRule } from './rule.ts';
 
-const compileAll = (rules: readonly OwnedRule[], addressOf: AddressOf): Level[] =>
+const compileAll = (rules: readonly OwnedRule[], places: Places): Level[] =>
   [...new Set(rules.flatMap(levelKeysOf))].map((key) =>
     compileLevel(
       key,
       rules.filter((owned) => levelKeysOf(owned).includes(key)),
-      addressOf,
+      places,
     ),
   );
 
@@ -28,13 +28,17 @@ class Filter {
   readonly #members = new Map<string, Set<string>>();
   readonly #machines: Map<string, FirewallMachine>;
 
-  constructor(rules: readonly OwnedRule[], machines: readonly FirewallMachine[]) {
+  constructor(rules: readonly OwnedRule[], machines: readonly FirewallMachine[], few: number) {
     this.#machines = new Map(machines.map((machine) => [machine.address, machine]));
-    const addressOf = (id: string, account: string | null) =>
-      machines.find((machine) => machine.id === id && (account === null || machine.account === account))?.address;
-    this.#levels = compileAll(rules, addressOf);
     for (const machine of machines)
       for (const key of membershipKeysOf(machine)) this.#members.set(key, (this.#members.get(key) ?? new Set()).add(machine.address));
+    this.#levels = compileAll(rules, {
+      addressOf: (id, account) => machines.find((machine) => machine.id === id && (account === null || machine.account === account))?.address,
+      fewOf: (membership) => {
+        const addressesOf = this.#members.get(membershipKey(membership)) ?? new Set();
+        return addressesOf.size <= few ? [...addressesOf] : null;
+      },
+    });
   }
 
   passes(packet: Packet): boolean {
@@ -122,16 +126,22 @@ describe('the compiled form', () => {
     let blocked = 0;
     let decided = 0;
     fc.assert(
-      fc.property(arbitraryRules, arbitraryMachines, fc.array(arbitraryPacket, { minLength: 40, maxLength: 40 }), (rules, machines, packets) => {
-        const policy = new Policy(rules, machines);
-        const filter = new Filter(rules, machines);
-        for (const packet of packets) {
-          const verdict = policy.judge(packet);
-          if (!verdict.allowed) blocked += 1;
-          decided += verdict.judgements.filter(({ rule }) => rule !== null).length;
-          assert.equal(filter.passes(packet), verdict.allowed, JSON.stringify({ packet, verdict }));
-        }
-      }),
+      fc.property(
+        arbitraryRules,
+        arbitraryMachines,
+        fc.nat(3),
+        fc.array(arbitraryPacket, { minLength: 40, maxLength: 40 }),
+        (rules, machines, few, packets) => {
+          const policy = new Policy(rules, machines);
+          const filter = new Filter(rules, machines, few);
+          for (const packet of packets) {
+            const verdict = policy.judge(packet);
+            if (!verdict.allowed) blocked += 1;
+            decided += verdict.judgements.filter(({ rule }) => rule !== null).length;
+            assert.equal(filter.passes(packet), verdict.allowed, JSON.stringify({ packet, verdict }));
+          }
+        },
+      ),
       { numRuns: 400 },
     );
     assert.ok(blocked > 100 && decided > 100, `the trials try something: ${blocked} blocked, ${decided} decided by a rule`);
@@ -142,7 +152,10 @@ describe('the compiled form', () => {
       const id = `${String(index).padStart(8, '0')}-0000-4000-8000-000000000000`;
       return { id, account: 'one', rule: parseRule(`FROM ip 192.0.2.7 TO vm ${id} ALLOW tcp PORT 80`), log: false };
     });
-    const levels = compileAll(rules, (id) => `10.1.${Math.floor(Number(id.slice(0, 8)) / 250)}.${Number(id.slice(0, 8)) % 250}`);
+    const levels = compileAll(rules, {
+      addressOf: (id) => `10.1.${Math.floor(Number(id.slice(0, 8)) / 250)}.${Number(id.slice(0, 8)) % 250}`,
+      fewOf: () => null,
+    });
     assert.equal(levels.length, 1);
     assert.equal(levels[0]!.cells.length, 1);
     assert.equal(levels[0]!.cells[0]!.elements.length, 1000);
@@ -151,7 +164,10 @@ describe('the compiled form', () => {
 
   it('leaves out what only says the default', () => {
     const owned = (text: string): OwnedRule => ({ id: text, account: 'one', rule: parseRule(text), log: false });
-    const levels = compileAll([owned('FROM tag a TO tag b ALLOW tcp PORT 1'), owned('FROM tag a TO tag b BLOCK tcp PORT 2')], () => undefined);
+    const levels = compileAll([owned('FROM tag a TO tag b ALLOW tcp PORT 1'), owned('FROM tag a TO tag b BLOCK tcp PORT 2')], {
+      addressOf: () => undefined,
+      fewOf: () => null,
+    });
     assert.deepEqual(
       (['in', 'out'] as const).map((direction) => levelsFor('one', direction, levels).map(({ action }) => action)),
       [['allow'], ['block']],

@@ -4,8 +4,8 @@
  * All rules of one account (or of the operator), direction, priority and action are a level: within it order means nothing, so its rules
  * melt together into cells. A cell is one question to the filter: is the packet's machine in this set of machines and the other side in
  * that one, and are (machine's address, other address, protocol, port) among these elements. Who is named by its own address is in the
- * elements, so a thousand rules about single machines and addresses are one question; who is named by a tag is in a set of its own, so
- * that a tag that comes or goes is one element, however many rules name it.
+ * elements, so a thousand rules about single machines and addresses are one question; who is named by a tag that many have is in a set of
+ * its own, so that the tag's coming and going is one element, however many rules name it.
  *
  * A rule whose product of both sides and ports is large, or that logs, stays by itself (`single`): its sides are sets of its own.
  */
@@ -58,7 +58,9 @@ export interface Level {
 }
 
 /** Elements that one rule may add to cells shared with others. */
-const mostShared = 64;
+const mostShared = 256;
+/** Tags that no more machines have are named by those machines' addresses: a set of its own for each would cost more, and most tags are had by few. */
+export const fewMembers = 4;
 
 /** The keys of the levels that a rule is in: one for each direction in which machines apply it. */
 export const levelKeysOf = (owned: OwnedRule): string[] => {
@@ -76,17 +78,22 @@ export const levelsFor = (account: string, direction: Direction, levels: Iterabl
   return ordered.slice(0, last + 1);
 };
 
-/** Where a machine is, when this host has it and an account's rules may be about it. */
-export type AddressOf = (machine: string, account: string | null) => string | undefined;
+/** What a level's form depends on besides its rules; it has to be compiled anew when an answer changes. */
+export interface Places {
+  /** Where a machine is, when this host has it and an account's rules may be about it. */
+  addressOf: (machine: string, account: string | null) => string | undefined;
+  /** The addresses of a membership that few have; null: of more than that. */
+  fewOf: (membership: Membership) => readonly string[] | null;
+}
 
-export const compileLevel = (key: string, rules: readonly OwnedRule[], addressOf: AddressOf): Level => {
+export const compileLevel = (key: string, rules: readonly OwnedRule[], places: Places): Level => {
   const [account, direction, priority, action] = JSON.parse(key) as [string | null, Direction, number, Action];
   const shared = new Map<string, { local: Class; remote: Class; boxes: Box[] }>();
   const singles: Single[] = [];
   for (const owned of rules) {
     const sides = sidesOf(owned.rule, direction);
-    const local = sides.local.filter(isMachineTarget).flatMap((target) => partsOf(owned, target, addressOf, 'local'));
-    const remote = sides.remote.flatMap((target) => partsOf(owned, target, addressOf, 'remote'));
+    const local = sides.local.filter(isMachineTarget).flatMap((target) => partsOf(owned, target, places, 'local'));
+    const remote = sides.remote.flatMap((target) => partsOf(owned, target, places, 'remote'));
     if (local.length === 0 || remote.length === 0) continue;
     const services = rangesOf(owned.rule.service);
     if (owned.log || local.length * remote.length * services.length > mostShared) {
@@ -113,19 +120,20 @@ interface Part {
   cidr: Cidr | null;
 }
 
-const partsOf = (owned: OwnedRule, target: Target, addressOf: AddressOf, side: 'local' | 'remote'): Part[] => {
+const partsOf = (owned: OwnedRule, target: Target, { addressOf, fewOf }: Places, side: 'local' | 'remote'): Part[] => {
   const { account } = owned;
+  const membersOf = (of: Membership): Part[] => fewOf(of)?.map(named) ?? [{ class: { kind: 'members', of }, cidr: null }];
   switch (target.kind) {
     case 'any':
       return [{ class: { kind: 'everyone' }, cidr: null }];
     case 'all':
       // Whoever gets as far as this level is the account's already.
-      return [{ class: side === 'local' ? { kind: 'everyone' } : { kind: 'members', of: { account, tag: null } }, cidr: null }];
+      return side === 'local' ? [{ class: { kind: 'everyone' }, cidr: null }] : membersOf({ account, tag: null });
     case 'tag':
-      return [{ class: { kind: 'members', of: { account, tag: { name: target.name, value: target.value } } }, cidr: null }];
+      return membersOf({ account, tag: { name: target.name, value: target.value } });
     case 'vm': {
       const address = addressOf(target.id, account);
-      return address === undefined ? [] : [{ class: { kind: 'named' }, cidr: wholeAddress(parseAddress(address)!) }];
+      return address === undefined ? [] : [named(address)];
     }
     case 'ip':
     case 'subnet': {
@@ -134,6 +142,8 @@ const partsOf = (owned: OwnedRule, target: Target, addressOf: AddressOf, side: '
     }
   }
 };
+
+const named = (address: string): Part => ({ class: { kind: 'named' }, cidr: wholeAddress(parseAddress(address)!) });
 
 const singleSide = (parts: readonly Part[]): SingleSide => {
   const classes = new Map(parts.map((part) => [JSON.stringify(part.class), part.class]));
@@ -154,6 +164,17 @@ const rangesOf = (service: Service): ServiceRange[] => {
   const { types } = service;
   if (types === 'all') return [{ protocol: 'icmp', ...everything }];
   return types.map(({ type, code }) => ({ protocol: 'icmp', from: type * 256 + (code ?? 0), to: type * 256 + (code ?? 255) }));
+};
+
+/**
+ * What a rule costs the host, in elements of shared sets; one that stays by itself costs about as much as the largest that does not. A tag
+ * counts once, whoever has it.
+ */
+export const weightOf = ({ rule, log }: Pick<OwnedRule, 'rule' | 'log'>): number => {
+  const { service } = rule;
+  const items = 'ports' in service ? service.ports : 'types' in service ? service.types : 'all';
+  const product = rule.from.length * rule.to.length * (items === 'all' ? 1 : items.length);
+  return log ? mostShared : Math.min(product, mostShared);
 };
 
 /** Every membership that levels ask for. */

@@ -7,7 +7,7 @@
  */
 import { CenoteError } from '../../../base/errors.ts';
 import type { Logger } from '../../../base/logger.ts';
-import { compileLevel, levelKeysOf, levelsFor, membershipKey, membershipKeysOf, membershipsOf } from '../../../model/firewall/compile.ts';
+import { compileLevel, fewMembers, levelKeysOf, levelsFor, membershipKey, membershipKeysOf, membershipsOf } from '../../../model/firewall/compile.ts';
 import type { Level } from '../../../model/firewall/compile.ts';
 import { Policy } from '../../../model/firewall/judge.ts';
 import type { FirewallMachine, OwnedRule } from '../../../model/firewall/rule.ts';
@@ -30,7 +30,7 @@ export interface FirewallTableOptions {
 /** A level as it stands, and as it was compiled last; null when that is no longer true. */
 interface KeptLevel {
   rules: Map<string, OwnedRule>;
-  /** Machines that its rules name one by one, when it was compiled: their addresses are in it. */
+  /** Machines, and memberships of few, that its rules named when it was compiled: their addresses are in it. */
   named: Set<string>;
   compiled: { level: Level; part: Part; memberships: string[] } | null;
 }
@@ -192,7 +192,9 @@ export class FirewallTable {
     let addresses = this.#members.get(key);
     if (addresses === undefined || !this.#copied.has(key)) addresses = new Set(addresses);
     this.#copied.add(key);
+    const before = addresses.size;
     change(addresses);
+    if (Math.min(before, addresses.size) <= fewMembers) this.#forgetNaming(key);
     if (addresses.size === 0) this.#members.delete(key);
     else this.#members.set(key, addresses);
   }
@@ -204,9 +206,9 @@ export class FirewallTable {
     return part;
   }
 
-  /** Levels in which a machine is named hold its address. */
-  #forgetNaming(id: string): void {
-    for (const level of this.#levels.values()) if (level.named.has(id)) level.compiled = null;
+  /** Levels in which a machine is named, or a membership of few, hold addresses. */
+  #forgetNaming(name: string): void {
+    for (const level of this.#levels.values()) if (level.named.has(name)) level.compiled = null;
     this.#policy = null;
   }
 
@@ -285,10 +287,18 @@ export class FirewallTable {
   #compile(key: string, kept: KeptLevel): NonNullable<KeptLevel['compiled']> {
     if (kept.compiled !== null) return kept.compiled;
     kept.named.clear();
-    const level = compileLevel(key, [...kept.rules.values()], (id, account) => {
-      kept.named.add(id);
-      const machine = this.#machines.get(id)?.machine;
-      return machine !== undefined && (account === null || account === machine.account) ? machine.address : undefined;
+    const level = compileLevel(key, [...kept.rules.values()], {
+      addressOf: (id, account) => {
+        kept.named.add(id);
+        const machine = this.#machines.get(id)?.machine;
+        return machine !== undefined && (account === null || account === machine.account) ? machine.address : undefined;
+      },
+      fewOf: (membership) => {
+        const memberships = membershipKey(membership);
+        kept.named.add(memberships);
+        const addresses = this.#members.get(memberships);
+        return (addresses?.size ?? 0) <= fewMembers ? [...(addresses ?? [])] : null;
+      },
     });
     kept.compiled = {
       level,

@@ -144,10 +144,14 @@ const logPrefix = (instance: string, single: Single, level: Level): string => `c
 const matchClass = (numbers: Numbers, side: string, one: Class): string =>
   one.kind === 'members' ? `${side} @${membershipSet(numbers, membershipKey(one.of))} ` : '';
 
-/** One match for each class of a rule's side; those named by address have a set of the rule's own. */
+/**
+ * One match for each class of a rule's side; those named by address have a set of the rule's own. It has a second field, any protocol, only
+ * because the library reads every element of sets of intervals in one field whenever anything is changed anywhere.
+ */
 const renderSide = (sets: Map<string, TableSet>, numbers: Numbers, side: string, name: string, { classes, addresses }: SingleSide): string[] => {
-  if (addresses.length > 0) sets.set(name, { kind: 'set', declaration: 'type ipv4_addr; flags interval;', elements: new Set(addresses) });
-  return classes.map((one) => (one.kind === 'named' ? `${side} @${name} ` : matchClass(numbers, side, one)));
+  const elements = new Set(addresses.map((address) => `${address} . 0-255`));
+  if (elements.size > 0) sets.set(name, { kind: 'set', declaration: 'type ipv4_addr . inet_proto; flags interval;', elements });
+  return classes.map((one) => (one.kind === 'named' ? `${side} . meta l4proto @${name} ` : matchClass(numbers, side, one)));
 };
 
 interface RenderedService {
