@@ -5,6 +5,7 @@
 import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders, RequestOptions } from 'node:http';
 import type { AgentOptions } from 'node:https';
 import type { Duplex } from 'node:stream';
+import type { ConnectionOptions } from 'node:tls';
 import { CenoteError } from '../base/errors.ts';
 import { signedHeaders } from './ssh/signer.ts';
 import type { Signer } from './ssh/signer.ts';
@@ -84,10 +85,11 @@ export class Remote implements Disposable {
 
   /** A connection of its own, for what leaves HTTP behind. */
   connect(): Duplex {
-    const { host, port } = this.#place();
-    if (this.#tls === undefined) return process.getBuiltinModule('node:net').connect({ host, port });
-    const servername = process.getBuiltinModule('node:net').isIP(host) === 0 ? host : undefined;
-    return process.getBuiltinModule('node:tls').connect({ ...this.#tls, host, port, ...(servername === undefined ? {} : { servername }) } as never);
+    const { isIP, connect } = process.getBuiltinModule('node:net');
+    const place = { ...this.#place(), keepAlive: true };
+    if (this.#tls === undefined) return connect(place);
+    const servername = isIP(place.host) === 0 ? { servername: place.host } : {};
+    return process.getBuiltinModule('node:tls').connect({ ...this.#tls, ...place, ...servername } as ConnectionOptions);
   }
 
   #place(): { host: string; port: number } {

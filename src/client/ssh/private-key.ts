@@ -16,12 +16,12 @@ export interface PrivateKey {
 }
 
 export const readPrivateKey = (text: string, path: string): PrivateKey => {
-  const openssh = /-----BEGIN OPENSSH PRIVATE KEY-----([A-Za-z0-9+/=\s]+)-----END/.exec(text);
-  if (openssh !== null) return readOpenssh(Buffer.from(openssh[1]!, 'base64'), path);
   if (/^(ssh-|ecdsa-)/.test(text)) throw unreadable(path, 'is a public key', `give the private one: ${path.replace(/\.pub$/, '')}`);
   if (!/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(text)) throw unreadable(path, 'is no private key in OpenSSH or PEM format');
-  if (/ENCRYPTED/.test(text)) return { publicKey: undefined, sign: undefined };
+  const openssh = /-----BEGIN OPENSSH PRIVATE KEY-----([A-Za-z0-9+/=\s]+)-----END/.exec(text);
   try {
+    if (openssh !== null) return readOpenssh(Buffer.from(openssh[1]!, 'base64'), path);
+    if (/ENCRYPTED/.test(text)) return { publicKey: undefined, sign: undefined };
     return withKey(createPrivateKey(text), path);
   } catch (cause) {
     throw cause instanceof CenoteError ? cause : unreadable(path, 'is no private key that can be read', undefined, cause);

@@ -1,0 +1,38 @@
+/** A person at a terminal, in Python, which has pseudo-terminals. */
+
+/**
+ * Runs a program in a pseudo-terminal of 91x31: types each text when the one before it was answered, resizes to 77x22 in between,
+ * and prints what came, the exit status, and whether the terminal was left as it was.
+ */
+export const terminalScript = `
+import fcntl, os, pty, select, signal, struct, sys, termios, time
+root, words = sys.argv[1], sys.argv[2:]
+pid, terminal = pty.fork()
+if pid == 0:
+    time.sleep(0.2)
+    os.execvp(words[0], words)
+size = lambda rows, columns: fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack('HHHH', rows, columns, 0, 0))
+size(31, 91)
+before = termios.tcgetattr(terminal)
+seen = b''
+def expect(text):
+    global seen
+    end = time.time() + 30
+    while text not in seen:
+        if time.time() > end: sys.exit('not seen: %r in %r' % (text, seen))
+        if select.select([terminal], [], [], 0.1)[0]:
+            try: seen += os.read(terminal, 4096)
+            except OSError: break
+expect(b'91x31')
+os.write(terminal, b'a')
+expect(b'key 61')
+os.write(terminal, b'\\x03')
+expect(b'key 03')
+size(22, 77)
+expect(b'now 77x22')
+raw = termios.tcgetattr(terminal)
+os.write(terminal, b'q')
+_, status = os.waitpid(pid, 0)
+after = termios.tcgetattr(terminal)
+print('exit', os.waitstatus_to_exitcode(status), 'raw', not raw[3] & termios.ECHO, 'restored', before[3] == after[3] and before[0] == after[0])
+`;
