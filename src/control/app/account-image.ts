@@ -1,12 +1,15 @@
 /** Images that accounts make of their machines, and who may use them. The operator's images are everyone's. */
+import type { Readable } from 'node:stream';
 import { CenoteError, messageChain } from '../../base/errors.ts';
 import { newImageId } from '../../base/ids.ts';
+import type { CreateImage } from '../../model/control-api.ts';
 import type { Image } from '../../model/image.ts';
-import { systemContext as system } from '../../store/context.ts';
+import { authorize, systemContext as system } from '../../store/context.ts';
 import type { RequestContext } from '../../store/context.ts';
 import { ownedImageDelete, ownedImageGet, ownedImageInsert, ownedImageList, ownedImageSave } from '../../store/image.ts';
 import type { ImageAbout, OwnedImage } from '../../store/image.ts';
 import { machineNamesUsing } from '../../store/machine.ts';
+import type { StoredMachine } from '../../store/machine.ts';
 import type { Control } from '../control.ts';
 import { configOf } from './image.ts';
 import { machineMade } from './made.ts';
@@ -65,21 +68,9 @@ export interface ImageAsked {
 export const accountImageCreate = async (control: Control, context: RequestContext, asked: ImageAsked): Promise<VisibleImage> => {
   const { store } = control;
   const source = await machineMade(context, store.db, asked.machine);
-  const { name, version, about } = asked;
-  const image: OwnedImage = { id: newImageId(), account: context.account, name, version, about, error: null, createdAt: new Date().toISOString() };
-  await store.transaction(async (db) => {
-    const own = (await ownedImageList(system, db)).filter(({ account }) => account === context.account);
-    if (own.length >= mostImages) throw new CenoteError('over_quota', `there are ${own.length} images of yours already, and may be ${mostImages}`);
-    if (own.some((one) => one.name === name && one.version === version && one.error === null)) {
-      const message = `there is already an image ${name}@${version} of yours`;
-      throw new CenoteError('already_exists', message, { fields: [{ field: 'name', message }] });
-    }
-    await ownedImageInsert(context, db, image);
-  });
-  const kind = source.spec.platform === null ? 'system' : 'app';
-  const request = { id: image.id, name: `i-${image.id}`, kind, config: configOf(source.spec), fromMachine: source.machine.id } as const;
+  const image = await record(control, context, asked);
   void control.agent
-    .imageCreate(request, undefined)
+    .imageCreate({ ...requestOf(image), ...contentOf(source) }, undefined)
     .catch(async (error: unknown) => {
       control.logger.warn({ image: image.id, error: messageChain(error) }, 'image could not be made');
       const reason = error instanceof CenoteError ? error.message : 'internal error';
@@ -89,6 +80,64 @@ export const accountImageCreate = async (control: Control, context: RequestConte
     .finally(() => control.catalog.invalidate());
   return { id: image.id, content: undefined, owned: image, state: 'creating', shared: false };
 };
+
+/** Answers when it is made, of a machine or of an archive; what could not be made leaves nothing. Its version is the next number. */
+export const accountImageMake = async (
+  control: Control,
+  context: RequestContext,
+  asked: CreateImage,
+  content: Readable | undefined,
+  signal: AbortSignal,
+): Promise<Image> => {
+  authorize(context, 'write');
+  const { store } = control;
+  const { name, fromMachine } = asked;
+  const source = fromMachine === undefined ? undefined : await machineMade(context, store.db, fromMachine);
+  const image = await record(control, context, { name, version: undefined, about: { tags: {}, acl: [] } });
+  const given = source === undefined ? { kind: asked.kind ?? ('app' as const), config: {} } : contentOf(source);
+  const request = { ...requestOf(image), ...given, config: { ...given.config, ...asked.config } };
+  try {
+    const made = await control.agent.imageCreate(request, source === undefined ? content : undefined, { signal });
+    return { ...made, name: `${image.name}@${image.version}` };
+  } catch (error) {
+    await store.transaction((db) => ownedImageDelete(context, db, image.id));
+    throw error;
+  } finally {
+    control.catalog.invalidate();
+  }
+};
+
+const requestOf = ({ id }: OwnedImage) => ({ id, name: `i-${id}` });
+
+const contentOf = ({ spec, machine }: StoredMachine) =>
+  ({ kind: spec.platform === null ? 'system' : 'app', config: configOf(spec), fromMachine: machine.id }) as const;
+
+const record = (
+  control: Control,
+  context: RequestContext,
+  { name, version, about }: Omit<ImageAsked, 'machine' | 'version'> & { version: string | undefined },
+) =>
+  control.store.transaction(async (db) => {
+    const own = (await ownedImageList(system, db)).filter(({ account }) => account === context.account);
+    if (own.length >= mostImages) throw new CenoteError('over_quota', `there are ${own.length} images of yours already, and may be ${mostImages}`);
+    const named = own.filter((one) => one.name === name);
+    if (named.some((one) => one.version === version && one.error === null)) {
+      const message = `there is already an image ${name}@${version} of yours`;
+      throw new CenoteError('already_exists', message, { fields: [{ field: 'name', message }] });
+    }
+    const next = 1 + Math.max(0, ...named.map((one) => Number.parseInt(one.version, 10) || 0));
+    const image: OwnedImage = {
+      id: newImageId(),
+      account: context.account,
+      name,
+      version: version ?? String(next),
+      about,
+      error: null,
+      createdAt: new Date().toISOString(),
+    };
+    await ownedImageInsert(context, db, image);
+    return image;
+  });
 
 export const accountImageUpdate = (control: Control, context: RequestContext, id: string, change: (image: OwnedImage) => OwnedImage): Promise<OwnedImage> =>
   control.store.transaction(async (db) => {

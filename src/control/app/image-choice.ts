@@ -1,11 +1,14 @@
 /** Images by the names that a caller knows them by: the operator sees the host's as they are, an account its own as NAME@VERSION, and no others'. */
+import type { Readable } from 'node:stream';
 import { CenoteError, invalid } from '../../base/errors.ts';
 import { isUuid } from '../../base/ids.ts';
+import type { CreateImage } from '../../model/control-api.ts';
 import type { Image } from '../../model/image.ts';
 import type { RequestContext } from '../../store/context.ts';
 import { authorize } from '../../store/context.ts';
 import type { Control } from '../control.ts';
-import { visibleImages } from './account-image.ts';
+import { accountImageDelete, accountImageMake, visibleImages } from './account-image.ts';
+import { checkImageRequest, imageCreate, imageDelete } from './image.ts';
 
 export const imageList = async (control: Control, context: RequestContext): Promise<Image[]> => {
   authorize(context, 'read');
@@ -35,4 +38,23 @@ export const imageFor = async (control: Control, context: RequestContext, field:
     if (!(error instanceof CenoteError) || error.code !== 'not_found') throw error;
     throw invalid(field, error.message, 'see what there is: cenote image ls');
   }
+};
+
+/** Of an account's own; to the operator all are. */
+export const imageRemove = async (control: Control, context: RequestContext, idOrName: string): Promise<void> => {
+  if (context.role !== 'account') return imageDelete(control, context, idOrName);
+  const { id } = await imageGet(control, context, idOrName);
+  return accountImageDelete(control, context, id);
+};
+
+export const imageMake = async (
+  control: Control,
+  context: RequestContext,
+  asked: CreateImage,
+  content: Readable | undefined,
+  signal: AbortSignal,
+): Promise<Image> => {
+  if (context.role !== 'account') return imageCreate(control, context, asked, content, signal);
+  checkImageRequest(asked);
+  return accountImageMake(control, context, asked, content, signal);
 };

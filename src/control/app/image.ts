@@ -14,6 +14,11 @@ import { machineNamesUsing } from '../../store/machine.ts';
 import type { Control } from '../control.ts';
 import { machineMade } from './made.ts';
 
+export const checkImageRequest = ({ name, config }: CreateImage): void => {
+  checkResourceName('name', name);
+  checkSignal('request.config.StopSignal', config?.StopSignal ?? '');
+};
+
 export const imageCreate = async (
   control: Control,
   context: RequestContext,
@@ -23,8 +28,7 @@ export const imageCreate = async (
 ): Promise<Image> => {
   authorize(context, 'operate');
   const { catalog, agent, store } = control;
-  checkResourceName('name', asked.name);
-  checkSignal('request.config.StopSignal', asked.config?.StopSignal ?? '');
+  checkImageRequest(asked);
   if ((await catalog.images()).some((image) => image.name === asked.name)) {
     const message = `there is already an image named ${JSON.stringify(asked.name)}`;
     throw new CenoteError('already_exists', message, { fields: [{ field: 'name', message }] });

@@ -6,8 +6,8 @@ import { PlatformBuild } from '../../model/agent-api.ts';
 import { CreateImage } from '../../model/control-api.ts';
 import { Image, Platform } from '../../model/image.ts';
 import { authorize } from '../../store/context.ts';
-import { imageCreate, imageDelete, platformDelete } from '../app/image.ts';
-import { imageGet, imageList } from '../app/image-choice.ts';
+import { platformDelete } from '../app/image.ts';
+import { imageGet, imageList, imageMake, imageRemove } from '../app/image-choice.ts';
 import type { Control } from '../control.ts';
 import { idParams } from './accepted.ts';
 import { abortOnClose } from './server.ts';
@@ -22,7 +22,7 @@ export const imageRoutes = (app: App, control: Control): void => {
   app.get('/v1/images/:id', { schema: { params: idParams, response: { 200: Image } } }, (request) => imageGet(control, request.caller, request.params.id));
 
   app.delete('/v1/images/:id', { schema: { params: idParams } }, async (request, reply) => {
-    await imageDelete(control, request.caller, request.params.id);
+    await imageRemove(control, request.caller, request.params.id);
     return reply.code(204).send();
   });
 
@@ -31,7 +31,7 @@ export const imageRoutes = (app: App, control: Control): void => {
     acceptStreams(uploads);
     uploads.post('/v1/images', { config: { query: ['request'] }, schema: { response: { 201: Image } } }, async (request, reply) => {
       const asked = imageRequest(request.query as URLSearchParams);
-      const image = await imageCreate(control, request.caller, asked, request.raw, abortOnClose(reply.raw));
+      const image = await imageMake(control, request.caller, asked, request.raw, abortOnClose(reply.raw));
       return reply.code(201).send(image);
     });
   });
