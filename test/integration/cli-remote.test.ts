@@ -5,10 +5,13 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { runAny } from '../../src/exec/run.ts';
 import type { Machine } from '../../src/model/control-api.ts';
+import { launcher } from '../support/cli-fixture.ts';
 import { eventually } from '../support/control-fixture.ts';
 import { remoteFixture } from '../support/remote-fixture.ts';
 import type { RemoteFixture } from '../support/remote-fixture.ts';
+import { terminalScript } from '../support/terminal-script.ts';
 
 describe('cenote with a profile', () => {
   let remote: RemoteFixture;
@@ -83,7 +86,29 @@ describe('cenote with a profile', () => {
     assert.match(await remote.must('image', 'ls'), /base/);
     assert.match(await remote.must('package', 'ls'), /tiny@1/);
     assert.equal((await remote.cenote('top', '--once', 'shop')).code, 0);
+    await remote.must('update', 'shop', '--env', 'A=1');
+    await remote.must('stop', 'shop');
+    await remote.must('start', 'shop');
+    await remote.must('wait', 'shop');
+    await remote.must('snapshot', 'rollback', 'shop', 'first');
+    await remote.must('firewall', 'enable', 'shop');
+    assert.match(await remote.must('why', 'shop'), /shop/);
     await remote.must('rename', 'shop', 'web');
+    await remote.must('create', 'other');
+    await remote.must('delete', 'other');
+  });
+
+  it('makes images of its own', async () => {
+    await remote.must('image', 'create', 'mine', '--from', join(remote.home, 'code'));
+    await remote.must('image', 'create', 'mine', '--from-machine', 'web');
+    assert.match(await remote.must('image', 'ls'), /mine@1 .*\n.*mine@2 /);
+    assert.match(await remote.must('image', 'get', 'mine'), /mine@2/);
+    await remote.must('create', 'of-mine', '--image', 'mine');
+    assert.match((await remote.cenote('image', 'delete', 'mine')).stderr, /there are instances made of this image/);
+    assert.equal((await remote.cenote('image', 'delete', 'base')).code, 4, "the operator's");
+    await remote.must('delete', 'of-mine');
+    await remote.must('image', 'delete', 'mine@1', 'mine@2', '--yes');
+    assert.doesNotMatch(await remote.must('image', 'ls'), /mine/);
   });
 
   it('copies both ways', async () => {
@@ -102,8 +127,15 @@ describe('cenote with a profile', () => {
     const piped = await remote.cenoteWith({ input: 'to and fro' }, 'exec', '-i', 'web', '--', 'cat');
     assert.deepEqual([piped.code, piped.stdout], [0, 'to and fro']);
     assert.equal((await remote.cenote('exec', 'nosuch', '--', 'echo')).code, 4);
-    // Its size is that of the terminal, which there is none of.
     assert.match(await remote.must('exec', '-t', 'web', '--', 'echo', 'in a terminal'), /in a terminal/);
+  });
+
+  it('gives a real terminal', async (test) => {
+    const python = await runAny('python3', ['-c', 'import os; os.waitstatus_to_exitcode'], { env: remote.env }).catch(() => undefined);
+    if (python?.code !== 0) return test.skip('python3 (3.9 or later) is not here to make a pseudo-terminal');
+    const words = ['-c', terminalScript, remote.home, launcher, '--profile', 'home', 'exec', '-it', 'web', '--', 'size'];
+    const result = await runAny('python3', words, { env: { ...remote.env, TERM: 'xterm' }, timeoutMs: 60_000 });
+    assert.equal(result.stdout, 'exit 3 raw True restored True\n', result.stderr);
   });
 
   it('follows logs and events', async () => {

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import type { ErrorBody } from '../../src/base/errors.ts';
 import type { Route } from '../../src/control/http/server.ts';
 import { cloudApiFixture, makeMachine } from '../support/cloudapi-fixture.ts';
+import { eventually } from '../support/control-fixture.ts';
 import type { SignedClient } from '../support/signed-client.ts';
 
 /** What an account is refused, whatever it says, and what it says here. A new route is one of these, or an account's. */
@@ -154,6 +155,15 @@ test('of the host, and of others, an account is told nothing', async () => {
   await bob.send('POST', `/v1/machines/${theirs}/update?wait=10`, { json: { firewallEnabled: true } });
   const judged = await alice.send('GET', `/v1/firewall/test?from=192.0.2.1&to=${address}&protocol=tcp&port=80`);
   assert.doesNotMatch(judged.text, new RegExp(`theirs|${theirs}`));
+
+  const { id: operated } = await client.machineGet('operated');
+  fixture.agent.emit('governor.reclaimed', theirs, '1M that theirs had borrowed was taken back: operated claimed its guarantee', { claimant: operated });
+  const told = await eventually(
+    async () => (await bob.send('GET', '/v1/events')).text,
+    (text) => text.includes('governor.reclaimed'),
+  );
+  assert.match(told, /taken back: a neighbour claimed its guarantee/);
+  assert.doesNotMatch(told, new RegExp(`${operated}|operated claimed`));
 
   const huge = await alice.send('POST', '/v1/machines', { json: { name: 'huge', resources: { memoryMib: 900_000_000, memoryCeilingMib: 900_000_000 } } });
   assert.deepEqual([huge.status, codeOf(huge.body), /\d/.test((huge.body as ErrorBody).message)], [409, 'not_enough', false], huge.text);

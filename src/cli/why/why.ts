@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { CenoteError } from '../../base/errors.ts';
 import type { Machine } from '../../model/control-api.ts';
 import { defineCommand, one } from '../command.ts';
 import type { Context } from '../context.ts';
@@ -29,14 +30,21 @@ export const command = defineCommand({
     const reasons = explain({ machine, jobs, events: events.flat(), pool, now: Date.now() });
     if (flags.json) return context.output.json({ machine: machine.name, state: machine.state, reasons });
     context.output.line(summary(machine, pool));
+    if (machine.state === 'running' && pool === null)
+      context.output.note('what the pool is at this moment is told to the operator only: this is what is on record');
     if (reasons.length === 0) context.output.line('Nothing holds it back, and nothing was taken from it or refused to it.');
     for (const { kind, says } of reasons) context.output.line(`- ${kind}: ${says}`);
   },
 });
 
-const lookTwice = async (context: Context): Promise<PoolReport> => {
+/** Null for an account: of the pool, which is everyone's, it is told nothing. */
+const lookTwice = async (context: Context): Promise<PoolReport | null> => {
   const control = await context.control();
-  const before = await control.pool({ signal: context.signal });
+  const before = await control.pool({ signal: context.signal }).catch((error: unknown) => {
+    if (error instanceof CenoteError && error.code === 'forbidden') return null;
+    throw error;
+  });
+  if (before === null) return null;
   await sleep(lookMs, undefined, { signal: context.signal });
   return reportPool(before, await control.pool({ signal: context.signal }));
 };

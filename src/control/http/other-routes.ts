@@ -4,6 +4,7 @@ import { Job } from '../../model/event.ts';
 import { PoolStatus } from '../../model/pool.ts';
 import { authorize } from '../../store/context.ts';
 import { jobGet } from '../../store/job.ts';
+import { eventsTold } from '../app/event-told.ts';
 import type { Control } from '../control.ts';
 import { idParams, waiting, waitMs } from './accepted.ts';
 import { booleanOf, integerOf } from './query.ts';
@@ -48,6 +49,6 @@ export const otherRoutes = (app: App, control: Control): void => {
     const after = integerOf(query, 'after', { minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
     const subject = query.get('subject') ?? undefined;
     const pages = events.read(request.caller, { after, subject, follow: booleanOf(query, 'follow') }, abortOnClose(reply.raw));
-    await sendStream(reply, linesOf(pages), 200, { 'content-type': 'application/x-ndjson' });
+    await sendStream(reply, linesOf(eventsTold(control, request.caller, pages)), 200, { 'content-type': 'application/x-ndjson' });
   });
 };
