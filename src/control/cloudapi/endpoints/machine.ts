@@ -4,10 +4,11 @@ import { newMachineId, isUuid, shortId } from '../../../base/ids.ts';
 import type { Machine } from '../../../model/control-api.ts';
 import { deletedMachineFind, deletedMachineList } from '../../../store/deleted-machine.ts';
 import { jobListFinishedByMachine } from '../../../store/job.ts';
-import { machineFind, machineList } from '../../../store/machine.ts';
+import { machineFind, machineList, machineListAccount } from '../../../store/machine.ts';
 import { visibleImages } from '../../app/account-image.ts';
 import { machineCreate } from '../../app/machine-create.ts';
 import { machineDelete } from '../../app/machine-change.ts';
+import { demandPlace } from '../affinity.ts';
 import type { Call } from '../endpoint.ts';
 import { endpoint } from '../endpoint.ts';
 import { invalidArgument, notFound, Refusal } from '../refusal.ts';
@@ -64,6 +65,14 @@ const createParameters = Type.Object({
   image: Type.String({ minLength: 1, maxLength: 128 }),
   networks: Type.Optional(
     Type.Array(Type.Union([Type.String(), Type.Object({ ipv4_uuid: Type.String(), primary: Type.Optional(Type.Boolean()) })]), { maxItems: 32 }),
+  ),
+  affinity: Type.Optional(Type.Array(Type.String(), { maxItems: 32 })),
+  locality: Type.Optional(
+    Type.Object({
+      strict: Type.Optional(Type.Boolean()),
+      near: Type.Optional(Type.Union([Type.String(), Type.Array(Type.String(), { maxItems: 100 })])),
+      far: Type.Optional(Type.Union([Type.String(), Type.Array(Type.String(), { maxItems: 100 })])),
+    }),
   ),
   firewall_enabled: Type.Optional(Type.Boolean()),
   deletion_protection: Type.Optional(Type.Boolean()),
@@ -123,6 +132,8 @@ export const machineEndpoints = [
       if (source?.state !== 'active') throw invalidArgument('image', `there is no image ${image.slice(0, 80)}`);
       if (source.shared && parameters.allow_shared_images !== true)
         throw invalidArgument('image', "is another account's, shared with yours: say so with allow_shared_images");
+      if (parameters.affinity !== undefined || parameters.locality !== undefined)
+        demandPlace(await machineListAccount(context, control.store.db), parameters.affinity ?? [], parameters.locality);
       const id = newMachineId();
       const { machine } = await machineCreate(
         control,

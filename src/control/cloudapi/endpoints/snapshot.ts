@@ -78,6 +78,8 @@ export const snapshotEndpoints = [
     path: '/:account/machines/:machine/snapshots/:name',
     status: 202,
     parameters: none,
+    // Its clients say once more what the path says.
+    prefixes: [''],
     answer: null,
     handle: async (call) => {
       const { id } = await machineOf(call);

@@ -32,11 +32,18 @@ const words: { [A in Action]: string | ((request: JobRequests[A]) => string) } =
   'snapshot.rollback': 'rollback_snapshot',
 };
 
+/**
+ * `triton instance metadata set --wait` begins to look when it has its answer, and waits for an entry that is later than that by its own clock. A
+ * change of metadata has long been made by then, so its time is told a second or two late; all others are told as they are.
+ */
+const timeOf = ({ action, finishedAt }: StoredJob['job']): string =>
+  action === 'metadata' ? new Date(Math.ceil(Date.parse(finishedAt!) / 1000) * 1000 + 1000).toISOString() : finishedAt!;
+
 export const auditWire = ({ job, request }: StoredJob) => {
   const word = words[job.action as Action] as string | ((request: unknown) => string) | undefined;
   return {
     success: job.state === 'succeeded' ? ('yes' as const) : ('no' as const),
-    time: job.finishedAt!,
+    time: timeOf(job),
     action: typeof word === 'function' ? word(request) : (word ?? job.action),
     caller: job.caller === null ? { type: 'operator' as const } : { type: job.caller.type, ip: job.caller.address, keyId: job.caller.keyId },
     ...(job.reason === null ? {} : { error: job.reason }),
