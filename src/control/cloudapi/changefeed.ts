@@ -133,7 +133,7 @@ const feed = (edge: Edge, caller: Caller, version: ApiVersion, session: WebSocke
   });
   session.once('message', (data, isBinary) => {
     clearTimeout(late);
-    const asked = isBinary ? undefined : registrationOf(String(data as Buffer));
+    const asked = isBinary ? undefined : registrationOf((data as Buffer).toString());
     if (asked === undefined) return session.close(1008, 'this is not a registration');
     const follower = new Follower(edge, caller, version, session, asked);
     session.on('close', () => follower[Symbol.dispose]());
