@@ -24,6 +24,8 @@ export const applyV2 = async (files: ControlFiles, group: string, resources: Res
   await using change = new Change(files);
   // Less memory may be refused, so it comes first. More cannot be taken back once it is used: it comes last.
   if (limit < former) await shrink(change, group, former, limit);
+  // A hold for moments only (below, and the governor's); an agent that was killed in such a moment has left it.
+  change.put(group, 'memory.high', 'max');
   // Not without end, else a machine that takes too much would fill the host's swap. Missing where the kernel does not count swap.
   if (files.find(group, 'memory.swap.max') !== null) change.put(group, 'memory.swap.max', limit);
   change.put(group, 'memory.min', memoryBytes(resources.memoryMib));
@@ -41,19 +43,18 @@ export const applyV2 = async (files: ControlFiles, group: string, resources: Res
  */
 const shrink = async (change: Change, group: string, former: number, limit: number): Promise<void> => {
   const { files } = change;
-  const formerHigh = files.read(group, 'memory.high');
   const deadline = performance.now() + reclaimDeadlineMs;
   const used = () => numberOf(files.read(group, 'memory.current'));
   for (let attempt = 1; ; attempt++) {
     await reclaimTo(files, group, limit, deadline);
-    change.put(group, 'memory.high', limit, formerHigh);
+    change.put(group, 'memory.high', limit, 'max');
     try {
       if (used() <= limit) {
         await change.putSlowly(group, 'memory.max', former === Infinity ? 'max' : former, () => files.writeSlowly(group, 'memory.max', limit));
         return;
       }
     } finally {
-      files.write(group, 'memory.high', formerHigh);
+      files.write(group, 'memory.high', 'max');
     }
     if (attempt === attempts) throw tooSmall(used(), limit);
   }

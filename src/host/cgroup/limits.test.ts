@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { defaultResources } from '../../model/default-resources.ts';
 import type { Resources } from '../../model/resources.ts';
 import type { ControlFiles } from './files.ts';
 import { lookAtDisk, unsupportedIo } from './io.ts';
@@ -209,6 +210,13 @@ for (const { name, make, apply, expected } of [
     );
   });
 }
+
+test('v2: a hold that a killed agent has left is let go', async () => {
+  const kernel = kernelV2();
+  kernel.values.set('/a/memory.high', String(16 * mib));
+  await applyV2(kernel, '/a', defaultResources, poolMib, disk);
+  assert.equal(kernel.values.get('/a/memory.high'), 'max');
+});
 
 test('what the disk cannot do is said, each with its reason', () => {
   assert.deepEqual(unsupportedIo(disk, 'v2', true), []);

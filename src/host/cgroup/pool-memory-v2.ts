@@ -2,6 +2,9 @@
  * Memory of the pool on cgroup v2. `memory.min` keeps the kernel's reclaim away from what is guaranteed; but when nothing can be reclaimed
  * at the pool's limit, the kernel kills anywhere below it. So what is borrowed is held by `memory.max` here too, and a write of
  * `memory.max` never goes below what is used, for that would kill.
+ *
+ * `memory.reclaim` alone takes nothing from a machine that wants it all back at once: what it frees is swapped in again while it frees more.
+ * So memory of the machine's own is taken by `memory.high`, which holds while the kernel reclaims, and is lifted when `memory.max` has followed.
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -67,10 +70,17 @@ export class PoolMemoryV2 implements PoolMemory {
     if (before === 0) return 0;
     await this.limit(machine, floorBytes);
     if (this.#takesSwappiness) this.#takesSwappiness = (await put(group, 'memory.reclaim', `${bytes} swappiness=0`)) !== 'EINVAL';
-    // What is left to take: a kernel that cannot be asked for cache alone takes it first by itself, and none to swap where that is held.
     const left = Math.ceil(bytes - Math.max(0, before - used()));
-    if (left > 0 && (maySwap || !this.#takesSwappiness)) await put(group, 'memory.reclaim', left);
-    await this.limit(machine, floorBytes);
+    if (left > 0 && maySwap) {
+      // One at work takes back at once what is freed, so it is held for this step; the kernel takes cache first by itself.
+      await put(group, 'memory.high', Math.max(floorBytes, before - bytes));
+      await this.limit(machine, floorBytes);
+      await put(group, 'memory.high', 'max');
+    } else {
+      // A kernel that cannot be asked for cache alone swaps none where that is held.
+      if (left > 0 && !this.#takesSwappiness) await put(group, 'memory.reclaim', left);
+      await this.limit(machine, floorBytes);
+    }
     return Math.max(0, before - used());
   }
 

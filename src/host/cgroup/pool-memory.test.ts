@@ -133,10 +133,16 @@ test('v2: a limit leaves room for what is taken meanwhile, since below what is u
   assert.ok(number('memory.max') > 500 * mib);
   await memory.reclaim('m', { bytes: 16 * mib, maySwap: false, floorBytes: 64 * mib });
   assert.equal(text('memory.reclaim'), `${16 * mib} swappiness=0`);
-  await memory.reclaim('m', { bytes: 16 * mib, maySwap: true, floorBytes: 64 * mib });
-  assert.equal(text('memory.reclaim'), String(16 * mib), 'what there was not enough cache for');
   await memory.allowSwap('m', false, 1000 * mib);
   assert.equal(number('memory.swap.max'), 300 * mib);
+});
+
+test('v2: memory of its own is taken while it is held, and then the machine is let go', async (context) => {
+  const { root, text } = tree(context, v2);
+  const memory = new PoolMemoryV2(root);
+  await memory.reclaim('m', { bytes: 16 * mib, maySwap: true, floorBytes: 64 * mib });
+  assert.equal(text('memory.reclaim'), `${16 * mib} swappiness=0`, 'cache alone: of its own memory it would swap in again what that frees');
+  assert.equal(text('memory.high'), 'max');
 });
 
 test('a machine that is gone is nothing to any of them', async (context) => {
