@@ -21,4 +21,11 @@ test('triton on a real host', { skip: skipInstance }, async () => {
   await alice.must('instance', 'reboot', '-w', 'web');
   await alice.must('instance', 'delete', '-f', '-w', 'web');
   assert.equal((await alice.triton('instance', 'get', web.id)).code, 3);
+  // With TLS, on an address of the loopback that is not written as one; and back.
+  await cenote.must('up', '--no-hello', '--cloudapi', '[::ffff:127.0.0.1]:17443');
+  const moved = (await cenote.json<{ cloudapi: string }>('info')).cloudapi;
+  assert.equal(moved, 'https://[::ffff:127.0.0.1]:17443');
+  await using again = await person('alice', moved, 'ed25519');
+  await cenote.must('account', 'key', 'add', 'alice', again.publicKeyPath, '--name', 'again');
+  assert.match(await again.must('-i', 'account', 'get'), /login: alice/);
 });

@@ -16,6 +16,7 @@ import { machineFind, machineList } from '../../store/machine.ts';
 import { authorise } from './access/authorise.ts';
 import type { Edge } from './endpoint.ts';
 import { viewOf } from './endpoints/machine.ts';
+import type { Rates } from './rates.ts';
 import { notFound, Refusal, refusalOf } from './refusal.ts';
 import { isOurs } from './own-api.ts';
 import { callersOwn } from './own.ts';
@@ -54,6 +55,8 @@ const factsOf = (machine: Machine): Record<Exclude<SubResource, 'owner_uuid' | '
 export interface ChangefeedOptions {
   edge: Edge;
   signatures: Signatures;
+  perAccount: Rates;
+  perAddress: Rates;
 }
 
 export const serveChangefeed = (server: Server, options: ChangefeedOptions): AsyncDisposable => {
@@ -82,10 +85,21 @@ export const serveChangefeed = (server: Server, options: ChangefeedOptions): Asy
   };
 };
 
-const accept = async ({ edge, signatures }: ChangefeedOptions, request: IncomingMessage, open: ReadonlyMap<string, ReadonlySet<WebSocket>>) => {
+const take = (rates: Rates, who: string): void => {
+  const { allowed, waitSeconds } = rates.take(who);
+  if (!allowed) throw new Refusal(429, 'RequestThrottled', 'too many requests', { headers: { 'retry-after': String(waitSeconds) } });
+};
+
+const accept = async (
+  { edge, signatures, perAccount, perAddress }: ChangefeedOptions,
+  request: IncomingMessage,
+  open: ReadonlyMap<string, ReadonlySet<WebSocket>>,
+) => {
+  take(perAddress, request.socket.remoteAddress ?? '');
   const match = path.exec(request.url ?? '');
   if (match === null || request.method !== 'GET') throw notFound('WebSocket');
   const caller = await signatures.callerOf(request);
+  take(perAccount, caller.account.id);
   callersOwn(match[1], caller);
   const { context, user } = caller;
   if (user !== undefined)

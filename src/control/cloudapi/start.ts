@@ -50,7 +50,7 @@ export const startCloudApi = async (control: Control, directory: string, options
   stack.defer(() => server.close());
   const routes: Route[] = [];
   stack.use(await serveOwnApi(server.server, control, admission, routes));
-  stack.use(serveChangefeed(server.server, { edge, signatures }));
+  stack.use(serveChangefeed(server.server, { edge, ...admission }));
   await server.listen({ host: address, port, backlog: 1024 });
   const { port: bound } = server.server.address() as AddressInfo;
   const url = `${tls === undefined ? 'http' : 'https'}://${hostOf(address)}:${bound}`;
