@@ -138,7 +138,7 @@ export const BurstUsage = Type.Object(
     bankSeconds: Type.Number(),
     /** Its ceiling, or its baseline while the bank is empty. */
     effectiveCeilingMillis: Type.Integer(),
-    /** How long it used more, and less, than its baseline since the agent started. */
+    /** How long it used more, and less, than its baseline since it has a bank. */
     aboveBaseSeconds: Type.Number(),
     belowBaseSeconds: Type.Number(),
   },
@@ -160,6 +160,8 @@ export const MachineUsage = Type.Object(
     workingSetMib: Type.Number(),
     diskMib: Type.Number(),
     processes: Type.Integer(),
+    /** How often one was refused since it was started, because it had as many as it may have. */
+    refusedProcesses: Type.Integer(),
     receivedBytes: Type.Number(),
     sentBytes: Type.Number(),
     outOfMemoryKills: Type.Integer(),

@@ -30,7 +30,7 @@ describe('the pool on the command line', () => {
     const { usages } = cli.simulated;
     usages.set(ids['web']!, { cpuSeconds: 2, memoryMib: 300, receivedBytes: 2_500_000, readBytes: 5 * 2 ** 20, memoryLimitMib: 7680 });
     usages.set(ids['db']!, { cpuSeconds: 0.2, memoryMib: 512, memoryLimitMib: 2048, pressure: { cpu: 0, memory: 0, io: 55 } });
-    usages.set(ids['job']!, { cpuSeconds: 0.5, throttledSeconds: 0.7, memoryMib: 64, sentBytes: 12_000_000, memoryLimitMib: 100 });
+    usages.set(ids['job']!, { cpuSeconds: 0.5, throttledSeconds: 0.7, memoryMib: 64, sentBytes: 12_000_000, memoryLimitMib: 100, refusedProcesses: 7 });
   });
   after(() => cli[Symbol.asyncDispose]());
 
@@ -81,6 +81,7 @@ describe('the pool on the command line', () => {
     );
     assert.match(job, /^- reclaimed: borrowed memory is being taken back: it may not grow beyond 100M now; it uses 64M/m);
     assert.match(job, /^- throttled: its link is full: 96 Mbit\/s of at most 100 Mbit\/s/m);
+    assert.match(job, /^- refused: it has reached its limit of \d+ processes 7 times since it was started, and has \d+ now/m);
     assert.match(await why('db'), /^- slow: it waits for the disk 55 % of the time/m);
 
     cli.simulated.emit('governor.reclaimed', ids['web']!, 'reclaimed', {

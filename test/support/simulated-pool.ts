@@ -14,6 +14,7 @@ export const usageOf = (status: MachineStatus, said: Partial<MachineUsage> = {})
   processes: 1,
   receivedBytes: 0,
   sentBytes: 0,
+  refusedProcesses: 0,
   outOfMemoryKills: 0,
   memoryLimitMib: 4096,
   readBytes: 0,

@@ -34,6 +34,7 @@ export interface MachineReport {
   cpu: { usedMillis: number; borrowedMillis: number; throttledSeconds: number };
   memory: { usedMib: number; borrowedMib: number; limitMib: number };
   diskUsedMib: number;
+  processes: { running: number; refused: number };
   io: { readMibps: number; writeMibps: number };
   network: { receivedMbps: number; sentMbps: number; borrowedMbps: number };
   pressure: Pressure | null;
@@ -72,6 +73,7 @@ const reportMachine = (former: PoolMachine | undefined, { name, resources, usage
     cpu: { usedMillis, borrowedMillis: above(usedMillis, resources.cpuMillis), throttledSeconds: rate('throttledSeconds') * seconds },
     memory: { usedMib: usage.memoryMib, borrowedMib: above(usage.memoryMib, resources.memoryMib), limitMib: usage.memoryLimitMib },
     diskUsedMib: usage.diskMib,
+    processes: { running: usage.processes, refused: usage.refusedProcesses },
     io: { readMibps: mibOfBytes(rate('readBytes')), writeMibps: mibOfBytes(rate('writtenBytes')) },
     network: { receivedMbps, sentMbps, borrowedMbps: above(Math.max(receivedMbps, sentMbps), resources.networkMbps) },
     pressure: usage.pressure,

@@ -50,7 +50,7 @@ const fromState = ({ machine }: Known): Reason[] => {
 const fromPool = ({ machine, pool }: Known): Reason[] => {
   const own = pool?.machines.find(({ id }) => id === machine.id);
   if (pool === null || own === undefined) return [];
-  const says = [cpuNow(machine, own, pool), memoryNow(machine, own, pool), diskNow(own), networkNow(own)].flat();
+  const says = [cpuNow(machine, own, pool), memoryNow(machine, own, pool), diskNow(own), networkNow(own), processesNow(machine, own)].flat();
   return says.map(([kind, text]) => ({ kind, at: null, says: text }));
 };
 
@@ -143,6 +143,14 @@ const networkNow = ({ network, resources }: MachineReport): Said => {
   const most = Math.max(network.receivedMbps, network.sentMbps);
   if (ceiling === null || most < ceiling * nearly) return [];
   return [['throttled', `its link is full: ${mbps(most)} Mbit/s of at most ${formatMbps(ceiling)}`]];
+};
+
+/** Counted by the kernel, and asked only now: a machine that does not reach its limit costs nothing. */
+const processesNow = ({ name }: Machine, { processes: { running, refused }, resources }: MachineReport): Said => {
+  if (refused === 0) return [];
+  const times = refused === 1 ? 'once' : `${refused} times`;
+  const more = `More of them: cenote resize ${name} --processes N`;
+  return [['refused', `it has reached its limit of ${resources.processes} processes ${times} since it was started, and has ${running} now. ${more}`]];
 };
 
 type Tellers = { [T in keyof EventDetails]: (detail: EventDetails[T], nameOf: (id: string | null) => string) => [Reason['kind'], string] };

@@ -8,6 +8,7 @@ export interface CgroupUsage {
   memoryMib: number;
   workingSetMib: number;
   processes: number;
+  refusedProcesses: number;
   outOfMemoryKills: number;
   /** What holds now. */
   memoryLimitMib: number;
@@ -24,6 +25,7 @@ export const noUsage: CgroupUsage = {
   memoryMib: 0,
   workingSetMib: 0,
   processes: 0,
+  refusedProcesses: 0,
   outOfMemoryKills: 0,
   memoryLimitMib: 0,
   readBytes: 0,

@@ -98,6 +98,7 @@ export class CgroupsV1 implements Cgroups {
       memoryMib: used / 2 ** 20,
       workingSetMib: Math.max(0, used - inactive) / 2 ** 20,
       processes: readNumber(this.#group('pids', machine), 'pids.current'),
+      refusedProcesses: readTable(this.#group('pids', machine), 'pids.events')['max'] ?? 0,
       outOfMemoryKills: readTable(memory, 'memory.oom_control')['oom_kill'] ?? 0,
       memoryLimitMib: readNumber(memory, 'memory.limit_in_bytes') / 2 ** 20,
       ...(this.#disk === null ? noTraffic : trafficV1(readText(this.#group('blkio', machine), 'blkio.throttle.io_service_bytes'), this.#disk)),

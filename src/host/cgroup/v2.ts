@@ -97,6 +97,7 @@ export class CgroupsV2 implements Cgroups {
       memoryMib: used / 2 ** 20,
       workingSetMib: Math.max(0, used - (readTable(group, 'memory.stat')['inactive_file'] ?? 0)) / 2 ** 20,
       processes: readNumber(group, 'pids.current'),
+      refusedProcesses: readTable(group, 'pids.events')['max'] ?? 0,
       outOfMemoryKills: readTable(group, 'memory.events')['oom_kill'] ?? 0,
       memoryLimitMib: Math.min(readNumber(group, 'memory.max') / 2 ** 20, this.#poolMib),
       ...(this.#disk === null ? noTraffic : trafficV2(readText(group, 'io.stat'), this.#disk)),
