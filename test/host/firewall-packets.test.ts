@@ -164,6 +164,13 @@ describe('rules with real packets', () => {
   });
 
   const machines = [machine(a, { role: 'web' }), machine(b, { role: 'db' }), machine(c, {}, false)];
+  const crowd = ['web', 'db'].flatMap((role, at) =>
+    Array.from({ length: 5 }, (_, index): FirewallMachine => ({
+      ...machine(a, { role }, false),
+      id: `${role}-${index}`,
+      address: `10.80.${at + 1}.${index + 2}`,
+    })),
+  );
   const kinds: readonly string[] = [
     `FROM vm ${idOf(c)} TO vm ${idOf(b)} ALLOW tcp PORT 90`,
     `FROM any TO vm ${idOf(b)} ALLOW tcp PORT 91`,
@@ -176,8 +183,13 @@ describe('rules with real packets', () => {
   ];
   for (const text of kinds) {
     test(text, async () => {
-      for (const log of [false, true]) {
-        const open = await checkAll([rule(text, { log })], machines);
+      // Alone, melted with others; logging, by itself; and with tags that so many have that they are sets.
+      for (const [log, others] of [
+        [false, []],
+        [true, []],
+        [false, crowd],
+      ] as const) {
+        const open = await checkAll([rule(text, { log })], [...machines, ...others]);
         assert.ok(open > 8 && open < probes.length, `${open} let through`);
       }
       // Turned round, what it let in does not get out of machines that judge.
