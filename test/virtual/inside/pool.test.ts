@@ -6,13 +6,14 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { once } from 'node:events';
 import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ControlClient } from '../../../src/client/control.ts';
 import { start } from '../../../src/exec/run.ts';
 import { readHostMemory } from '../../../src/host/cgroup/host-memory.ts';
 import type { Event } from '../../../src/model/event.ts';
 import { defaultRoot, instancePaths } from '../../../src/model/instance.ts';
 import { hasSwap } from '../../../src/setup/zram.ts';
-import { PoolWorld } from '../../host/pool-trials.ts';
+import { PoolWorld, poolMib } from '../../host/pool-trials.ts';
 import type { Trial } from '../../host/pool-trials.ts';
 import { kernelMemory } from '../../support/kernel-memory.ts';
 import { MemoryTaker } from '../../support/memory-machine.ts';
@@ -60,6 +61,25 @@ describe(`the pool ${swap ? 'with' : 'without'} swap`, { skip }, () => {
       context.diagnostic(JSON.stringify(trial));
       await settle(trial);
     }
+  });
+
+  it('a borrower that is busy with all it has is not killed for it', { skip: swap ? false : 'needs swap' }, async () => {
+    using held = new DisposableStack();
+    const taker = held.use(await MemoryTaker.at(world.borrower.address));
+    await taker.take('own', 640);
+    // What is taken back it wants again at once; it goes on so for minutes.
+    let ended = 'it works';
+    void taker.check().then(
+      () => (ended = 'it is done'),
+      (error: unknown) => (ended = String(error)),
+    );
+    const takers = await Promise.all(world.neighbours.map(async ({ address }) => held.use(await MemoryTaker.at(address))));
+    await Promise.all(takers.map((one, index) => one.take('own', world.neighbours[index]!.resources.memoryMib - 12)));
+    for (const deadline = Date.now() + 120_000; kernelMemory('default').usedMib > poolMib - 24; await sleep(100))
+      assert.ok(Date.now() < deadline, 'the reserve is not there again');
+    assert.doesNotMatch(ended, /Error/);
+    assert.deepEqual(await kills(), []);
+    await world.renewBorrower();
   });
 
   it('what is guaranteed stays when the host itself runs short', { skip: swap ? false : 'needs swap' }, async (context) => {
