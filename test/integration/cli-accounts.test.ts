@@ -37,7 +37,7 @@ test('accounts and their keys', async () => {
 test('words of three', async () => {
   await using cli = await cliFixture();
   const propose = async (...words: string[]) => (await cli.cenote('__complete', ...words)).stdout.trim().split('\n');
-  assert.deepEqual(await propose('account', ''), ['create', 'ls', 'get', 'delete', 'key']);
+  assert.deepEqual(await propose('account', ''), ['create', 'ls', 'get', 'update', 'delete', 'key']);
   assert.deepEqual(await propose('account', 'key', ''), ['add', 'ls', 'delete']);
   assert.deepEqual(await propose('account', 'key', 'ls', ''), ['default']);
   const unknown = await cli.cenote('account', 'key', 'lss', 'default');

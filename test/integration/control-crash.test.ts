@@ -160,6 +160,7 @@ for (const database of databases) {
       const list = await eventually(
         () => client.machineList(),
         (machines) => machines.every(({ state }) => state === 'running'),
+        60_000,
       );
       for (const name of acknowledged)
         assert.ok(

@@ -77,7 +77,7 @@ export const eventually = async <T>(look: () => Promise<T> | T, accept: (value: 
   for (;;) {
     const value = await look();
     if (accept(value)) return value;
-    if (Date.now() > end) throw new Error(`did not come about: ${JSON.stringify(value)}`);
+    if (Date.now() > end) throw new Error(`did not come about: ${JSON.stringify(value).slice(0, 2000)}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 };
