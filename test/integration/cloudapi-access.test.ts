@@ -116,3 +116,22 @@ test('triton rbac', async () => {
   await alice.must('rbac', 'user', '-y', '-d', 'carol');
   await alice.must('rbac', 'reset', '-y');
 });
+
+test('an account that has something of everything goes with all of it', async () => {
+  await using here = await cloudApiFixture();
+  const { bob, fixture } = here;
+  await bob.send('POST', '/my/users', { json: { login: 'carol', email: 'carol@example.com', password: 'secret123' } });
+  await bob.send('POST', '/my/policies', { json: { name: 'read', rules: ['CAN getmachine'] } });
+  await bob.send('POST', '/my/roles', { json: { name: 'ops', members: ['carol'], policies: ['read'] } });
+  await bob.send('PUT', '/my/machines', { json: { 'role-tag': ['ops'] } });
+  await bob.send('POST', '/my/fwrules', { json: { rule: 'FROM any TO all vms ALLOW tcp PORT 80' } });
+  const id = await makeMachine(bob, 'web');
+  await assert.rejects(fixture.client.accountDelete('bob'), { code: 'in_use' });
+  await bob.send('DELETE', `/my/machines/${id}`);
+  for (;;) if ((await bob.send('GET', `/my/machines/${id}`)).status === 410) break;
+  await fixture.client.accountDelete('bob');
+  assert.equal((await bob.send('GET', '/my')).status, 401);
+  await fixture.client.accountCreate({ name: 'bob', keys: [{ key: here.keys.bob.toPublic().toString('ssh') }] });
+  for (const path of ['/my/machines?tombstone=true', '/my/users', '/my/roles', '/my/policies', '/my/fwrules'])
+    assert.deepEqual((await bob.send('GET', path)).body, [], path);
+});

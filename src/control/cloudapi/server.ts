@@ -85,11 +85,11 @@ export const createCloudApiServer = (options: CloudApiServerOptions): FastifyIns
     done();
   });
   server.setErrorHandler((error, request, reply) => sendRefusal(logger, error, request, reply));
+  // What stands for any collection makes none of a path.
+  const patterns = options.endpoints.filter(({ path }) => !path.includes(':collection')).map(({ method, path }) => ({ method, pattern: pathPattern(path) }));
   server.setNotFoundHandler((request, reply) => {
     const [path = ''] = request.url.split('?');
-    const others = [
-      ...new Set(options.endpoints.filter((one) => !one.path.includes(':collection') && pathPattern(one.path).test(path)).map(({ method }) => method)),
-    ];
+    const others = [...new Set(patterns.filter(({ pattern }) => pattern.test(path)).map(({ method }) => method))];
     if (others.length === 0) return sendRefusal(logger, notFound(path.slice(0, 200)), request, reply);
     const allow = others.includes('GET') ? [...others, 'HEAD'] : others;
     if (request.method === 'OPTIONS') return reply.code(204).header('allow', allow.join(', ')).send();
