@@ -93,7 +93,7 @@ const clean = async (root: string): Promise<void> => {
   for (const name of ['hostname', 'resolv.conf']) await writeFile(join(root, 'etc', name), '');
   await writeFile(join(root, 'etc/machine-id'), '', { mode: 0o444 });
   if ((await lstat(join(root, 'etc/hosts')).catch(() => null)) === null) await writeFile(join(root, 'etc/hosts'), hostsFile);
-  for (const name of ['app', 'srv', 'opt', 'home']) await mkdir(join(root, name), { recursive: true });
+  for (const name of ['app', 'srv', 'opt', 'home', '.zonecontrol']) await mkdir(join(root, name), { recursive: true });
   const skeleton = join(root, 'etc/skel');
   for (const name of await entriesOf(skeleton)) if (name === '.bashrc' || name === '.profile') await copyFile(join(skeleton, name), join(root, 'root', name));
   await chmod(join(root, 'root'), 0o700);

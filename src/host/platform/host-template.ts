@@ -37,7 +37,7 @@ export const hostTemplate = async (hostRoot: string): Promise<TemplateEntry[]> =
   directory('usr'),
   ...cleanEtc,
   ...(await publicEtc(hostRoot)),
-  ...['home', 'opt', 'srv', 'app', 'run', 'proc', 'sys', 'dev', 'mnt', 'media', 'boot'].map((name) => directory(name)),
+  ...['home', 'opt', 'srv', 'app', 'run', 'proc', 'sys', 'dev', 'mnt', 'media', 'boot', '.zonecontrol'].map((name) => directory(name)),
   ...(await runDirectories(hostRoot, { passwd, group })),
   directory('tmp', 0o1777),
   ...rootHome,

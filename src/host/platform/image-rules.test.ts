@@ -69,7 +69,7 @@ test('an own userland needs one, and gets the directories a machine is mounted o
     await assert.rejects(checkSystemTree(root), /neither \/usr nor \/bin/);
     tree(root, { 'bin/sh': '' });
     await checkSystemTree(root);
-    assert.deepEqual(readdirSync(root).toSorted(), ['bin', 'dev', 'etc', 'proc', 'run', 'sys', 'tmp']);
+    assert.deepEqual(readdirSync(root).toSorted(), ['.zonecontrol', 'bin', 'dev', 'etc', 'proc', 'run', 'sys', 'tmp']);
     assert.equal(statSync(join(root, 'tmp')).mode & 0o7777, 0o1777);
     rmSync(join(root, 'proc'), { recursive: true });
     symlinkSync('/', join(root, 'proc'));

@@ -8,7 +8,7 @@ import { mergedNames } from './host-template.ts';
 
 const advice = 'put it in /app or /opt, or make the image of kind system, with a userland of its own';
 /** Mounted when a machine starts: what is below would never be seen. */
-const mounted = ['proc', 'sys', 'dev', 'run'];
+const mounted = ['proc', 'sys', 'dev', 'run', '.zonecontrol'];
 /** Directories of every platform, which nothing else may replace. */
 const directories = ['etc', 'var', 'home', 'root', 'opt', 'srv', 'app', 'tmp', 'mnt', 'media', ...mounted];
 
@@ -46,7 +46,7 @@ export const checkSystemTree = async (root: string): Promise<void> => {
 
 /** Of /etc what is one machine's alone. An app gets the platform's again; an own userland keeps a place for them. */
 const machinesOwn = ['hostname', 'hosts', 'resolv.conf', 'machine-id'];
-const neverCopied = ['proc', 'sys', 'dev', 'run', 'tmp'];
+const neverCopied = [...mounted, 'tmp'];
 
 /** A machine's merged root, at rest, into an image's tree. */
 export const copyRoot = async (from: string, root: string, kind: 'app' | 'system', signal: AbortSignal): Promise<void> => {
