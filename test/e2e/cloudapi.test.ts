@@ -1,8 +1,13 @@
-/** CloudAPI on the real host: the three lines of the README, then an instance made, looked at and deleted by `triton`. */
+/** CloudAPI on the real host: the three lines of the README, then an instance made, looked at and deleted by `triton`, and used by `cenote` with a profile. */
 import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { runAny } from '../../src/exec/run.ts';
+import { launcher } from '../support/cli-fixture.ts';
 import { skipInstance, startInstance } from '../support/instance.ts';
 import { person } from '../support/triton.ts';
+import type { Person } from '../support/triton.ts';
 
 test('triton on a real host', { skip: skipInstance }, async () => {
   await using cenote = await startInstance({ poolSizeMib: 3072 });
@@ -15,6 +20,7 @@ test('triton on a real host', { skip: skipInstance }, async () => {
   const web = await alice.json<{ state: string; ips: string[]; nics: { mac: string; netmask: string }[]; id: string }>('instance', 'get', 'web');
   assert.equal(web.state, 'running');
   assert.equal((await alice.must('instance', 'ip', 'web')).trim(), web.ips[0]);
+  await byProfile(alice, cloudapi);
   // Of another account's machine the operator's own list knows nothing.
   assert.deepEqual(await cenote.json('ls'), []);
   await alice.must('instance', 'snapshot', 'create', '-w', '-n', 'first', 'web');
@@ -29,3 +35,25 @@ test('triton on a real host', { skip: skipInstance }, async () => {
   await cenote.must('account', 'key', 'add', 'alice', again.publicKeyPath, '--name', 'again');
   assert.match(await again.must('-i', 'account', 'get'), /login: alice/);
 });
+
+/** The same machine by our own command line, with a profile. */
+const byProfile = async ({ home, publicKeyPath }: Person, url: string): Promise<void> => {
+  const env = { PATH: process.env['PATH']!, HOME: home, CENOTE_NODE: process.execPath };
+  const must = async (...words: string[]): Promise<string> => {
+    const { code, stdout, stderr } = await runAny(launcher, words, { env, cwd: home, timeoutMs: 60_000 });
+    assert.equal(code, 0, `cenote ${words.join(' ')}: ${stderr}`);
+    return stdout;
+  };
+  await must('profile', 'create', 'here', '--url', url, '--account', 'alice', '--key', publicKeyPath.replace(/\.pub$/, ''));
+  await must('profile', 'use', 'here');
+  assert.match(await must('ls'), /web .* running/);
+  assert.equal(await must('exec', 'web', '--', 'sh', '-c', 'echo from $HOSTNAME'), 'from web\n');
+  const [sent, back] = [join(home, 'sent'), join(home, 'back')];
+  writeFileSync(sent, 'over there\n');
+  await must('cp', sent, 'web:/srv/');
+  await must('cp', 'web:/srv/sent', back);
+  assert.equal(readFileSync(back, 'utf8'), 'over there\n');
+  await must('run', 'once', '--rm', '--', 'true');
+  await must('resize', 'web', '--memory', '80M');
+  assert.match(await must('top', '--once', 'web'), /web/);
+};

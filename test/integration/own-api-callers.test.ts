@@ -1,13 +1,14 @@
-/** Every route of our own API on the network, against every kind of caller: nobody, a stranger's key, a forger, another account, the account itself. */
+/** Every route of our own API on the network, against every kind of caller: nobody, a stranger's key, a forger, an account's user, another account, the account itself. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { test } from 'node:test';
+import sshpk from 'sshpk';
 import type { ErrorBody } from '../../src/base/errors.ts';
 import type { Route } from '../../src/control/http/server.ts';
 import { cloudApiFixture, makeMachine } from '../support/cloudapi-fixture.ts';
 import { eventually } from '../support/control-fixture.ts';
-import type { SignedClient } from '../support/signed-client.ts';
+import { SignedClient } from '../support/signed-client.ts';
 
 /** What an account is refused, whatever it says, and what it says here. A new route is one of these, or an account's. */
 const operators = new Map<string, unknown>([
@@ -80,6 +81,13 @@ test('every route, every caller', async () => {
     packages: 'tiny',
   };
 
+  // One of alice's own users, with a key of his.
+  const key = sshpk.generatePrivateKey('ecdsa');
+  await alice.send('POST', '/my/users', { json: { login: 'carol', email: 'carol@example.com', password: 'secret123' } });
+  await alice.send('POST', '/my/users/carol/keys', { json: { name: 'laptop', key: key.toPublic().toString('ssh') } });
+  const carol = new SignedClient(here.url, 'alice', key);
+  const carolsKey = `/alice/users/carol/keys/${key.fingerprint('md5').toString('hex')}`;
+
   const routes = fixture.control.accountRoutes();
   assert.deepEqual(routes.map(nameOf), fixture.control.routes.map(nameOf), 'the same routes as on the unix socket');
   for (const route of routes) {
@@ -92,6 +100,8 @@ test('every route, every caller', async () => {
     assert.deepEqual([late.status, /more than 300 seconds/.test(late.text)], [401, true], told);
     const moved = await ask(alice, route, path, { sendPath: '/v1/info?x=1' });
     assert.equal(moved.status, 401, told);
+    const user = await ask(carol, route, path, { keyId: carolsKey });
+    assert.deepEqual([user.status, codeOf(user.body)], [403, 'forbidden'], told);
     if (operators.has(told)) {
       const { status, body } = await ask(alice, route, path);
       assert.deepEqual([told, status, codeOf(body)], [told, 403, 'forbidden']);

@@ -24,12 +24,16 @@ export const command = defineCommand({
       return;
     }
     context.output.line(`created account ${account.name}`);
-    const { cloudapi } = await control.info({ signal: context.signal });
+    const { cloudapi, fingerprint } = await control.info({ signal: context.signal });
     if (keys.length === 0) context.output.line(`  it is known by no key yet: cenote account key add ${account.name} ~/.ssh/id_ed25519.pub`);
     else if (cloudapi !== null) {
       const [key] = await control.keyList(account.id, { signal: context.signal });
       context.output.line('To use it with triton:');
       context.output.line(`  export TRITON_URL=${cloudapi} TRITON_ACCOUNT=${account.name} TRITON_KEY_ID=${key!.fingerprint}`);
+      context.output.line('With cenote:');
+      context.output.line(
+        `  cenote profile create ${account.name} --url ${cloudapi} --account ${account.name}${fingerprint === null ? '' : ` --trust ${fingerprint}`}`,
+      );
     }
   },
 });

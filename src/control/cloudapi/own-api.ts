@@ -69,12 +69,11 @@ class SignedDoor implements Door {
     const { signatures, perAccount, perAddress } = this.#options;
     answer?.setHeader('date', new Date().toUTCString());
     limit(perAddress, request.socket.remoteAddress ?? '', answer);
-    const { account, context } = await signatures.callerOf(request).catch((error: unknown) => {
+    const { account, user, context } = await signatures.callerOf(request).catch((error: unknown) => {
       throw error instanceof Refusal ? new CenoteError(codes[error.status] ?? 'invalid_argument', error.message) : error;
     });
     limit(perAccount, account.id, answer);
-    if (context.caller?.type === 'signature' && context.caller.keyId.includes('/users/'))
-      throw new CenoteError('forbidden', "an account's users come through CloudAPI, where its policies say what they may");
+    if (user !== undefined) throw new CenoteError('forbidden', "an account's users come through CloudAPI, where its policies say what they may");
     return context;
   }
 
