@@ -146,7 +146,7 @@ export class PoolWorld {
     await this.#noneKilledWithin();
     const claimMs = performance.now() - begun;
     let borrowerLost = 0;
-    await this.#orLost(borrowed.check(), () => (borrowerLost += 1));
+    await this.#orLost(borrowed.take('own', 0), () => (borrowerLost += 1));
     return { claimMs, borrowerLost, ...this.#swapAndKills(before) };
   }
 
