@@ -14,7 +14,7 @@ import { governorDies, swapIsOut } from './pool-run.ts';
 import { PoolWorld, poolMib } from './pool-trials.ts';
 
 const seed = Number(process.env['CENOTE_TEST_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
-const trials = Number(process.env['CENOTE_TEST_TRIALS'] ?? 12);
+const trials = Number(process.env['CENOTE_TEST_TRIALS'] ?? 8);
 /** Of the agent, in each of two tests. */
 const deaths = Math.max(2, Math.floor(trials / 6));
 const waitMs = 30_000;
