@@ -76,9 +76,14 @@ describe('the pool', { skip: skipInstance, timeout: 1_200_000 }, () => {
   });
 
   test('where no swap is left it is the borrower that is killed in, with a governor and without one', async (context) => {
-    for (let round = 0; round < deaths; round += 1) {
-      context.diagnostic(JSON.stringify(await swapIsOut(world, seed + round)));
-      context.diagnostic(JSON.stringify(await governorDies(world, instance, services, seed + round)));
+    let kills = 0;
+    // Some claims are met by cache alone: until one is not.
+    for (let round = 0; round < deaths || (kills === 0 && round < 12); round += 1) {
+      for (const act of [() => swapIsOut(world, seed + round), () => governorDies(world, instance, services, seed + round)]) {
+        const trial = await act();
+        context.diagnostic(JSON.stringify(trial));
+        kills += trial.borrowerKills;
+      }
     }
     world.withSwap();
     assert.ok((await eventsOf(world.borrower, 'governor.killed')).length + (await eventsOf(world.borrower, 'machine.oom')).length > 0);
@@ -95,6 +100,8 @@ describe('the pool', { skip: skipInstance, timeout: 1_200_000 }, () => {
   test('what the kernel kills at a ceiling is told of, and concerns nobody else', async () => {
     const resources = { cpuMillis: 5, memoryMib: 16, memoryCeilingMib: 48, diskMib: 16 };
     const { machine } = await services.control.machineCreate({ name: 'greedy', command: memoryMachineCommand, resources, stopGraceSeconds: 1 }, { wait: 60 });
+    const others = [world.borrower, ...world.neighbours];
+    const before = others.map((other) => kernel(other).kills);
     using taker = await MemoryTaker.at(machine!.address);
     await assert.rejects(taker.take('own', 200));
     let told: Event[] = [];
@@ -102,7 +109,10 @@ describe('the pool', { skip: skipInstance, timeout: 1_200_000 }, () => {
     assert.equal(told[0]!.detail['ceilingMib'], 48);
     assert.equal(told[0]!.detail['kills'], 1);
     assert.equal((await services.agent.machineList()).find(({ id }) => id === machine!.id)?.state, 'running', 'its first process lives');
-    for (const other of [world.borrower, ...world.neighbours]) assert.equal(kernel(other).kills, 0);
+    assert.deepEqual(
+      others.map((other) => kernel(other).kills),
+      before,
+    );
     await services.control.machineDelete(machine!.id, { wait: 60 });
   });
 
