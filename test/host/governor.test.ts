@@ -10,10 +10,10 @@ import type { TestInstance } from '../support/instance.ts';
 import { kernelMemory } from '../support/kernel-memory.ts';
 import { MemoryTaker, memoryMachineCommand } from '../support/memory-machine.ts';
 import { OwnServices } from '../support/own-services.ts';
+import { seed } from '../support/seed.ts';
 import { governorDies, swapIsOut } from './pool-run.ts';
 import { PoolWorld, poolMib } from './pool-trials.ts';
 
-const seed = Number(process.env['CENOTE_TEST_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
 const trials = Number(process.env['CENOTE_TEST_TRIALS'] ?? 8);
 /** Of the agent, in each of two tests. */
 const deaths = Math.max(2, Math.floor(trials / 6));
