@@ -4,8 +4,7 @@ import { test } from 'node:test';
 import { skipInstance, startInstance } from '../support/instance.ts';
 import { OwnServices } from '../support/own-services.ts';
 import { runResizes } from './resize-run.ts';
-
-const seed = Number(process.env['CENOTE_TEST_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+import { seed } from '../support/seed.ts';
 
 test('books are the kernel’s own numbers, however busy machines are resized', { skip: skipInstance, timeout: 600_000 }, async (context) => {
   await using instance = await startInstance({ poolSizeMib: 1024 });
