@@ -74,32 +74,18 @@ export const jobGet = async (context: RequestContext, db: Db, id: string): Promi
 };
 
 /** The newest first; also of a machine that is gone. */
+const jobsOfMachine = (context: RequestContext, db: Db, machine: string, limit: number) =>
+  db.selectFrom('job').selectAll().where('machine', '=', machine).where('account', '=', context.account).orderBy('sequence', 'desc').limit(limit);
+
 export const jobListByMachine = async (context: RequestContext, db: Db, machine: string, limit: number): Promise<Job[]> => {
   authorize(context, 'read');
-  const rows = await db
-    .selectFrom('job')
-    .selectAll()
-    .where('machine', '=', machine)
-    .where('account', '=', context.account)
-    .orderBy('sequence', 'desc')
-    .limit(limit)
-    .execute();
-  return rows.map(wireOf);
+  return (await jobsOfMachine(context, db, machine, limit).execute()).map(wireOf);
 };
 
-/** Those that have ended, the newest first; also of a machine that is gone. */
+/** Those that have ended. */
 export const jobListFinishedByMachine = async (context: RequestContext, db: Db, machine: string, limit: number): Promise<StoredJob[]> => {
   authorize(context, 'read');
-  const rows = await db
-    .selectFrom('job')
-    .selectAll()
-    .where('machine', '=', machine)
-    .where('account', '=', context.account)
-    .where('finished_at', 'is not', null)
-    .orderBy('sequence', 'desc')
-    .limit(limit)
-    .execute();
-  return rows.map(storedOf);
+  return (await jobsOfMachine(context, db, machine, limit).where('finished_at', 'is not', null).execute()).map(storedOf);
 };
 
 /** In the order they were accepted. */

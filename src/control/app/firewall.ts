@@ -27,6 +27,7 @@ import type { StoredRule } from '../../store/firewall-rule.ts';
 import { machineGet, machineListAccount, machineListAll } from '../../store/machine.ts';
 import type { Db } from '../../store/store.ts';
 import type { Control } from '../control.ts';
+import { namedBy } from './field.ts';
 
 /** Of one account, and of the operator. */
 const mostRules = 10_000;
@@ -140,12 +141,8 @@ export const firewallTest = async (control: Control, context: RequestContext, { 
 
 const addressOf = async (control: Control, context: RequestContext, field: string, text: string): Promise<string> => {
   if (parseAddress(text) !== undefined) return text;
-  try {
-    return (await machineGet(context, control.store.db, text)).machine.address;
-  } catch (error) {
-    if (!(error instanceof CenoteError) || error.code !== 'not_found') throw error;
-    throw invalid(field, `${JSON.stringify(text.slice(0, 80))} is neither a machine nor an address`);
-  }
+  const words = `${JSON.stringify(text.slice(0, 80))} is neither a machine nor an address`;
+  return (await namedBy(field, () => machineGet(context, control.store.db, text), { words })).machine.address;
 };
 
 const ownedOf = ({ id, account, rule, log }: StoredRule): OwnedRule => ({ id, account, rule: parseRule(rule), log });

@@ -1,6 +1,6 @@
 /** Images by the names that a caller knows them by: the operator sees the host's as they are, an account its own as NAME@VERSION, and no others'. */
 import type { Readable } from 'node:stream';
-import { CenoteError, invalid } from '../../base/errors.ts';
+import { CenoteError } from '../../base/errors.ts';
 import { isUuid } from '../../base/ids.ts';
 import type { CreateImage } from '../../model/control-api.ts';
 import type { Image } from '../../model/image.ts';
@@ -8,6 +8,7 @@ import type { RequestContext } from '../../store/context.ts';
 import { authorize } from '../../store/context.ts';
 import type { Control } from '../control.ts';
 import { accountImageDelete, accountImageMake, visibleImages } from './account-image.ts';
+import { namedBy } from './field.ts';
 import { checkImageRequest, imageCreate, imageDelete } from './image.ts';
 
 export const imageList = async (control: Control, context: RequestContext): Promise<Image[]> => {
@@ -31,14 +32,8 @@ export const imageGet = async (control: Control, context: RequestContext, idOrNa
 };
 
 /** As a field of a request. */
-export const imageFor = async (control: Control, context: RequestContext, field: string, idOrName: string): Promise<Image> => {
-  try {
-    return await imageGet(control, context, idOrName);
-  } catch (error) {
-    if (!(error instanceof CenoteError) || error.code !== 'not_found') throw error;
-    throw invalid(field, error.message, 'see what there is: cenote image ls');
-  }
-};
+export const imageFor = (control: Control, context: RequestContext, field: string, idOrName: string): Promise<Image> =>
+  namedBy(field, () => imageGet(control, context, idOrName), { advice: 'see what there is: cenote image ls' });
 
 /** Of an account's own; to the operator all are. */
 export const imageRemove = async (control: Control, context: RequestContext, idOrName: string): Promise<void> => {

@@ -1,5 +1,5 @@
 /** A new machine: everything it refers to is resolved, then name, ports, address and guarantees are taken and the job made, all at once. */
-import { CenoteError, invalid } from '../../base/errors.ts';
+import { invalid } from '../../base/errors.ts';
 import { newMachineId, shortId } from '../../base/ids.ts';
 import type { MachineId } from '../../base/ids.ts';
 import type { Accepted, CreateMachine, Machine } from '../../model/control-api.ts';
@@ -18,6 +18,7 @@ import { machineGet, machineInsert } from '../../store/machine.ts';
 import type { StoredMachine } from '../../store/machine.ts';
 import type { Control } from '../control.ts';
 import type { JobRequests } from '../jobs/request.ts';
+import { namedBy } from './field.ts';
 import { newJob } from './accept.ts';
 import { imageFor } from './image-choice.ts';
 import { checkPublish } from './publish.ts';
@@ -89,14 +90,8 @@ const demandSnapshot = async ({ agent }: Control, { machine }: StoredMachine, na
   throw invalid('fromSnapshot.name', `${machine.name} has no snapshot "${name}"`, `see what there is: cenote snapshot ls ${machine.name}`);
 };
 
-const sourceOf = async (control: Control, context: RequestContext, idOrName: string): Promise<StoredMachine> => {
-  try {
-    return await machineGet(context, control.store.db, idOrName);
-  } catch (error) {
-    if (!(error instanceof CenoteError) || error.code !== 'not_found') throw error;
-    throw invalid('fromSnapshot.machine', error.message);
-  }
-};
+const sourceOf = (control: Control, context: RequestContext, idOrName: string): Promise<StoredMachine> =>
+  namedBy('fromSnapshot.machine', () => machineGet(context, control.store.db, idOrName));
 
 type Content = Pick<MachineSpec, 'image' | 'platform' | 'config'>;
 

@@ -1,5 +1,5 @@
 /** What a machine is to be guaranteed: from the package, single numbers and the defaults; and whether the pool has it. */
-import { CenoteError, invalid } from '../../base/errors.ts';
+import { invalid } from '../../base/errors.ts';
 import { formatCpu, formatMib } from '../../base/units.ts';
 import { refuseShortfall } from '../../model/admission.ts';
 import type { AgentInfo } from '../../model/agent-api.ts';
@@ -9,6 +9,7 @@ import type { Guarantees, Resources } from '../../model/resources.ts';
 import type { RequestContext } from '../../store/context.ts';
 import { accountGet } from '../../store/account.ts';
 import { machineGuarantees, machineTotals } from '../../store/machine.ts';
+import { namedBy } from './field.ts';
 import { refuseOverQuota } from './quota.ts';
 import { packageGet } from '../../store/package.ts';
 import type { Db } from '../../store/store.ts';
@@ -18,13 +19,9 @@ import type { ResourceChange } from '../jobs/request.ts';
 export const resourceChange = async (context: RequestContext, db: Db, asked: { package?: string; resources?: Partial<Resources> }): Promise<ResourceChange> => {
   const patch = asked.resources ?? {};
   if (asked.package === undefined) return { package: null, patch };
-  try {
-    const { name, version, resources } = await packageGet(context, db, asked.package);
-    return { package: { name, version, resources }, patch };
-  } catch (error) {
-    if (!(error instanceof CenoteError) || error.code !== 'not_found') throw error;
-    throw invalid('package', error.message, 'see what there is: cenote package ls');
-  }
+  const wanted = asked.package;
+  const { name, version, resources } = await namedBy('package', () => packageGet(context, db, wanted), { advice: 'see what there is: cenote package ls' });
+  return { package: { name, version, resources }, patch };
 };
 
 export const newResources = (change: ResourceChange): Resources => checkResources(mergeResources(defaultResources, change));
