@@ -13,12 +13,11 @@ import { whileAnswering } from './through.ts';
 
 const execPath = /^\/v1\/machines\/([^/?]{1,512})\/exec(\?|$)/;
 
-/** `isOurs` says of which paths, where others take upgrades too. */
+/** `isOurs` says of which paths, where others take the upgrades of all the rest. */
 export const serveExec = (server: Server, control: Control, door: Door, isOurs: (url: string | undefined) => boolean = () => true): AsyncDisposable => {
   const open = new Set<Duplex>();
   const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-    // Where nobody else does, it would wait for ever.
-    if (!isOurs(request.url) && server.listenerCount('upgrade') > 1) return;
+    if (!isOurs(request.url)) return;
     open.add(socket);
     socket.on('close', () => open.delete(socket));
     socket.on('error', () => socket.destroy());
