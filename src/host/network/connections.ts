@@ -15,6 +15,7 @@ import type { Connection, KeptConnection, NetworkTraffic } from './network.ts';
 import { change, elementsOf, tableName } from './ruleset.ts';
 import { isMachineAddress } from './subnet.ts';
 import type { Subnet } from './subnet.ts';
+import { transact } from './transaction.ts';
 
 export interface ConnectionsOptions {
   instance: string;
@@ -202,15 +203,7 @@ export class Connections {
   }
 
   #run(commands: string): void {
-    if (commands === '') return;
-    try {
-      this.#options.nftables.run(commands);
-    } catch (error) {
-      if (!(error instanceof NftablesError)) throw error;
-      if (error.kind === 'exists')
-        throw new CenoteError('in_use', 'the address or a published port is in use by another machine', { cause: error, context: { details: error.details } });
-      throw new CenoteError('failed', error.message, { cause: error, context: { details: error.details } });
-    }
+    transact(this.#options.nftables, commands, 'the address or a published port is in use by another machine');
   }
 
   #check(connection: Connection): void {

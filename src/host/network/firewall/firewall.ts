@@ -16,6 +16,7 @@ import type { Nftables } from '../../../sys/nftables.ts';
 import type { BegunFlow } from '../flows.ts';
 import { isMachineAddress } from '../subnet.ts';
 import type { Subnet } from '../subnet.ts';
+import { transact } from '../transaction.ts';
 import { difference, inCommands } from './parts.ts';
 import type { Part, Parts } from './parts.ts';
 import { Numbers, firewallTable, renderAccount, renderDispatch, renderLevel, renderMembers, tableFrame } from './render.ts';
@@ -309,12 +310,6 @@ export class FirewallTable {
   }
 
   #run(commands: string): void {
-    if (commands === '') return;
-    try {
-      this.#options.nftables.run(commands);
-    } catch (error) {
-      if (!(error instanceof NftablesError)) throw error;
-      throw new CenoteError('failed', error.message, { cause: error, context: { details: error.details } });
-    }
+    transact(this.#options.nftables, commands);
   }
 }
