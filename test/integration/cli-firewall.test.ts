@@ -3,17 +3,8 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { Machine } from '../../src/model/control-api.ts';
 import type { FirewallRule, FirewallVerdict } from '../../src/model/firewall/wire.ts';
-import { cliFixture } from '../support/cli-fixture.ts';
+import { cliFixture, failed, succeeded } from '../support/cli-fixture.ts';
 import type { CliFixture, CliResult } from '../support/cli-fixture.ts';
-
-const succeeded = (result: CliResult): CliResult => {
-  assert.equal(result.code, 0, `${result.stdout}${result.stderr}`);
-  return result;
-};
-const failed = (result: CliResult, code: number, message: RegExp): void => {
-  assert.equal(result.code, code, `${result.stdout}${result.stderr}`);
-  assert.match(result.stderr, message);
-};
 
 describe('firewall rules on the command line', () => {
   let cli: CliFixture;

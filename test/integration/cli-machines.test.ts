@@ -7,21 +7,10 @@ import type { Accepted, Machine } from '../../src/model/control-api.ts';
 import type { Job } from '../../src/model/event.ts';
 import { formatCpu, formatMib } from '../../src/base/units.ts';
 import { defaultResources } from '../../src/model/default-resources.ts';
-import { cliFixture, launcher } from '../support/cli-fixture.ts';
+import { cliFixture, failed, launcher, succeeded } from '../support/cli-fixture.ts';
 import type { CliFixture, CliResult } from '../support/cli-fixture.ts';
 import { eventually } from '../support/control-fixture.ts';
 import { runAny } from '../../src/exec/run.ts';
-
-const succeeded = (result: CliResult): CliResult => {
-  assert.equal(result.code, 0, `${result.stdout}${result.stderr}`);
-  return result;
-};
-const failed = (result: CliResult, code: number, message: RegExp): CliResult => {
-  assert.equal(result.code, code, `${result.stdout}${result.stderr}`);
-  assert.match(result.stderr, message);
-  assert.match(result.stderr, /^cenote: /m);
-  return result;
-};
 
 describe('machines on the command line', () => {
   let cli: CliFixture;

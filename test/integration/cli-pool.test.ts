@@ -6,14 +6,9 @@ import type { PoolReport } from '../../src/cli/pool/report.ts';
 import { displayWidth } from '../../src/cli/table.ts';
 import type { Machine } from '../../src/model/control-api.ts';
 import type { EventDetails } from '../../src/model/event.ts';
-import { cliFixture } from '../support/cli-fixture.ts';
-import type { CliFixture, CliResult } from '../support/cli-fixture.ts';
+import { cliFixture, succeeded } from '../support/cli-fixture.ts';
+import type { CliFixture } from '../support/cli-fixture.ts';
 import { eventually } from '../support/control-fixture.ts';
-
-const succeeded = (result: CliResult): CliResult => {
-  assert.equal(result.code, 0, `${result.stdout}${result.stderr}`);
-  return result;
-};
 
 describe('the pool on the command line', () => {
   let cli: CliFixture;

@@ -13,18 +13,9 @@ import type { Image, Platform } from '../../src/model/image.ts';
 import type { Snapshot } from '../../src/model/machine.ts';
 import { defaultResources, unlimited } from '../../src/model/default-resources.ts';
 import type { Package } from '../../src/model/resources.ts';
-import { cliFixture, launcher } from '../support/cli-fixture.ts';
+import { cliFixture, failed, launcher, succeeded } from '../support/cli-fixture.ts';
 import type { CliFixture, CliResult } from '../support/cli-fixture.ts';
 import { eventually } from '../support/control-fixture.ts';
-
-const succeeded = (result: CliResult): CliResult => {
-  assert.equal(result.code, 0, `${result.stdout}${result.stderr}`);
-  return result;
-};
-const failed = (result: CliResult, code: number, message: RegExp): void => {
-  assert.equal(result.code, code, `${result.stdout}${result.stderr}`);
-  assert.match(result.stderr, message);
-};
 
 describe('the rest of the command line', () => {
   let cli: CliFixture;

@@ -2,6 +2,7 @@
  * The command line's world in a test: the real launcher, the real control plane, and a simulated agent in front of which stands a server
  * that has files, output and exec to show: files in memory, and for exec a handful of commands that need no host.
  */
+import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
@@ -214,6 +215,30 @@ export interface CliFixture extends AsyncDisposable {
   startControl(): Promise<void>;
 }
 
+export const succeeded = (result: CliResult): CliResult => {
+  assert.equal(result.code, 0, `${result.stdout}${result.stderr}`);
+  return result;
+};
+
+/** It said why, as errors are told. */
+export const failed = (result: CliResult, code: number, message: RegExp): CliResult => {
+  assert.equal(result.code, code, `${result.stdout}${result.stderr}`);
+  assert.match(result.stderr, message);
+  assert.match(result.stderr, /^cenote: /m);
+  return result;
+};
+
+/** The launcher with its input open; what still runs when the stack is disposed of is killed. */
+export const startLauncher = (stack: AsyncDisposableStack, words: readonly string[], env: Record<string, string>, cwd: string): RunningCli => {
+  const child = spawn(launcher, words, { env, cwd });
+  stack.defer(() => void child.kill('SIGKILL'));
+  const text = { output: '', errors: '' };
+  child.stdout.on('data', (chunk: Buffer) => (text.output += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (text.errors += chunk.toString()));
+  const ended = once(child, 'close').then(([code]) => code as number | null);
+  return { pid: child.pid!, output: () => text.output, errors: () => text.errors, write: (input) => void child.stdin.write(input), ended };
+};
+
 export const cliFixture = async (cloudapi?: CloudApiOptions): Promise<CliFixture> => {
   await using stack = new AsyncDisposableStack();
   const root = await mkdtemp(join(tmpdir(), 'cenote-cli-'));
@@ -256,15 +281,7 @@ export const cliFixture = async (cloudapi?: CloudApiOptions): Promise<CliFixture
     });
     return { ...result, json: <T>() => JSON.parse(result.stdout) as T };
   };
-  const start: CliFixture['start'] = (...words) => {
-    const child = spawn(launcher, ['--root', root, ...words], { env, cwd: directory });
-    moved.defer(() => void child.kill('SIGKILL'));
-    const text = { output: '', errors: '' };
-    child.stdout.on('data', (chunk: Buffer) => (text.output += chunk.toString()));
-    child.stderr.on('data', (chunk: Buffer) => (text.errors += chunk.toString()));
-    const ended = once(child, 'close').then(([code]) => code as number | null);
-    return { pid: child.pid!, output: () => text.output, errors: () => text.errors, write: (input) => void child.stdin.write(input), ended };
-  };
+  const start: CliFixture['start'] = (...words) => startLauncher(moved, ['--root', root, ...words], env, directory);
   return {
     root,
     directory,

@@ -1,13 +1,11 @@
 /** The command line with a profile: the real launcher, TLS over TCP, an account's key; the operator's own beside it on the unix socket. */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import sshpk from 'sshpk';
 import { runAny } from '../../src/exec/run.ts';
 import type { RunResult } from '../../src/exec/run.ts';
 import type { ControlInfo } from '../../src/model/control-api.ts';
-import { cliFixture, launcher } from './cli-fixture.ts';
+import { cliFixture, launcher, startLauncher } from './cli-fixture.ts';
 import type { CliFixture, RunningCli } from './cli-fixture.ts';
 
 export interface RemoteFixture extends AsyncDisposable {
@@ -53,15 +51,7 @@ export const remoteFixture = async (): Promise<RemoteFixture> => {
       if (code !== 0) throw new Error(`cenote ${words.join(' ')} ended with ${code}: ${stderr}`);
       return stdout;
     },
-    start: (...words) => {
-      const child = spawn(launcher, words, { env, cwd: home });
-      moved.defer(() => void child.kill('SIGKILL'));
-      const text = { output: '', errors: '' };
-      child.stdout.on('data', (chunk: Buffer) => (text.output += chunk.toString()));
-      child.stderr.on('data', (chunk: Buffer) => (text.errors += chunk.toString()));
-      const ended = once(child, 'close').then(([code]) => code as number | null);
-      return { pid: child.pid!, output: () => text.output, errors: () => text.errors, write: (input) => void child.stdin.write(input), ended };
-    },
+    start: (...words) => startLauncher(moved, words, env, home),
     account: async (name) => {
       const key = sshpk.generatePrivateKey('ed25519');
       const path = join(home, `${name}.key`);
