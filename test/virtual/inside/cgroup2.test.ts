@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { text } from 'node:stream/consumers';
 import { after, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ControlClient } from '../../../src/client/control.ts';
@@ -218,10 +219,9 @@ it('logs, stop, start and delete', { skip }, async () => {
     stopGraceSeconds: 1,
     resources: { diskMib: 64 },
   });
-  const logs = await control.logs(machine.id, { tail: 10 });
-  let text = '';
-  for await (const chunk of logs) text += String(chunk);
-  assert.match(text, /spoken/);
+  const logs = async (): Promise<string> => (await text(await control.logs(machine.id, { tail: 10 }))).trim();
+  // It runs before its shell has come to the first word.
+  for (const deadline = Date.now() + 60_000; (await logs()) !== 'spoken'; await sleep(500)) assert.ok(Date.now() < deadline, 'it has said nothing');
   assert.equal((await done(control.machineStop(machine.id, {}, wait))).state, 'stopped');
   assert.equal(existsSync(`${tree}/${machine.id}`), false);
   assert.equal((await done(control.machineStart(machine.id, wait))).state, 'running');
