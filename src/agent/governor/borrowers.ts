@@ -11,6 +11,11 @@ const largestStep = 16 * mib;
 const leastStep = 256 * 1024;
 /** Limits are not written for less than this. */
 const limitStep = mib;
+/**
+ * With swap left, an attempt that gave little is no proof: a host short of memory itself swaps slowly. What gives nothing for so long cannot
+ * be swapped at all. The kernel, should it come first, kills in a borrower too.
+ */
+const dryWithSwapMs = 3000;
 /** After a kill the kernel needs a moment to free what the dead had. */
 const killPauseMs = 300;
 /** A need is over when nothing was taken for so long; and is told of now and then while it lasts. */
@@ -105,6 +110,11 @@ export class BorrowerRound {
     return this.watched.get(one.id)!.dryUntilMs > this.#nowMs;
   }
 
+  #isDryForGood(one: MachineReading): boolean {
+    const watch = this.watched.get(one.id)!;
+    return this.#isDry(one) && (!this.#hasSwap(watch) || this.#nowMs - watch.drySinceMs! >= dryWithSwapMs);
+  }
+
   #limit(one: MachineReading, bytes: number): void {
     if (this.#readings.busy.has(one.id)) return;
     const wanted = Math.min(bytes, one.ceilingBytes);
@@ -122,7 +132,7 @@ export class BorrowerRound {
       else this.#limit(one, one.usedBytes + limitStep);
     }
     // Nothing can be reclaimed from anybody who borrows, and claims have used up half of the reserve.
-    const isLast = yielding.length === 0 && busy.size === 0 && this.#room.headroomBytes < this.#room.reserveBytes / 2;
+    const isLast = borrowers.every((one) => this.#isDryForGood(one)) && busy.size === 0 && this.#room.headroomBytes < this.#room.reserveBytes / 2;
     if (isLast) this.#killInWorst(borrowers);
   }
 

@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { decide, freshState } from './decide.ts';
 import { ModelKernel, usedBy } from './model-kernel.ts';
 import type { ModelMachine } from './model-kernel.ts';
+import type { Outcome } from './types.ts';
 
 const mib = 2 ** 20;
 const cpus = 2;
@@ -129,6 +131,32 @@ test('when a calm governor dies, the kernel knows who borrows', () => {
     kernel.machines.filter(({ isOffered }) => isOffered),
     [],
   );
+});
+
+test('while there is swap, a borrower is killed in only when nothing came of it for seconds', () => {
+  const guaranteeBytes = 64 * mib;
+  const ceilingBytes = 1024 * mib;
+  const borrower = { id: 'borrower', usedBytes: 300 * mib, guaranteeBytes, ceilingBytes, limitBytes: ceilingBytes };
+  const killedAfterMs = (swapFreeBytes: number, freedBytes: number): number => {
+    let state = freshState;
+    let outcomes: Outcome[] = [];
+    for (let nowMs = 0; nowMs <= 10_000; nowMs += 10) {
+      const pool = { limitBytes: ceilingBytes, usedBytes: 320 * mib, swapLeftBytes: Infinity };
+      // The host itself has run short.
+      const host = { availableBytes: 0, swapFreeBytes };
+      const decision = decide(state, { look: 'all', pool, host, machines: [borrower], busy: new Map(), outcomes, lookCostMs: 0 }, nowMs, {
+        cpus,
+        hostFloorBytes: 72 * mib,
+      });
+      if (decision.actions.some((action) => action.do === 'kill')) return nowMs;
+      outcomes = decision.actions.flatMap((action) => (action.do === 'reclaim' ? [{ machine: borrower.id, askedBytes: action.bytes, freedBytes }] : []));
+      state = decision.state;
+    }
+    return Infinity;
+  };
+  assert.ok(killedAfterMs(0, 0) < 100);
+  assert.ok(killedAfterMs(445 * mib, 0) >= 3000);
+  assert.equal(killedAfterMs(445 * mib, 16 * mib), Infinity);
 });
 
 test('on an idle host one machine has all of the pool but the floor, and is let go afterwards', () => {

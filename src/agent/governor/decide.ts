@@ -39,6 +39,7 @@ export const freshWatch: Watch = {
   lastTakenMs: -Infinity,
   reclaimedBytes: 0,
   dryUntilMs: -Infinity,
+  drySinceMs: null,
   killedAtMs: -Infinity,
   isProtected: null,
   isSwapHeld: false,
@@ -168,6 +169,7 @@ const noteOutcomes = (watched: ReadonlyMap<string, Watch>, outcomes: readonly Ou
       reclaimedBytes: watch.reclaimedBytes + freedBytes,
       lastTakenMs: freedBytes > 0 ? nowMs : watch.lastTakenMs,
       dryUntilMs: isDry ? nowMs + 500 : watch.dryUntilMs,
+      drySinceMs: isDry ? (watch.drySinceMs ?? nowMs) : null,
     });
   }
   return noted;

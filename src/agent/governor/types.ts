@@ -64,6 +64,8 @@ export interface Watch {
   reclaimedBytes: number;
   /** Until then it has nothing at all that could be taken back. */
   dryUntilMs: number;
+  /** Since when nearly nothing came of any attempt to take back; null when the last one gave. */
+  drySinceMs: number | null;
   killedAtMs: number;
   /** Whether it is kept from swap; null when that is not known. */
   isProtected: boolean | null;
