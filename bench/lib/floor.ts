@@ -79,6 +79,7 @@ export const openFloor = async (): Promise<Floor> => {
       cwd: '/',
       user: { uid: 0, gid: 0, additionalGids: [] },
       noNewPrivileges: true,
+      oomScoreAdj: 200,
       userNamespace: sandbox.userNamespace,
       networkNamespace: sandbox.networkNamespace,
       cgroupsPath: `${cgroupParent}/${id}`,

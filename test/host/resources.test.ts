@@ -46,6 +46,8 @@ describe('resources of a machine', { skip: skipInstance }, () => {
       await agrees(machine).catch((cause: unknown) => {
         throw new Error(`seed ${seed}, round ${round}: ${flags.join(' ')}`, { cause });
       });
+      const score = Math.round(900 - (machine.resources.memoryMib / agent.pool.memoryMib) * 1000);
+      assert.deepEqual(kernel.oomScores(id), Array<number>(pids.length).fill(score), `seed ${seed}, round ${round}`);
       const shaped = /qdisc tbf/.test(await run('ip', ['-details', 'link', 'show', 'type', 'veth', 'up']));
       if (machine.resources.networkCeilingMbps !== null) assert.ok(shaped, `seed ${seed}, round ${round}: no ceiling on the link`);
     }

@@ -50,6 +50,11 @@ export class KernelNumbers {
     return this.#control('pids', id, 'cgroup.procs').split('\n');
   }
 
+  /** Of each of its processes: whom the kernel would kill first. */
+  oomScores(id: string): number[] {
+    return this.pids(id).map((pid) => Number(readFileSync(`/proc/${pid}/oom_score_adj`, 'utf8')));
+  }
+
   /** Quotas of all machines' volumes, in MiB, the smallest first; a quota group does not say whose it is. */
   quotas(): number[] {
     const disk = this.#disk();

@@ -4,7 +4,6 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { machineOomScore } from '../../src/host/cgroup/oom-score.ts';
 import { bringUp, guestNode, helloAnswers } from './guest-instance.ts';
 import { checkout } from './image.ts';
 import { lockVirtualHosts, skipVirtualHost } from './one-at-a-time.ts';
@@ -69,7 +68,7 @@ describe('systemd and the units', { skip: skipVirtualHost, timeout }, () => {
     for (const [name, bytes] of Object.entries({ [agent]: 192 * mib, [control]: 160 * mib, [lxcfs]: 32 * mib }))
       assert.equal(await host.succeed(`cd /sys/fs/cgroup/${name} && cat memory.min cpu.weight`), `${bytes}\n400`, name);
     // What protects the agent when memory ends is not handed down to machines.
-    assert.equal(await host.succeed(`cat /proc/$(head -q -n 1 ${group}/*-*/cgroup.procs | head -1)/oom_score_adj`), String(machineOomScore));
+    assert.ok(Number(await host.succeed(`cat /proc/$(head -q -n 1 ${group}/*-*/cgroup.procs | head -1)/oom_score_adj`)) > 0);
   });
 
   it('no restart, kill or reload is noticed by machines', async () => {

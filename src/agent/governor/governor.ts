@@ -144,7 +144,10 @@ export class Governor implements AsyncDisposable {
       case 'protect':
         return memory.protect(action.machine, action.isProtected);
       case 'offer':
-        return void this.#inOrder(`offer ${action.machine}`, () => memory.offer(action.machine, action.isOffered));
+        return void this.#inOrder(`offer ${action.machine}`, async () => {
+          const governed = this.#options.find(action.machine);
+          if (governed !== undefined) await memory.offer(action.machine, action.isOffered, bytesOfMib(governed.resources.memoryMib));
+        });
       case 'swap':
         return this.#onLimits(action.machine, 0, ({ id, ceilingBytes }) => memory.allowSwap(id, action.isAllowed, ceilingBytes));
       case 'limit':

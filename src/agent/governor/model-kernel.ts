@@ -153,14 +153,13 @@ export class ModelKernel {
   }
 
   #killLargest(): void {
-    // What is in swap counts, as it does in the kernel's choice.
-    const points = (one: ModelMachine) => one.ownBytes + one.swapBytes + (one.isOffered ? this.#poolBytes : 0);
+    // What is in swap counts, as it does in the kernel's choice; and the score that each has (host/cgroup/oom-score.ts), here of one process.
+    const score = (one: ModelMachine) => (one.isOffered ? this.#poolBytes : 0.9 * this.#poolBytes - one.guaranteeBytes);
+    const points = (one: ModelMachine) => one.ownBytes + one.swapBytes + score(one);
     const [largest] = this.machines.filter((one) => one.ownBytes + one.swapBytes > 0).toSorted((a, b) => points(b) - points(a));
-    // Whoever began to borrow after the governor had died is not known to the kernel as one who does.
-    const isKnown = this.#isGoverned || this.machines.some((one) => one.isOffered && usedBy(one) > one.guaranteeBytes);
     // With no governor to say when it has come down to its guarantee, one that has more than that together with what is in swap still borrows.
     const hadBytes = usedBy(largest!) + (this.#isGoverned ? 0 : largest!.swapBytes);
-    if (isKnown && hadBytes <= largest!.guaranteeBytes)
+    if (hadBytes <= largest!.guaranteeBytes)
       this.violations.push({ atMs: this.nowMs, machine: largest!.id, what: 'killed within its guarantee at the limit of the pool' });
     this.#die(largest!);
   }

@@ -74,6 +74,7 @@ export const bringUp = async (host: Host, spec: MachineSpec, onSlot: (slot: numb
         userNamespace: sandbox.userNamespace,
         networkNamespace: sandbox.networkNamespace,
         cgroupsPath: host.cgroups.path(id),
+        oomScoreAdj: host.cgroups.oomScore(spec.resources.memoryMib),
         files: { ...writeFiles(host, spec), '/.zonecontrol': metadataDirectory(host) },
         lxcfs: host.lxcfs(),
       }),

@@ -43,6 +43,10 @@ export interface Cgroups {
   admitMonitor(pid: number): Promise<void>;
   /** Writes the whole of `resources`, in the order that is safe from what is there now; on failure puts the former values back and throws `not_enough` with the measured floor. */
   apply(machine: string, resources: Resources): Promise<void>;
+  /** The `oom_score_adj` that processes of a machine of such a guarantee start with. */
+  oomScore(guaranteeMib: number): number;
+  /** Brings that of those that run in step with another guarantee. */
+  rescore(machine: string, formerMib: number, guaranteeMib: number): Promise<void>;
   usage(machine: string): Promise<CgroupUsage>;
   /** Pids inside, in the host's numbering. */
   processes(machine: string): Promise<number[]>;

@@ -32,6 +32,12 @@ export class FakeCgroups implements Cgroups {
     this.applied.set(machine, resources);
   }
 
+  oomScore(): number {
+    return 0;
+  }
+
+  async rescore(): Promise<void> {}
+
   async usage(machine: string): Promise<CgroupUsage> {
     return { ...noUsage, ...this.usages.get(machine) };
   }

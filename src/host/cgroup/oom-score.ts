@@ -1,54 +1,70 @@
 /**
  * Whom the kernel kills when it finds nothing to reclaim: the process with the most memory and swap, plus its `oom_score_adj` in
- * thousandths of what there is. It knows nothing of guarantees; so those of a machine that borrows are made first by far, and stay so
- * when the governor is dead.
+ * thousandths of what the pool may have. It knows nothing of guarantees, so the score tells it of them: processes start with so much less as
+ * their machine is guaranteed, by which one that has more than its guarantee comes before any that has less. What a machine has in many
+ * processes is not seen so; those of a machine that borrows are therefore made first by far while the governor lives, and stay so when it is
+ * dead.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
 import { isErrno } from '../../base/errno.ts';
 
-/** Before the agent and the host's own, which have 0 at worst: the agent may not always lower its own. Far enough below what is offered. */
-export const machineOomScore = 200;
 const offeredOomScore = 1000;
+/** Of a machine that is guaranteed nothing, so that whoever is offered comes before everybody who is not. */
+const unguaranteedOomScore = 900;
+/** Machines go before the host's own processes, which have 0, and long before the agent. */
+const leastOomScore = 10;
 
 /** A machine may have thousands of processes; the event loop gets a turn between so many of them. */
 const yieldEvery = 50;
 /** A process that divides while it is written to has a child with the former score; the next round finds that. */
 const rounds = 3;
 
-export const offerAll = async (pids: () => readonly number[], isOffered: boolean): Promise<void> => {
-  const score = isOffered ? offeredOomScore : machineOomScore;
+/** Of a machine that is guaranteed such a part of the pool. */
+export const oomScoreWithin = (part: number): number => Math.max(leastOomScore, Math.round(unguaranteedOomScore - part * 1000));
+
+type Pids = () => readonly number[];
+
+/** `within` is the score of those that are not. What has chosen a score for itself keeps it, when nothing is offered any more. */
+export const offerAll = (pids: Pids, isOffered: boolean, within: number): Promise<void> =>
+  isOffered ? setAll(pids, (now) => (now === offeredOomScore ? null : offeredOomScore)) : setAll(pids, (now) => (now === offeredOomScore ? within : null));
+
+/** For a machine that is guaranteed more or less than before. */
+export const rescoreAll = (pids: Pids, from: number, to: number): Promise<void> => setAll(pids, (now) => (now === from && from !== to ? to : null));
+
+export const isOffered = (pids: readonly number[]): boolean => pids[0] !== undefined && oomScoreOf(pids[0]) === offeredOomScore;
+
+/** Null once it has ended. */
+export const oomScoreOf = (pid: number): number | null => {
+  try {
+    return Number(readFileSync(`/proc/${pid}/oom_score_adj`, 'utf8'));
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ESRCH')) return null;
+    throw error;
+  }
+};
+
+/** `next` says the score for one that has `now`, or null where it is to stay. */
+const setAll = async (pids: Pids, next: (now: number) => number | null): Promise<void> => {
   for (let round = 0; round < rounds; round += 1) {
     let changed = 0;
     for (const [index, pid] of pids().entries()) {
       if (index % yieldEvery === yieldEvery - 1) await turn();
-      if (setScore(pid, score, isOffered)) changed += 1;
+      const now = oomScoreOf(pid);
+      const score = now === null ? null : next(now);
+      if (score !== null && write(pid, score)) changed += 1;
     }
     if (changed === 0) return;
   }
 };
 
-export const isOffered = (pids: readonly number[]): boolean => pids[0] !== undefined && readScore(pids[0]) === offeredOomScore;
-
-/** What has chosen a score for itself keeps it, when nothing is offered any more. */
-const setScore = (pid: number, score: number, isRaise: boolean): boolean => {
-  const now = readScore(pid);
-  if (now === null || now === score || (!isRaise && now !== offeredOomScore)) return false;
+/** False once it has ended. */
+const write = (pid: number, score: number): boolean => {
   try {
     writeFileSync(`/proc/${pid}/oom_score_adj`, String(score));
     return true;
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'ESRCH')) return false;
-    throw error;
-  }
-};
-
-/** Null once it has ended. */
-const readScore = (pid: number): number | null => {
-  try {
-    return Number(readFileSync(`/proc/${pid}/oom_score_adj`, 'utf8'));
-  } catch (error) {
-    if (isErrno(error, 'ENOENT', 'ESRCH')) return null;
     throw error;
   }
 };

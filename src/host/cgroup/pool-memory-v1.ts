@@ -9,7 +9,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno } from '../../base/errno.ts';
 import { ifPresent, readNumber, readPids, readTable, write } from './files.ts';
-import { isOffered, offerAll } from './oom-score.ts';
+import { isOffered, offerAll, oomScoreWithin } from './oom-score.ts';
 import type { KilledProcess, Leftover, MachineMemory, PoolMemory, PoolTotals, ReclaimRequest } from './pool-memory.ts';
 import { killLargestOf } from './victim.ts';
 
@@ -82,8 +82,8 @@ export class PoolMemoryV1 implements PoolMemory {
     ifPresent(() => write(this.#group(machine), swappinessFile, isProtected ? spared : swappable));
   }
 
-  offer(machine: string, isWanted: boolean): Promise<void> {
-    return offerAll(() => this.#pids(machine), isWanted);
+  offer(machine: string, isWanted: boolean, guaranteeBytes: number): Promise<void> {
+    return offerAll(() => this.#pids(machine), isWanted, oomScoreWithin(guaranteeBytes / this.#poolLimits().limitBytes));
   }
 
   leftover(machine: string, ceilingBytes: number): Leftover {

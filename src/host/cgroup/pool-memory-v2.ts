@@ -10,7 +10,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno } from '../../base/errno.ts';
 import { ifPresent, readNumber, readPids, readTable } from './files.ts';
-import { isOffered, offerAll } from './oom-score.ts';
+import { isOffered, offerAll, oomScoreWithin } from './oom-score.ts';
 import type { KilledProcess, Leftover, MachineMemory, PoolMemory, PoolTotals, ReclaimRequest } from './pool-memory.ts';
 import { killLargestOf } from './victim.ts';
 
@@ -54,8 +54,8 @@ export class PoolMemoryV2 implements PoolMemory {
 
   protect(): void {}
 
-  offer(machine: string, isWanted: boolean): Promise<void> {
-    return offerAll(() => this.#pids(machine), isWanted);
+  offer(machine: string, isWanted: boolean, guaranteeBytes: number): Promise<void> {
+    return offerAll(() => this.#pids(machine), isWanted, oomScoreWithin(guaranteeBytes / readNumber(this.#parent, 'memory.max')));
   }
 
   leftover(machine: string, ceilingBytes: number): Leftover {

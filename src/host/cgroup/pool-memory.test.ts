@@ -8,7 +8,6 @@ import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { run, start } from '../../exec/run.ts';
-import { machineOomScore } from './oom-score.ts';
 import { PoolMemoryV1 } from './pool-memory-v1.ts';
 import { PoolMemoryV2 } from './pool-memory-v2.ts';
 
@@ -111,16 +110,16 @@ test('what is offered to the kernel is found by the next governor, and taken bac
   writeFileSync(join(root, 'm', 'cgroup.procs'), `${child.pid}\n`);
   const score = () => Number(readFileSync(`/proc/${child.pid}/oom_score_adj`, 'utf8'));
   assert.deepEqual(memory.leftover('m', 1000 * mib), { isSwapHeld: false, isOffered: false });
-  await memory.offer('m', true);
+  await memory.offer('m', true, 128 * mib);
   await memory.allowSwap('m', false, 1000 * mib);
   assert.equal(score(), 1000);
   const left = { isSwapHeld: true, isOffered: true };
   await memory.limit('m', 700 * mib);
   assert.deepEqual(memory.leftover('m', 1200 * mib), left);
-  await memory.offer('m', false);
-  assert.equal(score(), machineOomScore);
+  await memory.offer('m', false, 128 * mib);
+  assert.equal(score(), 775, 'an eighth of the pool is guaranteed');
   writeFileSync(`/proc/${child.pid}/oom_score_adj`, '700');
-  await memory.offer('m', false);
+  await memory.offer('m', false, 128 * mib);
   assert.equal(score(), 700, 'a score of its own');
 });
 
@@ -153,7 +152,7 @@ test('a machine that is gone is nothing to any of them', async (context) => {
     await memory.limit('gone', mib);
     await memory.allowSwap('gone', false, mib);
     memory.protect('gone', true);
-    await memory.offer('gone', true);
+    await memory.offer('gone', true, mib);
     assert.deepEqual(memory.leftover('gone', mib), { isSwapHeld: false, isOffered: false });
     assert.equal(await memory.killLargest('gone'), null);
   }

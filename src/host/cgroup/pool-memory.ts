@@ -49,8 +49,8 @@ export interface PoolMemory {
   protect(machine: string, isProtected: boolean): void;
   /** Whether it may have more in swap than it has, up to so much memory and swap together. */
   allowSwap(machine: string, isAllowed: boolean, ceilingBytes: number): Promise<void>;
-  /** Whether the kernel, where it finds nothing to reclaim for a neighbour, is to kill here first. */
-  offer(machine: string, isOffered: boolean): Promise<void>;
+  /** Whether the kernel, where it finds nothing to reclaim for a neighbour, is to kill here first, or by what the machine is guaranteed. */
+  offer(machine: string, isOffered: boolean, guaranteeBytes: number): Promise<void>;
   /** What a governor before this one has left: kept from swap, or offered. */
   leftover(machine: string, ceilingBytes: number): Leftover;
   /** Takes up to `bytes` from it, and holds it at what is left, but never below the floor. The result is what was freed. */

@@ -13,6 +13,7 @@ import { lookAtDisk, noTraffic, trafficV1, unsupportedIo } from './io.ts';
 import type { IoDisk } from './io.ts';
 import { applyV1, withSwapFile } from './limits-v1.ts';
 import { Monitors } from './monitors.ts';
+import { oomScoreWithin, rescoreAll } from './oom-score.ts';
 import { isMachine } from './parent.ts';
 import { memoryBytes, poolSwapBytes, sharesOf, weightOf } from './settings.ts';
 import { groupPressure } from './pressure.ts';
@@ -80,6 +81,15 @@ export class CgroupsV1 implements Cgroups {
     const blkio = this.#disk === null ? null : this.#group('blkio', machine);
     const groups = { memory: this.#group('memory', machine), cpu: this.#group('cpu', machine), pids: this.#group('pids', machine), blkio };
     return applyV1(kernelFiles, groups, resources, this.#poolMib, this.#disk);
+  }
+
+  oomScore(guaranteeMib: number): number {
+    return oomScoreWithin(guaranteeMib / this.#poolMib);
+  }
+
+  rescore(machine: string, formerMib: number, guaranteeMib: number): Promise<void> {
+    const pids = () => ifPresent(() => readPids(this.#group('memory', machine))) ?? [];
+    return rescoreAll(pids, this.oomScore(formerMib), this.oomScore(guaranteeMib));
   }
 
   admitMonitor(pid: number): Promise<void> {

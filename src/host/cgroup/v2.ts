@@ -15,6 +15,7 @@ import { lookAtDisk, noTraffic, trafficV2, unsupportedIo } from './io.ts';
 import type { IoDisk } from './io.ts';
 import { applyV2 } from './limits-v2.ts';
 import { Monitors } from './monitors.ts';
+import { oomScoreWithin, rescoreAll } from './oom-score.ts';
 import { isMachine, keeperName } from './parent.ts';
 import { memoryBytes, poolSwapBytes, weightOf } from './settings.ts';
 import { groupPressure } from './pressure.ts';
@@ -80,6 +81,15 @@ export class CgroupsV2 implements Cgroups {
     await applyV2(kernelFiles, this.#group(machine), resources, this.#poolMib, this.#disk);
     this.#remember(machine, memoryBytes(resources.memoryMib));
     void this.#protect();
+  }
+
+  oomScore(guaranteeMib: number): number {
+    return oomScoreWithin(guaranteeMib / this.#poolMib);
+  }
+
+  rescore(machine: string, formerMib: number, guaranteeMib: number): Promise<void> {
+    const pids = () => ifPresent(() => readPids(this.#group(machine))) ?? [];
+    return rescoreAll(pids, this.oomScore(formerMib), this.oomScore(guaranteeMib));
   }
 
   admitMonitor(pid: number): Promise<void> {

@@ -12,6 +12,7 @@ import { CenoteError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { ExecStart, LogLine } from '../../model/agent-api.ts';
 import { plainEnvironment, run } from '../../exec/run.ts';
+import { oomScoreOf } from '../cgroup/oom-score.ts';
 import { isErrno } from '../../sys/libc.ts';
 import { SealedProgram } from '../../sys/sealed-program.ts';
 import { spawnWithPipe } from '../../sys/spawn.ts';
@@ -151,7 +152,10 @@ class CrunRuntime implements Runtime {
   }
 
   exec(machine: string, request: ExecStart, process: ExecProcess): Promise<ExecSession> {
-    return execInMachine({ program: this.#program.path(), state: this.#state(), directory: this.#bundle(machine), machine, request, process });
+    // As its first process has it: by what the machine is guaranteed, or offered to the kernel because it borrows.
+    const first = this.#exits.get(machine)?.pid;
+    const oomScoreAdj = (first === undefined ? null : oomScoreOf(first)) ?? 0;
+    return execInMachine({ program: this.#program.path(), state: this.#state(), directory: this.#bundle(machine), machine, request, process, oomScoreAdj });
   }
 
   logs(machine: string, options: LogOptions): AsyncIterable<LogLine> {

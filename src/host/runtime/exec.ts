@@ -17,7 +17,6 @@ import type { ExecExit, ExecStart } from '../../model/agent-api.ts';
 import { start } from '../../exec/run.ts';
 import { isErrno } from '../../sys/libc.ts';
 import { listenForConsole, setWindowSize } from '../../sys/terminal.ts';
-import { machineOomScore } from '../cgroup/oom-score.ts';
 import { capabilities } from './specification.ts';
 import type { ExecProcess, ExecSession } from './runtime.ts';
 
@@ -31,6 +30,7 @@ interface ExecRequest {
   machine: string;
   request: ExecStart;
   process: ExecProcess;
+  oomScoreAdj: number;
 }
 
 const consoleTimeoutSeconds = 10;
@@ -39,7 +39,7 @@ const startPollMs = 5;
 /** As shells have it: 127 where there is no such program, 126 where it cannot be run. */
 const [noSuchProgram, notRun] = [127, 126];
 
-export const execInMachine = async ({ program, state, directory, machine, request, process: as }: ExecRequest): Promise<ExecSession> => {
+export const execInMachine = async ({ program, state, directory, machine, request, process: as, oomScoreAdj }: ExecRequest): Promise<ExecSession> => {
   const name = join(directory, `x${randomUUID().slice(0, 8)}`);
   const [processFile, pidFile, socket] = [`${name}.json`, `${name}.pid`, `${name}.tty`];
   const specification = {
@@ -57,7 +57,7 @@ export const execInMachine = async ({ program, state, directory, machine, reques
     for (const file of [processFile, pidFile, socket]) rmSync(file, { force: true });
   };
   // The runtime passes over the specification's oomScoreAdj, and hands down what it has from the agent, which is the host's last to be killed.
-  const args = ['-n', String(machineOomScore), '--', program, '--root', state, 'exec', '--process', processFile, '--pid-file', pidFile];
+  const args = ['-n', String(oomScoreAdj), '--', program, '--root', state, 'exec', '--process', processFile, '--pid-file', pidFile];
   if (request.tty) args.push('--tty', '--console-socket', socket);
   let terminal: number | null = null;
   let child: ChildProcess;

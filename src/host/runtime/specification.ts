@@ -1,5 +1,4 @@
 /** The OCI runtime specification of a machine: pure, so that what confines a machine can be read and tested in one place. */
-import { machineOomScore } from '../cgroup/oom-score.ts';
 
 /** The set Podman gives by default; no raw sockets, no mknod, no audit. */
 export const capabilities = [
@@ -54,6 +53,7 @@ export interface SpecificationRequest {
   /** Where lxcfs is mounted, or null. */
   lxcfs: string | null;
   noNewPrivileges: boolean;
+  oomScoreAdj: number;
 }
 
 const bind = (source: string, destination: string) => ({ destination, type: 'bind', source, options: ['bind', 'ro', 'nosuid', 'nodev', 'noexec'] });
@@ -78,7 +78,7 @@ export const machineSpecification = (request: SpecificationRequest) => ({
     capabilities: { bounding: capabilities, effective: capabilities, permitted: capabilities, inheritable: [] },
     noNewPrivileges: request.noNewPrivileges,
     // When the whole host runs out, machines go before the agent and what else keeps the host alive. Higher is always allowed, lower is not.
-    oomScoreAdj: machineOomScore,
+    oomScoreAdj: request.oomScoreAdj,
   },
   root: { path: request.root, readonly: false },
   hostname: request.hostname,
