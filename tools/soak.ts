@@ -98,7 +98,7 @@ const suites: Record<string, () => Promise<string>> = {
     return `the agent was killed ${kills} times`;
   },
   faults: async () => {
-    for (let round = 0; round < rounds; round += 1) await runTests(faultTests, { CENOTE_TEST_SEED: String(seed + round), CENOTE_TEST_KILLS: '1' });
+    for (let round = 0; round < rounds; round += 1) await runTests(faultTests, { CENOTE_TEST_SEED: String(seed + round) });
     return `${rounds} rounds`;
   },
   cycles: async () => {
