@@ -1,6 +1,7 @@
 /** The laws of the pool on the real kernel: a part of what `npm run soak` tries, and what must hold when the agent dies in the middle. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Event } from '../../src/model/event.ts';
@@ -100,6 +101,24 @@ describe('the pool', { skip: skipInstance, timeout: 1_200_000 }, () => {
     }
     world.withSwap();
     await noneWithin();
+  });
+
+  test('a clock of the host that jumps in a claim changes nothing', async () => {
+    await services.stop('agent');
+    assert.equal(await services.startAgent({ NODE_OPTIONS: `--import=${resolve(import.meta.dirname, '../support/jumping-clock.mjs')}` }), true);
+    await services.reachable();
+    for (const round of [0, 1]) {
+      const jump = async (below: (limit: number) => number): Promise<void> => {
+        await sleep(below(100));
+        process.kill(services.pidOf('agent'), 'SIGWINCH');
+      };
+      const trial = await world.trial(seed + round, { meanwhile: jump });
+      assert.equal(trial.borrowerKills, 0, `seed ${seed + round}: killed in the borrower although there is swap`);
+      await world.settled();
+    }
+    await services.stop('agent');
+    assert.equal(await services.startAgent(), true);
+    await services.reachable();
   });
 
   test('machines are killed before the agent when the whole host runs out', async () => {

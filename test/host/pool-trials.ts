@@ -21,7 +21,9 @@ const borrowerGuaranteeMib = 64;
 const neighbourGuaranteesMib = [96, 160, 224];
 /** What the first process of a machine, and the one that takes, need themselves. */
 const overheadMib = 12;
-const borrowerKinds: readonly MemoryKind[] = ['own', 'own', 'shared', 'cache', 'dirty', 'forks', 'entries'];
+const borrowerKinds: readonly MemoryKind[] = ['own', 'own', 'shared', 'cache', 'dirty', 'forks', 'entries', 'sockets', 'platform'];
+/** Of these there is only so much: numbers of files and sockets, and what the platform has. */
+const smallKinds: ReadonlySet<MemoryKind> = new Set(['entries', 'sockets', 'platform']);
 const claimKinds: readonly MemoryKind[] = ['own', 'own', 'shared'];
 const onDiskMostMib = 256;
 const emptyWaitMs = 20_000;
@@ -102,7 +104,7 @@ export class PoolWorld {
       const wanted = pick(borrowerKinds);
       const isOnDisk = (wanted === 'dirty' || wanted === 'cache') && onDiskMib <= onDiskMostMib - 96;
       const kind = wanted === 'dirty' || wanted === 'cache' ? (isOnDisk ? wanted : 'own') : wanted;
-      const part = Math.min(left, isOnDisk || kind === 'entries' ? 32 + below(64) : 64 + below(400));
+      const part = Math.min(left, isOnDisk || smallKinds.has(kind) ? 32 + below(64) : 64 + below(400));
       if (isOnDisk) onDiskMib += part;
       const taker = held.use(await MemoryTaker.at(this.borrower.address));
       kinds.push(kind);

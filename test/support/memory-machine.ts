@@ -12,7 +12,7 @@ const port = 7000;
 const forks = 24;
 
 const server = String.raw`
-use strict; use IO::Socket::INET; use Time::HiRes 'time';
+use strict; use IO::Socket::INET; use Socket; use IO::Handle; use File::Find; use Time::HiRes 'time';
 $SIG{CHLD} = 'IGNORE';
 my $server = IO::Socket::INET->new(LocalPort => ${port}, Listen => 64, ReuseAddr => 1) or die;
 open my $random, '<', '/dev/urandom'; read $random, my $block, 1 << 20;
@@ -20,7 +20,7 @@ while (1) {
   my $peer = $server->accept or next;
   if (fork) { close $peer; next }
   close $server; $SIG{CHLD} = 'DEFAULT'; $| = 1; select $peer; $| = 1;
-  my (@held, @files, @children); my $count = 0;
+  my (@held, @files, @children, @sockets); my $count = 0;
   while (my $line = <$peer>) {
     my ($verb, $kind, $mib) = split ' ', $line;
     my $begun = time; my $answer = 'ok';
@@ -33,6 +33,15 @@ while (1) {
       for (1 .. ${forks}) { my $pid = fork; defined $pid or ($answer = "fork: $!", last); push(@children, $pid), next if $pid;
         my @mine; for (1 .. $part) { push @mine, $block; substr($mine[-1], 0, 8) = sprintf '%08d', $_ } syswrite $done, 'x'; sleep 1000 }
       close $done; for (@children) { sysread $ready, my $one, 1 or ($answer = 'a child was killed', last) }
+    } elsif ($verb eq 'take' && $kind eq 'sockets') {
+      for (my $got = 0; $got < $mib << 20;) {
+        socketpair(my $in, my $out, AF_UNIX, SOCK_STREAM, 0) or ($answer = "socketpair: $!", last);
+        $in->blocking(0); push @sockets, $in, $out;
+        while (my $sent = syswrite $in, $block, 1 << 16) { $got += $sent }
+      }
+    } elsif ($verb eq 'take' && $kind eq 'platform') {
+      my $left = $mib << 20;
+      find(sub { return if $left <= 0 || -l || !-f; open my $file, '<', $_ or return; while ($left > 0 && (my $read = sysread $file, my $part, 1 << 20)) { $left -= $read } }, '/usr');
     } elsif ($verb eq 'take') {
       my $path = ($kind eq 'shared' ? '/dev/shm' : '/tmp') . "/t$$." . @files; push @files, $path;
       open my $file, '>', $path or die; for (1 .. $mib) { syswrite($file, $block) == 1 << 20 or ($answer = "write: $!", last) }
@@ -50,8 +59,8 @@ while (1) {
 /** For the machine's command: blocks are mapped each by itself, so that what is freed is the host's at once. */
 export const memoryMachineCommand = ['/usr/bin/env', 'MALLOC_MMAP_THRESHOLD_=524288', '/usr/bin/perl', '-e', server];
 
-/** `own`: memory of a process. `shared`: a file in memory. `dirty`: a file just written. `cache`: a file written, synced and read. `forks`: memory of many processes, made at once. `entries`: empty files, 1,024 instead of a MiB. */
-export type MemoryKind = 'own' | 'shared' | 'dirty' | 'cache' | 'forks' | 'entries';
+/** `own`: memory of a process. `shared`: a file in memory. `dirty`: a file just written. `cache`: a file written, synced and read. `forks`: memory of many processes, made at once. `entries`: empty files, 1,024 instead of a MiB. `sockets`: what is sent and not read. `platform`: files of `/usr`, which all machines share. */
+export type MemoryKind = 'own' | 'shared' | 'dirty' | 'cache' | 'forks' | 'entries' | 'sockets' | 'platform';
 
 export class MemoryTaker implements Disposable {
   readonly #socket: Socket;
@@ -69,6 +78,8 @@ export class MemoryTaker implements Disposable {
     };
     socket.on('close', end);
     socket.on('error', end);
+    // Lines hand on what befell their socket, and nobody else hears it.
+    this.#lines.on('error', end);
   }
 
   /** A new process in the machine at this address. */

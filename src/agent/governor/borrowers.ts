@@ -110,6 +110,17 @@ export class BorrowerRound {
     return this.watched.get(one.id)!.dryUntilMs > this.#nowMs;
   }
 
+  /**
+   * Whether claims have used up half of the reserve. A host that runs short for reasons of its own while it has swap is no reason to kill:
+   * the kernel finds room there in what is not ours, too.
+   */
+  #isHalfGone(borrowers: readonly MachineReading[]): boolean {
+    const { pool } = this.#readings;
+    const hasSwap = borrowers.some((one) => this.#hasSwap(this.watched.get(one.id)!));
+    const freeBytes = hasSwap ? pool.limitBytes - pool.usedBytes : this.#room.headroomBytes;
+    return freeBytes < this.#room.reserveBytes / 2;
+  }
+
   #isDryForGood(one: MachineReading): boolean {
     const watch = this.watched.get(one.id)!;
     return this.#isDry(one) && (!this.#hasSwap(watch) || this.#nowMs - watch.drySinceMs! >= dryWithSwapMs);
@@ -131,8 +142,7 @@ export class BorrowerRound {
       if (take >= leastStep && !busy.has(one.id)) this.#reclaim(one, take);
       else this.#limit(one, one.usedBytes + limitStep);
     }
-    // Nothing can be reclaimed from anybody who borrows, and claims have used up half of the reserve.
-    const isLast = borrowers.every((one) => this.#isDryForGood(one)) && busy.size === 0 && this.#room.headroomBytes < this.#room.reserveBytes / 2;
+    const isLast = borrowers.every((one) => this.#isDryForGood(one)) && busy.size === 0 && this.#isHalfGone(borrowers);
     if (isLast) this.#killInWorst(borrowers);
   }
 

@@ -137,12 +137,11 @@ test('while there is swap, a borrower is killed in only when nothing came of it 
   const guaranteeBytes = 64 * mib;
   const ceilingBytes = 1024 * mib;
   const borrower = { id: 'borrower', usedBytes: 300 * mib, guaranteeBytes, ceilingBytes, limitBytes: ceilingBytes };
-  const killedAfterMs = (swapFreeBytes: number, freedBytes: number): number => {
+  const killedAfterMs = (swapFreeBytes: number, freedBytes: number, poolUsedBytes = 1020 * mib): number => {
     let state = freshState;
     let outcomes: Outcome[] = [];
     for (let nowMs = 0; nowMs <= 10_000; nowMs += 10) {
-      const pool = { limitBytes: ceilingBytes, usedBytes: 320 * mib, swapLeftBytes: Infinity };
-      // The host itself has run short.
+      const pool = { limitBytes: ceilingBytes, usedBytes: poolUsedBytes, swapLeftBytes: Infinity };
       const host = { availableBytes: 0, swapFreeBytes };
       const decision = decide(state, { look: 'all', pool, host, machines: [borrower], busy: new Map(), outcomes, lookCostMs: 0 }, nowMs, {
         cpus,
@@ -157,6 +156,8 @@ test('while there is swap, a borrower is killed in only when nothing came of it 
   assert.ok(killedAfterMs(0, 0) < 100);
   assert.ok(killedAfterMs(445 * mib, 0) >= 3000);
   assert.equal(killedAfterMs(445 * mib, 16 * mib), Infinity);
+  // It is the host itself that has run short.
+  assert.equal(killedAfterMs(445 * mib, 0, 320 * mib), Infinity);
 });
 
 test('on an idle host one machine has all of the pool but the floor, and is let go afterwards', () => {
