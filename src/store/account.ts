@@ -1,19 +1,10 @@
 /** Accounts. The operator makes them; an account sees and changes only itself. */
 import { CenoteError } from '../base/errors.ts';
 import type { Account, AccountProfile, AccountQuota } from '../model/account.ts';
+import { accountOf } from './account-rows.ts';
 import { authorize } from './context.ts';
 import type { RequestContext } from './context.ts';
-import type { AccountTable } from './schema.ts';
 import type { Db } from './store.ts';
-
-const accountOf = (row: AccountTable): Account => ({
-  id: row.id,
-  name: row.name,
-  profile: JSON.parse(row.profile) as AccountProfile,
-  quota: JSON.parse(row.quota) as AccountQuota,
-  createdAt: row.created_at,
-  updatedAt: row.updated_at === '' ? row.created_at : row.updated_at,
-});
 
 /** One that machines found on a host belong to. */
 export const accountEnsure = async (context: RequestContext, db: Db, id: string): Promise<void> => {

@@ -7,10 +7,11 @@
  */
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
-import type { Transaction } from 'kysely';
+import type { Kysely, Transaction } from 'kysely';
 import { storeUnavailable } from './dialect/engine.ts';
 import type { Engine } from './dialect/engine.ts';
 import type { Schema } from './schema.ts';
+import type { Written } from './written.ts';
 
 export type Work<T> = (transaction: Transaction<Schema>) => Promise<T>;
 
@@ -28,6 +29,8 @@ const longestDelayMs = 2000;
 
 export class GroupCommit {
   readonly #engine: Engine;
+  readonly #written: Written;
+  readonly #writer: Kysely<Schema>;
   readonly #onRecovered: () => void;
   readonly #closing = new AbortController();
   #waiting: Waiting[] = [];
@@ -35,8 +38,10 @@ export class GroupCommit {
   #recovering = false;
   #ended = false;
 
-  constructor(engine: Engine, onRecovered: () => void) {
+  constructor(engine: Engine, written: Written, onRecovered: () => void) {
     this.#engine = engine;
+    this.#written = written;
+    this.#writer = engine.writer.withPlugin(written);
     this.#onRecovered = onRecovered;
   }
 
@@ -79,6 +84,8 @@ export class GroupCommit {
     } catch (error) {
       this.#ended = false;
       throw error;
+    } finally {
+      this.#written.replaced();
     }
   }
 
@@ -107,13 +114,17 @@ export class GroupCommit {
     this.#busy = false;
   }
 
-  #commit(group: readonly Waiting[], durable: boolean): Promise<(() => void)[]> {
-    return this.#engine.writer.transaction().execute(async (transaction) => {
-      await this.#engine.begin(transaction, durable);
-      const settled: (() => void)[] = [];
-      for (const { run } of group) settled.push(await run(transaction));
-      return settled;
-    });
+  async #commit(group: readonly Waiting[], durable: boolean): Promise<(() => void)[]> {
+    try {
+      return await this.#writer.transaction().execute(async (transaction) => {
+        await this.#engine.begin(transaction, durable);
+        const settled: (() => void)[] = [];
+        for (const { run } of group) settled.push(await run(transaction));
+        return settled;
+      });
+    } finally {
+      this.#written.ended();
+    }
   }
 
   /** Nobody may ask for a transaction for a long time: so this asks. */

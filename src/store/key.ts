@@ -1,18 +1,10 @@
 /** SSH keys of accounts. */
 import { CenoteError } from '../base/errors.ts';
 import type { AccountKey } from '../model/account.ts';
+import { keyOf } from './account-rows.ts';
 import { authorize } from './context.ts';
 import type { RequestContext } from './context.ts';
-import type { AccountKeyTable } from './schema.ts';
 import type { Db } from './store.ts';
-
-const keyOf = (row: AccountKeyTable): AccountKey => ({
-  name: row.name,
-  fingerprint: row.fingerprint,
-  sha256: row.sha256,
-  key: row.public_key,
-  createdAt: row.created_at,
-});
 
 /** Of which account: the operator says so, an account is itself. */
 const demandOwn = (context: RequestContext, account: string): void => {

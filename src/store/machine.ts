@@ -116,6 +116,13 @@ export const machineFind = async (context: RequestContext, db: Db, idOrName: str
   return row === undefined ? undefined : storedOf(row);
 };
 
+/** As the API shows it, where nothing else of the row is wanted. */
+export const machineShown = async (context: RequestContext, db: Db, id: string): Promise<Machine | undefined> => {
+  authorize(context, 'read');
+  const row = await db.selectFrom('machine').select('body').where('id', '=', id).where('account', '=', context.account).executeTakeFirst();
+  return row === undefined ? undefined : (JSON.parse(row.body) as Machine);
+};
+
 export const machineGet = async (context: RequestContext, db: Db, idOrName: string): Promise<StoredMachine> => {
   const stored = await machineFind(context, db, idOrName);
   if (stored === undefined) throw new CenoteError('not_found', `there is no machine ${JSON.stringify(idOrName.slice(0, 80))}`);

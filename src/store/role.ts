@@ -111,6 +111,12 @@ export const roleDelete = async (context: RequestContext, db: Db, id: string): P
   await db.deleteFrom('access_role').where('id', '=', id).where('account', '=', context.account).execute();
 };
 
+/** Whether any resource of the account is for a role. */
+export const roleTagAny = async (context: RequestContext, db: Db): Promise<boolean> => {
+  authorize(context, 'read');
+  return (await db.selectFrom('role_tag').select('role').where('account', '=', context.account).limit(1).executeTakeFirst()) !== undefined;
+};
+
 /** Names of the roles that a resource, such as `machines/ID`, is for. */
 export const roleTagList = async (context: RequestContext, db: Db, resource: string): Promise<{ id: string; name: string }[]> => {
   authorize(context, 'read');

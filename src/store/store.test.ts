@@ -5,6 +5,7 @@ import { sql } from 'kysely';
 import type { Kysely } from 'kysely';
 import { Migrator } from 'kysely/migration';
 import * as account from './account.ts';
+import * as credential from './credential.ts';
 import * as deletedMachine from './deleted-machine.ts';
 import * as key from './key.ts';
 import { completeResources, defaultCatalogue, defaultResources } from '../model/default-resources.ts';
@@ -132,7 +133,7 @@ test('a database that is full says so to all, and works again when there is room
 test('every store method authorises first', () =>
   withStore(sqlite, async ({ db }) => {
     const stranger: RequestContext = { account: 'default', actor: 'uid:65534', role: 'stranger' };
-    const methods = [account, deletedMachine, event, image, job, key, machines, meta, packages, role, user].flatMap((module) =>
+    const methods = [account, credential, deletedMachine, event, image, job, key, machines, meta, packages, role, user].flatMap((module) =>
       Object.entries(module).filter(([, value]) => typeof value === 'function'),
     );
     assert.ok(methods.length > 30, `${methods.length} methods`);

@@ -24,6 +24,7 @@ import { images } from './migrations/0007-images.ts';
 import { access } from './migrations/0008-access.ts';
 import { firewallWeight } from './migrations/0009-firewall-weight.ts';
 import type { Schema } from './schema.ts';
+import { Written } from './written.ts';
 
 export type Db = Kysely<Schema>;
 
@@ -44,12 +45,13 @@ export class Store implements AsyncDisposable {
   /** Where it is, without a password. */
   readonly shown: string;
   readonly #engine: Engine;
+  readonly #written = new Written();
   readonly #commits: GroupCommit;
   #onRecovered: () => void = () => undefined;
 
   private constructor(engine: Engine) {
     this.#engine = engine;
-    this.#commits = new GroupCommit(engine, () => this.#onRecovered());
+    this.#commits = new GroupCommit(engine, this.#written, () => this.#onRecovered());
     this.db = engine.reader;
     this.shown = engine.shown;
   }
@@ -85,6 +87,14 @@ export class Store implements AsyncDisposable {
    */
   transactionRepeatable<T>(work: Work<T>): Promise<T> {
     return this.#commits.add(work, false);
+  }
+
+  /**
+   * Another number once this store has written who may do what: accounts, keys, users, roles. Whoever keeps what was read of that asks whether it
+   * is still the number from before the read.
+   */
+  get accessVersion(): number {
+    return this.#written.accessVersion;
   }
 
   /** Name of its last migration. */

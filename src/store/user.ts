@@ -1,28 +1,12 @@
 /** Users of an account and their keys: always those of the caller's own account. */
 import { CenoteError } from '../base/errors.ts';
 import type { User } from '../model/access.ts';
-import type { AccountKey, AccountProfile } from '../model/account.ts';
+import type { AccountKey } from '../model/account.ts';
+import { keyOf, userOf } from './account-rows.ts';
 import { authorize } from './context.ts';
 import type { RequestContext } from './context.ts';
-import type { AccountUserTable, UserKeyTable } from './schema.ts';
+
 import type { Db } from './store.ts';
-
-const userOf = (row: AccountUserTable): User => ({
-  id: row.id,
-  account: row.account,
-  login: row.login,
-  profile: JSON.parse(row.profile) as AccountProfile,
-  createdAt: row.created_at,
-  updatedAt: row.updated_at,
-});
-
-const keyOf = (row: UserKeyTable): AccountKey => ({
-  name: row.name,
-  fingerprint: row.fingerprint,
-  sha256: row.sha256,
-  key: row.public_key,
-  createdAt: row.created_at,
-});
 
 const demandFree = async (db: Db, user: User): Promise<void> => {
   const taken = await db.selectFrom('account_user').select('id').where('account', '=', user.account).where('login', '=', user.login).executeTakeFirst();

@@ -12,7 +12,7 @@ import type { WebSocket } from 'ws';
 import { messageChain } from '../../base/errors.ts';
 import type { Machine } from '../../model/control-api.ts';
 import { deletedMachineFind } from '../../store/deleted-machine.ts';
-import { machineFind, machineList } from '../../store/machine.ts';
+import { machineList, machineShown } from '../../store/machine.ts';
 import { authorise } from './access/authorise.ts';
 import type { Edge } from './endpoint.ts';
 import { viewOf } from './endpoints/machine.ts';
@@ -105,6 +105,7 @@ const accept = async (
   if (user !== undefined)
     await authorise({
       db: edge.control.store.db,
+      book: edge.access,
       context,
       user,
       endpoint: { name: 'ChangeFeed', path: '/:account/changefeed', method: 'GET' },
@@ -217,8 +218,8 @@ class Follower implements Disposable {
     const { db } = this.#edge.control.store;
     for (const id of this.#dirty) {
       this.#dirty.delete(id);
-      const found = await machineFind(this.#caller.context, db, id);
-      if (found !== undefined) this.#tell(found.machine);
+      const found = await machineShown(this.#caller.context, db, id);
+      if (found !== undefined) this.#tell(found);
       else if (this.#told.has(id)) await this.#tellGone(id);
     }
   }

@@ -7,12 +7,14 @@ import type { Static, TObject, TSchema } from 'typebox';
 import type { Account } from '../../model/account.ts';
 import type { RequestContext } from '../../store/context.ts';
 import type { Control } from '../control.ts';
+import type { AccessBook } from './access/book.ts';
 import type { ApiVersion } from './version.ts';
 
 /** What the edge knows besides the control plane's parts. */
 export interface Edge {
   control: Control;
   datacenter: string;
+  access: AccessBook;
 }
 
 export interface Call<Parameters = unknown> extends Edge {

@@ -2,14 +2,13 @@
  * The HTTP server of CloudAPI: for each request a version, a caller, a bag of parameters, and then the endpoint's own function. What every
  * answer carries (dates, digests, ids) is put on here.
  */
-import { createHash, randomUUID } from 'node:crypto';
+import { hash, randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { fastify, LogController } from 'fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from '../../base/logger.ts';
 import { messageChain } from '../../base/errors.ts';
-import { roleTagList } from '../../store/role.ts';
 import { authorise, resourceOf } from './access/authorise.ts';
 import type { Answer, Edge, Endpoint } from './endpoint.ts';
 import { taggable } from './endpoints/role-tag.ts';
@@ -20,7 +19,7 @@ import type { Bag, Reader } from './parameters.ts';
 import type { Rates } from './rates.ts';
 import { notFound, Refusal, refusalOf } from './refusal.ts';
 import type { Caller, Signatures } from './signature.ts';
-import { negotiate, versions } from './version.ts';
+import { negotiator, versions } from './version.ts';
 import type { ApiVersion } from './version.ts';
 
 declare module 'fastify' {
@@ -74,8 +73,9 @@ export const createCloudApiServer = (options: CloudApiServerOptions): FastifyIns
   server.server.maxConnections = mostConnections;
   server.decorateRequest('cloud');
   takeBodies(server);
+  const negotiate = negotiator();
   server.addHook('onRequest', (request, reply, done) => {
-    begin(request, reply);
+    begin(negotiate, request, reply);
     endLate(request.raw);
     limit(reply, options.perAddress, request.socket.remoteAddress ?? '');
     done();
@@ -122,13 +122,12 @@ const takeBodies = (server: FastifyInstance): void => {
   });
 };
 
-const begin = (request: FastifyRequest, reply: FastifyReply): void => {
+const begin = (negotiate: ReturnType<typeof negotiator>, request: FastifyRequest, reply: FastifyReply): void => {
   const wanted = request.headers['accept-version'] ?? request.headers['x-api-version'] ?? request.headers['api-version'];
   const version = negotiate([wanted].flat()[0]);
   request.cloud = { startedAt: performance.now(), version: version ?? versions[0], caller: undefined };
   reply.headers({
     server: `cloudapi/${versions[0]}`,
-    date: new Date().toUTCString(),
     'api-version': request.cloud.version,
     'request-id': request.id,
     'access-control-allow-origin': '*',
@@ -147,7 +146,7 @@ const limit = (reply: FastifyReply, rates: Rates, who: string): void => {
 
 /** The digest is what clients compare the body with; a HEAD has that of the body that a GET would have had. */
 const finish = (request: FastifyRequest, reply: FastifyReply, payload: unknown): void => {
-  if (typeof payload === 'string' || Buffer.isBuffer(payload)) reply.header('content-md5', createHash('md5').update(payload).digest('base64'));
+  if (typeof payload === 'string' || Buffer.isBuffer(payload)) reply.header('content-md5', hash('md5', payload, 'base64'));
   reply.header('response-time', String(Math.max(0, Math.round(performance.now() - (request.cloud?.startedAt ?? performance.now())))));
 };
 
@@ -200,6 +199,7 @@ const askingOf = ({ edge }: CloudApiServerOptions, request: FastifyRequest, bag:
   const asked = bag['as-role'];
   return {
     db: edge.control.store.db,
+    book: edge.access,
     datacenter: edge.datacenter,
     request: request.raw,
     asRoles: typeof asked === 'string' && asked !== '' ? asked.split(',') : undefined,
@@ -216,7 +216,7 @@ const tellRoles = async (
 ): Promise<void> => {
   const resource = resourceOf(endpoint.path, path);
   if (!taggable.has(resource.split('/')[0]!)) return;
-  const roles = await roleTagList(context, edge.control.store.db, resource);
+  const roles = await edge.access.rolesFor(context, resource);
   if (roles.length > 0) reply.header('role-tag', roles.map(({ name }) => name).join(','));
 };
 

@@ -9,12 +9,9 @@ import httpSignature from 'http-signature';
 import sshpk from 'sshpk';
 import type { User } from '../../model/access.ts';
 import type { Account, AccountKey } from '../../model/account.ts';
-import { accountFind } from '../../store/account.ts';
-import { systemContext as system } from '../../store/context.ts';
 import type { RequestContext } from '../../store/context.ts';
-import { keyFind } from '../../store/key.ts';
-import { userFind, userKeyFind } from '../../store/user.ts';
-import type { Db } from '../../store/store.ts';
+import type { Credential, Named } from '../../store/credential.ts';
+import type { AccessBook } from './access/book.ts';
 import { Refusal } from './refusal.ts';
 
 export interface Caller {
@@ -50,21 +47,20 @@ const unauthenticated = (): Refusal => new Refusal(401, 'InvalidCredentials', 'Y
 const invalidCredentials = (): Refusal => new Refusal(401, 'InvalidCredentials', 'The credentials provided are invalid');
 
 export class Signatures {
-  readonly #db: Db;
+  readonly #book: AccessBook;
   readonly #keys = new Map<string, KeyObject>();
   readonly #decoys = new Map<string, KeyObject>();
 
-  constructor(db: Db) {
-    this.#db = db;
+  constructor(book: AccessBook) {
+    this.#book = book;
   }
 
   async callerOf(request: IncomingMessage): Promise<Caller> {
     const signature = readSignature(request);
     const match = /^\/([^/]{1,64})(?:\/users\/([^/]{1,64}))?\/keys\/(.{1,128})$/.exec(signature.keyId);
     if (match === null) throw new Refusal(401, 'InvalidCredentials', 'the keyId is not /ACCOUNT/keys/FINGERPRINT or /ACCOUNT/users/USER/keys/FINGERPRINT');
-    const { account, user, key } = await this.#find(plain(match[1]!), match[2] === undefined ? undefined : plain(match[2]), plain(match[3]!));
-    const holds = this.#verify(signature, key);
-    if (account === undefined || key === undefined || !holds) throw invalidCredentials();
+    const named = { account: plain(match[1]!), user: match[2] === undefined ? undefined : plain(match[2]), key: plain(match[3]!) };
+    const { account, user, key } = await this.#prove(signature, named);
     const address = request.socket.remoteAddress ?? '';
     return {
       account,
@@ -78,24 +74,22 @@ export class Signatures {
     };
   }
 
-  async #find(login: string, userLogin: string | undefined, keyName: string) {
-    const account = await accountFind(system, this.#db, login);
-    if (account === undefined) return { account, user: undefined, key: undefined };
-    if (userLogin === undefined) return { account, user: undefined, key: await keyFind(system, this.#db, account.id, keyName) };
-    const within: RequestContext = { ...system, account: account.id };
-    const user = await userFind(within, this.#db, userLogin);
-    return { account, user, key: user === undefined ? undefined : await userKeyFind(within, this.#db, user, keyName) };
+  /** Whoever fails has been compared with some key, the store was asked once, and then with some key again: whatever was wrong. */
+  async #prove(signature: Signature, named: Named): Promise<Credential> {
+    const known = this.#book.knownCredential(signature.keyId);
+    if ((await this.#verify(signature, known?.key)) && known !== undefined) return known;
+    const { found, proved } = await this.#book.findCredential(signature.keyId, named);
+    if (!(await this.#verify(signature, found?.key)) || found === undefined) throw invalidCredentials();
+    proved();
+    return found;
   }
 
-  #verify({ algorithm, signed, value }: Signature, key: AccountKey | undefined): boolean {
+  async #verify({ algorithm, signed, value }: Signature, key: AccountKey | undefined): Promise<boolean> {
     const [kind = ''] = algorithm.split('-');
-    const publicKey = key === undefined ? this.#decoy(kind) : this.#publicKey(key);
-    if (kindOf(publicKey) !== kind) return false;
-    try {
-      return verify(hashes[algorithm], Buffer.from(signed), publicKey, value);
-    } catch {
-      return false;
-    }
+    const publicKey = key === undefined ? undefined : this.#publicKey(key);
+    const fits = publicKey !== undefined && kindOf(publicKey) === kind;
+    const holds = await verified(hashes[algorithm], Buffer.from(signed), fits ? publicKey : this.#decoy(kind), value);
+    return fits && holds;
   }
 
   #publicKey({ key }: AccountKey): KeyObject {
@@ -116,6 +110,16 @@ export class Signatures {
     return made;
   }
 }
+
+/** On the pool of threads: an ed25519 signature takes 0.1 ms, and the one thread that serves everybody has other things to do. */
+const verified = (hash: string | null | undefined, signed: Buffer, key: KeyObject, value: Buffer): Promise<boolean> =>
+  new Promise((resolve) => {
+    try {
+      verify(hash, signed, key, value, (error, holds) => resolve(error === null && holds));
+    } catch {
+      resolve(false);
+    }
+  });
 
 const kindOf = (key: KeyObject): string => (key.asymmetricKeyType === 'ec' ? 'ecdsa' : (key.asymmetricKeyType ?? ''));
 

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { hostname } from 'node:os';
 import { isIPv6 } from 'node:net';
 import type { Control } from '../control.ts';
+import { AccessBook } from './access/book.ts';
 import { certificateFor } from './certificate.ts';
 import { serveChangefeed } from './changefeed.ts';
 import { endpoints } from './endpoints/all.ts';
@@ -39,8 +40,9 @@ export const startCloudApi = async (control: Control, directory: string, options
   const { address, port, datacenter } = options;
   const tls = isLoopback(address) ? undefined : certificateFor(directory, address);
   await using stack = new AsyncDisposableStack();
-  const edge = { control, datacenter };
-  const signatures = new Signatures(control.store.db);
+  const access = new AccessBook(control.store);
+  const edge = { control, datacenter, access };
+  const signatures = new Signatures(access);
   const admission = {
     signatures,
     perAccount: new Rates(options.perAccount ?? defaults.perAccount),

@@ -50,6 +50,7 @@ const matchesComparator = (version: Parts, comparator: string): boolean => {
 };
 
 const longestRange = 256;
+const mostKept = 100;
 
 /** Undefined where the range has none of ours. */
 export const negotiate = (range: string | undefined): ApiVersion | undefined => {
@@ -64,4 +65,17 @@ export const negotiate = (range: string | undefined): ApiVersion | undefined => 
   return versions.find((version) => alternatives.some((comparators) => comparators.every((one) => matchesComparator(partsOf(version), one || '*'))));
 };
 
-export const isBefore = (version: ApiVersion, other: ApiVersion): boolean => compare(partsOf(version), partsOf(other)) < 0;
+/** The same with its answers kept: clients say the same range with each request. */
+export const negotiator = (): typeof negotiate => {
+  const kept = new Map<string | undefined, ApiVersion | undefined>();
+  return (range) => {
+    if (kept.has(range)) return kept.get(range);
+    if (kept.size >= mostKept) kept.clear();
+    const version = negotiate(range);
+    kept.set(range, version);
+    return version;
+  };
+};
+
+/** They stand in order, the highest first. */
+export const isBefore = (version: ApiVersion, other: ApiVersion): boolean => versions.indexOf(version) > versions.indexOf(other);

@@ -6,18 +6,19 @@ import type { IncomingMessage } from 'node:http';
 import type { User } from '../../../model/access.ts';
 import type { Machine } from '../../../model/control-api.ts';
 import type { RequestContext } from '../../../store/context.ts';
-import { machineFind } from '../../../store/machine.ts';
-import { policyList, roleList, roleTagList, roleTagResources } from '../../../store/role.ts';
+import { machineShown } from '../../../store/machine.ts';
 import type { Db } from '../../../store/store.ts';
 import type { Endpoint } from '../endpoint.ts';
 import { Refusal } from '../refusal.ts';
 import { parseRule } from './aperture.ts';
+import type { AccessBook } from './book.ts';
 import type { Facts, Rule } from './aperture.ts';
 
 export const administrator = 'administrator';
 
 export interface Asking {
   db: Db;
+  book: AccessBook;
   context: RequestContext;
   user: User;
   endpoint: Pick<Endpoint, 'name' | 'path' | 'method'>;
@@ -56,8 +57,8 @@ export const resourceOf = (template: string, path: Readonly<Record<string, strin
 };
 
 export const authorise = async (asking: Asking): Promise<Visible> => {
-  const { db, context, user, endpoint, path } = asking;
-  const own = (await roleList(context, db)).filter(({ members }) => members.some(({ id }) => id === user.id));
+  const { db, book, context, user, endpoint, path } = asking;
+  const own = (await book.roles(context)).filter(({ members }) => members.some(({ id }) => id === user.id));
   const active =
     asking.asRoles === undefined
       ? own.filter(({ members }) => members.some(({ id, byDefault }) => id === user.id && byDefault))
@@ -66,20 +67,19 @@ export const authorise = async (asking: Asking): Promise<Visible> => {
   const refusal = () => new Refusal(403, 'NotAuthorized', `You do not have permission to access /${resource} (${endpoint.name.toLowerCase()})`.slice(0, 300));
   if (asking.asRoles !== undefined && active.length < new Set(asking.asRoles).size) throw refusal();
   if (active.some(({ name }) => name === administrator)) return undefined;
-  const tagged = new Set((await roleTagList(context, db, resource)).map(({ id }) => id));
+  const tagged = new Set((await book.rolesFor(context, resource)).map(({ id }) => id));
   if (!active.some(({ id }) => tagged.has(id))) throw refusal();
   const wanted = new Set(active.flatMap(({ policies }) => policies.map(({ id }) => id)));
-  const rules = (await policyList(context, db)).filter(({ id }) => wanted.has(id)).flatMap(({ rules: texts }) => texts.map(ruleOf));
-  const machine = path['machine'] === undefined ? undefined : await machineFind(context, db, path['machine']);
+  const rules = (await book.policies(context)).filter(({ id }) => wanted.has(id)).flatMap(({ rules: texts }) => texts.map(ruleOf));
+  const machine = path['machine'] === undefined ? undefined : await machineShown(context, db, path['machine']);
   const facts = factsOf(
     asking,
     active.map(({ name }) => name),
-    machine?.machine,
+    machine,
   );
   if (!rules.some((rule) => rule.grants(endpoint.name.toLowerCase(), facts))) throw refusal();
-  const resources = await roleTagResources(
+  const resources = await book.resourcesFor(
     context,
-    db,
     active.map(({ id }) => id),
   );
   return new Set(resources.filter((one) => one.startsWith('machines/')).map((one) => one.slice('machines/'.length)));

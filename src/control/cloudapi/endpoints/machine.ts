@@ -4,7 +4,7 @@ import { newMachineId, isUuid, shortId } from '../../../base/ids.ts';
 import type { Machine } from '../../../model/control-api.ts';
 import { deletedMachineFind, deletedMachineList } from '../../../store/deleted-machine.ts';
 import { jobListFinishedByMachine } from '../../../store/job.ts';
-import { machineFind, machineList, machineListAccount } from '../../../store/machine.ts';
+import { machineList, machineListAccount, machineShown } from '../../../store/machine.ts';
 import { visibleImages } from '../../app/account-image.ts';
 import { machineCreate } from '../../app/machine-create.ts';
 import { machineDelete } from '../../app/machine-change.ts';
@@ -38,8 +38,8 @@ export const viewOf = ({ control, datacenter, version }: Pick<Asking, 'control' 
 export const machineOf = async (call: Asking): Promise<Machine> => {
   const id = call.path['machine']!;
   const { db } = call.control.store;
-  const found = isUuid(id) ? await machineFind(call.context, db, id) : undefined;
-  if (found !== undefined) return found.machine;
+  const found = isUuid(id) ? await machineShown(call.context, db, id) : undefined;
+  if (found !== undefined) return found;
   const gone = isUuid(id) ? await deletedMachineFind(call.context, db, id) : undefined;
   if (gone === undefined) throw notFound('instance');
   throw new Refusal(410, 'InstanceDeleted', 'the instance was deleted', { body: deletedMachineWire(gone.machine, gone.deletedAt, viewOf(call)) });

@@ -54,7 +54,9 @@ export interface MachineView {
   version: ApiVersion;
 }
 
-const updatedAt = ({ createdAt, startedAt, exit }: Machine): string => [createdAt, startedAt ?? '', exit?.at ?? ''].toSorted().at(-1)!;
+const later = (one: string, other: string | null | undefined): string => (other !== null && other !== undefined && other > one ? other : one);
+
+const updatedAt = ({ createdAt, startedAt, exit }: Machine): string => later(later(createdAt, startedAt), exit?.at);
 
 export const machineWire = (machine: Machine, { place, datacenter, version }: MachineView) => ({
   id: machine.id,

@@ -1,0 +1,75 @@
+/** Who holds a key: of an account, or of one of its users. One query each, so that whether account, user or key is unknown takes the same time. */
+import type { User } from '../model/access.ts';
+import type { Account, AccountKey } from '../model/account.ts';
+import { accountOf, keyOf, userOf } from './account-rows.ts';
+import { authorize } from './context.ts';
+import type { RequestContext } from './context.ts';
+import type { Db } from './store.ts';
+
+/** As a client names it, each by id or name; a key also by its fingerprint. */
+export interface Named {
+  account: string;
+  user: string | undefined;
+  key: string;
+}
+
+export interface Credential {
+  account: Account;
+  /** Undefined for the account's own key. */
+  user: User | undefined;
+  key: AccountKey;
+}
+
+export const credentialFind = async (context: RequestContext, db: Db, named: Named): Promise<Credential | undefined> => {
+  authorize(context, 'keep');
+  return named.user === undefined ? ofAccount(db, named) : ofUser(db, { ...named, user: named.user });
+};
+
+const accountColumns = [
+  'account.id as account_id',
+  'account.name as account_name',
+  'account.profile as account_profile',
+  'account.quota as account_quota',
+  'account.created_at as account_created_at',
+  'account.updated_at as account_updated_at',
+] as const;
+
+type AccountColumns = Record<'account_id' | 'account_name' | 'account_profile' | 'account_quota' | 'account_created_at' | 'account_updated_at', string>;
+
+const accountIn = (row: AccountColumns): Account =>
+  accountOf({
+    id: row.account_id,
+    name: row.account_name,
+    profile: row.account_profile,
+    quota: row.account_quota,
+    created_at: row.account_created_at,
+    updated_at: row.account_updated_at,
+  });
+
+const ofAccount = async (db: Db, { account, key }: Named): Promise<Credential | undefined> => {
+  const row = await db
+    .selectFrom('account')
+    .innerJoin('account_key', 'account_key.account', 'account.id')
+    .selectAll('account_key')
+    .select(accountColumns)
+    .where(({ or, eb }) => or([eb('account.id', '=', account), eb('account.name', '=', account)]))
+    .where(({ or, eb }) => or([eb('account_key.fingerprint', '=', key), eb('account_key.name', '=', key), eb('account_key.sha256', '=', key)]))
+    .executeTakeFirst();
+  return row === undefined ? undefined : { account: accountIn(row), user: undefined, key: keyOf(row) };
+};
+
+const ofUser = async (db: Db, { account, user, key }: Named & { user: string }): Promise<Credential | undefined> => {
+  const row = await db
+    .selectFrom('account')
+    .innerJoin('account_user', 'account_user.account', 'account.id')
+    .innerJoin('user_key', 'user_key.member', 'account_user.id')
+    .selectAll('user_key')
+    .select(accountColumns)
+    .select(['account_user.id', 'account_user.login', 'account_user.profile', 'account_user.created_at as user_created_at', 'account_user.updated_at'])
+    .where(({ or, eb }) => or([eb('account.id', '=', account), eb('account.name', '=', account)]))
+    .where(({ or, eb }) => or([eb('account_user.id', '=', user), eb('account_user.login', '=', user)]))
+    .where(({ or, eb }) => or([eb('user_key.fingerprint', '=', key), eb('user_key.name', '=', key), eb('user_key.sha256', '=', key)]))
+    .executeTakeFirst();
+  if (row === undefined) return undefined;
+  return { account: accountIn(row), user: userOf({ ...row, account: row.account_id, created_at: row.user_created_at }), key: keyOf(row) };
+};
