@@ -1,5 +1,6 @@
 /** Every suite, in the order in which they run and stand in the document. The first needs more of the host than the others leave. */
 import type { Suite } from '../lib/suite.ts';
+import { cloudapiSuite } from './cloudapi.ts';
 import { densitySuite } from './density.ts';
 import { execSuite } from './exec.ts';
 import { figure1Suite } from './figure1.ts';
@@ -20,6 +21,7 @@ export const suites: readonly Suite[] = [
   snapshotSuite,
   resizeSuite,
   firewallSuite,
+  cloudapiSuite,
   listSuite,
   insideSuite,
   poolSuite,
