@@ -268,6 +268,14 @@ export class ControlClient implements Disposable {
     return this.http.json('POST', `/v1/accounts/${part(account)}/update`, { json, ...call });
   }
 
+  accountDisable(account: string, call: ControlCall = {}): Promise<Account> {
+    return this.http.json('POST', `/v1/accounts/${part(account)}/disable`, call);
+  }
+
+  accountEnable(account: string, call: ControlCall = {}): Promise<Account> {
+    return this.http.json('POST', `/v1/accounts/${part(account)}/enable`, call);
+  }
+
   accountDelete(account: string, call: ControlCall = {}): Promise<void> {
     return this.http.json('DELETE', `/v1/accounts/${part(account)}`, call);
   }

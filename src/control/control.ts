@@ -7,6 +7,7 @@ import type { Catalog } from './agent/catalog.ts';
 import type { AgentLink } from './agent/link.ts';
 import type { Changes } from './app/changes.ts';
 import type { EventFeed } from './app/event-feed.ts';
+import type { Sessions } from './app/sessions.ts';
 import type { AddressBook } from './app/subnet.ts';
 import type { JobRunner } from './jobs/runner.ts';
 
@@ -20,6 +21,7 @@ export interface Control {
   jobs: JobRunner;
   events: EventFeed;
   changes: Changes;
+  sessions: Sessions;
   logger: Logger;
   version: string;
   startedAt: string;

@@ -13,6 +13,7 @@ import { AgentLink } from './agent/link.ts';
 import { Touched } from './agent/touched.ts';
 import { Changes } from './app/changes.ts';
 import { EventFeed } from './app/event-feed.ts';
+import { Sessions } from './app/sessions.ts';
 import { AddressBook } from './app/subnet.ts';
 import { startCloudApi } from './cloudapi/start.ts';
 import type { CloudApiOptions, RunningCloudApi } from './cloudapi/start.ts';
@@ -101,6 +102,7 @@ export const startControl = async (options: ControlOptions): Promise<RunningCont
     jobs,
     events,
     changes,
+    sessions: new Sessions(),
     logger,
     trace,
     beginAnew: options.beginAnew,

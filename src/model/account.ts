@@ -41,6 +41,8 @@ export const Account = Type.Object(
     quota: AccountQuota,
     createdAt: Type.String(),
     updatedAt: Type.String(),
+    /** Since when nobody is let in for it; null: somebody is. */
+    disabledAt: Type.Union([Type.String(), Type.Null()]),
   },
   closed,
 );

@@ -10,6 +10,7 @@ export const accountOf = (row: AccountTable): Account => ({
   quota: JSON.parse(row.quota) as AccountQuota,
   createdAt: row.created_at,
   updatedAt: row.updated_at === '' ? row.created_at : row.updated_at,
+  disabledAt: row.disabled_at,
 });
 
 /** An account's or a user's. */

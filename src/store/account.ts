@@ -12,7 +12,7 @@ export const accountEnsure = async (context: RequestContext, db: Db, id: string)
   const now = new Date().toISOString();
   await db
     .insertInto('account')
-    .values({ id, name: id, profile: '{}', quota: '{}', created_at: now, updated_at: now })
+    .values({ id, name: id, profile: '{}', quota: '{}', created_at: now, updated_at: now, disabled_at: null })
     .onConflict((conflict) => conflict.doNothing())
     .execute();
 };
@@ -33,6 +33,7 @@ export const accountCreate = async (context: RequestContext, db: Db, account: Ac
       quota: JSON.stringify(account.quota),
       created_at: account.createdAt,
       updated_at: account.updatedAt,
+      disabled_at: account.disabledAt,
     })
     .execute();
   return account;
@@ -79,6 +80,11 @@ export const accountSetQuota = async (context: RequestContext, db: Db, id: strin
     .set({ quota: JSON.stringify(quota), updated_at: updatedAt })
     .where('id', '=', id)
     .execute();
+};
+
+export const accountSetDisabled = async (context: RequestContext, db: Db, id: string, disabledAt: string | null): Promise<void> => {
+  authorize(context, 'operate');
+  await db.updateTable('account').set({ disabled_at: disabledAt }).where('id', '=', id).execute();
 };
 
 /** Its keys go with it; one that has machines stays. */

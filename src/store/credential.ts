@@ -32,9 +32,18 @@ const accountColumns = [
   'account.quota as account_quota',
   'account.created_at as account_created_at',
   'account.updated_at as account_updated_at',
+  'account.disabled_at as account_disabled_at',
 ] as const;
 
-type AccountColumns = Record<'account_id' | 'account_name' | 'account_profile' | 'account_quota' | 'account_created_at' | 'account_updated_at', string>;
+interface AccountColumns {
+  account_id: string;
+  account_name: string;
+  account_profile: string;
+  account_quota: string;
+  account_created_at: string;
+  account_updated_at: string;
+  account_disabled_at: string | null;
+}
 
 const accountIn = (row: AccountColumns): Account =>
   accountOf({
@@ -44,6 +53,7 @@ const accountIn = (row: AccountColumns): Account =>
     quota: row.account_quota,
     created_at: row.account_created_at,
     updated_at: row.account_updated_at,
+    disabled_at: row.account_disabled_at,
   });
 
 const ofAccount = async (db: Db, { account, key }: Named): Promise<Credential | undefined> => {

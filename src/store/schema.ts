@@ -24,6 +24,8 @@ export interface AccountTable {
   quota: string;
   created_at: string;
   updated_at: string;
+  /** Null: it may come in. */
+  disabled_at: string | null;
 }
 
 export interface AccountKeyTable {

@@ -28,7 +28,11 @@ test('accounts and their keys', async () => {
   assert.match(shown.stdout, /SHA256:\S+ me@laptop/);
   assert.equal((await cli.cenote('account', 'key', 'delete', 'alice', held!.fingerprint)).code, 0);
   assert.equal((await cli.cenote('account', 'key', 'delete', 'alice', held!.fingerprint)).code, 4);
-  assert.match((await cli.cenote('account', 'ls')).stdout, /alice +alice@example.com/);
+  assert.match((await cli.cenote('account', 'disable', 'alice')).stdout, /^disabled account alice$/m);
+  assert.match((await cli.cenote('account', 'get', 'alice')).stdout, /Disabled: +since .*its machines go on/);
+  assert.match((await cli.cenote('account', 'ls')).stdout, /alice +disabled +alice@example.com/);
+  assert.equal((await cli.cenote('account', 'enable', 'alice')).code, 0);
+  assert.match((await cli.cenote('account', 'ls')).stdout, /alice +enabled +alice@example.com/);
   assert.equal((await cli.cenote('account', 'delete', 'alice')).code, 0);
   assert.equal((await cli.cenote('account', 'delete', 'default')).code, 5);
   assert.equal((await cli.cenote('account', 'get', 'alice')).code, 4);
@@ -37,7 +41,7 @@ test('accounts and their keys', async () => {
 test('words of three', async () => {
   await using cli = await cliFixture();
   const propose = async (...words: string[]) => (await cli.cenote('__complete', ...words)).stdout.trim().split('\n');
-  assert.deepEqual(await propose('account', ''), ['create', 'ls', 'get', 'update', 'delete', 'key']);
+  assert.deepEqual(await propose('account', ''), ['create', 'ls', 'get', 'update', 'disable', 'enable', 'delete', 'key']);
   assert.deepEqual(await propose('account', 'key', ''), ['add', 'ls', 'delete']);
   assert.deepEqual(await propose('account', 'key', 'ls', ''), ['default']);
   const unknown = await cli.cenote('account', 'key', 'lss', 'default');

@@ -18,6 +18,8 @@ const operators = new Map<string, unknown>([
   ['GET /v1/accounts', undefined],
   ['POST /v1/accounts', { name: 'carol' }],
   ['POST /v1/accounts/:id/update', { quota: { machines: 1 } }],
+  ['POST /v1/accounts/:id/disable', undefined],
+  ['POST /v1/accounts/:id/enable', undefined],
   ['DELETE /v1/accounts/:id', undefined],
   ['POST /v1/packages', { name: 'mine', resources: {} }],
   ['POST /v1/packages/:name/update', { resources: {} }],

@@ -18,6 +18,7 @@ export const command = defineCommand({
     const lines = detailLines([
       ['Account', account.name],
       ['Id', account.id],
+      ['Disabled', account.disabledAt === null ? null : `since ${account.disabledAt}: nobody is let in for it, its machines go on`],
       ...Object.entries(account.profile).map(([name, text]) => [name, text] as const),
       ['Machines', isNone(account.quota.machines) ? null : `at most ${account.quota.machines}`],
       ['CPU', isNone(account.quota.cpuMillis) ? null : `at most ${formatCpu(account.quota.cpuMillis)} cores`],

@@ -5,6 +5,7 @@ import type { Column } from '../table.ts';
 
 const columns: readonly Column<Account>[] = [
   { title: 'ACCOUNT', cell: ({ name }) => name },
+  { title: 'STATE', cell: ({ disabledAt }) => (disabledAt === null ? 'enabled' : 'disabled') },
   { title: 'EMAIL', cell: ({ profile }) => profile.email ?? '' },
   { title: 'AGE', cell: (each) => formatAge(each.createdAt), right: true },
 ];

@@ -4,7 +4,14 @@ import { CenoteError, invalid } from '../../base/errors.ts';
 import { newAccountId } from '../../base/ids.ts';
 import type { Account, AccountKey, CreateAccount, CreateKey, UpdateAccount } from '../../model/account.ts';
 import { checkAccountName } from '../../model/names.ts';
-import { accountCreate as insertAccount, accountDelete as removeAccount, accountGet, accountSetProfile, accountSetQuota } from '../../store/account.ts';
+import {
+  accountCreate as insertAccount,
+  accountDelete as removeAccount,
+  accountGet,
+  accountSetDisabled,
+  accountSetProfile,
+  accountSetQuota,
+} from '../../store/account.ts';
 import { authorize, defaultAccount } from '../../store/context.ts';
 import type { RequestContext } from '../../store/context.ts';
 import { firewallRuleDeleteAll } from '../../store/firewall-rule.ts';
@@ -57,6 +64,7 @@ export const accountCreate = (control: Control, context: RequestContext, asked: 
     quota: asked.quota ?? {},
     createdAt,
     updatedAt: createdAt,
+    disabledAt: null,
   };
   const keys = (asked.keys ?? []).map((key, index) => readKey(`keys.${index}.key`, key));
   return control.store.transaction(async (db) => {
@@ -73,6 +81,29 @@ export const accountUpdate = (control: Control, context: RequestContext, idOrNam
     const now = new Date().toISOString();
     if (asked.profile !== undefined) await accountSetProfile(context, db, id, { ...profile, ...asked.profile }, now);
     if (asked.quota !== undefined) await accountSetQuota(context, db, id, { ...quota, ...asked.quota }, now);
+    return accountGet(context, db, id);
+  });
+};
+
+/** Its machines stay as they are; who is connected for it is let go. */
+export const accountDisable = async (control: Control, context: RequestContext, idOrName: string): Promise<Account> => {
+  authorize(context, 'operate');
+  const account = await control.store.transaction(async (db) => {
+    const { id, disabledAt } = await accountGet(context, db, idOrName);
+    if (id === defaultAccount)
+      throw new CenoteError('in_use', "the operator's own account stays enabled", { advice: 'to keep a key out: cenote account key delete' });
+    if (disabledAt === null) await accountSetDisabled(context, db, id, new Date().toISOString());
+    return accountGet(context, db, id);
+  });
+  control.sessions.end(account.id);
+  return account;
+};
+
+export const accountEnable = (control: Control, context: RequestContext, idOrName: string): Promise<Account> => {
+  authorize(context, 'operate');
+  return control.store.transaction(async (db) => {
+    const { id } = await accountGet(context, db, idOrName);
+    await accountSetDisabled(context, db, id, null);
     return accountGet(context, db, id);
   });
 };

@@ -20,7 +20,8 @@ import type { Rates } from './rates.ts';
 import { notFound, Refusal, refusalOf } from './refusal.ts';
 import { isOurs } from './own-api.ts';
 import { callersOwn } from './own.ts';
-import type { Caller, Signatures } from './signature.ts';
+import type { Proofs } from './proofs.ts';
+import type { Caller } from './signature.ts';
 import { negotiate, versions } from './version.ts';
 import type { ApiVersion } from './version.ts';
 import { deletedMachineWire, machineWire } from './wire/machine.ts';
@@ -54,7 +55,7 @@ const factsOf = (machine: Machine): Record<Exclude<SubResource, 'owner_uuid' | '
 
 export interface ChangefeedOptions {
   edge: Edge;
-  signatures: Signatures;
+  proofs: Proofs;
   perAccount: Rates;
   perAddress: Rates;
 }
@@ -91,14 +92,14 @@ const take = (rates: Rates, who: string): void => {
 };
 
 const accept = async (
-  { edge, signatures, perAccount, perAddress }: ChangefeedOptions,
+  { edge, proofs, perAccount, perAddress }: ChangefeedOptions,
   request: IncomingMessage,
   open: ReadonlyMap<string, ReadonlySet<WebSocket>>,
 ) => {
   take(perAddress, request.socket.remoteAddress ?? '');
   const match = path.exec(request.url ?? '');
   if (match === null || request.method !== 'GET') throw notFound('WebSocket');
-  const caller = await signatures.callerOf(request);
+  const caller = await proofs.callerOf(request);
   take(perAccount, caller.account.id);
   callersOwn(match[1], caller);
   const { context, user } = caller;

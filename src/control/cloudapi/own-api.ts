@@ -13,10 +13,10 @@ import { createServer } from '../http/server.ts';
 import type { Door, Route } from '../http/server.ts';
 import type { Rates } from './rates.ts';
 import { Refusal } from './refusal.ts';
-import type { Signatures } from './signature.ts';
+import type { Proofs } from './proofs.ts';
 
 export interface OwnApiOptions {
-  signatures: Signatures;
+  proofs: Proofs;
   perAccount: Rates;
   perAddress: Rates;
 }
@@ -66,10 +66,10 @@ class SignedDoor implements Door {
   }
 
   async callerOf(request: IncomingMessage, answer?: ServerResponse): Promise<RequestContext> {
-    const { signatures, perAccount, perAddress } = this.#options;
+    const { proofs, perAccount, perAddress } = this.#options;
     answer?.setHeader('date', new Date().toUTCString());
     limit(perAddress, request.socket.remoteAddress ?? '', answer);
-    const { account, user, context } = await signatures.callerOf(request).catch((error: unknown) => {
+    const { account, user, context } = await proofs.callerOf(request).catch((error: unknown) => {
       throw error instanceof Refusal ? new CenoteError(codes[error.status] ?? 'invalid_argument', error.message) : error;
     });
     limit(perAccount, account.id, answer);

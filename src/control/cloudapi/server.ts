@@ -18,7 +18,8 @@ import { bagOf, readerOf } from './parameters.ts';
 import type { Bag, Reader } from './parameters.ts';
 import type { Rates } from './rates.ts';
 import { notFound, Refusal, refusalOf } from './refusal.ts';
-import type { Caller, Signatures } from './signature.ts';
+import type { Proofs } from './proofs.ts';
+import type { Caller } from './signature.ts';
 import { negotiator, versions } from './version.ts';
 import type { ApiVersion } from './version.ts';
 
@@ -37,7 +38,7 @@ interface Cloud {
 export interface CloudApiServerOptions {
   edge: Edge;
   logger: Logger;
-  signatures: Signatures;
+  proofs: Proofs;
   perAccount: Rates;
   perAddress: Rates;
   endpoints: readonly Endpoint[];
@@ -163,7 +164,7 @@ const addRoute = (server: FastifyInstance, options: CloudApiServerOptions, group
     url: path,
     onRequest: async (request, reply) => {
       if (open) return;
-      const caller = await options.signatures.callerOf(request.raw);
+      const caller = await options.proofs.callerOf(request.raw);
       limit(reply, options.perAccount, caller.account.id);
       callersOwn((request.params as { account?: string }).account, caller);
       request.cloud.caller = caller;

@@ -10,6 +10,7 @@ import { serveChangefeed } from './changefeed.ts';
 import { endpoints } from './endpoints/all.ts';
 import type { Route } from '../http/server.ts';
 import { serveOwnApi } from './own-api.ts';
+import { Proofs } from './proofs.ts';
 import { Rates } from './rates.ts';
 import type { Rate } from './rates.ts';
 import { createCloudApiServer } from './server.ts';
@@ -42,9 +43,9 @@ export const startCloudApi = async (control: Control, directory: string, options
   await using stack = new AsyncDisposableStack();
   const access = new AccessBook(control.store);
   const edge = { control, datacenter, access };
-  const signatures = new Signatures(access);
+  const proofs = new Proofs(new Signatures(access), control.sessions);
   const admission = {
-    signatures,
+    proofs,
     perAccount: new Rates(options.perAccount ?? defaults.perAccount),
     perAddress: new Rates(options.perAddress ?? defaults.perAddress),
   };

@@ -3,7 +3,7 @@ import { Type } from 'typebox';
 import { Account, AccountKey, CreateAccount, CreateKey, UpdateAccount } from '../../model/account.ts';
 import { accountGet, accountList } from '../../store/account.ts';
 import { keyDelete, keyList } from '../../store/key.ts';
-import { accountCreate, accountDelete, accountUpdate, keyAdd } from '../app/account.ts';
+import { accountCreate, accountDelete, accountDisable, accountEnable, accountUpdate, keyAdd } from '../app/account.ts';
 import type { Control } from '../control.ts';
 import { idParams } from './accepted.ts';
 import type { App } from './server.ts';
@@ -24,6 +24,14 @@ export const accountRoutes = (app: App, control: Control): void => {
 
   app.post('/v1/accounts/:id/update', { schema: { params: idParams, body: UpdateAccount, response: { 200: Account } } }, (request) =>
     accountUpdate(control, request.caller, request.params.id, request.body),
+  );
+
+  app.post('/v1/accounts/:id/disable', { schema: { params: idParams, response: { 200: Account } } }, (request) =>
+    accountDisable(control, request.caller, request.params.id),
+  );
+
+  app.post('/v1/accounts/:id/enable', { schema: { params: idParams, response: { 200: Account } } }, (request) =>
+    accountEnable(control, request.caller, request.params.id),
   );
 
   app.delete('/v1/accounts/:id', { schema: { params: idParams } }, async (request, reply) => {
