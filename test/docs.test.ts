@@ -17,6 +17,7 @@ import { openApiDocument } from '../src/control/cloudapi/openapi.ts';
 import { accountRoutes } from '../src/control/http/account-routes.ts';
 import { backupRoutes } from '../src/control/http/backup-routes.ts';
 import { Callers } from '../src/control/http/caller.ts';
+import { dnsRoutes } from '../src/control/http/dns-routes.ts';
 import { firewallRoutes } from '../src/control/http/firewall-routes.ts';
 import { imageRoutes } from '../src/control/http/image-routes.ts';
 import { machineRoutes } from '../src/control/http/machine-routes.ts';
@@ -42,7 +43,18 @@ const nothing = {} as never;
 const controlRoutes = async (): Promise<string[]> => {
   const routes: Route[] = [];
   await using app = createServer(pino({ level: 'silent' }), new Callers([], new UserNames()), routes);
-  for (const add of [machineRoutes, streamRoutes, snapshotRoutes, imageRoutes, packageRoutes, accountRoutes, backupRoutes, firewallRoutes, otherRoutes])
+  for (const add of [
+    machineRoutes,
+    streamRoutes,
+    snapshotRoutes,
+    imageRoutes,
+    packageRoutes,
+    accountRoutes,
+    backupRoutes,
+    firewallRoutes,
+    dnsRoutes,
+    otherRoutes,
+  ])
     add(app, nothing);
   await app.ready();
   return routes.map(({ method, url }) => `${method} ${url}`).toSorted();

@@ -1,5 +1,12 @@
 /** Installs the Debian packages that host tests need: those of `cenote up`, and the programs that only tests start. */
 import { ensurePackages, neededPackages } from '../src/setup/packages.ts';
 
-const added = await ensurePackages(() => {}, undefined, { ...neededPackages, 'iputils-ping': 'ping', procps: 'ps', postgresql: 'psql' });
+const added = await ensurePackages(() => {}, undefined, {
+  ...neededPackages,
+  'iputils-ping': 'ping',
+  procps: 'ps',
+  postgresql: 'psql',
+  'bind9-dnsutils': 'dig',
+  nsd: 'nsd',
+});
 if (added.length > 0) console.log(`installed ${added.join(', ')}`);

@@ -121,6 +121,14 @@ export const sections: readonly Section[] = [
     },
   },
   {
+    title: 'Names',
+    commands: {
+      'dns ls': entry('List the names that machines have, and what they lead to', () => import('./dns/ls.ts')),
+      'dns get': entry('Show what a name leads to', () => import('./dns/get.ts')),
+      'dns status': entry("Show how the datacenter's own DNS server fares", () => import('./dns/status.ts')),
+    },
+  },
+  {
     title: 'Profiles',
     commands: {
       'profile create': entry('Name a control plane elsewhere, an account there and its key', () => import('./profile/create.ts')),
@@ -168,6 +176,8 @@ export const otherWords: Readonly<Record<string, string>> = {
   packages: 'package ls',
   fwrules: 'fwrule ls',
   profiles: 'profile ls',
+  names: 'dns ls',
+  dig: 'dns get',
   remote: 'profile create',
   login: 'profile create',
   build: 'image create',

@@ -9,6 +9,9 @@ import { checkSnapshotName, environmentNamePattern, metadataNamePattern, tagName
 import { least } from '../model/resource-limits.ts';
 import { closest } from './suggest.ts';
 
+const longestZone = 64;
+const zonePattern = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/;
+
 const pair = (what: string, pattern: string) => {
   const expression = new RegExp(pattern);
   return (field: string, text: string): [string, string] => {
@@ -114,6 +117,30 @@ export const parseListen = (field: string, text: string): { address: string; por
     throw invalid(field, `${JSON.stringify(text)} is not ADDRESS or ADDRESS:PORT`, 'write an address of this host, such as 192.0.2.7:443, 0.0.0.0 or [::]:443');
   return { address, port };
 };
+
+/** One address of this host: an answer must come from the address that was asked. */
+export const parseDnsListen = orNone((field, text) => {
+  const place = parseListen(field, text);
+  if (/^[0.:]+$/.test(place.address)) throw invalid(field, `${place.address} is all addresses; name the one that is to be asked`);
+  return place;
+});
+
+export const parseZone = orNone((field, text) => {
+  const zone = text.toLowerCase().replace(/\.$/, '');
+  if (zone.length > longestZone || !zonePattern.test(zone))
+    throw invalid(
+      field,
+      `${JSON.stringify(text.slice(0, 80))} is not a zone: labels of letters, digits and -, with dots between, at most ${longestZone} characters`,
+    );
+  return zone;
+});
+
+const dnsPort = 53;
+/** Where it is told of changes; it comes from the same address. */
+export const parseSecondary = orNone((field, text) => {
+  const { address, port = dnsPort } = parseListen(field, text);
+  return { address, port };
+});
 
 /** `0.5:30s`: a baseline of half a core, and a bank of 30 seconds at the ceiling. */
 export const parseBurst = orNone((field, text): CpuBurst => {

@@ -22,6 +22,7 @@ import type { CreateFirewallRule, FirewallRule, FirewallVerdict, UpdateFirewallR
 import type { Image, Platform } from '../model/image.ts';
 import type { MachineProcess, MachineState, MachineUsage, Snapshot } from '../model/machine.ts';
 import type { MetadataChange } from '../model/metadata.ts';
+import type { DnsStatus, NameRecord } from '../model/names-api.ts';
 import type { PoolStatus } from '../model/pool.ts';
 import type { Package } from '../model/resources.ts';
 import { HttpClient } from './http.ts';
@@ -58,6 +59,15 @@ export class ControlClient implements Disposable {
 
   info(call: ControlCall = {}): Promise<ControlInfo> {
     return this.http.json('GET', '/v1/info', call);
+  }
+
+  dnsStatus(call: ControlCall = {}): Promise<DnsStatus> {
+    return this.http.json('GET', '/v1/dns', call);
+  }
+
+  /** Of one machine, or of all that the account has. */
+  nameList(query: { machine?: string | undefined } = {}, call: ControlCall = {}): Promise<NameRecord[]> {
+    return this.http.json('GET', '/v1/names', { query, ...call });
   }
 
   machineList(filter: MachineFilter = {}, call: ControlCall = {}): Promise<Machine[]> {

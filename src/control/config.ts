@@ -1,7 +1,7 @@
 /** What the control plane is told by its arguments and environment; read once. */
 import { existsSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { checkRoot, cloudApiPlace, defaultRoot, instancePaths, parseDatabaseFile, parseInstanceConfig } from '../model/instance.ts';
+import { checkRoot, cloudApiPlace, defaultRoot, dnsZone, instancePaths, parseDatabaseFile, parseInstanceConfig } from '../model/instance.ts';
 import { UserNames } from '../sys/peer.ts';
 import type { ControlOptions } from './start.ts';
 
@@ -24,6 +24,7 @@ export const readConfig = (args: readonly string[]): ControlConfig => {
     agentSocketPath: paths.agentSocket,
     database: readDatabase(paths.database) ?? `${paths.control}/store.sqlite`,
     adminGids: gid === undefined ? [] : [gid],
+    names: { zone: dnsZone(instance), listen: instance.dns?.listen, secondaries: instance.dns?.secondaries },
     cloudapi: { ...cloudApiPlace(instance), datacenter: instance.instance },
     logLevel: process.env['CENOTE_LOG_LEVEL'] ?? 'info',
   };

@@ -10,6 +10,7 @@ import type { EventFeed } from './app/event-feed.ts';
 import type { Sessions } from './app/sessions.ts';
 import type { AddressBook } from './app/subnet.ts';
 import type { JobRunner } from './jobs/runner.ts';
+import type { Names } from './names/names.ts';
 
 export interface Control {
   store: Store;
@@ -17,6 +18,7 @@ export interface Control {
   link: AgentLink;
   catalog: Catalog;
   firewall: FirewallSync;
+  names: Names;
   addresses: AddressBook;
   jobs: JobRunner;
   events: EventFeed;

@@ -24,6 +24,8 @@ import { serveExec } from './http/exec.ts';
 import { createServer } from './http/server.ts';
 import type { Route } from './http/server.ts';
 import { JobRunner } from './jobs/runner.ts';
+import { Names } from './names/names.ts';
+import type { NamesOptions } from './names/names.ts';
 import { Wake } from './wake.ts';
 
 export interface ControlOptions {
@@ -38,6 +40,8 @@ export interface ControlOptions {
   version?: string;
   /** Absent: accounts' own clients are not served. */
   cloudapi?: CloudApiOptions;
+  /** Absent: names end with `cenote.internal`, and nobody but machines is told. */
+  names?: NamesOptions;
   /** How long an action waits for an agent that is away. */
   agentDeadlineMs?: number;
   /** Actions at once, on different machines. */
@@ -92,9 +96,11 @@ export const startControl = async (options: ControlOptions): Promise<RunningCont
     new AgentLink({ store, agent, catalog, touched, logger, reachable, onEvents: () => events.notify(), onRefreshed: (machine) => changes.tell(machine) }),
   );
   const firewall = stack.use(new FirewallSync({ store, agent, logger, reachable, inStep: () => link.inStep }));
+  const names = stack.use(new Names(options.names ?? { zone: 'cenote.internal' }, { store, changes, logger }));
   const control: Control = {
     store,
     agent,
+    names,
     link,
     catalog,
     firewall,
@@ -115,6 +121,7 @@ export const startControl = async (options: ControlOptions): Promise<RunningCont
   await link.start();
   await jobs.resume();
   firewall.start();
+  await names.start();
   store.onRecovered = () => {
     logger.info('the store takes transactions again');
     Promise.all([jobs.resume(), link.compare()]).then(

@@ -39,6 +39,8 @@ export const Account = Type.Object(
     name: Type.String(),
     profile: AccountProfile,
     quota: AccountQuota,
+    /** Whether its machines have names in the DNS. */
+    namesEnabled: Type.Boolean(),
     createdAt: Type.String(),
     updatedAt: Type.String(),
     /** Since when nobody is let in for it; null: somebody is. */
@@ -82,5 +84,8 @@ export const CreateAccount = Type.Object(
 export type CreateAccount = Static<typeof CreateAccount>;
 
 /** What is left out stays as it is. */
-export const UpdateAccount = Type.Object({ profile: Type.Optional(AccountProfile), quota: Type.Optional(AccountQuota) }, closed);
+export const UpdateAccount = Type.Object(
+  { profile: Type.Optional(AccountProfile), quota: Type.Optional(AccountQuota), namesEnabled: Type.Optional(Type.Boolean()) },
+  closed,
+);
 export type UpdateAccount = Static<typeof UpdateAccount>;

@@ -24,6 +24,8 @@
  *   GET    /v1/fwrules, POST /v1/fwrules             FirewallRule[], CreateFirewallRule -> 201 FirewallRule (model/firewall/wire.ts)
  *   GET|DELETE /v1/fwrules/:id, POST .../update|enable|disable; GET .../machines, GET /v1/machines/:id/fwrules
  *   GET    /v1/firewall/test?from=&to=&protocol=&port=&type=&code=   FirewallVerdict
+ *   GET    /v1/names?machine=                        NameRecord[] (model/names-api.ts): what the account's names are
+ *   GET    /v1/dns                                   DnsStatus: the datacenter's own server
  *   GET    /v1/backup                                a copy of the store (gzip); PUT puts one back -> RestoredBackup, then the control plane begins anew
  *   GET    /v1/events?after=N&follow=                NDJSON of Event
  *

@@ -33,6 +33,25 @@ const firstCloudApiPort = 7080;
 export const cloudApiPlace = ({ cloudapi, number }: { cloudapi?: CloudApiPlace; number: number }): CloudApiPlace =>
   cloudapi ?? { address: '127.0.0.1', port: firstCloudApiPort + number };
 
+const DnsPlace = Type.Object({ address: Type.String({ pattern: '^[0-9a-fA-F:.]{2,45}$' }), port: Type.Integer({ minimum: 1, maximum: 65_535 }) }, closed);
+export const DnsConfig = Type.Object(
+  {
+    /** What all machines' names end with; absent: see `dnsZone`. */
+    zone: Type.Optional(Type.String({ pattern: '^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$', maxLength: 64 })),
+    /** Where names are served to others; absent: nowhere. */
+    listen: Type.Optional(DnsPlace),
+    /** Servers that may take whole zones, and are told when there is something new. */
+    secondaries: Type.Optional(Type.Array(DnsPlace, { maxItems: 16 })),
+  },
+  closed,
+);
+export type DnsConfig = Static<typeof DnsConfig>;
+const firstDnsPort = 7153;
+
+export const dnsZone = ({ dns, instance }: { dns?: DnsConfig; instance: string }): string => dns?.zone ?? `${instance}.cenote.internal`;
+/** Above those that want a privilege. */
+export const defaultDnsPort = (number: number): number => firstDnsPort + number;
+
 export const InstanceConfig = Type.Object(
   {
     /** Of this file's format. */
@@ -59,6 +78,8 @@ export const InstanceConfig = Type.Object(
     networkMbps: Type.Optional(Type.Integer({ minimum: 1, maximum: 10_000_000 })),
     /** Where accounts' own clients are served; absent: on the loopback, at a port that follows from the instance's number. */
     cloudapi: Type.Optional(CloudApiPlace),
+    /** Names in the DNS; absent: machines have them, and nobody else is told. */
+    dns: Type.Optional(DnsConfig),
     /** User and group the control plane runs as. */
     user: Type.Object({ name: Type.String(), uid: Type.Integer(), gid: Type.Integer() }, closed),
     /** The Node that runs the services, and the directory with `src/` and `node_modules/` that they run from. */

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { CenoteError } from '../base/errors.ts';
 import { plainEnvironment } from '../exec/run.ts';
 import { instancePaths, parseInstanceConfig } from '../model/instance.ts';
-import type { InstanceConfig, Overcommit } from '../model/instance.ts';
+import type { DnsConfig, InstanceConfig, Overcommit } from '../model/instance.ts';
 
 export interface SetupOptions {
   root: string;
@@ -15,6 +15,12 @@ export interface SetupOptions {
   /** A line of progress; by default on standard error. */
   note?: ((text: string) => void) | undefined;
   signal?: AbortSignal | undefined;
+}
+
+export interface DnsChange {
+  listen?: { address: string; port: number | undefined } | null | undefined;
+  zone?: string | null | undefined;
+  secondaries?: DnsConfig['secondaries'] | null | undefined;
 }
 
 export interface UpOptions extends SetupOptions {
@@ -30,6 +36,8 @@ export interface UpOptions extends SetupOptions {
   overcommit?: Partial<Overcommit> | undefined;
   /** Where CloudAPI is served. Without, it stays as it is. */
   cloudapi?: { address: string; port: number | undefined } | undefined;
+  /** Names in the DNS. What is left out stays as it is; null takes it back to what it is without. */
+  dns?: DnsChange | undefined;
   /** The store's: URL of a PostgreSQL database, or `sqlite`. Without, it stays as it is. */
   database?: string | undefined;
   noHello?: boolean | undefined;

@@ -3,6 +3,9 @@ import { lxcfsPidPath } from '../model/instance.ts';
 import type { InstanceConfig, InstancePaths } from '../model/instance.ts';
 import { plainEnvironment } from '../exec/run.ts';
 
+/** Below it ports want a privilege, unless the host says otherwise. */
+const firstOpenPort = 1024;
+
 export const serviceNames = ['lxcfs', 'agent', 'control'] as const;
 export type ServiceName = (typeof serviceNames)[number];
 
@@ -18,6 +21,8 @@ export interface Service {
   umask: number;
   /** Of -1000 to 1000, where ordinary programs have 0 and machines more: whom the kernel kills last when the whole host runs out. */
   oomScoreAdjust: number;
+  /** It is to listen on a port below 1024, which wants a privilege: that one, and no other. */
+  lowPorts: boolean;
   /** Machines use what it serves, so it goes only after them. */
   neededByMachines: boolean;
 }
@@ -48,6 +53,7 @@ export const servicesOf = (config: InstanceConfig, paths: InstancePaths): Servic
       user: null,
       umask: 0o022,
       oomScoreAdjust: -900,
+      lowPorts: false,
       neededByMachines: true,
     },
     {
@@ -58,6 +64,7 @@ export const servicesOf = (config: InstanceConfig, paths: InstancePaths): Servic
       user: null,
       umask: 0o022,
       oomScoreAdjust: -900,
+      lowPorts: false,
       neededByMachines: false,
     },
     {
@@ -69,11 +76,15 @@ export const servicesOf = (config: InstanceConfig, paths: InstancePaths): Servic
       umask: 0o077,
       // It faces people: when it grows beyond measure it is to go, but not before everything else.
       oomScoreAdjust: -250,
+      lowPorts: [config.cloudapi?.port, config.dns?.listen?.port].some((port) => port !== undefined && port < firstOpenPort),
       neededByMachines: false,
     },
   ];
 };
 
-/** The same as an ordinary user, for a keeper that is root itself. */
-export const asUser = (user: string | null, argv: [string, ...string[]]): [string, ...string[]] =>
-  user === null ? argv : ['/usr/bin/setpriv', `--reuid=${user}`, `--regid=${user}`, '--init-groups', '--no-new-privs', '--inh-caps=-all', '--', ...argv];
+/** The same as an ordinary user, for a keeper that is root itself; with the one privilege that ports below 1024 want, where it needs it. */
+export const asUser = (user: string | null, argv: [string, ...string[]], lowPorts = false): [string, ...string[]] =>
+  user === null ? argv : ['/usr/bin/setpriv', `--reuid=${user}`, `--regid=${user}`, '--init-groups', '--no-new-privs', ...privileges(lowPorts), '--', ...argv];
+
+const privileges = (lowPorts: boolean): string[] =>
+  lowPorts ? ['--inh-caps=-all,+net_bind_service', '--ambient-caps=-all,+net_bind_service'] : ['--inh-caps=-all'];

@@ -28,7 +28,7 @@ export const serviceLogPath = (paths: InstancePaths, name: string): string => `$
 const keepersOf = (config: InstanceConfig, paths: InstancePaths): Omit<KeeperOptions, 'log'>[] =>
   servicesOf(config, paths).map((service) => ({
     name: service.name,
-    argv: asUser(service.user, service.argv),
+    argv: asUser(service.user, service.argv, service.lowPorts),
     env: service.env,
     umask: service.umask,
     pidPath: servicePidPath(paths, service.name),

@@ -92,7 +92,7 @@ const machinesText = (config: InstanceConfig, paths: InstancePaths): string =>
   });
 
 const serviceText = (service: Service, config: InstanceConfig, paths: InstancePaths): string => {
-  const lines = { lxcfs: lxcfsLines, agent: agentLines, control: controlLines }[service.name](config, paths);
+  const lines = { lxcfs: lxcfsLines, agent: agentLines, control: controlLines }[service.name](config, paths, service);
   return unitText(config, paths, {
     description: service.description,
     unit: lines.unit,
@@ -168,7 +168,9 @@ const agentLines = ({ instance }: InstanceConfig, paths: InstancePaths): UnitLin
   ],
 });
 
-const controlLines = (config: InstanceConfig, paths: InstancePaths): UnitLines => ({
+const bindLowPorts = 'CAP_NET_BIND_SERVICE';
+
+const controlLines = (config: InstanceConfig, paths: InstancePaths, { lowPorts }: Service): UnitLines => ({
   unit: [`Wants=${unitName(config.instance, 'agent')}`, `After=network.target ${unitName(config.instance, 'agent')}`],
   before: [],
   service: [
@@ -177,8 +179,8 @@ const controlLines = (config: InstanceConfig, paths: InstancePaths): UnitLines =
     'TimeoutStopSec=30s',
     'LimitNOFILE=65536',
     'NoNewPrivileges=yes',
-    'CapabilityBoundingSet=',
-    'AmbientCapabilities=',
+    `CapabilityBoundingSet=${lowPorts ? bindLowPorts : ''}`,
+    `AmbientCapabilities=${lowPorts ? bindLowPorts : ''}`,
     'ProtectSystem=strict',
     `ReadWritePaths=${paths.control}`,
     // Readable, because the checkout may be in a home directory.

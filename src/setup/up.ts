@@ -15,6 +15,7 @@ import { codeFingerprint, placeCode } from './code.ts';
 import { checkoutPath, findInstanceConfig, saveInstanceConfig } from './config.ts';
 import type { UpOptions } from './config.ts';
 import { changeDatabase } from './database.ts';
+import { changedDns } from './dns.ts';
 import { makeDirectories, makeRoot } from './directories.ts';
 import { lockHost } from './host-lock.ts';
 import { serviceManager } from './manager.ts';
@@ -72,6 +73,7 @@ const changeHost = async (options: UpOptions, paths: InstancePaths, progress: Pr
     const networkMbps = options.networkMbps === undefined ? (existing?.networkMbps ?? null) : options.networkMbps;
     const overcommit = { ...noOvercommit, ...existing?.overcommit, ...options.overcommit };
     const cloudapi = options.cloudapi === undefined ? existing?.cloudapi : { ...cloudApiPlace(entry), ...defined(options.cloudapi) };
+    const dns = changedDns(existing?.dns, options.dns ?? {}, entry.number);
     const code = await placeCode(checkoutPath(), root, realpathSync(process.execPath));
     const made: InstanceConfig = {
       version: 1,
@@ -83,6 +85,7 @@ const changeHost = async (options: UpOptions, paths: InstancePaths, progress: Pr
       ...(networkMbps === null ? {} : { networkMbps }),
       ...(isDeepStrictEqual(overcommit, noOvercommit) ? {} : { overcommit }),
       ...(cloudapi === undefined ? {} : { cloudapi }),
+      ...(dns === undefined ? {} : { dns }),
       user: account,
       nodePath: code.nodePath,
       codePath: code.codePath,

@@ -8,6 +8,7 @@ export const accountOf = (row: AccountTable): Account => ({
   name: row.name,
   profile: JSON.parse(row.profile) as AccountProfile,
   quota: JSON.parse(row.quota) as AccountQuota,
+  namesEnabled: row.names_enabled === 1,
   createdAt: row.created_at,
   updatedAt: row.updated_at === '' ? row.created_at : row.updated_at,
   disabledAt: row.disabled_at,

@@ -12,7 +12,7 @@ export const accountEnsure = async (context: RequestContext, db: Db, id: string)
   const now = new Date().toISOString();
   await db
     .insertInto('account')
-    .values({ id, name: id, profile: '{}', quota: '{}', created_at: now, updated_at: now, disabled_at: null })
+    .values({ id, name: id, profile: '{}', quota: '{}', names_enabled: 1, created_at: now, updated_at: now, disabled_at: null })
     .onConflict((conflict) => conflict.doNothing())
     .execute();
 };
@@ -31,6 +31,7 @@ export const accountCreate = async (context: RequestContext, db: Db, account: Ac
       name: account.name,
       profile: JSON.stringify(account.profile),
       quota: JSON.stringify(account.quota),
+      names_enabled: account.namesEnabled ? 1 : 0,
       created_at: account.createdAt,
       updated_at: account.updatedAt,
       disabled_at: account.disabledAt,
@@ -63,9 +64,13 @@ export const accountList = async (context: RequestContext, db: Db): Promise<Acco
   return (await db.selectFrom('account').selectAll().orderBy('name').execute()).map(accountOf);
 };
 
+const demandOwn = (context: RequestContext, id: string): void => {
+  if (context.role === 'account' && id !== context.account) throw new CenoteError('not_found', 'there is no such account');
+};
+
 export const accountSetProfile = async (context: RequestContext, db: Db, id: string, profile: AccountProfile, updatedAt: string): Promise<void> => {
   authorize(context, 'write');
-  if (context.role === 'account' && id !== context.account) throw new CenoteError('not_found', 'there is no such account');
+  demandOwn(context, id);
   await db
     .updateTable('account')
     .set({ profile: JSON.stringify(profile), updated_at: updatedAt })
@@ -85,6 +90,16 @@ export const accountSetQuota = async (context: RequestContext, db: Db, id: strin
 export const accountSetDisabled = async (context: RequestContext, db: Db, id: string, disabledAt: string | null): Promise<void> => {
   authorize(context, 'operate');
   await db.updateTable('account').set({ disabled_at: disabledAt }).where('id', '=', id).execute();
+};
+
+export const accountSetNamesEnabled = async (context: RequestContext, db: Db, id: string, enabled: boolean, updatedAt: string): Promise<void> => {
+  authorize(context, 'write');
+  demandOwn(context, id);
+  await db
+    .updateTable('account')
+    .set({ names_enabled: enabled ? 1 : 0, updated_at: updatedAt })
+    .where('id', '=', id)
+    .execute();
 };
 
 /** Its keys go with it; one that has machines stays. */

@@ -30,6 +30,7 @@ const accountColumns = [
   'account.name as account_name',
   'account.profile as account_profile',
   'account.quota as account_quota',
+  'account.names_enabled as account_names_enabled',
   'account.created_at as account_created_at',
   'account.updated_at as account_updated_at',
   'account.disabled_at as account_disabled_at',
@@ -40,6 +41,7 @@ interface AccountColumns {
   account_name: string;
   account_profile: string;
   account_quota: string;
+  account_names_enabled: number;
   account_created_at: string;
   account_updated_at: string;
   account_disabled_at: string | null;
@@ -51,6 +53,7 @@ const accountIn = (row: AccountColumns): Account =>
     name: row.account_name,
     profile: row.account_profile,
     quota: row.account_quota,
+    names_enabled: row.account_names_enabled,
     created_at: row.account_created_at,
     updated_at: row.account_updated_at,
     disabled_at: row.account_disabled_at,

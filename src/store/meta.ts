@@ -4,8 +4,8 @@ import type { RequestContext } from './context.ts';
 import type { NetworkTable } from './schema.ts';
 import type { Db } from './store.ts';
 
-/** `agent.sequence`: number of the last agent event taken over. */
-export type MetaKey = 'agent.sequence';
+/** `agent.sequence`: number of the last agent event taken over. `dns.serial`: no version of a zone has had this number or a higher one. */
+export type MetaKey = 'agent.sequence' | 'dns.serial';
 
 export const metaGet = async (context: RequestContext, db: Db, key: MetaKey): Promise<string | undefined> => {
   authorize(context, 'read');

@@ -22,6 +22,8 @@ export interface AccountTable {
   profile: string;
   /** AccountQuota. */
   quota: string;
+  /** Whether its machines have names in the DNS. */
+  names_enabled: number;
   created_at: string;
   updated_at: string;
   /** Null: it may come in. */

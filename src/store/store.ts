@@ -23,6 +23,7 @@ import { tenants } from './migrations/0006-tenants.ts';
 import { images } from './migrations/0007-images.ts';
 import { access } from './migrations/0008-access.ts';
 import { firewallWeight } from './migrations/0009-firewall-weight.ts';
+import { names } from './migrations/0010-names.ts';
 import { disabledAccounts } from './migrations/0014-disabled-accounts.ts';
 import type { Schema } from './schema.ts';
 import { Written } from './written.ts';
@@ -38,6 +39,7 @@ const migrations = {
   '0007-images': images,
   '0008-access': access,
   '0009-firewall-weight': firewallWeight,
+  '0010-names': names,
   '0014-disabled-accounts': disabledAccounts,
 };
 

@@ -21,6 +21,7 @@ const operators = new Map<string, unknown>([
   ['POST /v1/accounts/:id/disable', undefined],
   ['POST /v1/accounts/:id/enable', undefined],
   ['DELETE /v1/accounts/:id', undefined],
+  ['GET /v1/dns', undefined],
   ['POST /v1/packages', { name: 'mine', resources: {} }],
   ['POST /v1/packages/:name/update', { resources: {} }],
   ['DELETE /v1/packages/:name', undefined],

@@ -112,7 +112,7 @@ export class OwnServices implements AsyncDisposable {
     // A test that was cancelled goes on; a child of it would keep the whole run from ending.
     if (this.#over) throw new Error(`the ${name} is not started any more: the test is over`);
     const service = servicesOf(this.config, this.paths).find((one) => one.name === name)!;
-    const [program, ...args] = seeing(instead, asUser(service.user, service.argv));
+    const [program, ...args] = seeing(instead, asUser(service.user, service.argv, service.lowPorts));
     const output = openSync(`${this.paths.log}/${name}.log`, 'a', 0o640);
     const umask = process.umask(service.umask);
     const child = start(program, args, { stdio: ['ignore', output, output], env: { ...service.env, ...env }, cwd: '/' });

@@ -24,6 +24,7 @@ export const command = defineCommand({
       ['CPU', isNone(account.quota.cpuMillis) ? null : `at most ${formatCpu(account.quota.cpuMillis)} cores`],
       ['Memory', isNone(account.quota.memoryMib) ? null : `at most ${formatMib(account.quota.memoryMib)}`],
       ['Disk', isNone(account.quota.diskMib) ? null : `at most ${formatMib(account.quota.diskMib)}`],
+      ['Names in DNS', account.namesEnabled ? 'on' : 'off'],
       ['Keys', keys.map(({ name, sha256 }) => `${sha256} ${name}`)],
       ['Created', `${account.createdAt} (${formatAge(account.createdAt)} ago)`],
     ]);

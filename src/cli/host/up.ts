@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs';
 import { parseCpuMillis, parseSizeMib } from '../../base/units.ts';
 import { invalid, messageOf } from '../../base/errors.ts';
 import { Interrupted } from '../context.ts';
-import { defineCommand, parsed, toggle, value } from '../command.ts';
+import { defineCommand, many, parsed, toggle, value } from '../command.ts';
 import type { Parse } from '../command.ts';
-import { parseListen, parseMbpsCeiling, parseRatio } from '../values.ts';
+import { parseDnsListen, parseListen, parseMbpsCeiling, parseRatio, parseSecondary, parseZone } from '../values.ts';
 import { setupOptions } from './setup-options.ts';
 
 /** A password does not belong on a command line: `ps` shows it, and the shell keeps it. */
@@ -22,6 +22,18 @@ const readUrl = (field: string, path: string): string => {
   }
 };
 
+interface DnsFlags {
+  dns: ReturnType<typeof parseDnsListen> | undefined;
+  dnsZone: string | undefined;
+  dnsSecondary: ReturnType<typeof parseSecondary>[];
+}
+
+const dnsOf = ({ dns, dnsZone, dnsSecondary }: DnsFlags) => ({
+  listen: dns === 'none' ? null : dns,
+  zone: dnsZone === 'none' ? null : dnsZone,
+  secondaries: dnsSecondary.length === 0 ? undefined : dnsSecondary.filter((one) => one !== 'none'),
+});
+
 export const command = defineCommand({
   detail: 'Safe to repeat: it does what is missing, upgrades what is old and brings everything back after a reboot. Wants root.',
   args: {},
@@ -32,6 +44,9 @@ export const command = defineCommand({
     memory: parsed('SIZE', parseSizeMib, 'the most this instance may guarantee'),
     netCapacity: parsed('MBPS', parseMbpsCeiling, "what the host's uplink carries, for network guarantees, such as 1G; none sets nothing aside of it"),
     cloudapi: parsed('ADDRESS[:PORT]', parseListen, 'where CloudAPI is served; with TLS on any address but the loopback (the default)'),
+    dns: parsed('ADDRESS[:PORT]', parseDnsListen, "where machines' names are served to others; none serves them to nobody but machines (the default)"),
+    dnsZone: parsed('ZONE', parseZone, 'what all names end with; none is the default again, INSTANCE.cenote.internal'),
+    dnsSecondary: many('ADDRESS[:PORT]', parseSecondary, 'a DNS server that may take the zones and is told of changes, instead of those before; none is none'),
     overcommitCpu: parsed('RATIO', parseRatio, 'promise CPU so many times over (1 is once, a guarantee)'),
     overcommitMemory: parsed('RATIO', parseRatio, 'promise memory so many times over'),
     overcommitDisk: parsed('RATIO', parseRatio, 'promise disk so many times over'),
@@ -39,14 +54,20 @@ export const command = defineCommand({
     noHello: toggle('without the first machine'),
     yes: toggle('nothing is asked anyway; for scripts', { short: 'y' }),
   },
-  examples: ['up', 'up --pool-size 50G', 'up --database @/root/database-url', '--root /srv/second up --cpu 1 --memory 2G'],
+  examples: [
+    'up',
+    'up --pool-size 50G',
+    'up --database @/root/database-url',
+    'up --dns 192.0.2.7:53 --dns-zone dc1.example.com',
+    '--root /srv/second up --cpu 1 --memory 2G',
+  ],
   run: async ({ flags }, context) => {
     const { runUp } = await import('../../setup/commands.ts');
     const { poolSize, device, cpu, memory, netCapacity, database, noHello } = flags;
     const networkMbps = netCapacity === 'none' ? null : netCapacity;
     const ratios = { cpu: flags.overcommitCpu, memory: flags.overcommitMemory, disk: flags.overcommitDisk };
     const overcommit = Object.fromEntries(Object.entries(ratios).filter(([, ratio]) => ratio !== undefined));
-    const sizes = { poolSizeMib: poolSize, device, cpuMillis: cpu, memoryMib: memory, networkMbps, overcommit, cloudapi: flags.cloudapi };
+    const sizes = { poolSizeMib: poolSize, device, cpuMillis: cpu, memoryMib: memory, networkMbps, overcommit, cloudapi: flags.cloudapi, dns: dnsOf(flags) };
     try {
       return await runUp({ ...setupOptions(context, flags.json), ...sizes, database, noHello });
     } catch (error) {

@@ -15,7 +15,7 @@ type Shown = Omit<Machine, 'package'> & { package?: Machine['package'] };
 const at = (time: string | null): string | null => (time === null ? null : `${time} (${formatAge(time)} ago)`);
 const pairs = (record: Record<string, string | number | boolean>): string[] => Object.entries(record).map(([name, value]) => `${name}=${value}`);
 
-const details = (machine: Shown): Detail[] => [
+const details = (machine: Shown, names: readonly string[]): Detail[] => [
   ['Name', machine.name],
   ['Id', machine.id],
   ['State', machine.state],
@@ -36,6 +36,7 @@ const details = (machine: Shown): Detail[] => [
   ['I/O', formatIo(machine.resources)],
   ['Bandwidth', formatNetwork(machine.resources)],
   ['Address', machine.address],
+  ['Names', names],
   ['Published', machine.publish.map(formatPublish)],
   ['Command', machine.command === null ? null : quoteWords(machine.command)],
   ['Environment', pairs(machine.env)],
@@ -62,10 +63,18 @@ export const command = defineCommand({
     }
     for (const [index, machine] of machines.entries()) {
       if (index > 0) output.line('');
-      for (const line of detailLines(details('spec' in machine ? { ...machine.spec, ...machine } : machine))) output.line(line);
+      const lines = 'spec' in machine ? details({ ...machine.spec, ...machine }, []) : details(machine, await namesOf(context, machine));
+      for (const line of detailLines(lines)) output.line(line);
     }
   },
 });
+
+/** Those without ids, which everything has besides. */
+const namesOf = async (context: Context, { id }: Machine): Promise<string[]> => {
+  const records = await (await context.control()).nameList({ machine: id }, { signal: context.signal });
+  const names = new Set(records.filter(({ type }) => type === 'A' || type === 'AAAA').map(({ name }) => name));
+  return [...names].filter((name) => !/(^|\.)[0-9a-f]{8}-[0-9a-f]{4}-/.test(name));
+};
 
 const fromAgent = async (context: Context, names: readonly string[]): Promise<MachineStatus[]> => {
   const machines = await (await context.agent()).machineList({ signal: context.signal });

@@ -9,6 +9,7 @@ import {
   accountDelete as removeAccount,
   accountGet,
   accountSetDisabled,
+  accountSetNamesEnabled,
   accountSetProfile,
   accountSetQuota,
 } from '../../store/account.ts';
@@ -54,7 +55,7 @@ const parseKey = (field: string, text: string): sshpk.Key => {
   }
 };
 
-export const accountCreate = (control: Control, context: RequestContext, asked: CreateAccount): Promise<Account> => {
+export const accountCreate = async (control: Control, context: RequestContext, asked: CreateAccount): Promise<Account> => {
   authorize(context, 'operate');
   const createdAt = new Date().toISOString();
   const account = {
@@ -62,27 +63,32 @@ export const accountCreate = (control: Control, context: RequestContext, asked: 
     name: checkAccountName('name', asked.name),
     profile: asked.profile ?? {},
     quota: asked.quota ?? {},
+    namesEnabled: true,
     createdAt,
     updatedAt: createdAt,
     disabledAt: null,
   };
   const keys = (asked.keys ?? []).map((key, index) => readKey(`keys.${index}.key`, key));
-  return control.store.transaction(async (db) => {
+  await control.store.transaction(async (db) => {
     await insertAccount(context, db, account);
     for (const key of keys) await insertKey(context, db, account.id, key);
-    return account;
   });
+  control.names.accountsChanged();
+  return account;
 };
 
-export const accountUpdate = (control: Control, context: RequestContext, idOrName: string, asked: UpdateAccount): Promise<Account> => {
+export const accountUpdate = async (control: Control, context: RequestContext, idOrName: string, asked: UpdateAccount): Promise<Account> => {
   authorize(context, 'operate');
-  return control.store.transaction(async (db) => {
+  const changed = await control.store.transaction(async (db) => {
     const { id, profile, quota } = await accountGet(context, db, idOrName);
     const now = new Date().toISOString();
     if (asked.profile !== undefined) await accountSetProfile(context, db, id, { ...profile, ...asked.profile }, now);
     if (asked.quota !== undefined) await accountSetQuota(context, db, id, { ...quota, ...asked.quota }, now);
+    if (asked.namesEnabled !== undefined) await accountSetNamesEnabled(context, db, id, asked.namesEnabled, now);
     return accountGet(context, db, id);
   });
+  control.names.accountsChanged();
+  return changed;
 };
 
 /** Its machines stay as they are; who is connected for it is let go. */
@@ -118,6 +124,7 @@ export const accountDelete = async (control: Control, context: RequestContext, i
     await removeAccount(context, db, id);
     return gone;
   });
+  control.names.accountsChanged();
   await Promise.all(rules.map((id) => control.firewall.changed(id)));
 };
 

@@ -1,5 +1,6 @@
 /** Actions on a machine that there is. Each checks what can be checked now; the host decides the rest when its turn comes. */
 import { CenoteError, invalid } from '../../base/errors.ts';
+import { checkTags } from '../../dns/tag-check.ts';
 import type { Accepted, ActionOptions, ResizeMachine, UpdateMachine } from '../../model/control-api.ts';
 import { commandOf } from '../../model/command.ts';
 import { checkMetadataSize, mergeNamed } from '../../model/metadata.ts';
@@ -40,7 +41,10 @@ export const machineDelete = (control: Control, context: RequestContext, id: str
   });
 
 export const machineTags = (control: Control, context: RequestContext, id: string, change: NamedChange<Tags>): Promise<Accepted> =>
-  acceptAction(control, context, id, 'tags', () => change);
+  acceptAction(control, context, id, 'tags', () => {
+    if (change.mode !== 'remove') checkTags('tags', change.values);
+    return change;
+  });
 
 export const machineMetadata = (control: Control, context: RequestContext, id: string, change: MetadataChange): Promise<Accepted> =>
   acceptAction(control, context, id, 'metadata', (_db, { machine }) => {
@@ -98,6 +102,7 @@ const specPatch = async (control: Control, context: RequestContext, asked: Updat
   const { image: imageName, platform: platformName, ...rest } = asked;
   const patch: SpecPatch = rest;
   if (asked.publish !== undefined) checkPublish(asked.publish);
+  if (asked.tags !== undefined) checkTags('tags', asked.tags);
   let kind: 'app' | 'system' = spec.platform === null ? 'system' : 'app';
   if (imageName !== undefined) {
     const image = await imageFor(control, context, 'image', imageName);

@@ -6,6 +6,7 @@ import type { Accepted, CreateMachine, Machine } from '../../model/control-api.t
 import type { Image, PlatformRef } from '../../model/image.ts';
 import type { MachineSpec } from '../../model/machine.ts';
 import { commandOf } from '../../model/command.ts';
+import { checkTags } from '../../dns/tag-check.ts';
 import { checkMetadataSize } from '../../model/metadata.ts';
 import { checkMachineName } from '../../model/names.ts';
 import { guaranteesOf } from '../../model/resources.ts';
@@ -31,6 +32,7 @@ const defaultGraceSeconds = 10;
 export const machineCreate = async (control: Control, context: RequestContext, asked: CreateMachine, id: MachineId = newMachineId()): Promise<Accepted> => {
   authorize(context, 'write');
   checkMetadataSize(asked.metadata ?? {});
+  checkTags('tags', asked.tags ?? {});
   const { store, link, addresses, jobs, trace } = control;
   const name = asked.name === undefined ? `machine-${shortId(id)}` : checkMachineName('name', asked.name);
   const publish = checkPublish(asked.publish ?? []);

@@ -2,6 +2,7 @@
 import type { Control } from '../control.ts';
 import { accountRoutes } from './account-routes.ts';
 import { backupRoutes } from './backup-routes.ts';
+import { dnsRoutes } from './dns-routes.ts';
 import { firewallRoutes } from './firewall-routes.ts';
 import { imageRoutes } from './image-routes.ts';
 import { machineRoutes } from './machine-routes.ts';
@@ -11,7 +12,7 @@ import type { App } from './server.ts';
 import { snapshotRoutes } from './snapshot-routes.ts';
 import { streamRoutes } from './stream-routes.ts';
 
-const all = [machineRoutes, streamRoutes, snapshotRoutes, imageRoutes, packageRoutes, accountRoutes, backupRoutes, firewallRoutes, otherRoutes];
+const all = [machineRoutes, streamRoutes, snapshotRoutes, imageRoutes, packageRoutes, accountRoutes, backupRoutes, firewallRoutes, dnsRoutes, otherRoutes];
 
 export const addRoutes = (app: App, control: Control): void => {
   for (const add of all) add(app, control);

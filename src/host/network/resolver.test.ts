@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createLogger } from '../../base/logger.ts';
-import { MessageFramer, frame } from './dns-stream.ts';
+import { MessageFramer, frame } from '../../dns/stream.ts';
 import { openResolver, resolverLimits } from './resolver.ts';
 import type { Resolver } from './resolver.ts';
 

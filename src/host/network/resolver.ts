@@ -11,8 +11,8 @@ import type { Server, Socket } from 'node:net';
 import { CenoteError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import { isErrno } from '../../sys/libc.ts';
-import { parseQuery, refusalOf, responseCodes } from './dns-message.ts';
-import { MessageFramer, frame } from './dns-stream.ts';
+import { parseQuery, refusalOf, responseCodes } from '../../dns/query.ts';
+import { MessageFramer, frame } from '../../dns/stream.ts';
 import { readResolvConf } from './resolv-conf.ts';
 import { askDatagram, askInTurn, askStream } from './upstream.ts';
 import type { Upstream } from './upstream.ts';
@@ -143,12 +143,12 @@ class Relay {
   async #answer(message: Buffer, machine: string, ask: typeof askDatagram): Promise<Buffer | undefined> {
     const query = parseQuery(message);
     if (query === undefined) return undefined;
-    if ('refusal' in query) return refusalOf(message, query.refusal);
+    if ('refusal' in query) return refusalOf(message, query.refusal, true);
     if (!this.#questions.enter(machine)) return undefined;
     try {
       return await askInTurn(ask, this.#currentUpstreams(), query, this.#options.timeoutMs ?? 2000);
     } catch {
-      return refusalOf(message, responseCodes.serverFailure);
+      return refusalOf(message, responseCodes.serverFailure, true);
     } finally {
       this.#questions.leave(machine);
     }

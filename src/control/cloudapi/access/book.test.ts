@@ -22,7 +22,7 @@ const withAlice = async (database: string, work: (store: Store, book: AccessBook
   let now = 0;
   const key = readKey('key', { name: 'laptop', key: sshpk.generatePrivateKey('ecdsa').toPublic().toString('ssh') });
   await store.transaction(async (db) => {
-    await accountCreate(system, db, { id: 'a', name: 'alice', profile: {}, quota: {}, createdAt: '', updatedAt: '', disabledAt: null });
+    await accountCreate(system, db, { id: 'a', name: 'alice', profile: {}, quota: {}, namesEnabled: true, createdAt: '', updatedAt: '', disabledAt: null });
     await keyAdd(system, db, 'a', key);
   });
   await work(store, new AccessBook(store, () => now), (milliseconds) => (now += milliseconds));

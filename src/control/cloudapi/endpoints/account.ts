@@ -1,7 +1,7 @@
 /** The account itself. */
 import { Type } from 'typebox';
 import { AccountProfile } from '../../../model/account.ts';
-import { accountGet, accountSetProfile } from '../../../store/account.ts';
+import { accountGet, accountSetNamesEnabled, accountSetProfile } from '../../../store/account.ts';
 import { machineTotals } from '../../../store/machine.ts';
 import { endpoint } from '../endpoint.ts';
 import { invalidArgument } from '../refusal.ts';
@@ -30,12 +30,14 @@ export const accountEndpoints = [
     answer: WireAccount,
     handle: async ({ control, context, account, parameters }) => {
       const { triton_cns_enabled: cns, ...profile } = parameters;
-      if (cns === true) throw invalidArgument('triton_cns_enabled', 'names in DNS are not available in this datacenter');
       const changed = await control.store.transaction(async (db) => {
         const { profile: former } = await accountGet(context, db, account.id);
-        await accountSetProfile(context, db, account.id, { ...former, ...profile }, new Date().toISOString());
+        const now = new Date().toISOString();
+        await accountSetProfile(context, db, account.id, { ...former, ...profile }, now);
+        if (cns !== undefined) await accountSetNamesEnabled(context, db, account.id, cns, now);
         return accountGet(context, db, account.id);
       });
+      control.names.accountsChanged();
       return { body: accountWire(changed) };
     },
   }),

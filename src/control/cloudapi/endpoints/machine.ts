@@ -158,7 +158,11 @@ export const machineEndpoints = [
     path: '/:account/machines/:machine',
     parameters: Type.Object({ credentials: Type.Optional(Type.Boolean()) }),
     answer: WireMachine,
-    handle: async (call) => ({ body: machineWire(await machineOf(call), viewOf(call)) }),
+    handle: async (call) => {
+      const machine = await machineOf(call);
+      const { namesEnabled } = call.account;
+      return { body: { ...machineWire(machine, viewOf(call)), ...(namesEnabled ? { dns_names: call.control.names.of(machine) } : {}) } };
+    },
   }),
   endpoint({
     name: 'DeleteMachine',

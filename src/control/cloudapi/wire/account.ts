@@ -14,12 +14,12 @@ export const WireAccount = Type.Object({
   updated: Type.String(),
 });
 
-export const accountWire = ({ id, name, profile, createdAt, updatedAt }: Account) => ({
+export const accountWire = ({ id, name, profile, namesEnabled, createdAt, updatedAt }: Account) => ({
   id: publicId('account', id),
   login: name,
   email: '',
   ...profile,
-  triton_cns_enabled: false,
+  triton_cns_enabled: namesEnabled,
   created: createdAt,
   updated: updatedAt,
 });

@@ -33,6 +33,7 @@ export const WireMachine = Type.Object({
   firewall_enabled: Type.Boolean(),
   compute_node: Type.String({ format: 'uuid' }),
   package: Type.String(),
+  dns_names: Type.Optional(Type.Array(Type.String(), { description: 'of a single machine, while the account has names in the DNS' })),
   error: Type.Optional(Type.String({ description: 'an addition: why it is failed' })),
 });
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { isAnswer, parseQuery, refusalOf, responseCodes, withId } from './dns-message.ts';
-import type { Query } from './dns-message.ts';
-import { MessageFramer, frame } from './dns-stream.ts';
+import { isAnswer, parseQuery, refusalOf, responseCodes, withId } from './query.ts';
+import type { Query } from './query.ts';
+import { MessageFramer, frame } from './stream.ts';
 
 const question = (name: string, id = 7, head = 0x0100): Buffer => {
   const labels = name.split('.').map((label) => Buffer.concat([Buffer.from([label.length]), Buffer.from(label)]));
@@ -57,7 +57,7 @@ test('no packet whatsoever makes the parsers throw, and a refusal is never longe
       const parsed = parseQuery(message);
       isAnswer(message, 1, query);
       if (parsed === undefined) return;
-      const refusal = refusalOf(message, responseCodes.serverFailure);
+      const refusal = refusalOf(message, responseCodes.serverFailure, true);
       assert.ok(refusal.length <= Math.max(12, message.length));
       assert.equal(refusal.readUInt16BE(0), message.readUInt16BE(0));
       assert.equal(refusal.readUInt16BE(2) & 0x800f, 0x8002);

@@ -1,0 +1,40 @@
+/** Names in the DNS, as the API tells of them. */
+import { Type } from 'typebox';
+import type { Static } from 'typebox';
+
+const closed = { additionalProperties: false } as const;
+
+export const NameRecord = Type.Object(
+  {
+    name: Type.String(),
+    ttl: Type.Integer(),
+    type: Type.String(),
+    /** As in a zone file. */
+    value: Type.String(),
+    /** Id of the machine. */
+    machine: Type.String(),
+  },
+  closed,
+);
+export type NameRecord = Static<typeof NameRecord>;
+
+export const DnsStatus = Type.Object(
+  {
+    zone: Type.String(),
+    /** Where names are served to others; null: nowhere. */
+    address: Type.Union([Type.String(), Type.Null()]),
+    port: Type.Union([Type.Integer(), Type.Null()]),
+    /** False too where the port could not be had. */
+    serving: Type.Boolean(),
+    zones: Type.Array(Type.Object({ name: Type.String(), serial: Type.Integer(), names: Type.Integer() }, closed)),
+    /** `heard`: the version of the zone that a secondary has said to have heard of. */
+    secondaries: Type.Array(Type.Object({ address: Type.String(), port: Type.Integer(), heard: Type.Union([Type.Integer(), Type.Null()]) }, closed)),
+    /** Since the control plane started. */
+    counters: Type.Union([
+      Type.Object({ answered: Type.Integer(), refused: Type.Integer(), malformed: Type.Integer(), limited: Type.Integer(), transfers: Type.Integer() }, closed),
+      Type.Null(),
+    ]),
+  },
+  closed,
+);
+export type DnsStatus = Static<typeof DnsStatus>;
