@@ -45,6 +45,23 @@ export class SignedClient {
     return { ...headers, authorization: this.#authorization(method, path, headers, {}) };
   }
 
+  /** A URL that anybody may use until it expires, for the methods named. */
+  presigned(path: string, options: { methods?: string[]; expires?: number; host?: string; keyId?: string } = {}): string {
+    const { methods = ['GET'], expires = Math.floor(Date.now() / 1000) + 60, host = this.#url.host, keyId } = options;
+    const [plain = '', text = ''] = path.split('?');
+    const query = new URLSearchParams(text);
+    const hash = this.#key.type === 'ed25519' ? 'sha512' : 'sha256';
+    query.set('algorithm', `${this.#key.type}-${hash}`);
+    query.set('expires', String(expires));
+    query.set('keyId', keyId ?? this.#keyId());
+    if (methods.length > 1) query.set('method', methods.join(','));
+    query.sort();
+    const line = query.toString().replaceAll('+', '%20').replaceAll('*', '%2A');
+    const signer = this.#key.createSign(hash);
+    signer.update([methods.toSorted().join(), host, plain, line].join('\n'));
+    return `${plain}?${line}&signature=${encodeURIComponent(signer.sign().toString())}`;
+  }
+
   async send(method: string, path: string, options: SignedOptions = {}): Promise<Reply> {
     const body = options.raw?.text ?? (options.json === undefined ? undefined : JSON.stringify(options.json));
     const type = options.raw?.type ?? 'application/json';
@@ -64,6 +81,10 @@ export class SignedClient {
     return promise;
   }
 
+  #keyId(): string {
+    return `/${this.#account}/keys/${this.#key.fingerprint('md5').toString('hex')}`;
+  }
+
   #authorization(method: string, path: string, headers: Record<string, string>, options: SignedOptions): string {
     const names = options.signedHeaders ?? ['(request-target)', 'date'];
     const lines = names.map((name) => (name === '(request-target)' ? `(request-target): ${method.toLowerCase()} ${path}` : `${name}: ${headers[name] ?? ''}`));
@@ -71,7 +92,7 @@ export class SignedClient {
     const signer = this.#key.createSign((options.algorithm?.split('-')[1] ?? hash) as sshpk.AlgorithmHashType);
     signer.update(lines.join('\n'));
     const signature = signer.sign().toString();
-    const keyId = options.keyId ?? `/${this.#account}/keys/${this.#key.fingerprint('md5').toString('hex')}`;
+    const keyId = options.keyId ?? this.#keyId();
     return `Signature keyId="${keyId}",algorithm="${options.algorithm ?? `${this.#key.type}-${hash}`}",headers="${names.join(' ')}",signature="${signature}"`;
   }
 }

@@ -11,6 +11,7 @@ import { addRoutes } from '../http/all-routes.ts';
 import { serveExec } from '../http/exec.ts';
 import { createServer } from '../http/server.ts';
 import type { Door, Route } from '../http/server.ts';
+import { isPresigned, presignedNames } from './presigned.ts';
 import type { Rates } from './rates.ts';
 import { Refusal } from './refusal.ts';
 import type { Proofs } from './proofs.ts';
@@ -75,6 +76,10 @@ class SignedDoor implements Door {
     limit(perAccount, account.id, answer);
     if (user !== undefined) throw new CenoteError('forbidden', "an account's users come through CloudAPI, where its policies say what they may");
     return context;
+  }
+
+  ownQuery(request: IncomingMessage): readonly string[] {
+    return isPresigned(request) ? presignedNames : [];
   }
 
   /** Of the host, which is everyone's, no figures, and none of its paths. */

@@ -9,6 +9,7 @@ import { fastify, LogController } from 'fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from '../../base/logger.ts';
 import { messageChain } from '../../base/errors.ts';
+import { shownUrl } from '../http/shown-url.ts';
 import { authorise, resourceOf } from './access/authorise.ts';
 import type { Answer, Edge, Endpoint } from './endpoint.ts';
 import { taggable } from './endpoints/role-tag.ts';
@@ -16,6 +17,7 @@ import { callersOwn } from './own.ts';
 import { openApiDocument } from './openapi.ts';
 import { bagOf, readerOf } from './parameters.ts';
 import type { Bag, Reader } from './parameters.ts';
+import { isPresigned, presignedNames } from './presigned.ts';
 import type { Rates } from './rates.ts';
 import { notFound, Refusal, refusalOf } from './refusal.ts';
 import type { Proofs } from './proofs.ts';
@@ -170,7 +172,9 @@ const addRoute = (server: FastifyInstance, options: CloudApiServerOptions, group
       request.cloud.caller = caller;
     },
     handler: async (request, reply) => {
-      const bag = bagOf(request.query as URLSearchParams, request.body);
+      const query = request.query as URLSearchParams;
+      if (isPresigned(request.raw)) for (const name of presignedNames) query.delete(name);
+      const bag = bagOf(query, request.body);
       const { endpoint, read } = choose(choices, bag['action']);
       const caller = request.cloud.caller;
       const path = request.params as Record<string, string>;
@@ -244,7 +248,7 @@ const sendRefusal = (logger: Logger, error: unknown, request: FastifyRequest, re
   const refusal = refusalOf(error);
   if (refusal.status >= 500 && refusal.status !== 501) {
     const stack = error instanceof Error ? error.stack : undefined;
-    logger.error({ reqId: request.id, method: request.method, url: request.url.slice(0, 500), error: messageChain(error), stack }, 'CloudAPI request failed');
+    logger.error({ reqId: request.id, method: request.method, url: shownUrl(request.url), error: messageChain(error), stack }, 'CloudAPI request failed');
   }
   void reply.code(refusal.status).headers(refusal.headers).header('content-type', 'application/json').send(JSON.stringify(refusal.toBody()));
 };

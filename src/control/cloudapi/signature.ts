@@ -12,6 +12,7 @@ import type { Account, AccountKey } from '../../model/account.ts';
 import type { RequestContext } from '../../store/context.ts';
 import type { Credential, Named } from '../../store/credential.ts';
 import type { AccessBook } from './access/book.ts';
+import { isPresigned, readPresigned } from './presigned.ts';
 import { Refusal } from './refusal.ts';
 
 export interface Caller {
@@ -145,6 +146,10 @@ const decoyOf = (kind: string): KeyObject => {
 const oldest = /^Signature keyId="([^"]+)",algorithm="([^"]+)" ([A-Za-z0-9+/=]+)$/;
 
 const readSignature = (request: IncomingMessage): Signature => {
+  if (isPresigned(request)) {
+    const presigned = readPresigned(request);
+    return { ...presigned, algorithm: checkedAlgorithm(presigned.algorithm) };
+  }
   const { authorization, date } = request.headers;
   if (authorization === undefined || !/^signature /i.test(authorization)) throw unauthenticated();
   const old = oldest.exec(authorization);

@@ -35,6 +35,10 @@ export class Callers implements Door {
     return context;
   }
 
+  ownQuery(): readonly string[] {
+    return [];
+  }
+
   /** Whoever is on the host may know what is said of it. */
   told(error: CenoteError): CenoteError {
     return error;

@@ -12,6 +12,7 @@ import { authorize } from '../../store/context.ts';
 import type { RequestContext } from '../../store/context.ts';
 import { publicError, statusOf } from './errors.ts';
 import { checkQueryNames } from './query.ts';
+import { shownUrl } from './shown-url.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -39,6 +40,8 @@ export interface Door {
   /** Throws for whoever may not come in. `answer` is absent where there will be a WebSocket. */
   callerOf(request: IncomingMessage, answer?: ServerResponse): RequestContext | Promise<RequestContext>;
   told(error: CenoteError): CenoteError;
+  /** Names of query parameters that proved who calls, and are no route's. */
+  ownQuery(request: IncomingMessage): readonly string[];
 }
 
 const jsonLimit = 1024 * 1024;
@@ -71,7 +74,9 @@ export const createServer = (logger: Logger, door: Door, routes: Route[]): App =
   app.addHook('onRequest', async (request, reply) => {
     request.caller = await door.callerOf(request.raw, reply.raw);
     authorize(request.caller, 'read');
-    if (!request.is404) checkQueryNames(request.query as URLSearchParams, request.routeOptions.config.query ?? []);
+    const query = request.query as URLSearchParams;
+    for (const name of door.ownQuery(request.raw)) query.delete(name);
+    if (!request.is404) checkQueryNames(query, request.routeOptions.config.query ?? []);
   });
   app.addHook('preValidation', (request, _reply, done) => {
     const { body } = request as { body: unknown };
@@ -106,7 +111,7 @@ const sendError = (logger: Logger, door: Door, error: unknown, request: FastifyR
       {
         reqId: request.id,
         method: request.method,
-        url: request.url.slice(0, 500),
+        url: shownUrl(request.url),
         error: messageChain(error),
         stack: error instanceof Error ? error.stack : undefined,
         ...known.context,
