@@ -90,6 +90,8 @@ export class BorrowerRound {
     const isHeld = one.usedBytes > one.guaranteeBytes && !this.#hasSwap(watch);
     if (watch.isSwapHeld === isHeld || this.#readings.busy.has(one.id)) return;
     this.actions.push({ do: 'swap', machine: one.id, isAllowed: !isHeld, ceilingBytes: one.ceilingBytes });
+    // How it is held depends on it.
+    this.actions.push({ do: 'limit', machine: one.id, bytes: one.limitBytes, maySwap: !isHeld });
     this.watched.set(one.id, { ...watch, isSwapHeld: isHeld, assertedAtMs: this.#nowMs });
   }
 
@@ -130,7 +132,8 @@ export class BorrowerRound {
     if (this.#readings.busy.has(one.id)) return;
     const wanted = Math.min(bytes, one.ceilingBytes);
     const isRelease = wanted === one.ceilingBytes && one.limitBytes < wanted;
-    if (isRelease || Math.abs(wanted - one.limitBytes) >= limitStep) this.actions.push({ do: 'limit', machine: one.id, bytes: wanted });
+    if (isRelease || Math.abs(wanted - one.limitBytes) >= limitStep)
+      this.actions.push({ do: 'limit', machine: one.id, bytes: wanted, maySwap: this.#hasSwap(this.watched.get(one.id)!) });
   }
 
   #takeBack(borrowers: readonly MachineReading[], demandBytes: number): void {

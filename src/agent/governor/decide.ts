@@ -104,7 +104,7 @@ const letGo = (
     if (isOffered !== wasOffered) actions.push({ do: 'offer', machine: one.id, isOffered });
     const isHeld = isSwapHeld || one.limitBytes < one.ceilingBytes;
     if (isSwapHeld) actions.push({ do: 'swap', machine: one.id, isAllowed: true, ceilingBytes: one.ceilingBytes });
-    else if (isHeld) actions.push({ do: 'limit', machine: one.id, bytes: one.ceilingBytes });
+    else if (isHeld) actions.push({ do: 'limit', machine: one.id, bytes: one.ceilingBytes, maySwap: true });
     if (isHeld || isOffered) watched.set(one.id, { ...freshWatch, isOffered, assertedAtMs: nowMs });
     isReleasing ||= isHeld;
   }

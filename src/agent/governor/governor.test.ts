@@ -18,7 +18,7 @@ test('a ceiling that is changed while the governor lets go is the one that holds
     totals: () => ({ limitBytes: 4096 * mib, usedBytes: 60 * mib, swapLeftBytes: 1024 * mib }),
     read: () => ({ usedBytes: 50 * mib, limitBytes }),
     kills: () => 0,
-    limit: (_machine, bytes) => {
+    limit: (_machine, { bytes }) => {
       written.push(bytes / mib);
       limitBytes = bytes;
       return Promise.resolve();

@@ -151,11 +151,13 @@ export class Governor implements AsyncDisposable {
       case 'swap':
         return this.#onLimits(action.machine, 0, ({ id, ceilingBytes }) => memory.allowSwap(id, action.isAllowed, ceilingBytes));
       case 'limit':
-        return this.#onLimits(action.machine, 0, ({ id, ceilingBytes }) => memory.limit(id, Math.floor(Math.min(action.bytes, ceilingBytes))));
+        return this.#onLimits(action.machine, 0, ({ id, ceilingBytes }) =>
+          memory.limit(id, { bytes: Math.floor(Math.min(action.bytes, ceilingBytes)), ceilingBytes, maySwap: action.maySwap }),
+        );
       case 'reclaim':
-        return this.#onLimits(action.machine, action.bytes, async ({ id, guaranteeBytes }) => {
+        return this.#onLimits(action.machine, action.bytes, async ({ id, guaranteeBytes, ceilingBytes }) => {
           const { bytes, maySwap, floorBytes } = action;
-          const freedBytes = await memory.reclaim(id, { bytes: Math.floor(bytes), maySwap, floorBytes: Math.max(floorBytes, guaranteeBytes) });
+          const freedBytes = await memory.reclaim(id, { bytes: Math.floor(bytes), ceilingBytes, maySwap, floorBytes: Math.max(floorBytes, guaranteeBytes) });
           this.#outcomes.push({ machine: id, askedBytes: bytes, freedBytes });
           this.#schedule(0); // there may be more to take, and its own look tells
         });

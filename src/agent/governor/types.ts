@@ -34,11 +34,11 @@ export interface Readings {
 }
 
 export type Action =
-  | { do: 'limit'; machine: string; bytes: number }
+  | { do: 'limit'; machine: string; bytes: number; maySwap: boolean }
   | { do: 'swap'; machine: string; isAllowed: boolean; ceilingBytes: number }
   | { do: 'protect'; machine: string; isProtected: boolean }
   | { do: 'offer'; machine: string; isOffered: boolean }
-  | ({ do: 'reclaim'; machine: string } & ReclaimRequest)
+  | ({ do: 'reclaim'; machine: string } & Omit<ReclaimRequest, 'ceilingBytes'>)
   | { do: 'kill'; machine: string; numbers: Numbers };
 
 /** What was true when something was done to a machine, for the event that tells of it. */

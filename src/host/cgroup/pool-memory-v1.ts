@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { isErrno } from '../../base/errno.ts';
 import { ifPresent, readNumber, readPids, readTable, write } from './files.ts';
 import { isOffered, offerAll, oomScoreWithin } from './oom-score.ts';
-import type { KilledProcess, Leftover, MachineMemory, PoolMemory, PoolTotals, ReclaimRequest } from './pool-memory.ts';
+import type { Hold, KilledProcess, Leftover, MachineMemory, PoolMemory, PoolTotals, ReclaimRequest } from './pool-memory.ts';
 import { killLargestOf } from './victim.ts';
 
 const limitFile = 'memory.limit_in_bytes';
@@ -59,7 +59,7 @@ export class PoolMemoryV1 implements PoolMemory {
     return ifPresent(() => readTable(this.#group(machine), 'memory.oom_control')['oom_kill'] ?? 0) ?? 0;
   }
 
-  async limit(machine: string, bytes: number): Promise<void> {
+  async limit(machine: string, { bytes }: Hold): Promise<void> {
     const group = this.#group(machine);
     const used = ifPresent(() => readNumber(group, usageFile));
     if (used === null) return;

@@ -1,17 +1,21 @@
 /**
  * Memory of the pool on cgroup v2. `memory.min` keeps the kernel's reclaim away from what is guaranteed; but when nothing can be reclaimed
- * at the pool's limit, the kernel kills anywhere below it. So what is borrowed is held by `memory.max` here too, and a write of
- * `memory.max` never goes below what is used, for that would kill.
+ * at the pool's limit, the kernel kills anywhere below it. So what is borrowed is held here too: by `memory.high` while there is swap, and
+ * by `memory.max` where there is none.
+ *
+ * At `memory.max` the kernel kills when a few attempts free nothing. While there is swap that is no proof of anything: zram on a host that has
+ * run short needs memory itself, and a borrower was killed so beside 700 MiB of swap. At `memory.high` it waits, for as long as it takes;
+ * without swap it would wait for ever. A write of `memory.max` never goes below what is used, for that would kill.
  *
  * `memory.reclaim` alone takes nothing from a machine that wants it all back at once: what it frees is swapped in again while it frees more.
- * So memory of the machine's own is taken by `memory.high`, which holds while the kernel reclaims, and is lifted when `memory.max` has followed.
+ * So memory of the machine's own is taken by `memory.high`, which holds while the kernel reclaims.
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno } from '../../base/errno.ts';
 import { ifPresent, readNumber, readPids, readTable } from './files.ts';
 import { isOffered, offerAll, oomScoreWithin } from './oom-score.ts';
-import type { KilledProcess, Leftover, MachineMemory, PoolMemory, PoolTotals, ReclaimRequest } from './pool-memory.ts';
+import type { Hold, KilledProcess, Leftover, MachineMemory, PoolMemory, PoolTotals, ReclaimRequest } from './pool-memory.ts';
 import { killLargestOf } from './victim.ts';
 
 /** What a machine may take between our look and our write. */
@@ -33,17 +37,23 @@ export class PoolMemoryV2 implements PoolMemory {
 
   read(machine: string): MachineMemory | null {
     const group = this.#group(machine);
-    return ifPresent(() => ({ usedBytes: readNumber(group, 'memory.current'), limitBytes: readNumber(group, 'memory.max') }));
+    return ifPresent(() => ({ usedBytes: readNumber(group, 'memory.current'), limitBytes: heldV2(group) }));
   }
 
   kills(machine: string): number {
     return ifPresent(() => readTable(this.#group(machine), 'memory.events')['oom_kill'] ?? 0) ?? 0;
   }
 
-  async limit(machine: string, bytes: number): Promise<void> {
+  async limit(machine: string, { bytes, ceilingBytes, maySwap }: Hold): Promise<void> {
     const group = this.#group(machine);
     const used = ifPresent(() => readNumber(group, 'memory.current'));
-    if (used !== null) await put(group, 'memory.max', Math.max(bytes, used + marginBytes));
+    if (used === null) return;
+    const held = Math.max(bytes, used + marginBytes);
+    const isFree = held >= ceilingBytes;
+    // The new hold stands before the other is lifted.
+    const byHigh = () => put(group, 'memory.high', isFree || !maySwap ? 'max' : held);
+    const byMax = () => put(group, 'memory.max', isFree || maySwap ? ceilingBytes : held);
+    for (const write of maySwap ? [byHigh, byMax] : [byMax, byHigh]) await write();
   }
 
   async allowSwap(machine: string, isAllowed: boolean, ceilingBytes: number): Promise<void> {
@@ -63,24 +73,20 @@ export class PoolMemoryV2 implements PoolMemory {
     return { isSwapHeld: swapMax < ceilingBytes, isOffered: isOffered(this.#pids(machine)) };
   }
 
-  async reclaim(machine: string, { bytes, maySwap, floorBytes }: ReclaimRequest): Promise<number> {
+  async reclaim(machine: string, { bytes, ceilingBytes, maySwap, floorBytes }: ReclaimRequest): Promise<number> {
     const group = this.#group(machine);
     const used = () => ifPresent(() => readNumber(group, 'memory.current')) ?? 0;
     const before = used();
     if (before === 0) return 0;
-    await this.limit(machine, floorBytes);
+    const hold = { bytes: floorBytes, ceilingBytes, maySwap };
+    await this.limit(machine, hold);
     if (this.#takesSwappiness) this.#takesSwappiness = (await put(group, 'memory.reclaim', `${bytes} swappiness=0`)) !== 'EINVAL';
     const left = Math.ceil(bytes - Math.max(0, before - used()));
-    if (left > 0 && maySwap) {
-      // One at work takes back at once what is freed, so it is held for this step; the kernel takes cache first by itself.
-      await put(group, 'memory.high', Math.max(floorBytes, before - bytes));
-      await this.limit(machine, floorBytes);
-      await put(group, 'memory.high', 'max');
-    } else {
-      // A kernel that cannot be asked for cache alone swaps none where that is held.
-      if (left > 0 && !this.#takesSwappiness) await put(group, 'memory.reclaim', left);
-      await this.limit(machine, floorBytes);
-    }
+    // One at work takes back at once what is freed, so it is held for this step; the kernel takes cache first by itself.
+    if (left > 0 && maySwap) await put(group, 'memory.high', Math.max(floorBytes, before - bytes));
+    // A kernel that cannot be asked for cache alone swaps none where that is held.
+    else if (left > 0 && !this.#takesSwappiness) await put(group, 'memory.reclaim', left);
+    await this.limit(machine, hold);
     return Math.max(0, before - used());
   }
 
@@ -96,6 +102,9 @@ export class PoolMemoryV2 implements PoolMemory {
     return join(this.#parent, machine);
   }
 }
+
+/** What holds now, by whichever of the two. */
+export const heldV2 = (group: string): number => Math.min(readNumber(group, 'memory.max'), readNumber(group, 'memory.high'));
 
 /** On the thread pool, since the kernel answers when it has reclaimed. EAGAIN is less than asked, which the caller measures. */
 const put = async (group: string, file: string, value: string | number): Promise<'done' | 'EINVAL' | 'less'> => {

@@ -44,6 +44,7 @@ const v2 = {
   pool: { 'memory.max': 1024 * mib, 'memory.current': 700 * mib, 'memory.swap.max': 512 * mib, 'memory.swap.current': 500 * mib },
   machine: {
     'memory.max': 1000 * mib,
+    'memory.high': 'max',
     'memory.current': 500 * mib,
     'memory.swap.max': 1000 * mib,
     'memory.swap.current': 300 * mib,
@@ -52,17 +53,19 @@ const v2 = {
   },
 };
 
+const hold = (bytes: number, maySwap = true) => ({ bytes, ceilingBytes: 1000 * mib, maySwap });
+
 test('v1: a hold is never below what is used, and what could be had as memory is not counted as swap', async (context) => {
   const { root, number } = tree(context, v1);
   const memory = new PoolMemoryV1(root);
   assert.deepEqual(memory.totals(), { limitBytes: 1024 * mib, usedBytes: 700 * mib, swapLeftBytes: 212 * mib });
   assert.deepEqual(memory.read('m'), { usedBytes: 500 * mib, limitBytes: 1000 * mib });
   assert.equal(memory.kills('m'), 3);
-  await memory.limit('m', 400 * mib);
+  await memory.limit('m', hold(400 * mib));
   assert.equal(number('memory.limit_in_bytes'), 500 * mib);
   await memory.allowSwap('m', false, 1000 * mib);
   assert.equal(number('memory.memsw.limit_in_bytes'), 800 * mib);
-  await memory.limit('m', 900 * mib);
+  await memory.limit('m', hold(900 * mib));
   assert.equal(number('memory.memsw.limit_in_bytes'), 1200 * mib, 'more memory, with no more swap');
   assert.equal(number('memory.limit_in_bytes'), 900 * mib);
   await memory.allowSwap('m', true, 1000 * mib);
@@ -72,9 +75,9 @@ test('v1: a hold is never below what is used, and what could be had as memory is
 test('v1: what is taken stops at the floor, and the machine may be swapped again afterwards', async (context) => {
   const { root, number, text } = tree(context, v1);
   const memory = new PoolMemoryV1(root);
-  await memory.reclaim('m', { bytes: 16 * mib, maySwap: true, floorBytes: 64 * mib });
+  await memory.reclaim('m', { bytes: 16 * mib, ceilingBytes: 1000 * mib, maySwap: true, floorBytes: 64 * mib });
   assert.equal(number('memory.limit_in_bytes'), 484 * mib);
-  await memory.reclaim('m', { bytes: 16 * mib, maySwap: false, floorBytes: 495 * mib });
+  await memory.reclaim('m', { bytes: 16 * mib, ceilingBytes: 1000 * mib, maySwap: false, floorBytes: 495 * mib });
   assert.equal(number('memory.limit_in_bytes'), 495 * mib);
   assert.equal(text('memory.swappiness'), '60');
   memory.protect('m', true);
@@ -87,7 +90,7 @@ test('v1: an agent that dies while the kernel reclaims leaves a machine that may
   const limitFile = join(root, 'm', 'memory.limit_in_bytes');
   rmSync(limitFile);
   await run('mkfifo', [limitFile]);
-  const reclaiming = memory.reclaim('m', { bytes: 16 * mib, maySwap: true, floorBytes: 64 * mib });
+  const reclaiming = memory.reclaim('m', { bytes: 16 * mib, ceilingBytes: 1000 * mib, maySwap: true, floorBytes: 64 * mib });
   // The write waits for a reader, as it would for the kernel.
   await sleep(20);
   const inBetween = text('memory.swappiness');
@@ -114,7 +117,7 @@ test('what is offered to the kernel is found by the next governor, and taken bac
   await memory.allowSwap('m', false, 1000 * mib);
   assert.equal(score(), 1000);
   const left = { isSwapHeld: true, isOffered: true };
-  await memory.limit('m', 700 * mib);
+  await memory.limit('m', hold(700 * mib));
   assert.deepEqual(memory.leftover('m', 1200 * mib), left);
   await memory.offer('m', false, 128 * mib);
   assert.equal(score(), 775, 'an eighth of the pool is guaranteed');
@@ -128,28 +131,36 @@ test('v2: a limit leaves room for what is taken meanwhile, since below what is u
   const memory = new PoolMemoryV2(root);
   assert.deepEqual(memory.totals(), { limitBytes: 1024 * mib, usedBytes: 700 * mib, swapLeftBytes: 12 * mib });
   assert.equal(memory.kills('m'), 2);
-  await memory.limit('m', 64 * mib);
-  assert.ok(number('memory.max') > 500 * mib);
-  await memory.reclaim('m', { bytes: 16 * mib, maySwap: false, floorBytes: 64 * mib });
+  await memory.limit('m', hold(64 * mib, false));
+  assert.equal(number('memory.max'), 502 * mib);
+  assert.equal(text('memory.high'), 'max', 'where there is no swap it would wait for ever');
+  assert.equal(memory.read('m')?.limitBytes, 502 * mib);
+  await memory.limit('m', hold(64 * mib));
+  assert.equal(number('memory.high'), 502 * mib, 'where there is, it is not killed for reaching it');
+  assert.equal(number('memory.max'), 1000 * mib);
+  assert.equal(memory.read('m')?.limitBytes, 502 * mib);
+  await memory.limit('m', hold(1000 * mib));
+  assert.equal(text('memory.high'), 'max');
+  await memory.reclaim('m', { bytes: 16 * mib, ceilingBytes: 1000 * mib, maySwap: false, floorBytes: 64 * mib });
   assert.equal(text('memory.reclaim'), `${16 * mib} swappiness=0`);
   await memory.allowSwap('m', false, 1000 * mib);
   assert.equal(number('memory.swap.max'), 300 * mib);
 });
 
-test('v2: memory of its own is taken while it is held, and then the machine is let go', async (context) => {
-  const { root, text } = tree(context, v2);
+test('v2: memory of its own is taken while it is held', async (context) => {
+  const { root, text, number } = tree(context, v2);
   const memory = new PoolMemoryV2(root);
-  await memory.reclaim('m', { bytes: 16 * mib, maySwap: true, floorBytes: 64 * mib });
+  await memory.reclaim('m', { bytes: 16 * mib, ceilingBytes: 1000 * mib, maySwap: true, floorBytes: 64 * mib });
   assert.equal(text('memory.reclaim'), `${16 * mib} swappiness=0`, 'cache alone: of its own memory it would swap in again what that frees');
-  assert.equal(text('memory.high'), 'max');
+  assert.equal(number('memory.high'), 502 * mib, 'at what it uses');
 });
 
 test('a machine that is gone is nothing to any of them', async (context) => {
   for (const memory of [new PoolMemoryV1(tree(context, v1).root), new PoolMemoryV2(tree(context, v2).root)]) {
     assert.equal(memory.read('gone'), null);
     assert.equal(memory.kills('gone'), 0);
-    assert.equal(await memory.reclaim('gone', { bytes: mib, maySwap: true, floorBytes: 0 }), 0);
-    await memory.limit('gone', mib);
+    assert.equal(await memory.reclaim('gone', { bytes: mib, ceilingBytes: mib, maySwap: true, floorBytes: 0 }), 0);
+    await memory.limit('gone', hold(mib));
     await memory.allowSwap('gone', false, mib);
     memory.protect('gone', true);
     await memory.offer('gone', true, mib);

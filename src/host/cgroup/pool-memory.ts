@@ -28,9 +28,19 @@ export interface KilledProcess {
   memoryMib: number;
 }
 
+export interface Hold {
+  /** What it may grow to. Below what it uses already nothing is freed or killed: it is held at that. */
+  bytes: number;
+  /** What it may have when it is not held. */
+  ceilingBytes: number;
+  /** Whether there is swap left for it: on v2 it then waits at the hold for as long as the kernel takes, and is not killed there. */
+  maySwap: boolean;
+}
+
 /** File pages are taken first. */
 export interface ReclaimRequest {
   bytes: number;
+  ceilingBytes: number;
   /** Its own memory too, to swap, when there are not enough of them. */
   maySwap: boolean;
   /** Its guarantee: it may have given back by itself, since that was decided. */
@@ -43,8 +53,8 @@ export interface PoolMemory {
   read(machine: string): MachineMemory | null;
   /** How often the kernel has killed inside since the group was made. */
   kills(machine: string): number;
-  /** Lets it grow to `bytes` and no further. Below what it uses already nothing is freed or killed: it is held at that. */
-  limit(machine: string, bytes: number): Promise<void>;
+  /** Lets it grow so far and no further. */
+  limit(machine: string, hold: Hold): Promise<void>;
   /** Whether a neighbour's need may push its memory to swap. cgroup v2 knows by itself, from the guarantee. */
   protect(machine: string, isProtected: boolean): void;
   /** Whether it may have more in swap than it has, up to so much memory and swap together. */

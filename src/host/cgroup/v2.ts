@@ -18,6 +18,7 @@ import { Monitors } from './monitors.ts';
 import { oomScoreWithin, rescoreAll } from './oom-score.ts';
 import { isMachine, keeperName } from './parent.ts';
 import { memoryBytes, poolSwapBytes, weightOf } from './settings.ts';
+import { heldV2 } from './pool-memory-v2.ts';
 import { groupPressure } from './pressure.ts';
 import { freezeGroup, killGroup, thawGroup } from './stop.ts';
 import { UnitProperties, poolProperties } from './unit-properties.ts';
@@ -109,7 +110,7 @@ export class CgroupsV2 implements Cgroups {
       processes: readNumber(group, 'pids.current'),
       refusedProcesses: readTable(group, 'pids.events')['max'] ?? 0,
       outOfMemoryKills: readTable(group, 'memory.events')['oom_kill'] ?? 0,
-      memoryLimitMib: Math.min(readNumber(group, 'memory.max') / 2 ** 20, this.#poolMib),
+      memoryLimitMib: Math.min(heldV2(group) / 2 ** 20, this.#poolMib),
       ...(this.#disk === null ? noTraffic : trafficV2(readText(group, 'io.stat'), this.#disk)),
       pressure: groupPressure(group),
     };
