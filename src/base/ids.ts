@@ -8,6 +8,7 @@ export type MachineId = Branded<'machine'>;
 export type ImageId = Branded<'image'>;
 export type AccountId = Branded<'account'>;
 export type JobId = Branded<'job'>;
+export type TokenId = Branded<'token'>;
 
 const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
@@ -15,6 +16,7 @@ export const isUuid = (text: string): boolean => uuidPattern.test(text);
 export const newMachineId = (): MachineId => randomUUID() as MachineId;
 export const newImageId = (): ImageId => randomUUID() as ImageId;
 export const newAccountId = (): AccountId => randomUUID() as AccountId;
+export const newTokenId = (): TokenId => randomUUID() as TokenId;
 export const newJobId = (): JobId => randomUUID() as JobId;
 
 /** The first eight digits, as listings show them. */

@@ -1,7 +1,7 @@
 /** The typed client of the control plane's API (model/control-api.ts), for the command line, the console's server side and tests. */
 import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
-import type { Account, AccountKey, CreateAccount, CreateKey, UpdateAccount } from '../model/account.ts';
+import type { Account, AccountKey, CreateAccount, CreateKey, CreateToken, MadeToken, Token, UpdateAccount } from '../model/account.ts';
 import type { PlatformBuild, Progress, SnapshotCreate } from '../model/agent-api.ts';
 import type {
   Accepted,
@@ -284,6 +284,18 @@ export class ControlClient implements Disposable {
 
   accountEnable(account: string, call: ControlCall = {}): Promise<Account> {
     return this.http.json('POST', `/v1/accounts/${part(account)}/enable`, call);
+  }
+
+  tokenList(account: string, call: ControlCall = {}): Promise<Token[]> {
+    return this.http.json('GET', `/v1/accounts/${part(account)}/tokens`, call);
+  }
+
+  tokenCreate(account: string, json: CreateToken, call: ControlCall = {}): Promise<MadeToken> {
+    return this.http.json('POST', `/v1/accounts/${part(account)}/tokens`, { json, ...call });
+  }
+
+  tokenDelete(account: string, id: string, call: ControlCall = {}): Promise<void> {
+    return this.http.json('DELETE', `/v1/accounts/${part(account)}/tokens/${part(id)}`, call);
   }
 
   accountDelete(account: string, call: ControlCall = {}): Promise<void> {

@@ -65,6 +65,26 @@ export const AccountKey = Type.Object(
 );
 export type AccountKey = Static<typeof AccountKey>;
 
+export const Token = Type.Object(
+  {
+    id: Type.String({ format: 'uuid' }),
+    /** Who made it. */
+    actor: Type.String(),
+    createdAt: Type.String(),
+    expiresAt: Type.String(),
+  },
+  closed,
+);
+export type Token = Static<typeof Token>;
+
+/** `token` is told once, here. */
+export const MadeToken = Type.Object({ ...Token.properties, token: Type.String() }, closed);
+export type MadeToken = Static<typeof MadeToken>;
+
+/** How long it holds; an hour where nothing is said. */
+export const CreateToken = Type.Object({ seconds: Type.Optional(Type.Integer({ minimum: 60, maximum: 12 * 3600 })) }, closed);
+export type CreateToken = Static<typeof CreateToken>;
+
 /** A public key in any format that OpenSSH writes. */
 export const CreateKey = Type.Object(
   { name: Type.Optional(Type.String({ pattern: keyNamePattern })), key: Type.String({ minLength: 1, maxLength: 16_384 }) },

@@ -126,8 +126,8 @@ export const jobStates = ['queued', 'running', 'succeeded', 'failed'] as const;
 /** How who came by a network proved who it is. */
 export const JobCaller = Type.Object(
   {
-    type: Type.Literal('signature'),
-    /** As in the request: `/alice/keys/aa:bb:…`. */
+    type: Type.Enum(['signature', 'token']),
+    /** As in the request: `/alice/keys/aa:bb:…`; of a token `/alice/tokens/ID`. */
     keyId: Type.String(),
     /** Of the other end of the connection. */
     address: Type.String(),

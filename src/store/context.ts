@@ -1,5 +1,6 @@
 /** Who asks, for whom, and what they may do: the first argument of every store method. */
 import { CenoteError } from '../base/errors.ts';
+import type { User } from '../model/access.ts';
 import type { JobCaller } from '../model/event.ts';
 
 /**
@@ -15,6 +16,10 @@ export interface RequestContext {
   role: Role;
   /** How somebody proved it who came by a network. */
   caller?: JobCaller;
+  /** Fingerprint of the key that proved it. */
+  key?: string;
+  /** Who of the account; absent: the account itself. */
+  user?: User;
 }
 
 /** The operator's own account, which local callers act for. */

@@ -25,6 +25,52 @@ export const credentialFind = async (context: RequestContext, db: Db, named: Nam
   return named.user === undefined ? ofAccount(db, named) : ofUser(db, { ...named, user: named.user });
 };
 
+/** What a token stands for, while it has not expired and the key that it was made with is there. */
+export interface TokenCredential {
+  account: Account;
+  user: User | undefined;
+  token: { id: string; expiresAt: string; fingerprint: string | null };
+}
+
+export const tokenCredentialFind = async (context: RequestContext, db: Db, hash: string, now: string): Promise<TokenCredential | undefined> => {
+  authorize(context, 'keep');
+  const row = await db
+    .selectFrom('access_token')
+    .innerJoin('account', 'account.id', 'access_token.account')
+    .leftJoin('account_user', 'account_user.id', 'access_token.member')
+    .select(accountColumns)
+    .select(['access_token.id as token_id', 'access_token.expires_at', 'access_token.fingerprint'])
+    .select(['account_user.id', 'account_user.login', 'account_user.profile', 'account_user.created_at', 'account_user.updated_at'])
+    .where('access_token.hash', '=', hash)
+    .where('access_token.expires_at', '>', now)
+    .where(({ or, eb, exists, selectFrom }) =>
+      or([
+        eb('access_token.fingerprint', 'is', null),
+        exists(
+          selectFrom('account_key')
+            .select('account_key.name')
+            .where('access_token.member', 'is', null)
+            .whereRef('account_key.account', '=', 'access_token.account')
+            .whereRef('account_key.fingerprint', '=', 'access_token.fingerprint'),
+        ),
+        exists(
+          selectFrom('user_key')
+            .select('user_key.name')
+            .whereRef('user_key.member', '=', 'access_token.member')
+            .whereRef('user_key.fingerprint', '=', 'access_token.fingerprint'),
+        ),
+      ]),
+    )
+    .executeTakeFirst();
+  if (row === undefined) return undefined;
+  const { id, login, profile, created_at: createdAt, updated_at: updatedAt } = row;
+  const user =
+    id === null || login === null || profile === null || createdAt === null || updatedAt === null
+      ? undefined
+      : userOf({ id, account: row.account_id, login, profile, created_at: createdAt, updated_at: updatedAt });
+  return { account: accountIn(row), user, token: { id: row.token_id, expiresAt: row.expires_at, fingerprint: row.fingerprint } };
+};
+
 const accountColumns = [
   'account.id as account_id',
   'account.name as account_name',

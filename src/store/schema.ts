@@ -94,6 +94,19 @@ export interface RoleTagTable {
   role: string;
 }
 
+export interface AccessTokenTable {
+  id: string;
+  account: string;
+  /** Id of the user whom it stands for; null: the account itself. */
+  member: string | null;
+  /** Of the key it was made with; null: the operator made it. */
+  fingerprint: string | null;
+  hash: string;
+  actor: string;
+  created_at: string;
+  expires_at: string;
+}
+
 export interface ImageTable {
   id: string;
   account: string;
@@ -221,6 +234,7 @@ export interface Schema {
   image: ImageTable;
   account_user: AccountUserTable;
   user_key: UserKeyTable;
+  access_token: AccessTokenTable;
   access_policy: AccessPolicyTable;
   access_role: AccessRoleTable;
   role_policy: RolePolicyTable;
@@ -255,6 +269,7 @@ const order = {
   image: true,
   account_user: true,
   user_key: true,
+  access_token: true,
   access_policy: true,
   access_role: true,
   role_policy: true,

@@ -20,6 +20,7 @@ import * as meta from './meta.ts';
 import { first as firstMigration } from './migrations/0001-first.ts';
 import * as packages from './package.ts';
 import * as role from './role.ts';
+import * as token from './token.ts';
 import * as user from './user.ts';
 import { openEngine } from './dialect/open.ts';
 import { databases } from '../../test/support/databases.ts';
@@ -133,7 +134,7 @@ test('a database that is full says so to all, and works again when there is room
 test('every store method authorises first', () =>
   withStore(sqlite, async ({ db }) => {
     const stranger: RequestContext = { account: 'default', actor: 'uid:65534', role: 'stranger' };
-    const methods = [account, credential, deletedMachine, event, image, job, key, machines, meta, packages, role, user].flatMap((module) =>
+    const methods = [account, credential, deletedMachine, event, image, job, key, machines, meta, packages, role, token, user].flatMap((module) =>
       Object.entries(module).filter(([, value]) => typeof value === 'function'),
     );
     assert.ok(methods.length > 30, `${methods.length} methods`);

@@ -25,6 +25,7 @@ import { access } from './migrations/0008-access.ts';
 import { firewallWeight } from './migrations/0009-firewall-weight.ts';
 import { names } from './migrations/0010-names.ts';
 import { disabledAccounts } from './migrations/0014-disabled-accounts.ts';
+import { tokens } from './migrations/0015-tokens.ts';
 import type { Schema } from './schema.ts';
 import { Written } from './written.ts';
 
@@ -41,6 +42,7 @@ const migrations = {
   '0009-firewall-weight': firewallWeight,
   '0010-names': names,
   '0014-disabled-accounts': disabledAccounts,
+  '0015-tokens': tokens,
 };
 
 export class Store implements AsyncDisposable {

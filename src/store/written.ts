@@ -12,6 +12,7 @@ const ofAccess: ReadonlySet<string> = new Set([
   'account_key',
   'account_user',
   'user_key',
+  'access_token',
   'access_policy',
   'access_role',
   'role_policy',

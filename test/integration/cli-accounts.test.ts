@@ -33,6 +33,11 @@ test('accounts and their keys', async () => {
   assert.match((await cli.cenote('account', 'ls')).stdout, /alice +disabled +alice@example.com/);
   assert.equal((await cli.cenote('account', 'enable', 'alice')).code, 0);
   assert.match((await cli.cenote('account', 'ls')).stdout, /alice +enabled +alice@example.com/);
+  const token = (await cli.cenote('account', 'token', 'create', 'alice', '--for', '15m')).stdout.trim();
+  assert.match(token, /^cenote_token_\S{43}$/);
+  const [one] = JSON.parse((await cli.cenote('account', 'token', 'ls', 'alice', '--json')).stdout) as { id: string }[];
+  assert.match((await cli.cenote('account', 'token', 'delete', 'alice', one!.id)).stdout, /^deleted token /);
+  assert.equal((await cli.cenote('account', 'token', 'delete', 'alice', one!.id)).code, 4);
   assert.equal((await cli.cenote('account', 'delete', 'alice')).code, 0);
   assert.equal((await cli.cenote('account', 'delete', 'default')).code, 5);
   assert.equal((await cli.cenote('account', 'get', 'alice')).code, 4);
@@ -41,7 +46,7 @@ test('accounts and their keys', async () => {
 test('words of three', async () => {
   await using cli = await cliFixture();
   const propose = async (...words: string[]) => (await cli.cenote('__complete', ...words)).stdout.trim().split('\n');
-  assert.deepEqual(await propose('account', ''), ['create', 'ls', 'get', 'update', 'disable', 'enable', 'delete', 'key']);
+  assert.deepEqual(await propose('account', ''), ['create', 'ls', 'get', 'update', 'disable', 'enable', 'delete', 'token', 'key']);
   assert.deepEqual(await propose('account', 'key', ''), ['add', 'ls', 'delete']);
   assert.deepEqual(await propose('account', 'key', 'ls', ''), ['default']);
   const unknown = await cli.cenote('account', 'key', 'lss', 'default');

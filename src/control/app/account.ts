@@ -18,6 +18,7 @@ import type { RequestContext } from '../../store/context.ts';
 import { firewallRuleDeleteAll } from '../../store/firewall-rule.ts';
 import { keyAdd as insertKey } from '../../store/key.ts';
 import type { Control } from '../control.ts';
+import { demandKey } from './token.ts';
 
 const kinds = new Set(['rsa', 'ecdsa', 'ed25519']);
 const leastRsaBits = 1024;
@@ -130,6 +131,7 @@ export const accountDelete = async (control: Control, context: RequestContext, i
 
 export const keyAdd = (control: Control, context: RequestContext, account: string, asked: CreateKey): Promise<AccountKey> => {
   authorize(context, 'write');
+  demandKey(context);
   const key = readKey('key', asked);
   return control.store.transaction(async (db) => insertKey(context, db, (await accountGet(context, db, account)).id, key));
 };

@@ -11,7 +11,7 @@ export const WireError = Type.Object({
 });
 
 const description = [
-  "CloudAPI, as Cenote serves it. Every request but those marked open is signed with an account's SSH key (draft-cavage HTTP signatures).",
+  "CloudAPI, as Cenote serves it. Every request but those marked open is signed with an account's SSH key (draft-cavage HTTP signatures), in a header or in its URL, or comes with a token.",
   'Parameters may stand in the query or in a JSON or form body. `Accept-Version` is a semver range.',
 ].join(' ');
 
@@ -64,11 +64,14 @@ export const openApiDocument = (endpoints: readonly Endpoint[]): object => {
   return {
     openapi: '3.1.0',
     info: { title: 'CloudAPI', version: versions[0], description, license: { name: 'MPL-2.0', identifier: 'MPL-2.0' } },
-    security: [{ signature: [] }],
+    security: [{ signature: [] }, { token: [] }],
     paths,
     components: {
       schemas: { Error: WireError },
-      securitySchemes: { signature: { type: 'http', scheme: 'signature', description: 'keyId is /ACCOUNT/keys/FINGERPRINT, the MD5 with colons' } },
+      securitySchemes: {
+        signature: { type: 'http', scheme: 'signature', description: 'keyId is /ACCOUNT/keys/FINGERPRINT, the MD5 with colons' },
+        token: { type: 'apiKey', in: 'header', name: 'X-Auth-Token', description: 'short-lived; made by POST /v1/accounts/ACCOUNT/tokens' },
+      },
     },
   };
 };

@@ -1,20 +1,27 @@
 /** Who calls: by whatever means a request proves it. */
 import type { IncomingMessage } from 'node:http';
 import type { Sessions } from '../app/sessions.ts';
+import type { AccessBook } from './access/book.ts';
 import { Refusal } from './refusal.ts';
-import type { Caller, Signatures } from './signature.ts';
+import { Signatures } from './signature.ts';
+import type { Caller } from './signature.ts';
+import { callerByToken, takeToken } from './token.ts';
 
 export class Proofs {
+  readonly #book: AccessBook;
   readonly #signatures: Signatures;
   readonly #sessions: Sessions;
 
-  constructor(signatures: Signatures, sessions: Sessions) {
-    this.#signatures = signatures;
+  constructor(book: AccessBook, sessions: Sessions) {
+    this.#book = book;
+    this.#signatures = new Signatures(book);
     this.#sessions = sessions;
   }
 
+  /** Once for each request. */
   async callerOf(request: IncomingMessage): Promise<Caller> {
-    const caller = await this.#signatures.callerOf(request);
+    const token = takeToken(request);
+    const caller = token === undefined ? await this.#signatures.callerOf(request) : await callerByToken(this.#book, request, token);
     // Told only to who has proved to be of the account.
     if (caller.account.disabledAt !== null) throw new Refusal(403, 'NotAuthorized', 'Account or user is disabled');
     this.#sessions.add(caller.account.id, request.socket);

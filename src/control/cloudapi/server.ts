@@ -50,7 +50,7 @@ export interface CloudApiServerOptions {
 const bodyLimit = 1024 * 1024;
 const requestTimeoutMs = 30_000;
 const mostConnections = 8192;
-const headers = 'Accept, Accept-Version, Authorization, Content-MD5, Content-Type, Date, X-Date, X-Api-Version';
+const headers = 'Accept, Accept-Version, Authorization, Content-MD5, Content-Type, Date, X-Api-Version, X-Auth-Token, X-Date';
 
 export const createCloudApiServer = (options: CloudApiServerOptions): FastifyInstance => {
   const { logger, tls } = options;

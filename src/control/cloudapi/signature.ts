@@ -69,6 +69,8 @@ export class Signatures {
       context: {
         account: account.id,
         role: 'account',
+        ...(user === undefined ? {} : { user }),
+        key: key.fingerprint,
         actor: `${account.name}${user === undefined ? '' : `/${user.login}`} with key ${key.fingerprint} from ${address}`,
         caller: { type: 'signature', keyId: `/${account.name}${user === undefined ? '' : `/users/${user.login}`}/keys/${key.fingerprint}`, address },
       },

@@ -14,7 +14,6 @@ import { Proofs } from './proofs.ts';
 import { Rates } from './rates.ts';
 import type { Rate } from './rates.ts';
 import { createCloudApiServer } from './server.ts';
-import { Signatures } from './signature.ts';
 
 export interface CloudApiOptions {
   address: string;
@@ -43,7 +42,7 @@ export const startCloudApi = async (control: Control, directory: string, options
   await using stack = new AsyncDisposableStack();
   const access = new AccessBook(control.store);
   const edge = { control, datacenter, access };
-  const proofs = new Proofs(new Signatures(access), control.sessions);
+  const proofs = new Proofs(access, control.sessions);
   const admission = {
     proofs,
     perAccount: new Rates(options.perAccount ?? defaults.perAccount),

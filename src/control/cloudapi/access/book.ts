@@ -6,8 +6,8 @@
 import type { Policy, Role } from '../../../model/access.ts';
 import { systemContext as system } from '../../../store/context.ts';
 import type { RequestContext } from '../../../store/context.ts';
-import { credentialFind } from '../../../store/credential.ts';
-import type { Credential, Named } from '../../../store/credential.ts';
+import { credentialFind, tokenCredentialFind } from '../../../store/credential.ts';
+import type { Credential, Named, TokenCredential } from '../../../store/credential.ts';
 import { policyList, roleList, roleTagAny, roleTagList, roleTagResources } from '../../../store/role.ts';
 import type { Store } from '../../../store/store.ts';
 
@@ -40,6 +40,19 @@ export class AccessBook {
     const version = this.#store.accessVersion;
     const found = await credentialFind(system, this.#store.db, named);
     return { found, proved: () => this.#keep(`credential ${keyId}`, found, version) };
+  }
+
+  /** By the hash of what the client sent. One that is not there is asked for each time. */
+  async token(hash: string): Promise<TokenCredential | undefined> {
+    const now = new Date().toISOString();
+    this.#refresh();
+    const key = `token ${hash}`;
+    const version = this.#store.accessVersion;
+    const known = this.#kept.get(key) as TokenCredential | undefined;
+    const found = known ?? (await tokenCredentialFind(system, this.#store.db, hash, now));
+    if (found === undefined || found.token.expiresAt <= now) return undefined;
+    if (known === undefined) this.#keep(key, found, version);
+    return found;
   }
 
   roles(context: RequestContext): Promise<Role[]> {

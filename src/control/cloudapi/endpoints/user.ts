@@ -7,6 +7,7 @@ import { accountNamePattern } from '../../../model/names.ts';
 import { roleList } from '../../../store/role.ts';
 import { userDelete, userGet, userKeyAdd, userKeyDelete, userKeyFind, userKeyList, userList, userSave } from '../../../store/user.ts';
 import { readKey } from '../../app/account.ts';
+import { demandKey } from '../../app/token.ts';
 import type { Call } from '../endpoint.ts';
 import { endpoint } from '../endpoint.ts';
 import { invalidArgument, notFound } from '../refusal.ts';
@@ -132,6 +133,7 @@ export const userEndpoints = [
     parameters: Type.Object(CreateKey.properties),
     answer: WireKey,
     handle: async (call) => {
+      demandKey(call.context);
       const user = await userOf(call);
       const key = readKey('key', call.parameters);
       await call.control.store.transaction((db) => userKeyAdd(call.context, db, user, key));

@@ -8,7 +8,7 @@ export const WireAudit = Type.Object({
   success: Type.Enum(['yes', 'no']),
   time: Type.String(),
   action: Type.String(),
-  caller: Type.Object({ type: Type.Enum(['signature', 'operator']), ip: Type.Optional(Type.String()), keyId: Type.Optional(Type.String()) }),
+  caller: Type.Object({ type: Type.Enum(['signature', 'token', 'operator']), ip: Type.Optional(Type.String()), keyId: Type.Optional(Type.String()) }),
   error: Type.Optional(Type.String({ description: 'an addition: why it failed' })),
 });
 
