@@ -2,6 +2,7 @@
 import { chmod, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../base/logger.ts';
 import { CenoteError, messageChain } from '../base/errors.ts';
 import { AgentClient } from '../client/agent.ts';
@@ -18,6 +19,7 @@ import { AddressBook } from './app/subnet.ts';
 import { startCloudApi } from './cloudapi/start.ts';
 import type { CloudApiOptions, RunningCloudApi } from './cloudapi/start.ts';
 import type { Control } from './control.ts';
+import { Doorman } from './doorman.ts';
 import { addRoutes } from './http/all-routes.ts';
 import { Callers } from './http/caller.ts';
 import { serveExec } from './http/exec.ts';
@@ -60,12 +62,43 @@ export interface RunningControl extends AsyncDisposable {
 
 const defaults = { agentDeadlineMs: 600_000, atOnce: 16, waitingAtOnce: 256 };
 
+const firstDelayMs = 100;
+const longestDelayMs = 2000;
+
+/** Resolves once it serves. As long as the store cannot be used, whoever comes is told so, and it is tried again. */
 export const startControl = async (options: ControlOptions): Promise<RunningControl> => {
+  const { logger, socketPath, cloudapi } = options;
+  await refuseSecond(socketPath);
+  let doorman: Doorman | undefined;
+  const leave = async (): Promise<void> => {
+    await doorman?.[Symbol.asyncDispose]();
+    doorman = undefined;
+  };
+  for (let delay = firstDelayMs; ; delay = Math.min(delay * 2, longestDelayMs)) {
+    try {
+      return await start(options, leave);
+    } catch (error) {
+      if (!(error instanceof CenoteError) || error.code !== 'unavailable') {
+        await leave();
+        throw error;
+      }
+      if (doorman === undefined) {
+        logger.error({ error: messageChain(error) }, 'the control plane waits for its store');
+        await rm(socketPath, { force: true });
+        doorman = await Doorman.post({ socketPath, directory: dirname(socketPath), cloudapi, logger }, error);
+      }
+      doorman.tell(error);
+      await sleep(delay);
+    }
+  }
+};
+
+/** `atDoor` is called when it is about to listen. */
+const start = async (options: ControlOptions, atDoor: () => Promise<void>): Promise<RunningControl> => {
   const { logger, socketPath } = options;
   const trace = options.trace ?? (() => undefined);
   await using stack = new AsyncDisposableStack();
   const stopping = new AbortController();
-  await refuseSecond(socketPath);
   const store = stack.use(await Store.open(options.database));
   const agent = stack.use(new AgentClient(options.agentSocketPath));
   const catalog = new Catalog(agent);
@@ -135,6 +168,7 @@ export const startControl = async (options: ControlOptions): Promise<RunningCont
   const app = createServer(logger, callers, routes);
   addRoutes(app, control);
   await app.ready();
+  await atDoor();
   await rm(socketPath, { force: true });
   // Room for a burst of callers; the kernel's own bound is below it.
   await app.listen({ path: socketPath, backlog: 4096 });

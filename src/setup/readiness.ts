@@ -49,7 +49,8 @@ export const answers = async <Result>(
       return await ask();
     } catch (error) {
       if (error instanceof CenoteError && error.code !== 'unavailable') throw error;
-      step.at(`waiting for the ${called[name]}`);
+      // One that answers says what it waits for itself.
+      step.at(`waiting for the ${called[name]}${error instanceof CenoteError && error.code === 'unavailable' ? `: ${error.message}` : ''}`);
       const late = Date.now() - from >= readyTimeoutMs;
       if (!late && Date.now() - looked < lookMs) continue;
       looked = Date.now();

@@ -1,6 +1,7 @@
 /** What befalls the database: away in the middle of work, full, taken by another. Machines are untouched, answers are clear, and it recovers by itself. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { rmSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -8,11 +9,13 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
+import { WebSocket } from 'ws';
 import { CenoteError } from '../../src/base/errors.ts';
 import { run } from '../../src/exec/run.ts';
 import { systemContext as system } from '../../src/store/context.ts';
 import { metaGet, metaSet } from '../../src/store/meta.ts';
 import { Store } from '../../src/store/store.ts';
+import { cloudapi, cloudApiFixture, makeMachine } from '../support/cloudapi-fixture.ts';
 import { controlFixture, eventually } from '../support/control-fixture.ts';
 import { sharedPostgres } from '../support/databases.ts';
 import { postgresSkip } from '../support/postgres.ts';
@@ -94,6 +97,38 @@ test('PostgreSQL ends in the middle of work, twice: clear refusals, nothing half
   assert.equal(names.size, machines.length);
   assert.equal(new Set(machines.map(({ address }) => address)).size, machines.length);
   assert.deepEqual(agent.doubled, []);
+});
+
+test('PostgreSQL is away when the control plane starts: whoever comes is told, and it serves once it is back', { skip }, async () => {
+  const server = await sharedPostgres();
+  await using here = await cloudApiFixture({ database: await server.create() });
+  const { fixture, alice, url } = here;
+  const { client } = fixture;
+  const machine = await makeMachine(alice, 'web');
+  await fixture.stopControl();
+  await server.stop();
+  const starting = fixture.restart({ cloudapi: { ...cloudapi, port: Number(new URL(url).port) } });
+  const told = { code: 'unavailable', message: 'the store cannot be used: its database is away' };
+  await eventually(
+    () => client.machineList().catch((error: CenoteError) => error.message),
+    (message) => message === told.message,
+  );
+  await assert.rejects(client.machineStop('web'), told);
+  for (let again = 0; again < 3; again += 1) {
+    const reply = await alice.send('GET', '/my/machines');
+    const message = 'the datacenter cannot do this at the moment; try again';
+    assert.deepEqual([reply.status, reply.body, Number(reply.headers['retry-after']) > 0], [503, { code: 'ServiceUnavailable', message }, true]);
+    const ours = await alice.send('POST', '/v1/machines', { json: { name: 'x' } });
+    assert.deepEqual([ours.status, (ours.body as { code: string }).code, /database|store/.test(ours.text)], [503, 'unavailable', false]);
+  }
+  const socket = new WebSocket(`${url.replace('http', 'ws')}/my/changefeed`);
+  const [error] = (await once(socket, 'error')) as [Error];
+  assert.match(error.message, /503/);
+  assert.equal(fixture.agent.machines.get(machine)!.status.state, 'running');
+  await server.resume();
+  await starting;
+  assert.equal((await client.machineList()).length, 0);
+  assert.equal(((await alice.send('GET', `/my/machines/${machine}`)).body as { state: string }).state, 'running');
 });
 
 test('a database belongs to one control plane at a time', { skip }, async () => {

@@ -21,6 +21,11 @@ const ownName = 'Cenote CloudAPI';
 /** In the control plane's own directory. */
 export const certificatePaths = (directory: string) => ({ cert: `${directory}/cloudapi-certificate.pem`, key: `${directory}/cloudapi-key.pem` });
 
+/** On the loopback nobody is between client and server. */
+export const tlsFor = (directory: string, address: string): Tls | undefined => (isLoopback(address) ? undefined : certificateFor(directory, address));
+
+const isLoopback = (address: string): boolean => address === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(address);
+
 export const certificateFor = (directory: string, address: string): Tls => {
   const paths = certificatePaths(directory);
   const found = readPair(paths);

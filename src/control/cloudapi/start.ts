@@ -5,7 +5,7 @@ import { hostname } from 'node:os';
 import { isIPv6 } from 'node:net';
 import type { Control } from '../control.ts';
 import { AccessBook } from './access/book.ts';
-import { certificateFor } from './certificate.ts';
+import { tlsFor } from './certificate.ts';
 import { serveChangefeed } from './changefeed.ts';
 import { endpoints } from './endpoints/all.ts';
 import type { Route } from '../http/server.ts';
@@ -38,7 +38,7 @@ const defaults = { perAccount: { perSecond: 1000, burst: 2000 }, perAddress: { p
 /** `directory` is where a certificate is kept. */
 export const startCloudApi = async (control: Control, directory: string, options: CloudApiOptions): Promise<RunningCloudApi> => {
   const { address, port, datacenter } = options;
-  const tls = isLoopback(address) ? undefined : certificateFor(directory, address);
+  const tls = tlsFor(directory, address);
   await using stack = new AsyncDisposableStack();
   const access = new AccessBook(control.store);
   const edge = { control, datacenter, access };
@@ -67,5 +67,3 @@ const hostOf = (address: string): string => {
   if (address === '0.0.0.0' || address === '::') return hostname();
   return isIPv6(address) ? `[${address}]` : address;
 };
-
-const isLoopback = (address: string): boolean => address === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(address);
