@@ -25,6 +25,12 @@ export interface PoolPlan {
   networkMbps: number | null;
 }
 
+/**
+ * The instance that has the rest of the host gets more when another goes. Of memory it may promise and show only what the control groups were
+ * limited to when the agent started: nothing beyond could be had.
+ */
+export const heldShare = (now: Amount, atStart: Amount): Amount => ({ ...now, memoryMib: Math.min(now.memoryMib, atStart.memoryMib) });
+
 export const poolSize = ({ share, overcommit, networkMbps }: PoolPlan): PoolSize => ({
   cpuMillis: Math.floor(share.cpuMillis * overcommit.cpu),
   memoryMib: Math.floor(share.memoryMib * overcommit.memory),

@@ -29,7 +29,7 @@ import type { Host } from './host.ts';
 import { Journal } from './journal.ts';
 import { Machines } from './machines.ts';
 import { MetadataServer } from './metadata/metadata.ts';
-import { poolSize } from './pool.ts';
+import { heldShare, poolSize } from './pool.ts';
 import type { PoolPlan } from './pool.ts';
 import { portRegister } from './ports.ts';
 import { haltForShutdown, limitAsRecorded, recover, startAll, stopAll } from './recover.ts';
@@ -61,10 +61,11 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
     (opened) => opened.close(),
   );
   const uidBlocks = allotment.find(paths.root)?.uidBlocks ?? instance.uidBlocks;
-  const { memoryMib, cpuMillis } = share();
+  const atStart = share();
   const parent = await findParent(instance.instance);
-  const cgroups = up.adopt(await openCgroups({ parent, poolMib: memoryMib, poolCpuMillis: cpuMillis, disk: storage.device, logger }), (opened) =>
-    opened.close(),
+  const cgroups = up.adopt(
+    await openCgroups({ parent, poolMib: atStart.memoryMib, poolCpuMillis: atStart.cpuMillis, disk: storage.device, logger }),
+    (opened) => opened.close(),
   );
   const network = up.adopt(await openNetwork({ instance: instance.instance, instanceNumber: instance.number, subnet: instance.subnet, logger }), (opened) =>
     opened.close({ remove: false }),
@@ -109,7 +110,7 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
   const { overcommit = noOvercommit, networkMbps = null } = instance;
   const plan = (): PoolPlan => {
     const { totals, reserve } = allotment.host();
-    return { host: totals, reserve, share: { ...share(), diskMib: promisableMib }, overcommit, networkMbps };
+    return { host: totals, reserve, share: { ...heldShare(share(), atStart), diskMib: promisableMib }, overcommit, networkMbps };
   };
   const machines = new Machines(host, () => poolSize(plan()));
   await platforms.ensureBuiltIn();
