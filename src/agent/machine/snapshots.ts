@@ -57,6 +57,8 @@ export const deleteSnapshot = (machine: Machine, name: string): Promise<void> =>
     // On record alone is one whose deletion was interrupted; on disk alone, one whose making was.
     if (!Object.hasOwn(record.freezeMs, name) && !(await isThere(machine, name))) throw missing(machine, name);
     await host.storage.snapshotDelete(machine.id, name);
+    // Unlike the making of one, which is on disk when it returns: after a power loss it would be there again.
+    await host.storage.commit('names');
     host.crash.reach('snapshot: deleted');
     delete record.freezeMs[name];
     await machine.save();
