@@ -12,6 +12,7 @@ import { Catalog } from './agent/catalog.ts';
 import { FirewallSync } from './agent/firewall-sync.ts';
 import { AgentLink } from './agent/link.ts';
 import { Touched } from './agent/touched.ts';
+import { endUploads } from './app/account-image.ts';
 import { Changes } from './app/changes.ts';
 import { EventFeed } from './app/event-feed.ts';
 import { Sessions } from './app/sessions.ts';
@@ -120,6 +121,7 @@ const start = async (options: ControlOptions, atDoor: () => Promise<void>): Prom
       waitingAtOnce: defaults.waitingAtOnce,
       touched,
       onFinished: ({ job }) => {
+        if (job.action === 'image.create') catalog.invalidate();
         events.notify();
         changes.tell(job.machine);
       },
@@ -153,6 +155,7 @@ const start = async (options: ControlOptions, atDoor: () => Promise<void>): Prom
   // Unfinished jobs are known before the store is compared with the host, and nobody is served before both.
   await link.start();
   await jobs.resume();
+  if (link.inStep) await endUploads(control);
   firewall.start();
   await names.start();
   store.onRecovered = () => {

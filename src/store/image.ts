@@ -55,6 +55,12 @@ export const ownedImageSave = async (context: RequestContext, db: Db, image: Own
     .execute();
 };
 
+/** Why it could not be made. */
+export const ownedImageFail = async (context: RequestContext, db: Db, id: string, error: string): Promise<void> => {
+  authorize(context, 'keep');
+  await db.updateTable('image').set({ error }).where('id', '=', id).execute();
+};
+
 /** All of all accounts: who may see which is decided by whoever asks. */
 export const ownedImageList = async (context: RequestContext, db: Db): Promise<OwnedImage[]> => {
   authorize(context, 'keep');

@@ -1,59 +1,11 @@
 /** The control plane killed at each step of create and delete, and while the agent works: nothing is lost and nothing is there twice. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { test } from 'node:test';
-import { ControlClient } from '../../src/client/control.ts';
+import type { ControlClient } from '../../src/client/control.ts';
 import { eventually } from '../support/control-fixture.ts';
+import { ended, inWorld, kill, startChild } from '../support/crash-world.ts';
 import { databases } from '../support/databases.ts';
-import type { TestDatabase } from '../support/databases.ts';
-import { SimulatedAgent } from '../support/simulated-agent.ts';
-
-const program = fileURLToPath(new URL('../support/control-child.ts', import.meta.url));
-
-/** Where this process's control planes have their store. */
-interface World {
-  directory: string;
-  database: string;
-  agent: SimulatedAgent;
-  client: ControlClient;
-  children: ChildProcess[];
-}
-
-const startChild = async ({ directory, database, children }: World, fatalStep = ''): Promise<ChildProcess> => {
-  const child = spawn(process.execPath, [program, directory, database, fatalStep], { stdio: ['ignore', 'pipe', 'inherit'] });
-  children.push(child);
-  await Promise.race([once(child.stdout, 'data'), once(child, 'exit').then(() => assert.equal(fatalStep !== '', true, 'the control plane ended'))]);
-  return child;
-};
-
-const ended = async (child: ChildProcess): Promise<void> => {
-  if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
-};
-
-const kill = async (child: ChildProcess): Promise<void> => {
-  child.kill('SIGKILL');
-  await ended(child);
-};
-
-const inWorld = async (kind: TestDatabase, work: (world: World) => Promise<void>): Promise<void> => {
-  await using stack = new AsyncDisposableStack();
-  const directory = await mkdtemp(join(tmpdir(), 'cenote-crash-'));
-  stack.defer(() => rm(directory, { recursive: true, force: true }));
-  const agent = stack.use(new SimulatedAgent(join(directory, 'agent.sock')));
-  await agent.start();
-  const client = stack.use(new ControlClient(join(directory, 'control.sock')));
-  const children: ChildProcess[] = [];
-  stack.defer(async () => {
-    for (const child of children) await kill(child);
-  });
-  await kind.with((database) => work({ directory, database, agent, client, children }));
-};
+import type { SimulatedAgent } from '../support/simulated-agent.ts';
 
 /** Control plane and agent agree, every action has ended, and no name or address is there twice. */
 const assertWhole = async (agent: SimulatedAgent, client: ControlClient, expected: string[]): Promise<void> => {

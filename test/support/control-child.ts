@@ -10,6 +10,7 @@ await startControl({
   agentSocketPath: join(directory, 'agent.sock'),
   database,
   adminGids: [],
+  cloudapi: { address: '127.0.0.1', port: 0, datacenter: 'here' },
   beginAnew: () => process.exit(0),
   logger: createLogger({ name: 'control', level: 'silent' }),
   trace: (step) => {

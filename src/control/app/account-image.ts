@@ -1,17 +1,20 @@
 /** Images that accounts make of their machines, and who may use them. The operator's images are everyone's. */
 import type { Readable } from 'node:stream';
-import { CenoteError, messageChain } from '../../base/errors.ts';
+import { CenoteError } from '../../base/errors.ts';
 import { newImageId } from '../../base/ids.ts';
 import type { CreateImage } from '../../model/control-api.ts';
 import type { Image } from '../../model/image.ts';
 import { authorize, systemContext as system } from '../../store/context.ts';
 import type { RequestContext } from '../../store/context.ts';
-import { ownedImageDelete, ownedImageGet, ownedImageInsert, ownedImageList, ownedImageSave } from '../../store/image.ts';
+import { ownedImageDelete, ownedImageFail, ownedImageGet, ownedImageInsert, ownedImageList, ownedImageSave } from '../../store/image.ts';
 import type { ImageAbout, OwnedImage } from '../../store/image.ts';
 import { machineNamesUsing } from '../../store/machine.ts';
-import type { StoredMachine } from '../../store/machine.ts';
+import { jobListUnfinished } from '../../store/job.ts';
+import type { Db } from '../../store/store.ts';
 import type { Control } from '../control.ts';
-import { configOf } from './image.ts';
+import { contentOf, imageNameOf } from '../jobs/image-content.ts';
+import type { JobRequests } from '../jobs/request.ts';
+import { acceptAction } from './accept.ts';
 import { machineMade } from './made.ts';
 
 export interface VisibleImage {
@@ -64,21 +67,31 @@ export interface ImageAsked {
   about: ImageAbout;
 }
 
-/** Answers when it is on record; made is it then, while the answer is on its way. */
+/** A job of the machine's, on record with the image. */
 export const accountImageCreate = async (control: Control, context: RequestContext, asked: ImageAsked): Promise<VisibleImage> => {
-  const { store } = control;
-  const source = await machineMade(context, store.db, asked.machine);
-  const image = await record(control, context, asked);
-  void control.agent
-    .imageCreate({ ...requestOf(image), ...contentOf(source) }, undefined)
-    .catch(async (error: unknown) => {
-      control.logger.warn({ image: image.id, error: messageChain(error) }, 'image could not be made');
-      const reason = error instanceof CenoteError ? error.message : 'internal error';
-      await store.transaction((db) => ownedImageSave(system, db, { ...image, error: reason }));
-    })
-    .catch((error: unknown) => control.logger.error({ image: image.id, error: messageChain(error) }, 'a failed image could not be recorded'))
-    .finally(() => control.catalog.invalidate());
-  return { id: image.id, content: undefined, owned: image, state: 'creating', shared: false };
+  const { promise, resolve } = Promise.withResolvers<OwnedImage>();
+  await acceptAction(control, context, asked.machine, 'image.create', async (db) => {
+    const image = await record(context, db, asked);
+    resolve(image);
+    return { image: image.id };
+  });
+  const owned = await promise;
+  return { id: owned.id, content: undefined, owned, state: 'creating', shared: false };
+};
+
+/** What an earlier process was sent, and had not handed on when it ended, nobody sends again. Jobs are taken up instead. */
+export const endUploads = async ({ store, agent, logger }: Control): Promise<void> => {
+  const images = await agent.imageList().catch(() => undefined);
+  if (images === undefined) return; // then they count as failed an hour after they were begun
+  const contents = new Set(images.map(({ id }) => id));
+  const jobs = (await jobListUnfinished(system, store.db)).filter(({ job }) => job.action === 'image.create');
+  const beingMade = new Set(jobs.map(({ request }) => (request as JobRequests['image.create']).image));
+  const left = (await ownedImageList(system, store.db)).filter(({ id, error }) => error === null && !contents.has(id) && !beingMade.has(id));
+  if (left.length === 0) return;
+  logger.warn({ images: left.map(({ id }) => id) }, 'images had not been made when the control plane ended');
+  await store.transaction(async (db) => {
+    for (const { id } of left) await ownedImageFail(system, db, id, 'it had not been sent whole when the control plane ended: make it again');
+  });
 };
 
 /** Answers when it is made, of a machine or of an archive; what could not be made leaves nothing. Its version is the next number. */
@@ -93,9 +106,9 @@ export const accountImageMake = async (
   const { store } = control;
   const { name, fromMachine } = asked;
   const source = fromMachine === undefined ? undefined : await machineMade(context, store.db, fromMachine);
-  const image = await record(control, context, { name, version: undefined, about: { tags: {}, acl: [] } });
-  const given = source === undefined ? { kind: asked.kind ?? ('app' as const), config: {} } : contentOf(source);
-  const request = { ...requestOf(image), ...given, config: { ...given.config, ...asked.config } };
+  const image = await store.transaction((db) => record(context, db, { name, version: undefined, about: { tags: {}, acl: [] } }));
+  const given = source === undefined ? { kind: asked.kind ?? ('app' as const), config: {} } : contentOf(source.spec);
+  const request = { id: image.id, name: imageNameOf(image.id), ...given, config: { ...given.config, ...asked.config } };
   try {
     const made = await control.agent.imageCreate(request, source === undefined ? content : undefined, { signal });
     return { ...made, name: `${image.name}@${image.version}` };
@@ -107,37 +120,32 @@ export const accountImageMake = async (
   }
 };
 
-const requestOf = ({ id }: OwnedImage) => ({ id, name: `i-${id}` });
-
-const contentOf = ({ spec, machine }: StoredMachine) =>
-  ({ kind: spec.platform === null ? 'system' : 'app', config: configOf(spec), fromMachine: machine.id }) as const;
-
-const record = (
-  control: Control,
+/** Within the transaction of whatever makes it. */
+const record = async (
   context: RequestContext,
+  db: Db,
   { name, version, about }: Omit<ImageAsked, 'machine' | 'version'> & { version: string | undefined },
-) =>
-  control.store.transaction(async (db) => {
-    const own = (await ownedImageList(system, db)).filter(({ account }) => account === context.account);
-    if (own.length >= mostImages) throw new CenoteError('over_quota', `there are ${own.length} images of yours already, and may be ${mostImages}`);
-    const named = own.filter((one) => one.name === name);
-    if (named.some((one) => one.version === version && one.error === null)) {
-      const message = `there is already an image ${name}@${version} of yours`;
-      throw new CenoteError('already_exists', message, { fields: [{ field: 'name', message }] });
-    }
-    const next = 1 + Math.max(0, ...named.map((one) => Number.parseInt(one.version, 10) || 0));
-    const image: OwnedImage = {
-      id: newImageId(),
-      account: context.account,
-      name,
-      version: version ?? String(next),
-      about,
-      error: null,
-      createdAt: new Date().toISOString(),
-    };
-    await ownedImageInsert(context, db, image);
-    return image;
-  });
+): Promise<OwnedImage> => {
+  const own = (await ownedImageList(system, db)).filter(({ account }) => account === context.account);
+  if (own.length >= mostImages) throw new CenoteError('over_quota', `there are ${own.length} images of yours already, and may be ${mostImages}`);
+  const named = own.filter((one) => one.name === name);
+  if (named.some((one) => one.version === version && one.error === null)) {
+    const message = `there is already an image ${name}@${version} of yours`;
+    throw new CenoteError('already_exists', message, { fields: [{ field: 'name', message }] });
+  }
+  const next = 1 + Math.max(0, ...named.map((one) => Number.parseInt(one.version, 10) || 0));
+  const image: OwnedImage = {
+    id: newImageId(),
+    account: context.account,
+    name,
+    version: version ?? String(next),
+    about,
+    error: null,
+    createdAt: new Date().toISOString(),
+  };
+  await ownedImageInsert(context, db, image);
+  return image;
+};
 
 export const accountImageUpdate = (control: Control, context: RequestContext, id: string, change: (image: OwnedImage) => OwnedImage): Promise<OwnedImage> =>
   control.store.transaction(async (db) => {

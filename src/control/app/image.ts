@@ -4,14 +4,14 @@ import { CenoteError } from '../../base/errors.ts';
 import { newImageId } from '../../base/ids.ts';
 import { platformKey } from '../../model/agent-api.ts';
 import type { CreateImage } from '../../model/control-api.ts';
-import type { Image, ImageConfig } from '../../model/image.ts';
-import type { MachineSpec } from '../../model/machine.ts';
+import type { Image } from '../../model/image.ts';
 import { checkResourceName } from '../../model/names.ts';
 import { checkSignal } from '../../model/signal.ts';
 import { authorize } from '../../store/context.ts';
 import type { RequestContext } from '../../store/context.ts';
 import { machineNamesUsing } from '../../store/machine.ts';
 import type { Control } from '../control.ts';
+import { configOf } from '../jobs/image-content.ts';
 import { machineMade } from './made.ts';
 
 export const checkImageRequest = ({ name, config }: CreateImage): void => {
@@ -42,13 +42,6 @@ export const imageCreate = async (
   } finally {
     catalog.invalidate();
   }
-};
-
-/** What the machine runs is what machines of the image run. Its environment stays its own: passwords are handed over there. */
-export const configOf = ({ config, command }: MachineSpec): ImageConfig => {
-  if (command === null) return config;
-  const { Entrypoint: _replaced, ...rest } = config;
-  return { ...rest, Cmd: command };
 };
 
 export const imageDelete = async (control: Control, context: RequestContext, idOrName: string): Promise<void> => {

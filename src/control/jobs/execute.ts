@@ -7,6 +7,7 @@ import type { AgentClient } from '../../client/agent.ts';
 import type { MachineSpec, MachineStatus } from '../../model/machine.ts';
 import type { StoredMachine } from '../../store/machine.ts';
 import { mergeNamed } from '../../model/metadata.ts';
+import { imageRequestOf } from './image-content.ts';
 import { mergeResources } from './request.ts';
 import type { Action, JobRequests } from './request.ts';
 
@@ -64,6 +65,16 @@ const executors: Executors = {
   delete: async ({ agent, stored, generation, signal }) => {
     await agent.machineDelete(stored.spec.id, generation, { signal });
     return { deleted: true };
+  },
+  // An equal id gets the first one's outcome; while that is still being made, or taken back, it is asked for again.
+  'image.create': async ({ agent, stored, request, repeat, signal }) => {
+    try {
+      await agent.imageCreate(imageRequestOf(request.image, stored.spec), undefined, { signal });
+    } catch (error) {
+      if (!repeat || !(error instanceof CenoteError) || error.code !== 'already_exists') throw error;
+      throw new CenoteError('unavailable', error.message, { cause: error, retryable: true });
+    }
+    return { result: { image: request.image } };
   },
   'snapshot.create': async (execution) => ({ result: { ...(await snapshotCreate(execution)) } }),
   'snapshot.delete': async ({ agent, stored, request, repeat, signal }) => {

@@ -10,6 +10,7 @@ import { guaranteesOf, noGuarantees } from '../../model/resources.ts';
 import { systemContext as system } from '../../store/context.ts';
 import { deletedMachineInsert } from '../../store/deleted-machine.ts';
 import { eventAppend } from '../../store/event.ts';
+import { ownedImageFail } from '../../store/image.ts';
 import { jobFinish, jobGet, jobListUnfinishedByMachine } from '../../store/job.ts';
 import type { StoredJob } from '../../store/job.ts';
 import { machineFind, machineRemove, machineSave, machineSaveTags, machineSettleClaims } from '../../store/machine.ts';
@@ -49,6 +50,7 @@ export const finishFailed = (store: Store, stored: StoredJob, owner: string, err
   store.transactionRepeatable(async (db) => {
     const job: Job = { ...stored.job, state: 'failed', finishedAt: new Date().toISOString(), reason: error.message, result: { error: error.toBody() } };
     if (!(await jobFinish(system, db, job, owner))) return recorded(db, job);
+    if (job.action === 'image.create') await ownedImageFail(system, db, (stored.request as JobRequests['image.create']).image, error.message);
     const target = await machineFind(system, db, job.machine!);
     await eventAppend(system, db, [eventOf(job, target)]);
     if (target === undefined) return { job, machine: null };

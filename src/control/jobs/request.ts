@@ -31,6 +31,8 @@ export interface JobRequests {
   protect: { enabled: boolean };
   firewall: { enabled: boolean };
   rename: { name: string };
+  /** Its id; what the account calls it, and whose it is, is on record already. */
+  'image.create': { image: string };
   delete: None;
   'snapshot.create': { name: string };
   'snapshot.delete': { name: string };

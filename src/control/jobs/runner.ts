@@ -51,7 +51,7 @@ interface Entry {
 }
 
 type Lane = 'working' | 'waiting';
-const laneOf = (action: string): Lane => (['stop', 'reboot', 'update'].includes(action) ? 'waiting' : 'working');
+const laneOf = (action: string): Lane => (['stop', 'reboot', 'update', 'image.create'].includes(action) ? 'waiting' : 'working');
 const quickMs = 50;
 const firstDelayMs = 100;
 const longestDelayMs = 5000;

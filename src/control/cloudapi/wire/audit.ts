@@ -27,6 +27,7 @@ const words: { [A in Action]: string | ((request: JobRequests[A]) => string) } =
   metadata: named('metadata'),
   protect: ({ enabled }) => (enabled ? 'enable_deletion_protection' : 'disable_deletion_protection'),
   firewall: ({ enabled }) => (enabled ? 'enable_firewall' : 'disable_firewall'),
+  'image.create': 'create_image',
   'snapshot.create': 'create_snapshot',
   'snapshot.delete': 'delete_snapshot',
   'snapshot.rollback': 'rollback_snapshot',
