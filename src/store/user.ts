@@ -77,6 +77,21 @@ export const userKeyList = async (context: RequestContext, db: Db, { id }: User)
   return (await db.selectFrom('user_key').selectAll().where('member', '=', id).orderBy('name').execute()).map(keyOf);
 };
 
+/** Of all users who have a role of that name. */
+export const userKeyListOfRole = async (context: RequestContext, db: Db, role: string): Promise<AccountKey[]> => {
+  authorize(context, 'read');
+  const rows = await db
+    .selectFrom('access_role')
+    .innerJoin('role_member', 'role_member.role', 'access_role.id')
+    .innerJoin('user_key', 'user_key.member', 'role_member.member')
+    .selectAll('user_key')
+    .where('access_role.account', '=', context.account)
+    .where('access_role.name', '=', role)
+    .orderBy('user_key.fingerprint')
+    .execute();
+  return rows.map(keyOf);
+};
+
 /** By name or fingerprint. */
 export const userKeyFind = async (context: RequestContext, db: Db, { id }: User, nameOrFingerprint: string): Promise<AccountKey | undefined> => {
   authorize(context, 'read');

@@ -71,6 +71,30 @@ test('a user may do what an active role grants on what is tagged with it', async
   assert.equal((await here.bob.send('GET', '/my/users/carol')).status, 404);
 });
 
+test('keys of the account and its administrators are told to machines, however they are made', async () => {
+  await using here = await cloudApiFixture();
+  const { alice, fixture, keys } = here;
+  const carols = sshpk.generatePrivateKey('ecdsa').toPublic().toString('ssh');
+  await alice.send('POST', '/my/users', { json: { login: 'carol', email: 'carol@example.com', password: 'secret123' } });
+  await alice.send('POST', '/my/users/carol/keys', { json: { name: 'laptop', key: carols } });
+  const told = async (path: string, json: object) => {
+    const { body } = await alice.send('POST', path, { json });
+    const { metadata } = ('machine' in (body as object) ? (body as { machine: unknown }).machine : body) as { metadata?: Record<string, string> };
+    return (metadata?.['root_authorized_keys'] ?? '').trim().split('\n');
+  };
+  const bare = (key: string) => key.split(' ').slice(0, 2).join(' ');
+  const own = bare(keys.alice.toPublic().toString('ssh'));
+  const asked = { image: '11111111-1111-4111-8111-111111111111', package: 'tiny' };
+  assert.deepEqual((await told('/v1/machines', { name: 'one' })).map(bare), [own]);
+  await alice.send('POST', '/my/roles', { json: { name: 'administrator', members: [{ type: 'subuser', login: 'carol', default: true }] } });
+  assert.deepEqual((await told('/v1/machines', { name: 'two' })).map(bare), [own, bare(carols)]);
+  assert.deepEqual((await told('/my/machines', { name: 'three', ...asked, 'metadata.root_authorized_keys': 'none' })).map(bare), [own, bare(carols)]);
+  assert.deepEqual(await told('/v1/machines', { name: 'four', metadata: { root_authorized_keys: 'mine' } }), ['mine'], 'what is said here counts');
+  assert.equal((await fixture.client.machineCreate({ name: 'local' })).machine?.metadata, undefined, 'the operator has no keys');
+  await fixture.client.keyAdd('default', { key: carols });
+  assert.match((await fixture.client.machineCreate({ name: 'again' })).machine?.metadata?.['root_authorized_keys'] ?? '', /^ecdsa/);
+});
+
 test('roles in the words of each version', async () => {
   await using here = await cloudApiFixture();
   const { alice } = here;

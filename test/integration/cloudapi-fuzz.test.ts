@@ -12,6 +12,7 @@ import { WireError } from '../../src/control/cloudapi/openapi.ts';
 import { WireMachine } from '../../src/control/cloudapi/wire/machine.ts';
 import { defaultNetwork } from '../../src/control/cloudapi/wire/network.ts';
 import { cloudApiFixture, makeMachine } from '../support/cloudapi-fixture.ts';
+import { eventually } from '../support/control-fixture.ts';
 import { fromSchema } from '../support/from-schema.ts';
 import type { JsonSchema } from '../support/from-schema.ts';
 import { fuzzRuns } from '../support/seed.ts';
@@ -83,5 +84,10 @@ test('every endpoint from its schema', async () => {
     );
     await alice.send('POST', `/my/machines/${machine}?action=disable_deletion_protection`);
     await alice.send('DELETE', `/my/machines/${machine}`);
+    // Its name is free once it is gone.
+    await eventually(
+      () => alice.send('GET', `/my/machines/${machine}`),
+      ({ status }) => status === 410,
+    );
   }
 });

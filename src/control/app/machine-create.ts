@@ -19,6 +19,7 @@ import { machineGet, machineInsert } from '../../store/machine.ts';
 import type { StoredMachine } from '../../store/machine.ts';
 import type { Control } from '../control.ts';
 import type { JobRequests } from '../jobs/request.ts';
+import { authorizedKeys } from './authorized-keys.ts';
 import { namedBy } from './field.ts';
 import { newJob } from './accept.ts';
 import { imageFor } from './image-choice.ts';
@@ -47,6 +48,7 @@ export const machineCreate = async (control: Control, context: RequestContext, a
   const { accepted, job, place } = await store.transaction(async (db) => {
     const change = await resourceChange(context, db, asked);
     const resources = newResources(change);
+    const metadata = checkMetadataSize({ ...(await authorizedKeys(context, db)), ...asked.metadata });
     await admit(context, db, host, id, resources, null);
     const chosen = await addresses.choose(context, db, subnet);
     const spec: MachineSpec = {
@@ -61,7 +63,7 @@ export const machineCreate = async (control: Control, context: RequestContext, a
       publish,
       restart: asked.restart ?? defaultRestart,
       tags: asked.tags ?? {},
-      ...extrasOf(asked),
+      ...extrasOf({ ...asked, ...(Object.keys(metadata).length === 0 ? {} : { metadata }) }),
       stopGraceSeconds: asked.stopGraceSeconds ?? defaultGraceSeconds,
     };
     const machine = newMachine(spec, desired, change.package === null ? null : { name: change.package.name, version: change.package.version });

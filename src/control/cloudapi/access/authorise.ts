@@ -6,6 +6,7 @@ import type { IncomingMessage } from 'node:http';
 import type { User } from '../../../model/access.ts';
 import type { Machine } from '../../../model/control-api.ts';
 import type { RequestContext } from '../../../store/context.ts';
+import { administrator } from '../../app/authorized-keys.ts';
 import { machineShown } from '../../../store/machine.ts';
 import type { Db } from '../../../store/store.ts';
 import type { Endpoint } from '../endpoint.ts';
@@ -13,8 +14,6 @@ import { Refusal } from '../refusal.ts';
 import { parseRule } from './aperture.ts';
 import type { AccessBook } from './book.ts';
 import type { Facts, Rule } from './aperture.ts';
-
-export const administrator = 'administrator';
 
 export interface Asking {
   db: Db;

@@ -16,7 +16,7 @@ import { auditWire, WireAudit } from '../wire/audit.ts';
 import { deletedMachineWire, machineWire, statesOf, WireMachine } from '../wire/machine.ts';
 import type { MachineView } from '../wire/machine.ts';
 import { defaultNetwork } from '../wire/network.ts';
-import { accountKeys, metadataOf, tagsOf } from '../wire/named.ts';
+import { metadataOf, tagsOf } from '../wire/named.ts';
 import { packageRef } from './package.ts';
 
 const pageLimit = 1000;
@@ -135,6 +135,8 @@ export const machineEndpoints = [
       if (parameters.affinity !== undefined || parameters.locality !== undefined)
         demandPlace(await machineListAccount(context, control.store.db), parameters.affinity ?? [], parameters.locality);
       const id = newMachineId();
+      // Filled in from the account's keys, whatever a client says.
+      const { root_authorized_keys: _filled, ...metadata } = metadataOf('metadata.', named('metadata.'));
       const { machine } = await machineCreate(
         control,
         context,
@@ -143,7 +145,7 @@ export const machineEndpoints = [
           image,
           package: found,
           tags: tagsOf('tag.', named('tag.')),
-          metadata: { ...metadataOf('metadata.', named('metadata.')), ...(await accountKeys(call)) },
+          metadata,
           ...(firewallEnabled === undefined ? {} : { firewallEnabled }),
           ...(deletionProtection === undefined ? {} : { deletionProtection }),
         },

@@ -1,8 +1,6 @@
 /** Tags and metadata, whose names are the client's own. */
 import type { Metadata, Tags } from '../../../model/machine.ts';
 import { metadataNamePattern, tagNamePattern } from '../../../model/names.ts';
-import { keyList } from '../../../store/key.ts';
-import type { Call } from '../endpoint.ts';
 import { invalidArgument } from '../refusal.ts';
 
 const tagName = new RegExp(tagNamePattern);
@@ -43,10 +41,4 @@ export const metadataOf = (prefix: string, named: Named): Metadata => {
     metadata[name] = String(value);
   }
   return metadata;
-};
-
-/** Whoever has the account's keys may log in to its machines. */
-export const accountKeys = async ({ control, context, account }: Pick<Call, 'control' | 'context' | 'account'>): Promise<Metadata> => {
-  const keys = await keyList(context, control.store.db, account.id);
-  return keys.length === 0 ? {} : { root_authorized_keys: `${keys.map(({ key }) => key).join('\n')}\n` };
 };
