@@ -89,7 +89,11 @@ const endUpdate = async (machine: Machine, updating: Updating) => {
   updating.over = true;
   await machine.save();
   host.crash.reach('update: over');
-  if (host.storage.features.snapshots) await host.storage.snapshotDelete(machine.id, safetySnapshot);
+  if (host.storage.features.snapshots) {
+    await host.storage.snapshotDelete(machine.id, safetySnapshot);
+    // Were it there again after a power loss, it would be the next update's way back, to data of long before.
+    await host.storage.commit('names');
+  }
   delete record.updating;
 };
 
