@@ -33,7 +33,7 @@ export const ImageConfig = Type.Object(
       ),
     ),
     Volumes: Type.Optional(Type.Record(Type.String(), Type.Object({}))),
-    /** The label `cenote.no-new-privileges=false` lets set-uid programs work in machines of this image. */
+    /** The label `cenote.no-new-privileges=false` lets set-uid programs work in machines of this image, `cenote.serial-line=true` gives them `/dev/ttyS1`. */
     Labels: Type.Optional(Type.Record(Type.String({ maxLength: 4096 }), line(65536))),
   },
   closed,

@@ -1,6 +1,6 @@
 /** Metadata as a machine sees it: read and written from inside by a client of the protocol's text, changed from outside while it runs. Needs root. */
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, it } from 'node:test';
@@ -81,6 +81,57 @@ describe('metadata inside a machine', { skip: skipInstance }, () => {
     assert.match(await cenote.refused('metadata', 'get', 'web', 'more'), /web has no metadata "more"/);
     await cenote.must('reboot', 'web');
     assert.deepEqual(await inside('get', 'result'), [0, 'ünïcode\n']);
+  });
+
+  it('is on /dev/ttyS1 too, where the image asks for it: after the agent was killed, and beside who has left in the middle', async (context) => {
+    await using cenote = await startInstance({ poolSizeMib: 1024, memoryMib: 1024 });
+    await withClient(cenote, 'plain');
+    const config = join(cenote.directory, 'config.json');
+    writeFileSync(config, JSON.stringify({ Labels: { 'cenote.serial-line': 'true' } }));
+    await cenote.must('image', 'create', 'serial', '--from-machine', 'plain', '--config', config);
+    const script = join(cenote.directory, 'script');
+    // It finds the line already there.
+    writeFileSync(script, '#!/bin/sh\nnode /app/mdata.mjs --serial get motd > /root/found\n');
+    await cenote.must('create', 'web', ...small.slice(2), '--image', 'serial', '--metadata', 'motd=hello\nworld', '--script', script);
+    await cenote.until('web', ['test', '-s', '/root/found']);
+    assert.equal(await cenote.must('exec', 'web', '--', 'cat', '/root/found'), 'hello\nworld\n');
+    const inside = (...words: string[]) => mdata(cenote, 'web', '--serial', ...words);
+    assert.deepEqual(await inside('--v1', 'get', 'motd'), [0, 'hello\nworld']);
+    assert.deepEqual(await inside('get', 'none'), [1, '']);
+    const long = 'x'.repeat(100_000);
+    assert.deepEqual(await inside('put', 'long', long), [0, '']);
+    assert.deepEqual(await inside('get', 'long'), [0, long]);
+    assert.deepEqual(await inside('list'), [0, 'motd\nuser-script\nlong']);
+
+    // One asks for much and reads nothing of it: the next is not told what was meant for that one.
+    await cenote.must('exec', 'web', '--', 'sh', '-c', 'echo "GET long" > /dev/ttyS1; sleep 4');
+    assert.deepEqual(await inside('get', 'motd'), [0, 'hello\nworld']);
+
+    const pid = JSON.parse(readFileSync(join(cenote.root, 'run/agent.pid'), 'utf8')) as { pid: number };
+    process.kill(pid.pid, 'SIGKILL');
+    assert.deepEqual(
+      await eventually(
+        () => mdata(cenote, 'web', '--serial', 'get', 'motd'),
+        ([code]) => code === 0,
+        60_000,
+      ),
+      [0, 'hello\nworld'],
+    );
+    const memory = await cenote.must(
+      'exec',
+      'web',
+      '--',
+      'sh',
+      '-c',
+      'for p in /proc/[0-9]*; do grep -qa ttyS1 $p/cmdline && grep ^Pss: $p/smaps_rollup; done',
+    );
+    context.diagnostic(`the line's program: ${memory.trim()}`);
+    // Clients take turns on a line; this one does not, and so waits for the script's.
+    await cenote.must('exec', 'web', '--', 'rm', '/root/found');
+    await cenote.must('reboot', 'web');
+    await cenote.until('web', ['test', '-s', '/root/found']);
+    assert.deepEqual(await inside('get', 'motd'), [0, 'hello\nworld']);
+    assert.equal((await cenote.cenote('exec', 'plain', '--', 'test', '-e', '/dev/ttyS1')).code, 1);
   });
 
   it('a machine that misuses it disturbs nobody: floods, endless lines, many connections', async (context) => {

@@ -1,18 +1,22 @@
 /**
  * Inside a machine: what the stock mdata-get, mdata-put, mdata-list and mdata-delete do, by the text of the protocol, over the socket or the serial line.
  *
- *   mdata-client.mjs [--v1] get KEY | put KEY VALUE | list | delete KEY      exit code 1: not found, 2: refused
+ *   mdata-client.mjs [--serial] [--v1] get KEY | put KEY VALUE | list | delete KEY      exit code 1: not found, 2: refused
  */
+import { openSync } from 'node:fs';
 import { createConnection } from 'node:net';
+import { ReadStream } from 'node:tty';
 import { crc32 } from 'node:zlib';
 
 const words = process.argv.slice(2);
+const serial = words[0] === '--serial';
+if (serial) words.shift();
 const first = words[0] === '--v1';
 if (first) words.shift();
 const [verb, key = '', value = ''] = words;
 const base64 = (text) => Buffer.from(text).toString('base64');
 
-const socket = createConnection('/.zonecontrol/metadata.sock');
+const socket = serial ? new ReadStream(openSync('/dev/ttyS1', 'r+')) : createConnection('/.zonecontrol/metadata.sock');
 let text = '';
 let wake = () => {};
 socket.on('data', (chunk) => {

@@ -20,6 +20,7 @@ import type { MachineRecord } from './record.ts';
 import { restartDelayMs, settledMs } from './restart.ts';
 import { bringUp, takeDown } from './run.ts';
 import { sendStop } from './stop-signal.ts';
+import { openSerialLine } from './serial-line.ts';
 import { runUserScript } from './user-script.ts';
 import type { Run } from './run.ts';
 
@@ -151,7 +152,8 @@ export class Machine {
         milliseconds: Math.round((performance.now() - begun) * 10) / 10,
         pid: run.process.pid,
       });
-      runUserScript(this, run);
+      // The script may ask for its metadata there.
+      void openSerialLine(this, run).then(() => runUserScript(this, run));
     } catch (error) {
       record.slot = null;
       record.error = messageOf(error);
