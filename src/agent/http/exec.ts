@@ -107,7 +107,8 @@ const attach = (client: WebSocket, session: ExecSession) => {
   client.on('message', (data: Buffer) => {
     const [channel, rest] = [data[0], data.subarray(1)];
     if (channel === execChannel.stdin) {
-      if (!session.stdin.write(rest)) {
+      // What comes after the end is for nobody.
+      if (session.stdin.writable && !session.stdin.write(rest)) {
         client.pause();
         session.stdin.once('drain', () => client.resume());
       }

@@ -16,6 +16,7 @@ import { CenoteError } from '../../base/errors.ts';
 import type { ExecExit, ExecStart } from '../../model/agent-api.ts';
 import { start } from '../../exec/run.ts';
 import { isErrno } from '../../sys/libc.ts';
+import { TerminalInput } from '../../sys/terminal-input.ts';
 import { listenForConsole, setWindowSize } from '../../sys/terminal.ts';
 import { capabilities } from './specification.ts';
 import type { ExecProcess, ExecSession } from './runtime.ts';
@@ -186,19 +187,27 @@ const terminalSession = (
     });
     return stdout.on('drain', () => terminal.resume());
   });
+  const stdin = new TerminalInput(fd);
+  stdin.on('error', () => {}); // the last process has closed the other end
   // The kernel answers EIO on the controlling end once the last process has closed the other: that is its end of file.
-  terminal.on('error', () => stdout.end());
-  terminal.on('close', () => stdout.end());
+  const ends = (): void => {
+    stdin.destroy();
+    stdout.end();
+  };
+  terminal.on('error', ends);
+  terminal.on('end', ends);
+  terminal.on('close', ends);
   child.stdout!.resume();
   child.stderr!.resume();
   return {
-    stdin: terminal,
+    stdin,
     stdout,
     stderr: null,
     resize: (columns, rows) => setWindowSize(fd, columns, rows),
     exited,
     close: () => {
       kill();
+      stdin.destroy();
       terminal.destroy();
     },
   };
