@@ -19,6 +19,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   sys: ['base'],
   host: ['base', 'model', 'dns', 'exec', 'sys'],
   agent: ['base', 'model', 'dns', 'host', 'client'],
+  resolver: ['base', 'model', 'dns'],
   store: ['base', 'model'],
   control: ['base', 'model', 'dns', 'store', 'client'],
   client: ['base', 'model'],
@@ -32,6 +33,8 @@ const exceptions: Readonly<Record<string, readonly string[]>> = {
   // Who is calling on a socket, and nothing else of the kernel.
   control: ['src/sys/peer.ts'],
   agent: ['src/sys/peer.ts'],
+  // Which addresses are machines'; pure.
+  resolver: ['src/host/network/subnet.ts'],
 };
 
 /** Folders that a folder may import dynamically, or types of, only: what ordinary commands must not pay for. */

@@ -13,6 +13,7 @@ import type { Storage } from '../host/storage/storage.ts';
 import type { PublishedPort } from '../model/machine.ts';
 import type { Events } from './events.ts';
 import type { Journal } from './journal.ts';
+import type { MachineNames } from './names.ts';
 
 export interface PortRegister {
   claim(machine: string, ports: readonly PublishedPort[]): Promise<void>;
@@ -32,6 +33,7 @@ export interface Host {
   storage: Storage;
   ports: PortRegister;
   journal: Journal;
+  names: Pick<MachineNames, 'changed' | 'gone' | 'told' | 'setAccounts' | 'searchOf'>;
   events: Events;
   logger: Logger;
   /** Reached between any two steps whose order matters after a crash; does nothing but in tests. */

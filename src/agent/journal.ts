@@ -11,6 +11,7 @@ import type { CrashPoints } from '../base/crash-point.ts';
 import type { Event } from '../model/event.ts';
 import type { KeptBank } from './governor/cpu-bank.ts';
 import type { AppliedRule } from '../model/firewall/wire.ts';
+import type { NamesTold } from '../model/names-api.ts';
 import type { MachineRecord } from './machine/record.ts';
 
 const keptEvents = 10_000;
@@ -34,6 +35,7 @@ const migrations = [
     .join('\n'),
   'CREATE TABLE firewall_rule (id TEXT PRIMARY KEY, rule TEXT NOT NULL) STRICT;',
   'CREATE TABLE bank (machine TEXT PRIMARY KEY, bank TEXT NOT NULL) STRICT;',
+  'CREATE TABLE told (what TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;',
 ];
 
 type Write = () => void;
@@ -68,6 +70,7 @@ export class Journal implements AsyncDisposable {
       forgetEvents: prepare('DELETE FROM event WHERE sequence <= ?'),
       saveRule: prepare('INSERT INTO firewall_rule (id, rule) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET rule = excluded.rule'),
       removeRule: prepare('DELETE FROM firewall_rule WHERE id = ?'),
+      saveTold: prepare('INSERT OR REPLACE INTO told (what, value) VALUES (?, ?)'),
       events: prepare('SELECT event FROM event WHERE sequence > ? ORDER BY sequence'),
     };
     this.#database.prepare('DELETE FROM tombstone WHERE at < ?').run(new Date(Date.now() - tombstoneDays * 86_400_000).toISOString());
@@ -135,6 +138,17 @@ export class Journal implements AsyncDisposable {
       // In steps, so that most appends delete nothing.
       if (event.sequence % 1000 === 0) this.#statements.forgetEvents.run(event.sequence - keptEvents);
     });
+  }
+
+  /** What the control plane last said of names. */
+  loadNames(): NamesTold | null {
+    const row = this.#database.prepare("SELECT value FROM told WHERE what = 'names'").get();
+    return row === undefined ? null : (JSON.parse(row['value'] as string) as NamesTold);
+  }
+
+  saveNames(told: NamesTold): Promise<void> {
+    const text = JSON.stringify(told);
+    return this.#write(() => this.#statements.saveTold.run('names', text));
   }
 
   loadBanks(): Map<string, KeptBank> {

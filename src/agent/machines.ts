@@ -202,6 +202,7 @@ export class Machines {
   #remove(machine: Machine): void {
     if (this.#byId.get(machine.id) !== machine) return;
     this.#byId.delete(machine.id);
+    this.#host.names.gone(machine.id);
     this.#addresses.delete(machine.spec.address);
     this.#books.strike(machine.spec.resources);
   }

@@ -20,7 +20,7 @@ import { defaultProfilePath, loadSeccomp } from '../host/runtime/seccomp.ts';
 import { capabilities } from '../host/runtime/specification.ts';
 import { openSandboxes } from '../host/sandbox/pool.ts';
 import { openStorage } from '../host/storage/open.ts';
-import { lxcfsPidPath, noOvercommit } from '../model/instance.ts';
+import { dnsZone, lxcfsPidPath, noOvercommit } from '../model/instance.ts';
 import type { AgentConfig } from './config.ts';
 import { Events } from './events.ts';
 import { FirewallRules } from './firewall.ts';
@@ -29,6 +29,7 @@ import type { Host } from './host.ts';
 import { Journal } from './journal.ts';
 import { Machines } from './machines.ts';
 import { MetadataServer } from './metadata/metadata.ts';
+import { MachineNames } from './names.ts';
 import { heldShare, poolSize } from './pool.ts';
 import type { PoolPlan } from './pool.ts';
 import { portRegister } from './ports.ts';
@@ -88,6 +89,15 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
   const inUse = (key: string) => machines.usersOf(key);
   const platforms = await openPlatforms({ storage, archiver, nodePath: process.execPath, logger, inUse });
   const lxcfs = { mountPoint: paths.lxcfs, pidFile: lxcfsPidPath(paths) };
+  const names = up.use(
+    new MachineNames({
+      socketPath: paths.resolverSocket,
+      zone: dnsZone(instance),
+      journal,
+      logger,
+      onAnswering: ({ port }) => network.resolverAt(port),
+    }),
+  );
   const host: Host = {
     archiver,
     cgroups,
@@ -99,6 +109,7 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
     storage,
     ports: portRegister(allotment, instance.instance, logger),
     journal,
+    names,
     events,
     logger,
     crash: config.crash,
@@ -116,6 +127,8 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
   await platforms.ensureBuiltIn();
   const firewall = new FirewallRules(network.firewall, journal, logger);
   const recovered = await recover(host, machines, firewall);
+  for (const machine of machines.all()) machine.tellNames();
+  names.start();
   up.use(await MetadataServer.start(host, machines, instance.instance));
   const governing = up.use(startGovernor(openPoolControls({ parent }), machines, events, journal, logger));
   const server = up.use(

@@ -19,6 +19,7 @@ import type {
 import type { Event } from '../model/event.ts';
 import type { AppliedFirewall, FirewallChange } from '../model/firewall/wire.ts';
 import type { Image, Platform } from '../model/image.ts';
+import type { NamesTold } from '../model/names-api.ts';
 import type { PoolStatus } from '../model/pool.ts';
 import type { MachineProcess, MachineStatus, MachineUsage, Snapshot } from '../model/machine.ts';
 import { HttpClient } from './http.ts';
@@ -56,6 +57,11 @@ export class AgentClient implements Disposable {
   /** In force when it answers. */
   firewallChange(json: FirewallChange, options: CallOptions = {}): Promise<{ revision: number }> {
     return this.http.json('POST', '/v1/firewall', { json, timeoutMs: readMs, ...options });
+  }
+
+  /** Whose machines have names: all of them, whatever it was before. */
+  namesTell(json: NamesTold, options: CallOptions = {}): Promise<void> {
+    return this.http.json('PUT', '/v1/names', { json, timeoutMs: readMs, ...options });
   }
 
   machineList(options: CallOptions = {}): Promise<MachineStatus[]> {

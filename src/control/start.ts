@@ -131,7 +131,7 @@ const start = async (options: ControlOptions, atDoor: () => Promise<void>): Prom
     new AgentLink({ store, agent, catalog, touched, logger, reachable, onEvents: () => events.notify(), onRefreshed: (machine) => changes.tell(machine) }),
   );
   const firewall = stack.use(new FirewallSync({ store, agent, logger, reachable, inStep: () => link.inStep }));
-  const names = stack.use(new Names(options.names ?? { zone: 'cenote.internal' }, { store, changes, logger }));
+  const names = stack.use(new Names(options.names ?? { zone: 'cenote.internal' }, { store, agent, changes, logger, reachable, inStep: () => link.inStep }));
   const control: Control = {
     store,
     agent,

@@ -28,6 +28,8 @@
  *   DELETE /v1/platforms/:name/:version             204
  *   GET    /v1/firewall                             AppliedFirewall
  *   POST   /v1/firewall                             FirewallChange -> {revision}
+ *   GET    /v1/names                                NamesTold (model/names-api.ts)
+ *   PUT    /v1/names                                NamesTold -> 204
  *   GET    /v1/events?after=N                       application/x-ndjson stream of Event
  *
  * Errors: ErrorBody with the status of its code. Every mutating request carries the machine's generation; one lower

@@ -52,6 +52,8 @@ export const dnsZone = ({ dns, instance }: { dns?: DnsConfig; instance: string }
 /** Above those that want a privilege. */
 export const defaultDnsPort = (number: number): number => firstDnsPort + number;
 
+const ServiceUser = Type.Object({ name: Type.String(), uid: Type.Integer(), gid: Type.Integer() }, closed);
+
 export const InstanceConfig = Type.Object(
   {
     /** Of this file's format. */
@@ -81,7 +83,9 @@ export const InstanceConfig = Type.Object(
     /** Names in the DNS; absent: machines have them, and nobody else is told. */
     dns: Type.Optional(DnsConfig),
     /** User and group the control plane runs as. */
-    user: Type.Object({ name: Type.String(), uid: Type.Integer(), gid: Type.Integer() }, closed),
+    user: ServiceUser,
+    /** The same for the resolver; absent in what an earlier `up` wrote. */
+    resolverUser: Type.Optional(ServiceUser),
     /** The Node that runs the services, and the directory with `src/` and `node_modules/` that they run from. */
     nodePath: Type.String({ pattern: '^/' }),
     codePath: Type.String({ pattern: '^/' }),
@@ -101,6 +105,9 @@ export interface InstancePaths {
   /** Owned by root, writable by nobody else. */
   run: string;
   agentSocket: string;
+  /** Belongs to the resolver's user, with the socket over which the agent tells it of machines. */
+  resolver: string;
+  resolverSocket: string;
   /** What clients connect to: a link, made by `up`, to `controlListen`. */
   controlSocket: string;
   /** What the control plane listens on: in its own directory, so that an unprivileged process needs no right to write in `run`. */
@@ -119,6 +126,8 @@ export const instancePaths = (root: string): InstancePaths => ({
   database: `${root}/database.json`,
   run: `${root}/run`,
   agentSocket: `${root}/run/agent.sock`,
+  resolver: `${root}/resolver`,
+  resolverSocket: `${root}/resolver/told.sock`,
   controlSocket: `${root}/run/control.sock`,
   controlListen: `${root}/control/control.sock`,
   agent: `${root}/agent`,

@@ -1,8 +1,21 @@
-/** Names in the DNS, as the API tells of them. */
+/** Names in the DNS, as both APIs tell of them. */
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
 
 const closed = { additionalProperties: false } as const;
+const label = Type.String({ pattern: '^[a-z0-9-]{1,63}$' });
+
+/** Told to a host: whose machines have names, and how accounts stand in them. */
+export const NamesTold = Type.Object(
+  {
+    accounts: Type.Array(
+      Type.Object({ id: Type.String({ maxLength: 64 }), uuid: Type.String({ format: 'uuid' }), label: Type.Union([label, Type.Null()]) }, closed),
+      { maxItems: 20_000 },
+    ),
+  },
+  closed,
+);
+export type NamesTold = Static<typeof NamesTold>;
 
 export const NameRecord = Type.Object(
   {

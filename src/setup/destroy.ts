@@ -8,7 +8,7 @@ import { openAllotment } from '../host/allotment/allotment.ts';
 import type { Allotment, AllottedInstance } from '../host/allotment/allotment.ts';
 import { instancePaths } from '../model/instance.ts';
 import type { InstancePaths } from '../model/instance.ts';
-import { removeAccount } from './account.ts';
+import { removeAccounts } from './account.ts';
 import type { DestroyOptions } from './config.ts';
 import { eachAtMost } from './each-at-most.ts';
 import { lockHost } from './host-lock.ts';
@@ -37,7 +37,7 @@ export const whatWouldGo = async (root: string): Promise<string[]> => {
     'its images, platforms and snapshots',
     `its services, links, firewall table, control groups and the directory ${root}`,
     others === 0
-      ? 'kernel limits, zram swap and the user "cenote", put back or removed: it is the last instance here'
+      ? 'kernel limits, zram swap and the users "cenote" and "cenote-dns", put back or removed: it is the last instance here'
       : `nothing that the ${others} other instances on this host need`,
   ];
 };
@@ -125,6 +125,6 @@ const forget = async (allotment: Allotment, root: string, problems: string[]): P
     undoHostChanges((message) => problems.push(message)),
   );
   if (allotment.list().length > 0) return { said: 'the host-wide record has forgotten it' };
-  await removeAccount().catch((error: unknown) => problems.push(`user "cenote": ${messageOf(error)}`));
+  await removeAccounts().catch((error: unknown) => problems.push(`users: ${messageOf(error)}`));
   return { said: 'kernel limits and swap are as they were' };
 };

@@ -1,12 +1,12 @@
 /**
  * The root directory and its parts, with their owners and modes. The root can be passed through by all, for the sockets; each part
- * says for itself who may look in. Only the control plane's part belongs to an unprivileged user.
+ * says for itself who may look in. Only the control plane's part and the resolver's belong to unprivileged users.
  */
 import { chmodSync, chownSync, lstatSync, mkdirSync, readlinkSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { dirname, relative } from 'node:path';
 import { CenoteError, invalid } from '../base/errors.ts';
 import type { InstancePaths } from '../model/instance.ts';
-import type { Account } from './account.ts';
+import type { Account, AccountName } from './account.ts';
 
 /** What the lock of an instance's own `up` lies in; the rest wants the account. */
 export const makeRoot = (paths: InstancePaths): void => {
@@ -16,11 +16,12 @@ export const makeRoot = (paths: InstancePaths): void => {
   makeDirectory(paths.run, 0o755, 0, 0);
 };
 
-export const makeDirectories = (paths: InstancePaths, account: Account): void => {
+export const makeDirectories = (paths: InstancePaths, { cenote: account, 'cenote-dns': resolver }: Record<AccountName, Account>): void => {
   makeRoot(paths);
   makeDirectory(paths.agent, 0o700, 0, 0);
   // Its socket is in it, so it can be passed through; its files are made under umask 077.
   makeDirectory(paths.control, 0o711, account.uid, account.gid);
+  makeDirectory(paths.resolver, 0o700, resolver.uid, resolver.gid);
   makeDirectory(paths.log, 0o750, 0, account.gid);
   if (!isMountPoint(paths.lxcfs)) makeDirectory(paths.lxcfs, 0o755, 0, 0);
   linkTo(paths.controlSocket, relative(paths.run, paths.controlListen));

@@ -10,7 +10,20 @@ import { instancePaths } from '../model/instance.ts';
 import { findInstanceConfig } from './config.ts';
 
 /** Last what an interrupted removal is known again by. */
-const ownNames = ['agent', 'code', 'control', 'log', 'lxcfs', 'storage', 'database.json.new', 'database.json', 'config.json.new', 'config.json', 'run'];
+const ownNames = [
+  'agent',
+  'code',
+  'control',
+  'log',
+  'lxcfs',
+  'resolver',
+  'storage',
+  'database.json.new',
+  'database.json',
+  'config.json.new',
+  'config.json',
+  'run',
+];
 /** What a file system of its own has in its root. */
 const ofTheFileSystem = 'lost+found';
 

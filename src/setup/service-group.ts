@@ -13,7 +13,7 @@ import type { CgroupLayout } from '../host/cgroup/layout.ts';
 const shares = 4096;
 export const serviceWeight = 400;
 /** What each is with a thousand machines; of the supervisor it is little. */
-export const protectedMib = { agent: 192, control: 160, lxcfs: 32 } as const;
+export const protectedMib = { agent: 192, control: 160, lxcfs: 32, resolver: 64 } as const;
 const protectedBytes = Object.values(protectedMib).reduce<number>((sum, mib) => sum + mib, 0) * 2 ** 20;
 const lastToSwap = 1;
 

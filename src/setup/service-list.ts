@@ -1,12 +1,13 @@
 /** The programs of an instance that run all the time, whoever keeps them running. */
 import { lxcfsPidPath } from '../model/instance.ts';
 import type { InstanceConfig, InstancePaths } from '../model/instance.ts';
+import { resolverAccountName } from './account.ts';
 import { plainEnvironment } from '../exec/run.ts';
 
 /** Below it ports want a privilege, unless the host says otherwise. */
 const firstOpenPort = 1024;
 
-export const serviceNames = ['lxcfs', 'agent', 'control'] as const;
+export const serviceNames = ['lxcfs', 'resolver', 'agent', 'control'] as const;
 export type ServiceName = (typeof serviceNames)[number];
 
 export interface Service {
@@ -54,6 +55,17 @@ export const servicesOf = (config: InstanceConfig, paths: InstancePaths): Servic
       umask: 0o022,
       oomScoreAdjust: -900,
       lowPorts: false,
+      neededByMachines: true,
+    },
+    {
+      name: 'resolver',
+      description: 'Resolver',
+      argv: node('resolver/main.ts'),
+      env: nodeEnvironment(paths.resolver),
+      user: config.resolverUser?.name ?? resolverAccountName,
+      umask: 0o077,
+      oomScoreAdjust: -900,
+      lowPorts: true,
       neededByMachines: true,
     },
     {

@@ -153,8 +153,8 @@ describe('what the host is', () => {
   });
 
   it('reads accounts, mounts and capabilities', () => {
-    assert.deepEqual(findAccount('root:x:0:0::/:\ncenote:x:990:991::/:\n', 'cenote:x:991:\n'), { name: 'cenote', uid: 990, gid: 991 });
-    assert.equal(findAccount('root:x:0:0::/:\n', 'cenote:x:991:\n'), null);
+    assert.deepEqual(findAccount('cenote', 'root:x:0:0::/:\ncenote:x:990:991::/:\n', 'cenote:x:991:\n'), { name: 'cenote', uid: 990, gid: 991 });
+    assert.equal(findAccount('cenote', 'root:x:0:0::/:\n', 'cenote:x:991:\n'), null);
     assert.deepEqual(parseMounts('a /b\\040c ext4 rw,nodev 0 0\n'), [{ path: '/b c', type: 'ext4', options: ['rw', 'nodev'] }]);
     assert.equal(hasCapability(24, 0x1ff_feff_ffffn), false);
     assert.equal(hasCapability(21, 0x1ff_feff_ffffn), true);

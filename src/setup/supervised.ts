@@ -30,7 +30,11 @@ export class SupervisedServices implements ServiceManager {
   }
 
   async start(options: { restart: boolean }): Promise<void> {
-    if (options.restart) await this.stop();
+    if (options.restart) {
+      await this.stop();
+      // Machines ask again; what was given up on comes within their next attempt.
+      await this.#end('resolver');
+    }
     if (this.#config === null) throw new CenoteError('failed', 'services cannot be started without a configuration');
     if (recallProcess(supervisorPidPath(this.#paths)) !== null) return;
     const output = openLog(serviceLogPath(this.#paths, 'supervisor'));
@@ -62,6 +66,7 @@ export class SupervisedServices implements ServiceManager {
 
   async remove(): Promise<void> {
     await this.stop();
+    await this.#end('resolver');
     try {
       unmount(this.#paths.lxcfs, unmountFlags.detach | unmountFlags.noFollow);
     } catch (error) {

@@ -1,5 +1,5 @@
 /**
- * For hosts without systemd: one small process that keeps lxcfs, agent and control plane running. At most one per instance: its
+ * For hosts without systemd: one small process that keeps lxcfs, resolver, agent and control plane running. At most one per instance: its
  * pid file is locked while it lives. It may be killed at any moment; the next one adopts what runs.
  */
 import { ftruncateSync, statSync, writeSync } from 'node:fs';

@@ -34,7 +34,7 @@ export class SystemdServices implements ServiceManager {
     await run('systemctl', ['enable', '--quiet', ...this.#all]);
     await run('systemctl', ['start', '--no-block', this.#unit('lxcfs')]);
     const verb = options.restart || changed.length > 0 ? 'restart' : 'start';
-    await run('systemctl', [verb, this.#unit('agent'), this.#unit('control')], { timeoutMs });
+    await run('systemctl', [verb, this.#unit('resolver'), this.#unit('agent'), this.#unit('control')], { timeoutMs });
   }
 
   async stop(options: { machines: boolean }): Promise<void> {
@@ -46,7 +46,7 @@ export class SystemdServices implements ServiceManager {
     await runAny('systemctl', ['stop', this.#unit('control'), this.#unit('agent')], { timeoutMs });
     // What the agent could not end has nothing left to end well.
     await runAny('systemctl', ['kill', '--signal=KILL', this.#machines]);
-    await runAny('systemctl', ['stop', this.#machines, this.#unit('lxcfs'), prepareUnit(this.#instance)], { timeoutMs });
+    await runAny('systemctl', ['stop', this.#machines, this.#unit('lxcfs'), this.#unit('resolver'), prepareUnit(this.#instance)], { timeoutMs });
     for (const name of this.#all)
       for (const path of [name, `${name}.d`]) for (const directory of unitDirectories) rmSync(`${directory}/${path}`, { recursive: true, force: true });
     await run('systemctl', ['daemon-reload']);

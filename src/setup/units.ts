@@ -92,7 +92,7 @@ const machinesText = (config: InstanceConfig, paths: InstancePaths): string =>
   });
 
 const serviceText = (service: Service, config: InstanceConfig, paths: InstancePaths): string => {
-  const lines = { lxcfs: lxcfsLines, agent: agentLines, control: controlLines }[service.name](config, paths, service);
+  const lines = { lxcfs: lxcfsLines, resolver: resolverLines, agent: agentLines, control: controlLines }[service.name](config, paths, service);
   return unitText(config, paths, {
     description: service.description,
     unit: lines.unit,
@@ -170,39 +170,47 @@ const agentLines = ({ instance }: InstanceConfig, paths: InstancePaths): UnitLin
 
 const bindLowPorts = 'CAP_NET_BIND_SERVICE';
 
-const controlLines = (config: InstanceConfig, paths: InstancePaths, { lowPorts }: Service): UnitLines => ({
+const controlLines = (config: InstanceConfig, paths: InstancePaths, service: Service): UnitLines => ({
   unit: [`Wants=${unitName(config.instance, 'agent')}`, `After=network.target ${unitName(config.instance, 'agent')}`],
   before: [],
-  service: [
-    `User=${config.user.name}`,
-    `Group=${config.user.name}`,
-    'TimeoutStopSec=30s',
-    'LimitNOFILE=65536',
-    'NoNewPrivileges=yes',
-    `CapabilityBoundingSet=${lowPorts ? bindLowPorts : ''}`,
-    `AmbientCapabilities=${lowPorts ? bindLowPorts : ''}`,
-    'ProtectSystem=strict',
-    `ReadWritePaths=${paths.control}`,
-    // Readable, because the checkout may be in a home directory.
-    'ProtectHome=read-only',
-    'PrivateTmp=yes',
-    'PrivateDevices=yes',
-    'ProtectClock=yes',
-    'ProtectControlGroups=yes',
-    'ProtectHostname=yes',
-    'ProtectKernelLogs=yes',
-    'ProtectKernelModules=yes',
-    'ProtectKernelTunables=yes',
-    'ProtectProc=invisible',
-    'RemoveIPC=yes',
-    'RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6',
-    'RestrictNamespaces=yes',
-    'RestrictRealtime=yes',
-    'RestrictSUIDSGID=yes',
-    'LockPersonality=yes',
-    'SystemCallArchitectures=native',
-    'SystemCallFilter=@system-service',
-    'SystemCallFilter=~@privileged @resources',
-    'SystemCallErrorNumber=EPERM',
-  ],
+  service: ['TimeoutStopSec=30s', 'LimitNOFILE=65536', ...confined(service, paths.control)],
 });
+
+/** Reads what machines send: it sees nothing of what the others own. */
+const resolverLines = (_config: InstanceConfig, paths: InstancePaths, service: Service): UnitLines => ({
+  unit: ['After=network.target'],
+  before: [],
+  service: ['TimeoutStopSec=10s', 'LimitNOFILE=16384', `InaccessiblePaths=-${paths.control} -${paths.agentSocket}`, ...confined(service, paths.resolver)],
+});
+
+/** What faces people, networks or machines: an ordinary user's process, which writes nowhere but in its own directory. */
+const confined = ({ user, lowPorts }: Service, own: string): string[] => [
+  `User=${user}`,
+  `Group=${user}`,
+  'NoNewPrivileges=yes',
+  `CapabilityBoundingSet=${lowPorts ? bindLowPorts : ''}`,
+  `AmbientCapabilities=${lowPorts ? bindLowPorts : ''}`,
+  'ProtectSystem=strict',
+  `ReadWritePaths=${own}`,
+  // Readable, because the checkout may be in a home directory.
+  'ProtectHome=read-only',
+  'PrivateTmp=yes',
+  'PrivateDevices=yes',
+  'ProtectClock=yes',
+  'ProtectControlGroups=yes',
+  'ProtectHostname=yes',
+  'ProtectKernelLogs=yes',
+  'ProtectKernelModules=yes',
+  'ProtectKernelTunables=yes',
+  'ProtectProc=invisible',
+  'RemoveIPC=yes',
+  'RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6',
+  'RestrictNamespaces=yes',
+  'RestrictRealtime=yes',
+  'RestrictSUIDSGID=yes',
+  'LockPersonality=yes',
+  'SystemCallArchitectures=native',
+  'SystemCallFilter=@system-service',
+  'SystemCallFilter=~@privileged @resources',
+  'SystemCallErrorNumber=EPERM',
+];

@@ -10,7 +10,7 @@ import type { Allotment, Share } from '../host/allotment/allotment.ts';
 import { checkRoot, cloudApiPlace, defaultRoot, instancePaths, noOvercommit } from '../model/instance.ts';
 import type { InstanceConfig, InstancePaths } from '../model/instance.ts';
 import { lockFile } from '../sys/flock.ts';
-import { ensureAccount } from './account.ts';
+import { accountName, ensureAccounts, resolverAccountName } from './account.ts';
 import { codeFingerprint, placeCode } from './code.ts';
 import { checkoutPath, findInstanceConfig, saveInstanceConfig } from './config.ts';
 import type { UpOptions } from './config.ts';
@@ -55,11 +55,11 @@ export const bringUp = async (options: UpOptions, progress: Progress): Promise<U
 const changeHost = async (options: UpOptions, paths: InstancePaths, progress: Progress): Promise<{ config: InstanceConfig; changed: boolean }> => {
   const { root } = paths;
   using _host = await lockHost(options.signal);
-  const { account } = await progress.step('user', async () => {
-    const { account: found, made } = await ensureAccount();
-    return { account: found, said: made ? 'user and group "cenote" made' : 'user and group "cenote" exist' };
+  const { accounts } = await progress.step('users', async () => {
+    const { accounts: found, made } = await ensureAccounts();
+    return { accounts: found, said: made.length > 0 ? `${made.join(', ')} made` : `${Object.keys(found).join(', ')} exist` };
   });
-  makeDirectories(paths, account);
+  makeDirectories(paths, accounts);
   const allotment = openAllotment({ onNotice: (message) => progress.note(`  note: ${message}`) });
   const { config, changed } = await progress.step('instance', async () => {
     const entry = await allotment.register({
@@ -86,7 +86,8 @@ const changeHost = async (options: UpOptions, paths: InstancePaths, progress: Pr
       ...(isDeepStrictEqual(overcommit, noOvercommit) ? {} : { overcommit }),
       ...(cloudapi === undefined ? {} : { cloudapi }),
       ...(dns === undefined ? {} : { dns }),
-      user: account,
+      user: accounts[accountName],
+      resolverUser: accounts[resolverAccountName],
       nodePath: code.nodePath,
       codePath: code.codePath,
       checkoutPath: checkoutPath(),

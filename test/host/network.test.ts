@@ -13,6 +13,7 @@ import { run } from '../../src/exec/run.ts';
 import { openNetwork } from '../../src/host/network/open.ts';
 import { forwardingObstacles } from '../../src/host/network/obstacles.ts';
 import type { Connection, KeptConnection, Network } from '../../src/host/network/network.ts';
+import { Relay } from '../../src/resolver/relay.ts';
 import { addressBytes, macBytes } from '../../src/host/network/subnet.ts';
 import { macOf } from '../../src/model/mac.ts';
 import { closeFd } from '../../src/sys/libc.ts';
@@ -28,6 +29,7 @@ const resolvConfPath = join(directory, 'resolv.conf');
 writeFileSync(resolvConfPath, 'nameserver 127.0.0.1\nsearch example.test\noptions ndots:5 edns0\n');
 
 const open = (): Promise<Network> => openNetwork({ instance: 'one', instanceNumber: 1, subnet, logger, resolvConfPath });
+const openRelay = (port: number): Promise<Relay> => Relay.open({ address: gateway, port, resolvConfPath, logger, mayAsk: () => true });
 const openOther = (): Promise<Network> => openNetwork({ instance: 'two', instanceNumber: 11, subnet: otherSubnet, logger, resolvConfPath });
 const counter = async (name: string): Promise<number> => Number(/packets (\d+)/.exec(await run('nft', ['list', 'counter', 'inet', 'cenote-one', name]))![1]);
 const tcp = (hostPort: number, machinePort: number) => ({ protocol: 'tcp' as const, hostPort, machinePort });
@@ -216,14 +218,15 @@ describe('network of one host', () => {
     );
     await new Promise<void>((resolve) => streams.listen(53, '127.0.0.1', resolve));
     servers.defer(() => void streams.close());
+    servers.use(await openRelay(53));
     for (const name of ['short.test', 'long.test']) {
       const script = `const { Resolver } = require('node:dns').promises; const r = new Resolver({ timeout: 1500, tries: 1 }); r.setServers(['${gateway}']); r.resolve4('${name}').then((a) => console.log(a.join()), (e) => console.log(e.code))`;
       assert.equal((await blueMachine.run(process.execPath, '-e', script)).trim(), '203.0.113.7');
     }
-    assert.equal(network.resolvConf(), `nameserver ${gateway}\nsearch example.test\noptions ndots:1 edns0\n`);
+    assert.equal(network.resolvConf([]), `nameserver ${gateway}\nsearch example.test\noptions ndots:1 edns0\n`);
   });
 
-  test('where a program of the host has port 53 of all addresses, machines resolve all the same', async () => {
+  test('where a program of the host has port 53 of all addresses, machines are led to another port', async () => {
     for (const opened of [network, other]) await opened.close({ remove: false });
     await using held = new AsyncDisposableStack();
     const server = createSocket('udp4').on('message', (query, from) => {
@@ -237,6 +240,8 @@ describe('network of one host', () => {
     other = await openOther();
     await network.restore([kept(blue, blueMachine), kept(green, greenMachine)], []);
     await other.restore([kept(foreign, foreignMachine)], []);
+    const relay = held.use(await openRelay(0));
+    network.resolverAt(relay.port);
     const script = `const { Resolver } = require('node:dns').promises; const r = new Resolver({ timeout: 1500, tries: 1 }); r.setServers(['${gateway}']); r.resolve4('a.test').catch((e) => console.log(e.code))`;
     assert.equal((await blueMachine.run(process.execPath, '-e', script)).trim(), 'ENOTFOUND');
   });

@@ -1,4 +1,4 @@
-/** The supervisor with real processes and a real lxcfs; agent and control plane are stand-ins that only live. Needs root. */
+/** The supervisor with real processes and a real lxcfs; the others are stand-ins that only live. Needs root. */
 import assert from 'node:assert/strict';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -29,6 +29,8 @@ const skip =
         ? 'needs lxcfs and FUSE'
         : false;
 
+const nodeServices = ['resolver', 'agent', 'control'];
+
 interface Place {
   paths: InstancePaths;
   services: SupervisedServices;
@@ -38,14 +40,14 @@ const setUp = (context: TestContext): Place => {
   const base = mkdtempSync(`${tmpdir()}/setup-`);
   chmodSync(base, 0o755);
   const codePath = `${base}/checkout`;
-  for (const name of ['agent', 'control']) {
+  for (const name of nodeServices) {
     mkdirSync(`${codePath}/src/${name}`, { recursive: true });
     // Says who it is, then lives until it is told to end.
     writeFileSync(`${codePath}/src/${name}/main.ts`, `console.log('${name}', process.getuid?.(), process.umask().toString(8)); setInterval(() => {}, 1000);\n`);
   }
   symlinkSync(`${checkout}/src/setup`, `${codePath}/src/setup`);
   const paths = instancePaths(`${base}/root`);
-  makeDirectories(paths, user);
+  makeDirectories(paths, { cenote: user, 'cenote-dns': user });
   const config: InstanceConfig = {
     version: 1,
     instance: 'test',
@@ -54,6 +56,7 @@ const setUp = (context: TestContext): Place => {
     uidBlocks: [0x2000_0000],
     storage: { driver: 'directory', device: null, poolSizeMib: 512 },
     user,
+    resolverUser: user,
     nodePath: realpathSync(process.execPath),
     codePath,
     checkoutPath: codePath,
@@ -73,7 +76,7 @@ const until = async (what: string, holds: () => boolean): Promise<void> => {
 
 const isMounted = (paths: InstancePaths): boolean => readMounts().some(({ path, type }) => path === paths.lxcfs && type.startsWith('fuse'));
 const pidOf = (paths: InstancePaths, name: string): ProcessIdentity | null => recallProcess(servicePidPath(paths, name));
-const allRun = (paths: InstancePaths): boolean => ['lxcfs', 'agent', 'control'].every((name) => pidOf(paths, name) !== null) && isMounted(paths);
+const allRun = (paths: InstancePaths): boolean => ['lxcfs', ...nodeServices].every((name) => pidOf(paths, name) !== null) && isMounted(paths);
 
 describe('services without systemd', { skip }, () => {
   it('run, each as its user, and go when they are to', async (context) => {
@@ -81,24 +84,24 @@ describe('services without systemd', { skip }, () => {
     await services.start({ restart: false });
     await until('all run', () => allRun(paths));
     assert.match(readFileSync(join(paths.lxcfs, 'proc/meminfo'), 'utf8'), /^MemTotal:/);
-    assert.deepEqual(await services.running(), { lxcfs: true, agent: true, control: true });
-    await until('both have said who they are', () =>
-      ['agent', 'control'].every((name) => existsSync(`${paths.log}/${name}.log`) && readFileSync(`${paths.log}/${name}.log`, 'utf8') !== ''),
+    assert.deepEqual(await services.running(), { lxcfs: true, resolver: true, agent: true, control: true });
+    await until('all have said who they are', () =>
+      nodeServices.every((name) => existsSync(`${paths.log}/${name}.log`) && readFileSync(`${paths.log}/${name}.log`, 'utf8') !== ''),
     );
     assert.equal(readFileSync(`${paths.log}/agent.log`, 'utf8'), 'agent 0 22\n');
-    assert.deepEqual(await services.lastLines('control', 1), ['control 1 77']);
+    for (const name of ['resolver', 'control'] as const) assert.deepEqual(await services.lastLines(name, 1), [`${name} 1 77`]);
 
     const { pid } = recallProcess(supervisorPidPath(paths))!;
     await services.start({ restart: false });
     assert.equal(recallProcess(supervisorPidPath(paths))!.pid, pid, 'a second start starts no second supervisor');
 
-    const [agent, lxcfs] = [pidOf(paths, 'agent')!, pidOf(paths, 'lxcfs')!];
+    const [agent, lxcfs, resolver] = [pidOf(paths, 'agent')!, pidOf(paths, 'lxcfs')!, pidOf(paths, 'resolver')!];
     await services.stop();
     assert.equal(isAlive(agent), false);
-    assert.equal(isAlive(lxcfs), true, 'machines need lxcfs, so it stays');
+    assert.deepEqual([lxcfs, resolver].map(isAlive), [true, true], 'machines need these, so they stay');
     assert.equal(isMounted(paths), true);
     await services.remove();
-    assert.equal(isAlive(lxcfs), false);
+    assert.deepEqual([lxcfs, resolver].map(isAlive), [false, false]);
     assert.equal(isMounted(paths), false);
   });
 
@@ -106,7 +109,7 @@ describe('services without systemd', { skip }, () => {
     const { paths, services } = setUp(context);
     await services.start({ restart: false });
     await until('all run', () => allRun(paths));
-    for (const name of ['agent', 'control', 'lxcfs']) {
+    for (const name of [...nodeServices, 'lxcfs']) {
       const before = pidOf(paths, name)!;
       signalProcess(before, 'SIGKILL');
       await until(`${name} runs again`, () => ![null, before.pid].includes(pidOf(paths, name)?.pid ?? null));
@@ -118,19 +121,17 @@ describe('services without systemd', { skip }, () => {
     const { paths, services } = setUp(context);
     await services.start({ restart: false });
     await until('all run', () => allRun(paths));
-    const before = ['lxcfs', 'agent', 'control'].map((name) => pidOf(paths, name)!);
+    const before = ['lxcfs', ...nodeServices].map((name) => pidOf(paths, name)!);
     const supervisor = recallProcess(supervisorPidPath(paths))!;
     signalProcess(supervisor, 'SIGKILL');
     await until('the supervisor is gone', () => !isAlive(supervisor));
     await services.start({ restart: false });
     assert.notEqual(recallProcess(supervisorPidPath(paths))!.pid, supervisor.pid);
-    await until('it has adopted them', () => (readFileSync(`${paths.log}/supervisor.log`, 'utf8').match(/"adopted"/g) ?? []).length === 3);
-    assert.deepEqual(before.map(isAlive), [true, true, true]);
+    await until('it has adopted them', () => (readFileSync(`${paths.log}/supervisor.log`, 'utf8').match(/"adopted"/g) ?? []).length === 4);
+    assert.deepEqual(before.map(isAlive), [true, true, true, true]);
 
     await services.start({ restart: true });
-    await until('agent and control plane are new', () =>
-      ['agent', 'control'].every((name, index) => ![null, before[index + 1]!.pid].includes(pidOf(paths, name)?.pid ?? null)),
-    );
+    await until('the others are new', () => nodeServices.every((name, index) => ![null, before[index + 1]!.pid].includes(pidOf(paths, name)?.pid ?? null)));
     assert.equal(isAlive(before[0]!), true, 'a restart leaves lxcfs alone');
   });
 });

@@ -10,6 +10,7 @@ import { Journal } from '../../src/agent/journal.ts';
 import type { PoolPlan } from '../../src/agent/pool.ts';
 import { FirewallRules } from '../../src/agent/firewall.ts';
 import { Machines } from '../../src/agent/machines.ts';
+import { MachineNames } from '../../src/agent/names.ts';
 import { recover, startAll } from '../../src/agent/recover.ts';
 import { noCrash } from '../../src/base/crash-point.ts';
 import { createLogger } from '../../src/base/logger.ts';
@@ -72,6 +73,7 @@ export const agentFixture = async (
     const up = new AsyncDisposableStack();
     const journal = up.use(new Journal(join(directory, 'journal.db')));
     const events = new Events(journal, logger);
+    const names = up.use(new MachineNames({ socketPath: join(directory, 'told.sock'), zone: 'cenote.internal', journal, logger, onAnswering: () => {} }));
     const host: Host = {
       archiver: createFakeArchiver(),
       cgroups,
@@ -82,6 +84,7 @@ export const agentFixture = async (
       storage,
       ports,
       journal,
+      names,
       events,
       logger,
       roots: plainRoots,
@@ -93,6 +96,7 @@ export const agentFixture = async (
     const machines = new Machines(host, () => pool);
     const firewall = new FirewallRules(network.firewall, journal, logger);
     const { toStart } = await recover(host, machines, firewall);
+    names.start();
     up.use(
       await startServer({
         host,

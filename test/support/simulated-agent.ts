@@ -16,6 +16,7 @@ import type { AgentInfo, ImageCreate, MachineCreate, MachineUpdate } from '../..
 import type { Event } from '../../src/model/event.ts';
 import type { Image, Platform } from '../../src/model/image.ts';
 import type { MachineSpec, MachineStatus, MachineUsage, Snapshot } from '../../src/model/machine.ts';
+import type { NamesTold } from '../../src/model/names-api.ts';
 import { SimulatedFirewall } from './simulated-firewall.ts';
 import { poolOf, usageOf } from './simulated-pool.ts';
 import { mergeNamed } from '../../src/model/metadata.ts';
@@ -61,6 +62,7 @@ export class SimulatedAgent implements AsyncDisposable, StreamCounters {
   /** What machines are said to use, by id. */
   readonly usages = new Map<string, Partial<MachineUsage>>();
   readonly firewall = new SimulatedFirewall();
+  names: NamesTold = { accounts: [] };
   readonly events: Event[] = [];
   /** Every call that came, in order. */
   readonly calls: AgentCall[] = [];
@@ -241,6 +243,9 @@ export class SimulatedAgent implements AsyncDisposable, StreamCounters {
       case 'POST machines/:id/snapshots/:name/rollback':
         if (!this.#held(id).snapshots.has(name)) throw new CenoteError('not_found', `there is no snapshot ${name}`);
         return answer(this.#change<{ generation: number }>(id, await body(), 'machine.rolledback', start));
+      case 'PUT names':
+        this.names = await body();
+        return answer(undefined, 204);
       case 'GET firewall':
         return answer(this.firewall.state);
       case 'POST firewall':

@@ -18,6 +18,7 @@ import { firewallRoutes } from './firewall.ts';
 import { infoRoutes } from './info.ts';
 import { machineRoutes } from './machines.ts';
 import { machineDataRoutes } from './machine-data.ts';
+import { nameRoutes } from './names.ts';
 
 export interface AgentServerOptions {
   host: Host;
@@ -58,7 +59,7 @@ export const startServer = async (options: AgentServerOptions): Promise<AsyncDis
     const body: ErrorBody = { code: 'not_found', message: `there is no ${request.method} ${request.url.slice(0, 200)}` };
     void reply.status(404).send(body);
   });
-  for (const routes of [infoRoutes, machineRoutes, machineDataRoutes, imageRoutes, firewallRoutes]) routes(app, options);
+  for (const routes of [infoRoutes, machineRoutes, machineDataRoutes, imageRoutes, firewallRoutes, nameRoutes]) routes(app, options);
   app.server.on('upgrade', execRoute(options));
   rmSync(options.socketPath, { force: true });
   await app.listen({ path: options.socketPath });

@@ -129,8 +129,14 @@ export class Machine {
     });
   }
 
+  /** On record when it resolves; told to the resolver at once. */
   save(): Promise<void> {
+    this.tellNames();
     return this.host.journal.saveMachine(this.record);
+  }
+
+  tellNames(): void {
+    this.host.names.changed(this.spec, this.state === 'running');
   }
 
   /** Starts a run; nothing when it runs already. On failure the record says why. */

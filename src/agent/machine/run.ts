@@ -159,7 +159,7 @@ const writeFiles = (host: Host, spec: MachineSpec): Record<string, string> => {
   const content = {
     hostname: `${spec.name}\n`,
     hosts: `127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n${spec.address} ${spec.name}\n`,
-    'resolv.conf': host.network.resolvConf(),
+    'resolv.conf': host.network.resolvConf(host.names.searchOf(spec.account)),
   };
   return Object.fromEntries(
     Object.entries(content).map(([name, text]) => {

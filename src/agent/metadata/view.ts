@@ -28,7 +28,7 @@ const facts: Facts = {
   quota: ({ resources }) => String(Math.ceil(resources.diskMib / 1024)),
   max_lwps: ({ resources }) => String(resources.processes),
   nics: ({ address }, { network }) => JSON.stringify([nic(address, network.gateway)]),
-  resolvers: (_spec, { network }) => JSON.stringify(resolvers(network.resolvConf())),
+  resolvers: (_spec, { network }) => JSON.stringify(resolvers(network.resolvConf([]))),
   routes: () => '[]',
   volumes: () => '[]',
 };

@@ -5,6 +5,7 @@
 import { isIP } from 'node:net';
 import type { Logger } from '../../base/logger.ts';
 import { messageChain } from '../../base/errors.ts';
+import type { AgentClient } from '../../client/agent.ts';
 import { machineRecords, namedAccounts, namedMachine, namesOfMachine } from '../../dns/machine-names.ts';
 import type { NamedAccount } from '../../dns/machine-names.ts';
 import type { Record } from '../../dns/record.ts';
@@ -31,8 +32,12 @@ export interface NamesOptions {
 
 export interface NamesParts {
   store: Store;
+  agent: AgentClient;
   changes: Changes;
   logger: Logger;
+  /** Notified when the agent can be reached again. */
+  reachable: Wake;
+  inStep: () => boolean;
 }
 
 const retryMs = 1000;
@@ -52,6 +57,8 @@ export class Names implements AsyncDisposable {
   readonly #woken = new Wake();
   readonly #stack = new AsyncDisposableStack();
   #accounts = new Map<string, NamedAccount>();
+  /** What the host was told last; empty: it may have something else. */
+  #told = '';
   #stale = true;
   #serving: Serving | undefined;
   #working: Promise<void> | undefined;
@@ -120,19 +127,28 @@ export class Names implements AsyncDisposable {
   }
 
   async #work(): Promise<void> {
-    const { logger } = this.#parts;
+    const { agent, reachable, inStep, logger } = this.#parts;
     const { signal } = this.#stopping;
     while (!signal.aborted) {
-      const woken = this.#woken.next();
+      // Both taken before looking, so that nothing falls in between.
+      const back = reachable.next().then(() => {
+        this.#told = '';
+      });
+      const woken = Promise.race([this.#woken.next(), back]);
       try {
         if (this.#stale) {
           this.#stale = false;
           await this.#readAccounts();
         }
+        const accounts = [...this.#accounts.values()];
+        if (inStep() && JSON.stringify(accounts) !== this.#told) {
+          await agent.namesTell({ accounts }, { signal });
+          this.#told = JSON.stringify(accounts);
+        }
         await wakeOrTimeout(woken, Number.POSITIVE_INFINITY, signal);
       } catch (error) {
         this.#stale = true;
-        if (!signal.aborted) logger.warn({ error: messageChain(error) }, 'accounts could not be read; it is tried again');
+        if (!signal.aborted) logger.warn({ error: messageChain(error) }, 'the host could not be told whose names there are; it is tried again');
         await wakeOrTimeout(Promise.withResolvers().promise, retryMs, signal);
       }
     }

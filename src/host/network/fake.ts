@@ -115,6 +115,7 @@ export const createFakeNetwork = (options: FakeNetworkOptions = {}): FakeNetwork
       }
     },
     resolvConf: () => `nameserver ${subnet.gateway}\noptions ndots:1\n`,
+    resolverAt: () => {},
     close: async ({ remove }) => {
       if (!remove) return;
       connected.clear();

@@ -45,8 +45,10 @@ export interface Network {
   restore(connections: KeptConnection[], prepared: number[]): Promise<void>;
   /** Refuses, before anything is changed, what cannot be published: taken by another program or instance. */
   checkPublish(publish: PublishedPort[]): Promise<void>;
-  /** Content for a machine's /etc/resolv.conf. */
-  resolvConf(): string;
-  /** Stops the resolver relay; with `remove`, takes everything of this instance from the host. */
+  /** Content for a machine's /etc/resolv.conf: short names are completed with `search` first, then with what the host completes its own with. */
+  resolvConf(search: readonly string[]): string;
+  /** Machines' questions to the gateway's port 53 go to this port of it; 53 until something else is said. */
+  resolverAt(port: number): void;
+  /** With `remove`, takes everything of this instance from the host. */
   close(options: { remove: boolean }): Promise<void>;
 }

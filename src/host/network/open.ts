@@ -1,7 +1,8 @@
-/** The real network driver: rtnetlink for links and routes, nftables for who may talk to whom, a resolver relay on the gateway. */
+/** The real network driver: rtnetlink for links and routes, nftables for who may talk to whom. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { CenoteError, invalid } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
+import { resolvConfFor } from '../../dns/resolv-conf.ts';
 import { Nftables, NftablesError } from '../../sys/nftables.ts';
 import { Connections } from './connections.ts';
 import { openFirewall } from './firewall/open.ts';
@@ -10,10 +11,8 @@ import { Links } from './links.ts';
 import type { Network } from './network.ts';
 import { openPublishCheck } from './publish-check.ts';
 import type { ReservedCheck } from './publish-check.ts';
-import { resolvConfFor } from './resolv-conf.ts';
-import { openResolver } from './resolver.ts';
 import { loadRuleset, tableName } from './ruleset.ts';
-import { isMachineAddress, parseSubnet } from './subnet.ts';
+import { parseSubnet } from './subnet.ts';
 
 export interface NetworkOptions {
   /** Names the nftables table. */
@@ -28,6 +27,8 @@ export interface NetworkOptions {
   checkReserved?: ReservedCheck | undefined;
 }
 
+const defaultResolverPort = 53;
+
 export const openNetwork = async (options: NetworkOptions): Promise<Network> => {
   if (!/^[a-z0-9][a-z0-9-]{0,63}$/.test(options.instance)) throw invalid('instance', `"${options.instance}" is not a name of an instance`);
   if (!Number.isInteger(options.instanceNumber) || options.instanceNumber < 0 || options.instanceNumber > 9999)
@@ -41,11 +42,9 @@ export const openNetwork = async (options: NetworkOptions): Promise<Network> => 
   const flows = undo.adopt(new ConntrackFlows(logger), (opened) => opened.close());
   await links.openGateway();
   enableForwarding();
-  const resolver = undo.adopt(
-    await openResolver({ address: subnet.gateway, resolvConfPath, logger, mayAsk: (address) => isMachineAddress(subnet, address) }),
-    (opened) => opened.close(),
-  );
-  load(nftables, options.instance, loadRuleset(options.instance, options.instanceNumber, subnet, resolver.port), logger);
+  let resolverPort = defaultResolverPort;
+  const loadRules = (): void => load(nftables, options.instance, loadRuleset(options.instance, options.instanceNumber, subnet, resolverPort), logger);
+  loadRules();
   const publishCheck = openPublishCheck({ instance: options.instance, nftables, checkReserved: options.checkReserved });
   const connections = new Connections({ instance: options.instance, instanceNumber: options.instanceNumber, subnet, links, nftables, flows, logger });
   const firewall = openFirewall({ instance: options.instance, subnet, nftables, flows, logger });
@@ -62,7 +61,12 @@ export const openNetwork = async (options: NetworkOptions): Promise<Network> => 
     traffic: (slot) => connections.traffic(slot),
     restore: (kept, prepared) => connections.restore(kept, prepared),
     checkPublish: publishCheck,
-    resolvConf: () => resolvConfFor(subnet.gateway, resolvConfPath),
+    resolvConf: (search) => resolvConfFor(subnet.gateway, resolvConfPath, search),
+    resolverAt: (port) => {
+      if (port === resolverPort) return;
+      resolverPort = port;
+      loadRules();
+    },
     close: async ({ remove }) => {
       if (held.disposed) return;
       if (remove) {

@@ -29,9 +29,12 @@ test('no file, or none that names a server, means a server on the host', () => {
 
 test('machines ask the gateway, search what the host searches, and never more than once a name', () => {
   withFile('nameserver 192.0.2.1\nsearch a.test . b_c.test.\noptions ndots:5 timeout:1 edns0 trust-ad rotate edns0\n', (path) =>
-    assert.equal(resolvConfFor('10.80.0.1', path), 'nameserver 10.80.0.1\nsearch a.test b_c.test.\noptions ndots:1 edns0 trust-ad\n'),
+    assert.equal(resolvConfFor('10.80.0.1', path, []), 'nameserver 10.80.0.1\nsearch a.test b_c.test.\noptions ndots:1 edns0 trust-ad\n'),
   );
-  withFile('nameserver 192.0.2.1\n', (path) => assert.equal(resolvConfFor('10.80.0.1', path), 'nameserver 10.80.0.1\noptions ndots:1\n'));
+  withFile('nameserver 192.0.2.1\n', (path) => {
+    assert.equal(resolvConfFor('10.80.0.1', path, []), 'nameserver 10.80.0.1\noptions ndots:1\n');
+    assert.equal(resolvConfFor('10.80.0.1', path, ['inst.a.test', 'svc.a.test']), 'nameserver 10.80.0.1\nsearch inst.a.test svc.a.test\noptions ndots:1\n');
+  });
 });
 
 test("whatever the host's file holds, the machines' has these lines and no others", () => {
@@ -47,7 +50,7 @@ test("whatever the host's file holds, the machines' has these lines and no other
       ),
       (lines) => {
         withFile(lines.join('\n'), (path) =>
-          assert.match(resolvConfFor('10.80.0.1', path), /^nameserver 10\.80\.0\.1\n(search [\w. -]{1,256}\n)?options ndots:1( edns0| trust-ad)*\n$/),
+          assert.match(resolvConfFor('10.80.0.1', path, []), /^nameserver 10\.80\.0\.1\n(search [\w. -]{1,256}\n)?options ndots:1( edns0| trust-ad)*\n$/),
         );
       },
     ),

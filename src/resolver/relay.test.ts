@@ -7,10 +7,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createLogger } from '../../base/logger.ts';
-import { MessageFramer, frame } from '../../dns/stream.ts';
-import { openResolver, resolverLimits } from './resolver.ts';
-import type { Resolver } from './resolver.ts';
+import { createLogger } from '../base/logger.ts';
+import { MessageFramer, frame } from '../dns/stream.ts';
+import { Relay, relayLimits } from './relay.ts';
 
 const logger = createLogger({ name: 'test', level: 'fatal' });
 
@@ -52,9 +51,9 @@ const reply =
   (socket: Socket, message: Buffer, from: RemoteInfo): void =>
     socket.send(answerTo(message, code), from.port, from.address);
 
-const open = async (servers: string[], upstreamPort: number, timeoutMs = 200): Promise<Resolver> => {
+const open = async (servers: string[], upstreamPort: number, timeoutMs = 200): Promise<Relay> => {
   writeFileSync(resolvConfPath, servers.map((server) => `nameserver ${server}\n`).join(''));
-  const resolver = await openResolver({
+  const resolver = await Relay.open({
     address: '127.0.0.1',
     port: 0,
     upstreamPort,
@@ -63,7 +62,7 @@ const open = async (servers: string[], upstreamPort: number, timeoutMs = 200): P
     timeoutMs,
     mayAsk: (address) => address === '127.0.0.1',
   });
-  held.defer(() => resolver.close());
+  held.use(resolver);
   return resolver;
 };
 
@@ -134,13 +133,13 @@ test('one machine has so many questions under way and no more', async () => {
   const resolver = await open(['127.0.0.1'], port, 500);
   const socket = createSocket('udp4');
   held.defer(() => void socket.close());
-  for (let id = 0; id < resolverLimits.questionsPerMachine * 2; id++) socket.send(query(id), resolver.port, '127.0.0.1');
+  for (let id = 0; id < relayLimits.questionsPerMachine * 2; id++) socket.send(query(id), resolver.port, '127.0.0.1');
   await sleep(300);
-  assert.equal(asked, resolverLimits.questionsPerMachine);
+  assert.equal(asked, relayLimits.questionsPerMachine);
   await sleep(400);
   void ask(resolver.port, query(1));
   await sleep(100);
-  assert.equal(asked, resolverLimits.questionsPerMachine + 1, 'a place is free again after the time is up');
+  assert.equal(asked, relayLimits.questionsPerMachine + 1, 'a place is free again after the time is up');
   await sleep(1500);
 });
 
@@ -176,7 +175,7 @@ test('streams: several questions in one, each answered; too many streams are clo
     }),
   );
   assert.deepEqual(answers, [answerTo(query(1)), answerTo(query(2))]);
-  const more = Array.from({ length: resolverLimits.streamsPerMachine }, () => connect(resolver.port, '127.0.0.1'));
+  const more = Array.from({ length: relayLimits.streamsPerMachine }, () => connect(resolver.port, '127.0.0.1'));
   const closed = await Promise.race(more.map((one) => new Promise<boolean>((resolve) => one.on('error', () => {}).on('close', () => resolve(true)))));
   assert.ok(closed);
   for (const one of [socket, ...more]) one.destroy();

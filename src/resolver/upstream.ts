@@ -5,9 +5,9 @@
 import { randomInt } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { connect, isIPv6 } from 'node:net';
-import { isAnswer, withId } from '../../dns/query.ts';
-import type { Query } from '../../dns/query.ts';
-import { MessageFramer, frame } from '../../dns/stream.ts';
+import { isAnswer, withId } from '../dns/query.ts';
+import type { Query } from '../dns/query.ts';
+import { MessageFramer, frame } from '../dns/stream.ts';
 
 export interface Upstream {
   address: string;

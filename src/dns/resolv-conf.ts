@@ -1,4 +1,4 @@
-/** resolv.conf, the host's and the machines'. The host's names its resolvers; the machines' names the gateway, where the relay answers. */
+/** resolv.conf, the host's and the machines'. The host's names its resolvers; the machines' names the gateway, where the resolver answers. */
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 
@@ -41,13 +41,13 @@ export const readResolvConf = (path: string): ResolvConf => {
 };
 
 /**
- * For the machines: the gateway as the one server, and the host's search domains, so that a short name means the same inside
- * and outside. Always `ndots:1`: a host that is itself a pod may have 5, and each name would be asked for five times.
+ * For the machines: the gateway as the one server, `own` as what short names are completed with, and then the host's search domains, so that a
+ * short name that is none of their own means the same inside and outside. Always `ndots:1`: a host that is itself a pod may have 5, and each name would be asked for five times.
  */
-export const resolvConfFor = (gateway: string, hostPath: string): string => {
+export const resolvConfFor = (gateway: string, hostPath: string, own: readonly string[]): string => {
   const host = readResolvConf(hostPath);
   let search: string[] = [];
-  for (const domain of host.search.filter((name) => domainPattern.test(name)).slice(0, limits.search)) {
+  for (const domain of [...own, ...host.search.filter((name) => domainPattern.test(name))].slice(0, limits.search)) {
     if ([...search, domain].join(' ').length <= limits.searchCharacters) search = [...search, domain];
   }
   const options = ['ndots:1', ...new Set(host.options.filter((option) => carriedOptions.has(option)))];

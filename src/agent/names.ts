@@ -1,0 +1,136 @@
+/**
+ * Tells this host's resolver which names machines have: all there is when the tie is made, then each change as it happens. What the control
+ * plane has said of accounts is kept in the journal, so that names are there without it. A resolver that is away is told when it comes.
+ */
+import { connect } from 'node:net';
+import type { Socket } from 'node:net';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from '../base/logger.ts';
+import { messageOf } from '../base/errors.ts';
+import { instanceSuffixes, namedMachine, serviceSuffixes } from '../dns/machine-names.ts';
+import type { NamedAccount } from '../dns/machine-names.ts';
+import type { Answering, Told, ToldMachine } from '../dns/told.ts';
+import type { MachineSpec } from '../model/machine.ts';
+import type { NamesTold } from '../model/names-api.ts';
+import type { Journal } from './journal.ts';
+
+export interface MachineNamesOptions {
+  socketPath: string;
+  zone: string;
+  journal: Journal;
+  logger: Logger;
+  /** Told where the resolver takes machines' questions. */
+  onAnswering: (answering: Answering) => void;
+}
+
+const firstDelayMs = 20;
+const longestDelayMs = 1000;
+/** A resolver that does not read is told all anew when it does. */
+const mostUnread = 16 * 1024 * 1024;
+
+export class MachineNames implements AsyncDisposable {
+  readonly #options: MachineNamesOptions;
+  readonly #stopping = new AbortController();
+  readonly #machines = new Map<string, ToldMachine>();
+  #accounts: NamedAccount[];
+  #socket: Socket | undefined;
+  #following: Promise<void> | undefined;
+
+  constructor(options: MachineNamesOptions) {
+    this.#options = options;
+    this.#accounts = options.journal.loadNames()?.accounts ?? [];
+  }
+
+  /** When all machines are known. */
+  start(): void {
+    this.#following = this.#follow();
+  }
+
+  /** What the machine is, or is about to be: a service is left before its machine stops. */
+  changed(spec: MachineSpec, running: boolean): void {
+    const { id, account, address } = spec;
+    const machine: ToldMachine = { id, account, address, named: namedMachine(spec, running) };
+    if (JSON.stringify(this.#machines.get(id)) === JSON.stringify(machine)) return;
+    this.#machines.set(id, machine);
+    this.#tell({ kind: 'machine', machine });
+  }
+
+  gone(id: string): void {
+    if (this.#machines.delete(id)) this.#tell({ kind: 'gone', id });
+  }
+
+  get told(): NamesTold {
+    return { accounts: this.#accounts };
+  }
+
+  /** On record when it resolves. */
+  async setAccounts(told: NamesTold): Promise<void> {
+    await this.#options.journal.saveNames(told);
+    this.#accounts = told.accounts;
+    this.#tell({ kind: 'accounts', accounts: told.accounts });
+  }
+
+  /** What a machine's short names are completed with. */
+  searchOf(account: string): string[] {
+    const named = this.#accounts.find(({ id }) => id === account);
+    if (named === undefined) return [];
+    const { zone } = this.#options;
+    return [instanceSuffixes(named, zone)[0]!, serviceSuffixes(named, zone)[0]!];
+  }
+
+  #tell(told: Told): void {
+    const socket = this.#socket;
+    if (socket === undefined) return;
+    if (socket.writableLength > mostUnread) socket.destroy();
+    else socket.write(`${JSON.stringify(told)}\n`);
+  }
+
+  async #follow(): Promise<void> {
+    const { logger } = this.#options;
+    const { signal } = this.#stopping;
+    let delay = firstDelayMs;
+    let said = '';
+    while (!signal.aborted) {
+      try {
+        await this.#followOnce(() => {
+          delay = firstDelayMs;
+          said = '';
+        });
+      } catch (error) {
+        if (messageOf(error) !== said) logger.info({ error: messageOf(error) }, 'the resolver is away');
+        said = messageOf(error);
+      }
+      await sleep(delay, undefined, { signal, ref: false }).catch(() => undefined);
+      delay = Math.min(delay * 2, longestDelayMs);
+    }
+  }
+
+  #followOnce(connected: () => void): Promise<void> {
+    const { socketPath, onAnswering } = this.#options;
+    const { signal } = this.#stopping;
+    return new Promise((resolve, reject) => {
+      const socket = connect(socketPath, () => {
+        connected();
+        this.#socket = socket;
+        this.#tell({ kind: 'all', accounts: this.#accounts, machines: [...this.#machines.values()] });
+      });
+      const stop = () => socket.destroy();
+      signal.addEventListener('abort', stop);
+      socket.on('error', reject);
+      socket.on('close', () => {
+        signal.removeEventListener('abort', stop);
+        this.#socket = undefined;
+        resolve();
+      });
+      createInterface({ input: socket })
+        .on('line', (line) => onAnswering(JSON.parse(line) as Answering))
+        .on('error', reject);
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopping.abort();
+    await this.#following;
+  }
+}

@@ -1,0 +1,23 @@
+/**
+ * What a host's agent tells its resolver, a line of JSON each, over a socket that only root reaches: first all there is, then each change.
+ * The resolver says one line, where machines' questions are taken.
+ */
+import type { NamedAccount, NamedMachine } from './machine-names.ts';
+
+export interface ToldMachine {
+  id: string;
+  account: string;
+  address: string;
+  /** Null: it has no names of its own, but may ask. */
+  named: NamedMachine | null;
+}
+
+export type Told =
+  | { kind: 'all'; accounts: readonly NamedAccount[]; machines: readonly ToldMachine[] }
+  | { kind: 'accounts'; accounts: readonly NamedAccount[] }
+  | { kind: 'machine'; machine: ToldMachine }
+  | { kind: 'gone'; id: string };
+
+export interface Answering {
+  port: number;
+}

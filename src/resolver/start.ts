@@ -1,0 +1,99 @@
+/**
+ * The resolver's process: machines are answered whether or not agent and control plane are there. It has no right but to listen on a port
+ * below 1024, and knows what it was told.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from '../base/logger.ts';
+import { messageOf } from '../base/errors.ts';
+import { OwnNames } from './own-names.ts';
+import { Relay } from './relay.ts';
+import { Tellers } from './tellers.ts';
+
+export interface ResolverOptions {
+  /** Where machines ask: their gateway's address. */
+  address: string;
+  /** 53, but in tests. */
+  port: number;
+  isMachine: (address: string) => boolean;
+  zone: string;
+  shared: boolean;
+  socketPath: string;
+  resolvConfPath: string;
+  logger: Logger;
+}
+
+/** The address comes with the agent, which may come later. */
+const retryMs = 100;
+/** Whoever holds the port may be about to end: an agent of before this process was. */
+const patienceMs = 3000;
+const tellEveryMs = 60_000;
+
+export const startResolver = async (options: ResolverOptions): Promise<AsyncDisposable> => {
+  const { socketPath, logger, zone, shared, isMachine } = options;
+  await using stack = new AsyncDisposableStack();
+  const stopping = new AbortController();
+  const names = new OwnNames({ zone, shared, isOurs: isMachine });
+  let relay: Relay | undefined;
+  const answering = () => (relay === undefined ? undefined : { port: relay.port });
+  const tellers = stack.use(await Tellers.open({ socketPath, onTold: (told) => names.take(told), answering, logger }));
+  const opening = openRelay(options, names, stopping.signal).then((opened) => {
+    relay = opened;
+    tellers.notify();
+  });
+  stack.defer(async () => {
+    stopping.abort();
+    await opening;
+    await relay?.[Symbol.asyncDispose]();
+  });
+  const told = setInterval(
+    tellCounters(() => relay, logger),
+    tellEveryMs,
+  ).unref();
+  stack.defer(() => clearInterval(told));
+  return stack.move();
+};
+
+const openRelay = async (options: ResolverOptions, names: OwnNames, signal: AbortSignal): Promise<Relay | undefined> => {
+  const { address, isMachine, resolvConfPath, logger } = options;
+  let { port } = options;
+  let inUseSince: number | undefined;
+  let said = '';
+  while (!signal.aborted) {
+    try {
+      const relay = await Relay.open({
+        address,
+        port,
+        resolvConfPath,
+        logger,
+        mayAsk: isMachine,
+        answerOwn: (query, from, limit) => names.answer(query, from, limit),
+      });
+      logger.info({ address, port: relay.port }, 'machines are answered');
+      return relay;
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'EADDRINUSE') inUseSince ??= performance.now();
+      if (inUseSince !== undefined && performance.now() - inUseSince > patienceMs && port !== 0) {
+        logger.info({ address, port }, 'a program of this host listens on all addresses; another port is taken, which packets are led to');
+        port = 0;
+        continue;
+      }
+      if (messageOf(error) !== said) logger.info({ address, port, error: messageOf(error) }, 'cannot listen yet');
+      said = messageOf(error);
+      await sleep(retryMs, undefined, { signal }).catch(() => undefined);
+    }
+  }
+  return undefined;
+};
+
+/** What was dropped is told, when there is more of it. */
+const tellCounters = (relay: () => Relay | undefined, logger: Logger): (() => void) => {
+  let before = 0;
+  return () => {
+    const counters = relay()?.counters;
+    if (counters === undefined) return;
+    const dropped = counters.dropped + counters.malformed + counters.strangers;
+    if (dropped > before) logger.warn({ ...counters }, 'questions were dropped');
+    before = dropped;
+  };
+};

@@ -1,0 +1,173 @@
+/** Names in real machines: what a machine is told with no set-up, of whom, and who tells it while agent and control plane are away. */
+import assert from 'node:assert/strict';
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import sshpk from 'sshpk';
+import { runAny } from '../../src/exec/run.ts';
+import type { CreateMachine } from '../../src/model/control-api.ts';
+import { instancePaths } from '../../src/model/instance.ts';
+import { recallProcess, signalProcess } from '../../src/setup/process-identity.ts';
+import { servicePidPath } from '../../src/setup/supervisor.ts';
+import { Inside } from '../support/inside.ts';
+import { skipInstance, startInstance } from '../support/instance.ts';
+import type { TestInstance } from '../support/instance.ts';
+import { OwnServices } from '../support/own-services.ts';
+import { SignedClient } from '../support/signed-client.ts';
+import { until } from './network-world.ts';
+
+const skip = skipInstance || (existsSync('/usr/bin/dig') ? false : 'dig is not installed: apt-get install bind9-dnsutils');
+const small = (name: string, tags: Record<string, string> = {}): CreateMachine => ({
+  name,
+  command: ['sleep', '1000000'],
+  resources: { diskMib: 64, memoryMib: 64, cpuMillis: 10 },
+  stopGraceSeconds: 0,
+  tags,
+});
+
+describe('names in machines', { skip, timeout: 600_000 }, () => {
+  let instance: TestInstance;
+  let inside: Inside;
+  let zone: string;
+  const addresses = new Map<string, string>();
+  const getent = async (from: string, name: string): Promise<string> => (await inside.shell(from, `getent ahostsv4 ${name}`)).stdout.split(' ')[0]!;
+  const dig = async (from: string, ...words: string[]): Promise<string> => (await inside.run(from, `dig +short +tries=1 +time=2 ${words.join(' ')}`)).trim();
+
+  before(async () => {
+    instance = await startInstance({ poolSizeMib: 1024 });
+    inside = new Inside(instance);
+    zone = (await instance.json<{ zone: string }>('dns', 'status')).zone;
+    assert.equal(zone, `${instance.instance}.cenote.internal`);
+    for (const name of ['web', 'db']) {
+      const tags = ['--tag', 'triton.cns.services=data:5432', '--disk', '64M', '--memory', '64M', '--cpu', '0.01'];
+      const { machine } = await instance.json<{ machine: { address: string } }>('create', name, ...tags, '--', 'sleep', '1000000');
+      addresses.set(name, machine.address);
+    }
+  });
+  after(async () => {
+    inside[Symbol.dispose]();
+    await instance[Symbol.asyncDispose]();
+  });
+
+  test('machines find each other by short and whole names, services and addresses, with no set-up', async () => {
+    const db = addresses.get('db')!;
+    for (const name of ['db', 'db.inst.default', `db.inst.default.${zone}`, `DB.INST.default.${zone}`].filter((name) => name !== 'db.inst.default'))
+      assert.equal(await getent('web', name), db, name);
+    assert.match(await inside.run('web', 'cat /etc/resolv.conf'), new RegExp(`^search inst\\.default\\.${zone} svc\\.default\\.${zone}`, 'm'));
+    assert.deepEqual((await dig('web', `data.svc.default.${zone}`)).split('\n').toSorted(), [...addresses.values()].toSorted());
+    assert.match(await dig('web', 'SRV', `data.svc.default.${zone}`), new RegExp(`^0 10 5432 (db|web)\\.inst\\.default\\.${zone}\\.`));
+    assert.equal(await dig('web', '+tcp', '-x', db), `db.inst.default.${zone}.`);
+    assert.match(await inside.run('web', `getent hosts ${db}`), new RegExp(`db\\.inst\\.default\\.${zone}`));
+    assert.match(await inside.run('web', `dig none.inst.default.${zone}`), /status: NXDOMAIN/);
+    assert.deepEqual((await instance.must('get', 'db')).match(/\S+\.cenote\.internal/g), [`db.inst.default.${zone}`, `data.svc.default.${zone}`]);
+  });
+
+  test('a stopped machine has left its services when the stop is done, and one that ends by itself soon after', async () => {
+    await instance.must('stop', 'db');
+    assert.equal(await dig('web', `data.svc.default.${zone}`), addresses.get('web'));
+    assert.equal(await getent('web', 'db'), addresses.get('db'), 'it keeps its own name');
+    await instance.must('start', 'db');
+    assert.equal((await dig('web', `data.svc.default.${zone}`)).split('\n').length, 2);
+    await instance.must('update', 'db', '--restart', 'never');
+    await runAny('kill', ['-KILL', String((await inside.status('db')).pid)]);
+    await until(async () => (await dig('web', `data.svc.default.${zone}`)) === addresses.get('web'));
+    await instance.must('start', 'db');
+    await instance.must('metadata', 'set', 'db', 'triton.cns.status=down');
+    assert.equal(await dig('web', `data.svc.default.${zone}`), addresses.get('web'));
+    await instance.must('metadata', 'delete', 'db', 'triton.cns.status');
+    await instance.must('rename', 'db', 'store');
+    assert.deepEqual([await getent('web', 'store'), await getent('web', 'db')], [addresses.get('db'), '']);
+    await instance.must('rename', 'store', 'db');
+  });
+
+  test("another account's machines are told nothing of its names", async () => {
+    const key = sshpk.generatePrivateKey('ecdsa');
+    const keyFile = join(instance.directory, 'key.pub');
+    writeFileSync(keyFile, key.toPublic().toString('ssh'));
+    await instance.must('account', 'create', 'alice', '--key', keyFile);
+    const { cloudapi } = await instance.json<{ cloudapi: string }>('info');
+    const alice = new SignedClient(cloudapi, 'alice', key);
+    const made = await alice.send('POST', '/v1/machines?wait=60', { json: small('spy', { 'triton.cns.services': 'data' }) });
+    assert.equal(made.status, 201, made.text);
+    const { machine } = made.body as { machine: { id: string } };
+    const asSpy = async (...words: string[]): Promise<string> => {
+      const { pid } = await inside.agent.machineGet(machine.id);
+      return (
+        await runAny('nsenter', [
+          '--target',
+          String(pid),
+          '--user',
+          '--net',
+          '--mount',
+          '--preserve-credentials',
+          'dig',
+          '+short',
+          '+tries=1',
+          '+time=2',
+          ...words,
+        ])
+      ).stdout.trim();
+    };
+    assert.notEqual(await asSpy(`spy.inst.alice.${zone}`), '');
+    for (const words of [[`web.inst.default.${zone}`], [`data.svc.default.${zone}`, 'TXT'], ['-x', addresses.get('web')!]])
+      assert.equal(await asSpy(...words), '', words.join(' '));
+    assert.equal((await asSpy(`data.svc.alice.${zone}`)).split('\n').length, 1);
+    assert.equal(await dig('web', `spy.inst.alice.${zone}`), '');
+    await alice.send('DELETE', `/v1/machines/${machine.id}?wait=60`);
+    await instance.must('account', 'delete', 'alice');
+  });
+
+  test('a resolver that was killed is back, and knows all again', async () => {
+    const path = servicePidPath(instancePaths(instance.root), 'resolver');
+    const former = recallProcess(path)!;
+    signalProcess(former, 'SIGKILL');
+    await until(async () => ![undefined, former.pid].includes(recallProcess(path)?.pid));
+    await until(async () => (await getent('web', 'db')) === addresses.get('db'));
+    assert.match((await runAny('ps', ['-o', 'user=', '-p', String(recallProcess(path)!.pid)])).stdout, /^cenote-dns/);
+  });
+
+  test('a flood of questions by one machine keeps no answer from another', async () => {
+    const flood = `const u = require('node:dgram').createSocket('udp4'); const q = Buffer.from('000101000001000000000000017801790000010001', 'hex'); const end = Date.now() + 3000; const go = () => { for (let i = 0; i < 200; i++) u.send(q, 53, process.argv[1]); Date.now() < end ? setImmediate(go) : process.exit(); }; go();`;
+    const gateway = (await inside.run('web', 'cat /etc/resolv.conf')).match(/nameserver (\S+)/)![1]!;
+    const node = process.execPath;
+    const flooder = (async () => {
+      const { pid } = await inside.status('db');
+      return runAny('nsenter', ['--target', String(pid), '--net', node, '-e', flood, gateway]);
+    })();
+    for (let round = 0; round < 10; round++) {
+      assert.equal(await dig('web', `db.inst.default.${zone}`), addresses.get('db'));
+      await sleep(50);
+    }
+    await flooder;
+    assert.equal(await dig('web', `db.inst.default.${zone}`), addresses.get('db'));
+  });
+
+  test('names are told while the agent starts anew, and while agent and control plane are away', async () => {
+    await using services = await OwnServices.take(instance);
+    await services.startBoth();
+    const { pid } = await inside.status('web');
+    const ask = `for i in $(seq 100); do dig +short +tries=1 +time=1 db.inst.default.${zone} || echo lost; sleep 0.02; done`;
+    const asking = runAny('nsenter', ['--target', String(pid), '--user', '--net', '--mount', '--preserve-credentials', 'sh', '-c', ask], {
+      timeoutMs: 120_000,
+    });
+    await sleep(200);
+    await services.stop('agent', 'SIGKILL');
+    await sleep(200);
+    await services.startAgent();
+    const lines = (await asking).stdout.trim().split('\n');
+    assert.deepEqual([lines.length, new Set(lines)], [100, new Set([addresses.get('db')])]);
+    await services.stop('control', 'SIGKILL');
+    const status = await services.agent.machineList();
+    const db = status.find(({ spec }) => spec.name === 'db')!;
+    await services.agent.machineStop(db.id, { generation: db.generation + 1 });
+    const alone = (name: string) =>
+      runAny('nsenter', ['--target', String(pid), '--user', '--net', '--mount', '--preserve-credentials', 'dig', '+short', '+tries=1', name]);
+    assert.equal((await alone(`data.svc.default.${zone}`)).stdout.trim(), addresses.get('web'), 'without the control plane');
+    await services.stop('agent', 'SIGKILL');
+    assert.equal((await alone(`db.inst.default.${zone}`)).stdout.trim(), addresses.get('db'), 'without both');
+    await services[Symbol.asyncDispose]();
+    await instance.must('up', '--no-hello');
+    await until(async () => (await getent('web', 'db')) === addresses.get('db'));
+  });
+});
