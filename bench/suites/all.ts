@@ -2,6 +2,7 @@
 import type { Suite } from '../lib/suite.ts';
 import { cloudapiSuite } from './cloudapi.ts';
 import { densitySuite } from './density.ts';
+import { dnsSuite } from './dns.ts';
 import { execSuite } from './exec.ts';
 import { figure1Suite } from './figure1.ts';
 import { firewallSuite } from './firewall.ts';
@@ -21,6 +22,7 @@ export const suites: readonly Suite[] = [
   snapshotSuite,
   resizeSuite,
   firewallSuite,
+  dnsSuite,
   cloudapiSuite,
   listSuite,
   insideSuite,
