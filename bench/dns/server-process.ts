@@ -12,6 +12,7 @@ import { DnsServer } from '../../src/control/names/server.ts';
 import { machineRecords } from '../../src/dns/machine-names.ts';
 import type { Told } from '../../src/dns/told.ts';
 import { Zone, Zones } from '../../src/dns/zone.ts';
+import type { ResolverStatus } from '../../src/model/names-api.ts';
 import { startResolver } from '../../src/resolver/start.ts';
 import { account, machinesOf, zoneName } from './names.ts';
 
@@ -40,7 +41,7 @@ const servers: Readonly<Record<string, () => Promise<number>>> = {
     };
     return new Promise((resolve) => {
       const teller = connect(socketPath, () => teller.write(`${JSON.stringify(told)}\n`));
-      teller.once('data', (data) => resolve((JSON.parse(String(data)) as { port: number }).port));
+      teller.once('data', (data) => resolve((JSON.parse(String(data)) as ResolverStatus).port));
     });
   },
   echo: () => {

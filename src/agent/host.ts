@@ -33,7 +33,7 @@ export interface Host {
   storage: Storage;
   ports: PortRegister;
   journal: Journal;
-  names: Pick<MachineNames, 'changed' | 'gone' | 'told' | 'setAccounts' | 'searchOf'>;
+  names: Pick<MachineNames, 'changed' | 'gone' | 'status' | 'setAccounts' | 'searchOf'>;
   events: Events;
   logger: Logger;
   /** Reached between any two steps whose order matters after a crash; does nothing but in tests. */

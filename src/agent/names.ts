@@ -10,9 +10,9 @@ import type { Logger } from '../base/logger.ts';
 import { messageOf } from '../base/errors.ts';
 import { instanceSuffixes, namedMachine, serviceSuffixes } from '../dns/machine-names.ts';
 import type { NamedAccount } from '../dns/machine-names.ts';
-import type { Answering, Told, ToldMachine } from '../dns/told.ts';
+import type { Told, ToldMachine } from '../dns/told.ts';
 import type { MachineSpec } from '../model/machine.ts';
-import type { NamesTold } from '../model/names-api.ts';
+import type { HostNames, NamesTold, ResolverStatus } from '../model/names-api.ts';
 import type { Journal } from './journal.ts';
 
 export interface MachineNamesOptions {
@@ -21,7 +21,7 @@ export interface MachineNamesOptions {
   journal: Journal;
   logger: Logger;
   /** Told where the resolver takes machines' questions. */
-  onAnswering: (answering: Answering) => void;
+  onPort: (port: number) => void;
 }
 
 const firstDelayMs = 20;
@@ -35,6 +35,7 @@ export class MachineNames implements AsyncDisposable {
   readonly #machines = new Map<string, ToldMachine>();
   #accounts: NamedAccount[];
   #socket: Socket | undefined;
+  #resolver: ResolverStatus | null = null;
   #following: Promise<void> | undefined;
 
   constructor(options: MachineNamesOptions) {
@@ -60,8 +61,8 @@ export class MachineNames implements AsyncDisposable {
     if (this.#machines.delete(id)) this.#tell({ kind: 'gone', id });
   }
 
-  get told(): NamesTold {
-    return { accounts: this.#accounts };
+  get status(): HostNames {
+    return { accounts: this.#accounts, resolver: this.#resolver };
   }
 
   /** On record when it resolves. */
@@ -107,7 +108,7 @@ export class MachineNames implements AsyncDisposable {
   }
 
   #followOnce(connected: () => void): Promise<void> {
-    const { socketPath, onAnswering } = this.#options;
+    const { socketPath, onPort } = this.#options;
     const { signal } = this.#stopping;
     return new Promise((resolve, reject) => {
       const socket = connect(socketPath, () => {
@@ -121,10 +122,14 @@ export class MachineNames implements AsyncDisposable {
       socket.on('close', () => {
         signal.removeEventListener('abort', stop);
         this.#socket = undefined;
+        this.#resolver = null;
         resolve();
       });
       createInterface({ input: socket })
-        .on('line', (line) => onAnswering(JSON.parse(line) as Answering))
+        .on('line', (line) => {
+          this.#resolver = JSON.parse(line) as ResolverStatus;
+          onPort(this.#resolver.port);
+        })
         .on('error', reject);
     });
   }

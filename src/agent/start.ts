@@ -95,7 +95,7 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
       zone: dnsZone(instance),
       journal,
       logger,
-      onAnswering: ({ port }) => network.resolverAt(port),
+      onPort: (port) => network.resolverAt(port),
     }),
   );
   const host: Host = {

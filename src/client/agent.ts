@@ -19,7 +19,7 @@ import type {
 import type { Event } from '../model/event.ts';
 import type { AppliedFirewall, FirewallChange } from '../model/firewall/wire.ts';
 import type { Image, Platform } from '../model/image.ts';
-import type { NamesTold } from '../model/names-api.ts';
+import type { HostNames, NamesTold } from '../model/names-api.ts';
 import type { PoolStatus } from '../model/pool.ts';
 import type { MachineProcess, MachineStatus, MachineUsage, Snapshot } from '../model/machine.ts';
 import { HttpClient } from './http.ts';
@@ -57,6 +57,10 @@ export class AgentClient implements Disposable {
   /** In force when it answers. */
   firewallChange(json: FirewallChange, options: CallOptions = {}): Promise<{ revision: number }> {
     return this.http.json('POST', '/v1/firewall', { json, timeoutMs: readMs, ...options });
+  }
+
+  names(options: CallOptions = {}): Promise<HostNames> {
+    return this.#get('/v1/names', options);
   }
 
   /** Whose machines have names: all of them, whatever it was before. */

@@ -1,6 +1,7 @@
 /**
  * What a host's agent tells its resolver, a line of JSON each, over a socket that only root reaches: first all there is, then each change.
- * The resolver says one line, where machines' questions are taken.
+ * The resolver says
+ * where machines' questions are taken and what came of them, again when that has changed.
  */
 import type { NamedAccount, NamedMachine } from './machine-names.ts';
 
@@ -17,7 +18,3 @@ export type Told =
   | { kind: 'accounts'; accounts: readonly NamedAccount[] }
   | { kind: 'machine'; machine: ToldMachine }
   | { kind: 'gone'; id: string };
-
-export interface Answering {
-  port: number;
-}

@@ -28,7 +28,7 @@
  *   DELETE /v1/platforms/:name/:version             204
  *   GET    /v1/firewall                             AppliedFirewall
  *   POST   /v1/firewall                             FirewallChange -> {revision}
- *   GET    /v1/names                                NamesTold (model/names-api.ts)
+ *   GET    /v1/names                                HostNames (model/names-api.ts)
  *   PUT    /v1/names                                NamesTold -> 204
  *   GET    /v1/events?after=N                       application/x-ndjson stream of Event
  *

@@ -17,6 +17,21 @@ export const NamesTold = Type.Object(
 );
 export type NamesTold = Static<typeof NamesTold>;
 
+const count = Type.Integer({ minimum: 0 });
+/**
+ * A host's resolver: the port where machines are answered, and what it did since its start. `own`: answered by itself; `forwarded`: of them,
+ * `failed` had no answer; `dropped`: too many at once; `malformed`: no questions; `strangers`: by who may not ask.
+ */
+export const ResolverStatus = Type.Object(
+  { port: Type.Integer(), own: count, forwarded: count, failed: count, dropped: count, malformed: count, strangers: count },
+  closed,
+);
+export type ResolverStatus = Static<typeof ResolverStatus>;
+
+/** `resolver` is null while it is away. */
+export const HostNames = Type.Object({ ...NamesTold.properties, resolver: Type.Union([ResolverStatus, Type.Null()]) }, closed);
+export type HostNames = Static<typeof HostNames>;
+
 export const NameRecord = Type.Object(
   {
     name: Type.String(),
@@ -47,6 +62,8 @@ export const DnsStatus = Type.Object(
       Type.Object({ answered: Type.Integer(), refused: Type.Integer(), malformed: Type.Integer(), limited: Type.Integer(), transfers: Type.Integer() }, closed),
       Type.Null(),
     ]),
+    /** What machines ask; null while the host or its resolver is away. */
+    resolver: Type.Union([ResolverStatus, Type.Null()]),
   },
   closed,
 );

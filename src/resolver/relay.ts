@@ -13,6 +13,7 @@ import type { Query } from '../dns/query.ts';
 import { readResolvConf } from '../dns/resolv-conf.ts';
 import { Tally } from '../dns/tally.ts';
 import { longestMessage } from '../dns/writer.ts';
+import type { ResolverStatus } from '../model/names-api.ts';
 import { askDatagram, askInTurn, askStream } from './upstream.ts';
 import type { Upstream } from './upstream.ts';
 
@@ -35,18 +36,8 @@ export interface RelayOptions {
 export const relayLimits = { questionsPerMachine: 64, questions: 1024, streamsPerMachine: 8, streams: 256 } as const;
 const resolvConfAgeMs = 1000;
 
-/** Since the start. `dropped`: too many at once from one machine, or in all; `malformed`: no questions at all; `strangers`: who may not ask. */
-export interface RelayCounters {
-  own: number;
-  forwarded: number;
-  failed: number;
-  dropped: number;
-  malformed: number;
-  strangers: number;
-}
-
 export class Relay implements AsyncDisposable {
-  readonly counters: RelayCounters = { own: 0, forwarded: 0, failed: 0, dropped: 0, malformed: 0, strangers: 0 };
+  readonly #counters = { own: 0, forwarded: 0, failed: 0, dropped: 0, malformed: 0, strangers: 0 };
   readonly #options: RelayOptions;
   readonly #questions = new Tally(relayLimits.questions, relayLimits.questionsPerMachine);
   #listener: Listener | undefined;
@@ -77,35 +68,39 @@ export class Relay implements AsyncDisposable {
     return this.#listener!.port;
   }
 
+  get status(): ResolverStatus {
+    return { port: this.port, ...this.#counters };
+  }
+
   #mayAsk(from: string): boolean {
     if (this.#options.mayAsk(from)) return true;
-    this.counters.strangers += 1;
+    this.#counters.strangers += 1;
     return false;
   }
 
   #answer(message: Buffer, from: string, ask: typeof askDatagram): Answer | Promise<Answer> {
     const query = parseQuery(message);
     if (query === undefined) {
-      this.counters.malformed += 1;
+      this.#counters.malformed += 1;
       return undefined;
     }
     if ('refusal' in query) return refusalOf(message, query.refusal, true);
     const own = this.#options.answerOwn?.(query, from, ask === askStream ? longestMessage : datagramLimit(query));
     if (own === undefined) return this.#forward(query, from, ask);
-    this.counters.own += 1;
+    this.#counters.own += 1;
     return own;
   }
 
   async #forward(query: Query, from: string, ask: typeof askDatagram): Promise<Answer> {
     if (!this.#questions.enter(from)) {
-      this.counters.dropped += 1;
+      this.#counters.dropped += 1;
       return undefined;
     }
-    this.counters.forwarded += 1;
+    this.#counters.forwarded += 1;
     try {
       return await askInTurn(ask, this.#currentUpstreams(), query, this.#options.timeoutMs ?? 2000);
     } catch {
-      this.counters.failed += 1;
+      this.#counters.failed += 1;
       return refusalOf(query.message, responseCodes.serverFailure, true);
     } finally {
       this.#questions.leave(from);

@@ -26,7 +26,7 @@ export interface ResolverOptions {
 const retryMs = 100;
 /** Whoever holds the port may be about to end: an agent of before this process was. */
 const patienceMs = 3000;
-const tellEveryMs = 60_000;
+const statusEveryMs = 2000;
 
 export const startResolver = async (options: ResolverOptions): Promise<AsyncDisposable> => {
   const { socketPath, logger, zone, shared, isMachine } = options;
@@ -34,8 +34,7 @@ export const startResolver = async (options: ResolverOptions): Promise<AsyncDisp
   const stopping = new AbortController();
   const names = new OwnNames({ zone, shared, isOurs: isMachine });
   let relay: Relay | undefined;
-  const answering = () => (relay === undefined ? undefined : { port: relay.port });
-  const tellers = stack.use(await Tellers.open({ socketPath, onTold: (told) => names.take(told), answering, logger }));
+  const tellers = stack.use(await Tellers.open({ socketPath, onTold: (told) => names.take(told), status: () => relay?.status, logger }));
   const opening = openRelay(options, names, stopping.signal).then((opened) => {
     relay = opened;
     tellers.notify();
@@ -45,11 +44,13 @@ export const startResolver = async (options: ResolverOptions): Promise<AsyncDisp
     await opening;
     await relay?.[Symbol.asyncDispose]();
   });
-  const told = setInterval(
-    tellCounters(() => relay, logger),
-    tellEveryMs,
-  ).unref();
-  stack.defer(() => clearInterval(told));
+  let told = '';
+  const telling = setInterval(() => {
+    const status = JSON.stringify(relay?.status);
+    if (status !== told) tellers.notify();
+    told = status;
+  }, statusEveryMs).unref();
+  stack.defer(() => clearInterval(telling));
   return stack.move();
 };
 
@@ -84,16 +85,4 @@ const openRelay = async (options: ResolverOptions, names: OwnNames, signal: Abor
     }
   }
   return undefined;
-};
-
-/** What was dropped is told, when there is more of it. */
-const tellCounters = (relay: () => Relay | undefined, logger: Logger): (() => void) => {
-  let before = 0;
-  return () => {
-    const counters = relay()?.counters;
-    if (counters === undefined) return;
-    const dropped = counters.dropped + counters.malformed + counters.strangers;
-    if (dropped > before) logger.warn({ ...counters }, 'questions were dropped');
-    before = dropped;
-  };
 };

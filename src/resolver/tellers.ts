@@ -5,13 +5,14 @@ import type { Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import type { Logger } from '../base/logger.ts';
 import { messageOf } from '../base/errors.ts';
-import type { Answering, Told } from '../dns/told.ts';
+import type { Told } from '../dns/told.ts';
+import type { ResolverStatus } from '../model/names-api.ts';
 
 export interface TellersOptions {
   socketPath: string;
   onTold: (told: Told) => void;
   /** What is said to whoever tells; undefined while there is nothing to say. */
-  answering: () => Answering | undefined;
+  status: () => ResolverStatus | undefined;
   logger: Logger;
 }
 
@@ -59,8 +60,8 @@ export class Tellers implements AsyncDisposable {
   }
 
   #say(socket: Socket): void {
-    const answering = this.#options.answering();
-    if (answering !== undefined) socket.write(`${JSON.stringify(answering)}\n`);
+    const status = this.#options.status();
+    if (status !== undefined) socket.write(`${JSON.stringify(status)}\n`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,6 +1,6 @@
 /** Names in real machines: what a machine is told with no set-up, of whom, and who tells it while agent and control plane are away. */
 import assert from 'node:assert/strict';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -140,7 +140,28 @@ describe('names in machines', { skip, timeout: 600_000 }, () => {
       await sleep(50);
     }
     await flooder;
+    await until(async () => (await instance.json<{ resolver: { forwarded: number } }>('dns', 'status')).resolver.forwarded > 100);
     assert.equal(await dig('web', `db.inst.default.${zone}`), addresses.get('db'));
+  });
+
+  test('up --dns serves names to others, on port 53 with the one privilege that it wants, and takes it back', async () => {
+    const served = '127.0.9.53';
+    const capabilities = () => {
+      const { pid } = recallProcess(servicePidPath(instancePaths(instance.root), 'control'))!;
+      return [...readFileSync(`/proc/${pid}/status`, 'utf8').matchAll(/^Cap(?:Prm|Eff|Amb):\s+([0-9a-f]+)$/gm)].map(([, mask]) => BigInt(`0x${mask}`));
+    };
+    const others = async (...words: string[]) => (await runAny('dig', [`@${served}`, '+short', '+tries=1', '+time=2', ...words])).stdout.trim();
+    assert.match(await instance.refused('up', '--no-hello', '--dns', '0.0.0.0'), /name the one that is to be asked/);
+    await instance.must('up', '--no-hello', '--dns', `${served}:53`, '--dns-zone', 'dc.example.test', '--dns-secondary', '127.0.9.54');
+    await until(async () => (await others('web.inst.default.dc.example.test')) === addresses.get('web'));
+    assert.deepEqual(new Set(capabilities()), new Set([1n << 10n]), 'CAP_NET_BIND_SERVICE');
+    assert.equal(await dig('web', 'db.inst.default.dc.example.test'), addresses.get('db'), 'machines are told by the new zone');
+    assert.match(await instance.must('dns', 'status'), /Served: +at 127\.0\.9\.53 port 53\n[\s\S]*127\.0\.9\.54 port 53: has not answered/);
+    await inside.refuses('web', `dig +tries=1 +time=1 @${served} web.inst.default.dc.example.test`, /^$/);
+    await instance.must('up', '--no-hello', '--dns', 'none', '--dns-zone', 'none', '--dns-secondary', 'none');
+    await until(async () => (await getent('web', `db.inst.default.${zone}`)) === addresses.get('db'));
+    assert.deepEqual(new Set(capabilities()), new Set([0n]));
+    assert.match(await others('web.inst.default.dc.example.test'), /connection refused/);
   });
 
   test('names are told while the agent starts anew, and while agent and control plane are away', async () => {

@@ -5,6 +5,7 @@ import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import type { CenoteError } from '../../src/base/errors.ts';
 import { frame, MessageFramer } from '../../src/dns/stream.ts';
 import { run } from '../../src/exec/run.ts';
 import type { Machine } from '../../src/model/control-api.ts';
@@ -145,6 +146,43 @@ describe('the datacenter’s DNS', { skip: nsdSkip() }, () => {
     );
     assert.match(web, /^10\.77\./);
   });
+});
+
+test('the host is told whose machines have names, when it comes, and when that changes', async () => {
+  await using fixture = await controlFixture();
+  const { agent, client } = fixture;
+  const labels = () => agent.names.accounts.map(({ label }) => label);
+  const become = (...wanted: string[]) => eventually(labels, (found) => found.join() === wanted.join());
+  await become('default');
+  await client.accountCreate({ name: 'Ali.ce' });
+  await client.accountCreate({ name: 'ali-ce' });
+  await eventually(labels, (found) => found.includes('ali-ce') && found.includes(null));
+  await client.accountDelete('ali-ce');
+  await become('default', 'ali-ce');
+  await agent.stop();
+  agent.names = { accounts: [] };
+  await client.accountUpdate('Ali.ce', { namesEnabled: false });
+  await agent.start();
+  await become('default');
+});
+
+test('tags that would mean something are refused when they are wrong', async () => {
+  await using fixture = await controlFixture();
+  const { client } = fixture;
+  for (const [name, value, field] of [
+    ['triton.cns.services', 'Data', 'tags.triton.cns.services'],
+    ['triton.cns.services', 'data:70000', 'tags.triton.cns.services'],
+    ['triton.cns.disable', 'maybe', 'tags.triton.cns.disable'],
+    ['triton.cns.reverse_ptr', 'a b', 'tags.triton.cns.reverse_ptr'],
+    ['triton.other', 'x', 'tags.triton.other'],
+  ] as const)
+    await assert.rejects(
+      client.machineCreate({ name: 'web', command: ['x'], tags: { [name]: value } }),
+      (error: CenoteError) => error.fields[0]?.field === field,
+      name,
+    );
+  await create(fixture, 'web', { 'triton.cns.services': 'data:5432:weight=3', 'triton.cmon.groups': 'all' });
+  await assert.rejects(client.machineUpdate('web', { tags: { 'triton.cns.services': '-' } }), { code: 'invalid_argument' });
 });
 
 describe('hostile questions', () => {

@@ -73,7 +73,7 @@ export const agentFixture = async (
     const up = new AsyncDisposableStack();
     const journal = up.use(new Journal(join(directory, 'journal.db')));
     const events = new Events(journal, logger);
-    const names = up.use(new MachineNames({ socketPath: join(directory, 'told.sock'), zone: 'cenote.internal', journal, logger, onAnswering: () => {} }));
+    const names = up.use(new MachineNames({ socketPath: join(directory, 'told.sock'), zone: 'cenote.internal', journal, logger, onPort: () => {} }));
     const host: Host = {
       archiver: createFakeArchiver(),
       cgroups,

@@ -243,6 +243,8 @@ export class SimulatedAgent implements AsyncDisposable, StreamCounters {
       case 'POST machines/:id/snapshots/:name/rollback':
         if (!this.#held(id).snapshots.has(name)) throw new CenoteError('not_found', `there is no snapshot ${name}`);
         return answer(this.#change<{ generation: number }>(id, await body(), 'machine.rolledback', start));
+      case 'GET names':
+        return answer({ ...this.names, resolver: null });
       case 'PUT names':
         this.names = await body();
         return answer(undefined, 204);

@@ -7,12 +7,16 @@ import { machineGet, machineListAccount } from '../../store/machine.ts';
 import type { Control } from '../control.ts';
 import type { App } from './server.ts';
 
-export const dnsRoutes = (app: App, control: Control): void => {
-  const { store, names } = control;
+/** What the control plane can say of itself does not wait long for what the host says. */
+const hostMs = 3000;
 
-  app.get('/v1/dns', { schema: { response: { 200: DnsStatus } } }, (request) => {
+export const dnsRoutes = (app: App, control: Control): void => {
+  const { store, names, agent, link } = control;
+
+  app.get('/v1/dns', { schema: { response: { 200: DnsStatus } } }, async (request) => {
     authorize(request.caller, 'operate');
-    return names.status;
+    const host = link.inStep ? await agent.names({ signal: AbortSignal.timeout(hostMs) }).catch(() => null) : null;
+    return { ...names.status, resolver: host?.resolver ?? null };
   });
 
   app.get('/v1/names', { config: { query: ['machine'] }, schema: { response: { 200: Type.Array(NameRecord) } } }, async (request) => {

@@ -98,7 +98,8 @@ export class Names implements AsyncDisposable {
     return named === null || account === undefined ? [] : machineRecords(named, account, this.zone, 'own');
   }
 
-  get status(): DnsStatus {
+  /** But for the resolver, which is the host's to tell. */
+  get status(): Omit<DnsStatus, 'resolver'> {
     const { listen, secondaries = [] } = this.#options;
     const { server, keeper, notifier } = this.#serving ?? {};
     return {
