@@ -2,7 +2,9 @@
  * nftables through its own library: no program is started, and one transaction costs the kernel's work only, whatever the size
  * of the sets (a start of `nft` costs 4 ms). All commands of one call are one transaction: all of it happens or none.
  */
+import { readdirSync, readlinkSync } from 'node:fs';
 import koffi from 'koffi';
+import { declare, isErrno } from './libc.ts';
 import { withoutSignals } from './signals.ts';
 
 export class NftablesError extends Error {
@@ -25,6 +27,24 @@ const kinds = [
   ['No such file or directory', 'missing'],
 ] as const;
 
+const setFdFlags = 2;
+const cloexec = 1;
+const fcntlFunction = declare('int fcntl(int fd, int command, int argument)');
+/** What each descriptor is; the listing's own is closed again by now. */
+const openFiles = (): Map<number, string> => {
+  const files = new Map<number, string>();
+  for (const fd of readdirSync('/proc/self/fd')) {
+    try {
+      files.set(Number(fd), readlinkSync(`/proc/self/fd/${fd}`));
+    } catch (error) {
+      if (!isErrno(error, 'ENOENT')) throw error;
+    }
+  }
+  return files;
+};
+
+const closeOnExec = (fd: number): void => void fcntlFunction(fd, setFdFlags, cloexec);
+
 /** A handle on the ruleset of the network namespace in which it was made. Not for use from several threads. */
 export class Nftables implements Disposable {
   readonly #library = openLibrary();
@@ -32,7 +52,10 @@ export class Nftables implements Disposable {
   #closed = false;
 
   constructor() {
+    const before = openFiles();
     const context: unknown = this.#library.create(0);
+    // The library's socket would go on in every program that is started, and with it the namespace that it is in.
+    for (const [fd, file] of openFiles()) if (before.get(fd) !== file) closeOnExec(fd);
     if (context === null) throw new Error('nftables: the library gave no context');
     this.#library.bufferOutput(context);
     this.#library.bufferError(context);
