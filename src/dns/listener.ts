@@ -20,6 +20,8 @@ export interface ListenerOptions {
   answerStream: (message: Buffer, from: string) => Answer | Promise<Answer>;
   /** Whether a peer may have a stream at all; absent: all may. */
   mayConnect?: (from: string) => boolean;
+  /** Peers whose streams are not counted: whatever others do, there is room for them. */
+  isFamiliar?: (from: string) => boolean;
   /** Something went wrong with a socket, which goes on. */
   onError: (error: Error) => void;
   limits: { streams: number; streamsPerPeer: number };
@@ -90,14 +92,15 @@ export class Listener implements AsyncDisposable {
 
   #onStream(stream: Socket): void {
     const peer = stream.remoteAddress ?? '';
-    if (this.#options.mayConnect?.(peer) === false || !this.#open.enter(peer)) return void stream.destroy();
+    const counted = this.#options.isFamiliar?.(peer) !== true;
+    if (this.#options.mayConnect?.(peer) === false || (counted && !this.#open.enter(peer))) return void stream.destroy();
     this.#streams.add(stream);
     const framer = new MessageFramer();
     stream.setTimeout(streamIdleMs, () => stream.destroy());
     stream.on('error', () => stream.destroy());
     stream.on('close', () => {
       this.#streams.delete(stream);
-      this.#open.leave(peer);
+      if (counted) this.#open.leave(peer);
     });
     stream.on('data', (chunk: Buffer) => {
       stream.pause();

@@ -95,7 +95,9 @@ export class OwnNames {
     if (machine === undefined) return;
     this.#machines.delete(id);
     this.#forgetAddress(machine);
+    const last = ![...this.#machines.values()].some(({ account }) => account === machine.account);
     this.#say({ ...machine, named: null });
+    if (last) this.#known.delete(machine.account);
   }
 
   /** Another may have it by now. */

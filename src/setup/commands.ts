@@ -4,6 +4,7 @@ import { formatCpu, formatMib } from '../base/units.ts';
 import { ControlClient } from '../client/control.ts';
 import { openAllotment } from '../host/allotment/allotment.ts';
 import { checkRoot, defaultRoot } from '../model/instance.ts';
+import type { InstanceConfig, InstancePaths } from '../model/instance.ts';
 import type { DestroyOptions, DownOptions, SetupOptions, UpOptions } from './config.ts';
 import { destroyAll, whatWouldGo } from './destroy.ts';
 import { examineHost } from './doctor/examine.ts';
@@ -25,6 +26,17 @@ const demandRoot = (words: string, root: string): void => {
   throw new CenoteError('forbidden', `\`cenote ${words}\` changes the host and must be run by root`, { advice: `sudo ${commandFor(root)} ${words}` });
 };
 
+/** What was asked for and cannot be had is told, though all else is up. */
+const namesAreServed = async ({ dns }: InstanceConfig, paths: InstancePaths): Promise<{ said: string }> => {
+  if (dns?.listen === undefined) return { said: 'told to machines' };
+  const { address, port } = dns.listen;
+  using control = new ControlClient(paths.controlSocket);
+  if ((await control.dnsStatus()).serving) return { said: `served at ${address} port ${port}` };
+  throw new CenoteError('failed', `names cannot be served at ${address} port ${port}: it is no address of this host, or a program has the port`, {
+    advice: 'choose another with --dns ADDRESS:PORT, or --dns none; all else is up',
+  });
+};
+
 export const runUp = async (options: UpOptions): Promise<number> => {
   demandRoot('up', checkRoot(options.root));
   const { line, note } = writers(options);
@@ -32,6 +44,7 @@ export const runUp = async (options: UpOptions): Promise<number> => {
   const progress = new Progress(note);
   note('Cenote: bringing up this host');
   const { config, paths } = await bringUp(options, progress);
+  await progress.step('names', () => namesAreServed(config, paths));
   const hello =
     options.noHello === true
       ? null

@@ -176,11 +176,11 @@ const controlLines = (config: InstanceConfig, paths: InstancePaths, service: Ser
   service: ['TimeoutStopSec=30s', 'LimitNOFILE=65536', ...confined(service, paths.control)],
 });
 
-/** Reads what machines send: it sees nothing of what the others own. */
+/** Reads what machines send: of the control plane it sees nothing, and the agent lets in only root and the group of the other. */
 const resolverLines = (_config: InstanceConfig, paths: InstancePaths, service: Service): UnitLines => ({
   unit: ['After=network.target'],
   before: [],
-  service: ['TimeoutStopSec=10s', 'LimitNOFILE=16384', `InaccessiblePaths=-${paths.control} -${paths.agentSocket}`, ...confined(service, paths.resolver)],
+  service: ['TimeoutStopSec=10s', 'LimitNOFILE=16384', `InaccessiblePaths=-${paths.control}`, ...confined(service, paths.resolver)],
 });
 
 /** What faces people, networks or machines: an ordinary user's process, which writes nowhere but in its own directory. */

@@ -152,6 +152,7 @@ describe('names in machines', { skip, timeout: 600_000 }, () => {
     };
     const others = async (...words: string[]) => (await runAny('dig', [`@${served}`, '+short', '+tries=1', '+time=2', ...words])).stdout.trim();
     assert.match(await instance.refused('up', '--no-hello', '--dns', '0.0.0.0'), /name the one that is to be asked/);
+    assert.match(await instance.refused('up', '--no-hello', '--dns', '192.0.2.77'), /names cannot be served at 192\.0\.2\.77 port 7\d{3}/);
     await instance.must('up', '--no-hello', '--dns', `${served}:53`, '--dns-zone', 'dc.example.test', '--dns-secondary', '127.0.9.54');
     await until(async () => (await others('web.inst.default.dc.example.test')) === addresses.get('web'));
     assert.deepEqual(new Set(capabilities()), new Set([1n << 10n]), 'CAP_NET_BIND_SERVICE');

@@ -50,13 +50,14 @@ export class DnsServer implements AsyncDisposable {
 
   static async open(options: DnsServerOptions): Promise<DnsServer> {
     const server = new DnsServer(options);
-    const { address, port, logger } = options;
+    const { address, port, logger, mayTransfer } = options;
     server.#listener = await Listener.open({
       address,
       port,
       limits,
       answerDatagram: (message, from) => server.#datagram(message, from),
       answerStream: (message, from) => server.#stream(message, from),
+      isFamiliar: mayTransfer,
       onError: (error) => logger.warn({ err: error }, 'dns'),
     });
     return server;
