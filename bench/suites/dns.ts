@@ -1,6 +1,6 @@
 /** Names: how many questions a second one core answers, and how long an answer takes under that load. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { once } from 'node:events';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { absent, account, questions, zoneName } from '../dns/names.ts';
@@ -62,7 +62,7 @@ interface Load {
   transport?: 'udp' | 'tcp';
 }
 
-/** Every question's time is told by dnsperf in a line, which is read here as it comes: the asker's core does no more than that. */
+/** dnsperf tells every answer's time in a line of a file in memory, which is read when it has ended: nobody but it and the server runs meanwhile. */
 const measure = async ({ server: { pid, port }, file, expected, seconds, rate, transport = 'udp' }: Load): Promise<Measured> => {
   const limit = rate === undefined ? [] : ['-Q', String(rate)];
   const words = [
@@ -90,11 +90,16 @@ const measure = async ({ server: { pid, port }, file, expected, seconds, rate, t
     '1',
     ...limit,
   ];
-  const child = start('taskset', words, { stdio: ['ignore', 'pipe', 'ignore'], env: plainEnvironment });
-  const took: number[] = [];
   const cpuBefore = cpuMs(pid);
+  const output = `${file}.out`;
+  const fd = openSync(output, 'w');
+  const child = start('taskset', words, { stdio: ['ignore', fd, 'ignore'], env: plainEnvironment });
+  closeSync(fd);
+  await once(child, 'exit');
+  const cpu = cpuMs(pid) - cpuBefore;
+  const took: number[] = [];
   let [perSecond, lost, wrong] = [Number.NaN, Number.NaN, 0];
-  for await (const line of createInterface({ input: child.stdout! })) {
+  for (const line of readFileSync(output, 'utf8').split('\n')) {
     if (line.startsWith('> ')) {
       took.push(Number(line.slice(line.lastIndexOf(' ') + 1)) * 1000);
       if (expected !== undefined && !line.startsWith(`> ${expected} `)) wrong += 1;
@@ -103,7 +108,7 @@ const measure = async ({ server: { pid, port }, file, expected, seconds, rate, t
   }
   if (Number.isNaN(perSecond)) throw new Error('dnsperf measured nothing');
   if (wrong > 0) throw new Error(`${wrong} answers were not ${expected}`);
-  return { perSecond, perCpuSecond: (took.length / (cpuMs(pid) - cpuBefore)) * 1000, lost, took: summarise(took) };
+  return { perSecond, perCpuSecond: (took.length / cpu) * 1000, lost, took: summarise(took) };
 };
 
 const shown = ({ perSecond, perCpuSecond, lost, took }: Measured): string =>
@@ -115,9 +120,9 @@ export const dnsSuite: Suite = {
   method: `${machines} machines of ${account.id} with names beneath ${zoneName}. The server is a process bound to one core, dnsperf (Debian's) to the other, with EDNS, 64 questions at once from 4 sockets, as many as are answered, and at ${target.perSecond} a second; it tells each answer's time. Beside what was answered in a second stands what was answered in a second of the server's CPU, which a host that is not quiet does not change much. The control plane's server and the host's resolver with the code that they run, over loopback; the floor is a process that sends back each datagram.`,
   run: async (bench) => {
     await installPackages(bench, ['dnsperf']);
-    const directory = mkdtempSync(join(tmpdir(), 'cenote-bench-dns-'));
+    const directory = mkdtempSync('/dev/shm/cenote-bench-dns-');
     try {
-      const seconds = bench.count(3, 1);
+      const seconds = bench.count(2, 1);
       const files = Object.entries(questions).map(([what, linesOf]) => {
         const file = join(directory, what.replaceAll(/\W/g, '-'));
         writeFileSync(file, linesOf(machines));
@@ -138,14 +143,11 @@ export const dnsSuite: Suite = {
       for (const kind of ['control plane', 'resolver']) {
         await using server = await startServer(kind);
         for (const { what, file, expected } of files) {
-          const measured = await measure({ server, file, expected, seconds });
-          add(
-            `${kind}: ${what}`,
-            measured,
-            metOrNot(measured.perSecond >= target.perSecond && measured.took.p99 <= target.p99Ms, `>= ${target.perSecond} a second, p99 <= ${target.p99Ms} ms`),
-          );
+          const most = await measure({ server, file, expected, seconds });
+          add(`${kind}: ${what}`, most, metOrNot(most.perSecond >= target.perSecond, `>= ${target.perSecond} a second`));
+          const steady = await measure({ server, file, expected, seconds, rate: target.perSecond });
+          add(`${kind}: ${what}, at ${target.perSecond} a second`, steady, metOrNot(steady.took.p99 <= target.p99Ms, `p99 <= ${target.p99Ms} ms`));
         }
-        add(`${kind}: ${plain!.what}, at ${target.perSecond} a second`, await measure({ server, file: plain!.file, seconds, rate: target.perSecond }));
         add(`${kind}: ${plain!.what}, over TCP`, await measure({ server, file: plain!.file, seconds, transport: 'tcp' }));
       }
       return { rows, data: { ...data } };
