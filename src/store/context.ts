@@ -20,6 +20,8 @@ export interface RequestContext {
   key?: string;
   /** Who of the account; absent: the account itself. */
   user?: User;
+  /** Machines, by id, that the user may know of; absent: all of the account. */
+  visible?: ReadonlySet<string>;
 }
 
 /** The operator's own account, which local callers act for. */

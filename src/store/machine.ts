@@ -130,7 +130,7 @@ export const machineGet = async (context: RequestContext, db: Db, idOrName: stri
 };
 
 const pageOf = async (context: RequestContext, db: Db, filter: MachineListFilter): Promise<string[]> => {
-  const { ids, name, namePrefix, states, image, memoryMib } = filter;
+  const { ids = context.visible, name, namePrefix, states, image, memoryMib } = filter;
   if (ids?.size === 0) return [];
   let query = db.selectFrom('machine').select('body').where('account', '=', context.account);
   if (ids !== undefined) query = query.where('id', 'in', [...ids]);

@@ -4,7 +4,9 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { test } from 'node:test';
 import sshpk from 'sshpk';
+import { WebSocket } from 'ws';
 import type { ErrorBody } from '../../src/base/errors.ts';
+import { userRoutes } from '../../src/control/cloudapi/access/own-routes.ts';
 import type { Route } from '../../src/control/http/server.ts';
 import { cloudApiFixture, makeMachine } from '../support/cloudapi-fixture.ts';
 import { eventually } from '../support/control-fixture.ts';
@@ -92,6 +94,11 @@ test('every route, every caller', async () => {
   const carolsKey = `/alice/users/carol/keys/${key.fingerprint('md5').toString('hex')}`;
 
   const routes = fixture.control.accountRoutes();
+  assert.deepEqual(
+    userRoutes.filter((route) => !routes.map(nameOf).includes(route)),
+    [],
+    'users come by routes that there are',
+  );
   assert.deepEqual(routes.map(nameOf), fixture.control.routes.map(nameOf), 'the same routes as on the unix socket');
   for (const route of routes) {
     const [told, path] = [nameOf(route), pathOf(route, names)];
@@ -104,7 +111,7 @@ test('every route, every caller', async () => {
     const moved = await ask(alice, route, path, { sendPath: '/v1/info?x=1' });
     assert.equal(moved.status, 401, told);
     const user = await ask(carol, route, path, { keyId: carolsKey });
-    assert.deepEqual([user.status, codeOf(user.body)], [403, 'forbidden'], told);
+    if (!['GET /v1/info', 'POST /v1/accounts/:id/tokens'].includes(told)) assert.deepEqual([user.status, codeOf(user.body)], [403, 'forbidden'], told);
     if (operators.has(told)) {
       const { status, body } = await ask(alice, route, path);
       assert.deepEqual([told, status, codeOf(body)], [told, 403, 'forbidden']);
@@ -134,6 +141,65 @@ test('every route, every caller', async () => {
     assert.ok(own.status < 500 && ![401, 403].includes(own.status), `${nameOf(route)}: ${own.status} ${own.text}`);
   }
   assert.equal(((await alice.send('GET', `/v1/machines/${machine}`)).body as { state: string }).state, 'running');
+});
+
+test('a user may do here what an active role grants', async () => {
+  await using here = await cloudApiFixture();
+  const { alice, url } = here;
+  const [front, back] = [await makeMachine(alice, 'front'), await makeMachine(alice, 'back')];
+  const key = sshpk.generatePrivateKey('ecdsa');
+  await alice.send('POST', '/my/users', { json: { login: 'carol', email: 'carol@example.com', password: 'secret123' } });
+  await alice.send('POST', '/my/users/carol/keys', { json: { name: 'laptop', key: key.toPublic().toString('ssh') } });
+  const rules = ['CAN getmachine, listmachines and createmachine', 'CAN getmachinelogs', 'CAN execmachine WHEN tag_tier::string = front'];
+  await alice.send('POST', '/my/policies', { json: { name: 'look', rules } });
+  await alice.send('POST', '/my/roles', {
+    json: { name: 'looker', members: [{ type: 'subuser', login: 'carol', default: true }], policies: [{ name: 'look' }] },
+  });
+  for (const path of ['machines', `machines/${front}`]) await alice.send('PUT', `/my/${path}`, { json: { 'role-tag': ['looker'] } });
+  const carol = new SignedClient(url, 'alice', key);
+  const keyId = `/alice/users/carol/keys/${key.fingerprint('md5').toString('hex')}`;
+  const ask = (method: string, path: string, more: object = {}) => carol.send(method, path, { keyId, ...more });
+  const status = async (method: string, path: string, more: object = {}) => (await ask(method, path, more)).status;
+
+  assert.deepEqual(
+    ((await ask('GET', '/v1/machines')).body as { id: string }[]).map(({ id }) => id),
+    [front],
+  );
+  for (const name of ['front', front]) assert.equal(await status('GET', `/v1/machines/${name}`), 200, name);
+  for (const name of ['back', back, 'nosuch']) assert.equal(await status('GET', `/v1/machines/${name}`), 403, name);
+  assert.equal(await status('GET', '/v1/machines/front/logs'), 200);
+  assert.equal(await status('POST', '/v1/machines/front/stop', { json: {} }), 403);
+  assert.equal(await status('GET', '/v1/events'), 403);
+  await alice.send('POST', '/v1/machines/back/snapshots?wait=10', { json: { name: 'first' } });
+  const clone = await ask('POST', '/v1/machines', { json: { name: 'mine', fromSnapshot: { machine: 'back', name: 'first' } } });
+  assert.deepEqual([clone.status, codeOf(clone.body)], [400, 'invalid_argument'], 'not the data of a machine that is not to be seen');
+  assert.equal(await status('POST', '/v1/machines', { json: { name: 'mine', image: 'base' } }), 201);
+
+  const exec = async (): Promise<number> => {
+    const path = `/v1/machines/${front}/exec`;
+    const socket = new WebSocket(`${url.replace('http', 'ws')}${carol.presigned(path, { keyId })}`);
+    return new Promise((resolve) => {
+      socket.on('open', () => {
+        socket.terminate();
+        resolve(101);
+      });
+      socket.on('unexpected-response', (_request, response) => resolve(response.statusCode!));
+    });
+  };
+  assert.equal(await exec(), 403);
+  await alice.send('POST', `/my/machines/${front}/tags`, { json: { tier: 'front' } });
+  await eventually(exec, (code) => code === 101);
+  const admin = { name: 'administrator', members: [{ type: 'subuser', login: 'carol', default: true }] };
+  const { id: role } = (await alice.send('POST', '/my/roles', { json: admin })).body as { id: string };
+  for (const path of ['/v1/machines/back', '/v1/events', '/v1/accounts/alice/keys']) assert.equal(await status('GET', path), 200, path);
+  assert.equal(await status('GET', '/v1/pool'), 403, 'an administrator of an account is no operator');
+  await alice.send('DELETE', `/my/roles/${role}`);
+  const { body } = await ask('POST', '/v1/accounts/alice/tokens');
+  const byToken = (path: string) => carol.send('GET', path, { unsigned: true, headers: { 'x-auth-token': (body as { token: string }).token } });
+  assert.deepEqual(
+    [(await byToken('/v1/machines/front')).status, (await byToken('/v1/machines/back')).status, (await byToken('/my/keys')).status],
+    [200, 403, 403],
+  );
 });
 
 test('of the host, and of others, an account is told nothing', async () => {

@@ -1,5 +1,5 @@
 /** A new machine: everything it refers to is resolved, then name, ports, address and guarantees are taken and the job made, all at once. */
-import { invalid } from '../../base/errors.ts';
+import { CenoteError, invalid } from '../../base/errors.ts';
 import { newMachineId, shortId } from '../../base/ids.ts';
 import type { MachineId } from '../../base/ids.ts';
 import type { Accepted, CreateMachine, Machine } from '../../model/control-api.ts';
@@ -95,7 +95,11 @@ const demandSnapshot = async ({ agent }: Control, { machine }: StoredMachine, na
 };
 
 const sourceOf = (control: Control, context: RequestContext, idOrName: string): Promise<StoredMachine> =>
-  namedBy('fromSnapshot.machine', () => machineGet(context, control.store.db, idOrName));
+  namedBy('fromSnapshot.machine', async () => {
+    const source = await machineGet(context, control.store.db, idOrName);
+    if (context.visible?.has(source.machine.id) !== false) return source;
+    throw new CenoteError('not_found', `there is no machine ${JSON.stringify(idOrName.slice(0, 80))}`);
+  });
 
 type Content = Pick<MachineSpec, 'image' | 'platform' | 'config'>;
 

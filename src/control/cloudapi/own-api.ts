@@ -7,16 +7,21 @@ import { CenoteError } from '../../base/errors.ts';
 import type { ErrorCode } from '../../base/errors.ts';
 import type { RequestContext } from '../../store/context.ts';
 import type { Control } from '../control.ts';
+import { machineFind } from '../../store/machine.ts';
 import { addRoutes } from '../http/all-routes.ts';
 import { serveExec } from '../http/exec.ts';
 import { createServer } from '../http/server.ts';
 import type { Door, Route } from '../http/server.ts';
+import { authorise } from './access/authorise.ts';
+import { grantedOf, isForAnyUser } from './access/own-routes.ts';
+import type { Edge } from './endpoint.ts';
 import { isPresigned, presignedNames } from './presigned.ts';
 import type { Rates } from './rates.ts';
 import { Refusal } from './refusal.ts';
 import type { Proofs } from './proofs.ts';
 
 export interface OwnApiOptions {
+  edge: Edge;
   proofs: Proofs;
   perAccount: Rates;
   perAddress: Rates;
@@ -59,6 +64,10 @@ const endStalled = (request: IncomingMessage): void => {
 
 const codes: Readonly<Record<number, ErrorCode>> = { 401: 'unauthorized', 403: 'forbidden', 429: 'too_busy' };
 
+const asOurs = (error: unknown): never => {
+  throw error instanceof Refusal ? new CenoteError(codes[error.status] ?? 'invalid_argument', error.message) : error;
+};
+
 class SignedDoor implements Door {
   readonly #options: OwnApiOptions;
 
@@ -70,12 +79,39 @@ class SignedDoor implements Door {
     const { proofs, perAccount, perAddress } = this.#options;
     answer?.setHeader('date', new Date().toUTCString());
     limit(perAddress, request.socket.remoteAddress ?? '', answer);
-    const { account, user, context } = await proofs.callerOf(request).catch((error: unknown) => {
-      throw error instanceof Refusal ? new CenoteError(codes[error.status] ?? 'invalid_argument', error.message) : error;
-    });
+    const { account, context } = await proofs.callerOf(request).catch(asOurs);
     limit(perAccount, account.id, answer);
-    if (user !== undefined) throw new CenoteError('forbidden', "an account's users come through CloudAPI, where its policies say what they may");
     return context;
+  }
+
+  /** Users of the account: what its roles and policies grant them. */
+  async admit(context: RequestContext, request: IncomingMessage, route: string, id: string | undefined): Promise<RequestContext> {
+    const { user } = context;
+    if (user === undefined || isForAnyUser(route)) return context;
+    const granted = grantedOf(route);
+    const { control, access, datacenter } = this.#options.edge;
+    const { db } = control.store;
+    // Roles are tagged on machines by id; whoever says a name means the same.
+    const machine = id === undefined ? undefined : ((await machineFind(context, db, id))?.machine.id ?? 'none');
+    const visible = await authorise({
+      db,
+      book: access,
+      context,
+      user,
+      endpoint: { name: granted?.action ?? 'Nothing', path: granted?.about ?? '/:account', method: 'GET' },
+      path: machine === undefined ? {} : { machine },
+      asRoles: undefined,
+      datacenter,
+      request,
+    }).catch((error: unknown): never => {
+      // Without the machine's id, which a name does not give away.
+      throw error instanceof Refusal
+        ? new CenoteError('forbidden', `no role of yours that is active grants this (${granted?.action.toLowerCase() ?? route})`)
+        : error;
+    });
+    if (visible === undefined) return context;
+    if (granted === undefined) throw new CenoteError('forbidden', "this is for the account's own key, and its administrators");
+    return { ...context, visible };
   }
 
   ownQuery(request: IncomingMessage): readonly string[] {

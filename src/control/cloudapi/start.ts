@@ -51,7 +51,7 @@ export const startCloudApi = async (control: Control, directory: string, options
   const server = createCloudApiServer({ edge, logger: control.logger, ...admission, endpoints, tls });
   stack.defer(() => server.close());
   const routes: Route[] = [];
-  stack.use(await serveOwnApi(server.server, control, admission, routes));
+  stack.use(await serveOwnApi(server.server, control, { edge, ...admission }, routes));
   stack.use(serveChangefeed(server.server, { edge, ...admission }));
   await server.listen({ host: address, port, backlog: 1024 });
   const { port: bound } = server.server.address() as AddressInfo;

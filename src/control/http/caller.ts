@@ -35,6 +35,10 @@ export class Callers implements Door {
     return context;
   }
 
+  admit(context: RequestContext): RequestContext {
+    return context;
+  }
+
   ownQuery(): readonly string[] {
     return [];
   }

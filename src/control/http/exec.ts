@@ -37,7 +37,9 @@ const exec = async (control: Control, door: Door, request: IncomingMessage, sock
   authorize(context, 'write');
   const match = execPath.exec(request.url ?? '');
   if (match === null || request.method !== 'GET') throw new CenoteError('not_found', 'only exec can be upgraded to a WebSocket');
-  const { machine } = await machineMade(context, control.store.db, decoded(match[1]!));
+  const id = decoded(match[1]!);
+  await door.admit(context, request, 'GET /v1/machines/:id/exec', id);
+  const { machine } = await machineMade(context, control.store.db, id);
   await whileAnswering(control.link, (answering) => proxyUpgrade(control.agent.http, `/v1/machines/${machine.id}/exec`, request, socket, head, answering));
 };
 

@@ -40,6 +40,8 @@ export interface Door {
   /** Throws for whoever may not come in. `answer` is absent where there will be a WebSocket. */
   callerOf(request: IncomingMessage, answer?: ServerResponse): RequestContext | Promise<RequestContext>;
   told(error: CenoteError): CenoteError;
+  /** Whether whoever calls may come by this route, such as `GET /v1/machines/:id`, and with what bounds. */
+  admit(context: RequestContext, request: IncomingMessage, route: string, id: string | undefined): RequestContext | Promise<RequestContext>;
   /** Names of query parameters that proved who calls, and are no route's. */
   ownQuery(request: IncomingMessage): readonly string[];
 }
@@ -74,6 +76,10 @@ export const createServer = (logger: Logger, door: Door, routes: Route[]): App =
   app.addHook('onRequest', async (request, reply) => {
     request.caller = await door.callerOf(request.raw, reply.raw);
     authorize(request.caller, 'read');
+    if (!request.is404) {
+      const { id } = request.params as { id?: string };
+      request.caller = await door.admit(request.caller, request.raw, `${request.method} ${request.routeOptions.url}`, id);
+    }
     const query = request.query as URLSearchParams;
     for (const name of door.ownQuery(request.raw)) query.delete(name);
     if (!request.is404) checkQueryNames(query, request.routeOptions.config.query ?? []);
