@@ -1,26 +1,26 @@
-/** The resolver's process: `node src/resolver/main.ts --root DIR`. */
-import { readFileSync } from 'node:fs';
+/**
+ * The resolver's process: `node src/resolver/main.ts --subnet CIDR --zone ZONE --told SOCKET [--shared]`. It is told what it must know and reads no
+ * configuration: it needs no right to any file, and half the memory.
+ */
 import { flushCompileCache } from 'node:module';
 import { parseArgs } from 'node:util';
 import { createLogger } from '../base/logger.ts';
 import { messageChain } from '../base/errors.ts';
-import { checkRoot, defaultRoot, dnsZone, instancePaths, parseInstanceConfig } from '../model/instance.ts';
 import { isMachineAddress, parseSubnet } from '../host/network/subnet.ts';
 import { startResolver } from './start.ts';
 
-const { values } = parseArgs({ args: process.argv.slice(2), options: { root: { type: 'string', default: defaultRoot } } });
+const text = { type: 'string', default: '' } as const;
 const logger = createLogger({ name: 'resolver', level: 'info' });
 try {
-  const paths = instancePaths(checkRoot(values.root));
-  const instance = parseInstanceConfig(paths.config, readFileSync(paths.config, 'utf8'));
-  const subnet = parseSubnet('subnet', instance.subnet);
+  const { values } = parseArgs({ options: { subnet: text, zone: text, told: text, shared: { type: 'boolean', default: false } } });
+  const subnet = parseSubnet('subnet', values.subnet);
   const resolver = await startResolver({
     address: subnet.gateway,
     port: 53,
     isMachine: (address) => isMachineAddress(subnet, address),
-    zone: dnsZone(instance),
-    shared: instance.dns?.listen !== undefined,
-    socketPath: paths.resolverSocket,
+    zone: values.zone,
+    shared: values.shared,
+    socketPath: values.told,
     resolvConfPath: '/etc/resolv.conf',
     logger,
   });

@@ -1,5 +1,5 @@
 /** The programs of an instance that run all the time, whoever keeps them running. */
-import { lxcfsPidPath } from '../model/instance.ts';
+import { dnsZone, lxcfsPidPath } from '../model/instance.ts';
 import type { InstanceConfig, InstancePaths } from '../model/instance.ts';
 import { resolverAccountName } from './account.ts';
 import { plainEnvironment } from '../exec/run.ts';
@@ -60,7 +60,7 @@ export const servicesOf = (config: InstanceConfig, paths: InstancePaths): Servic
     {
       name: 'resolver',
       description: 'Resolver',
-      argv: node('resolver/main.ts'),
+      argv: [config.nodePath, `${config.codePath}/src/resolver/main.ts`, ...resolverFacts(config, paths)],
       env: nodeEnvironment(paths.resolver),
       user: config.resolverUser?.name ?? resolverAccountName,
       umask: 0o077,
@@ -93,6 +93,11 @@ export const servicesOf = (config: InstanceConfig, paths: InstancePaths): Servic
     },
   ];
 };
+
+const resolverFacts = (config: InstanceConfig, paths: InstancePaths): string[] => [
+  ...['--subnet', config.subnet, '--zone', dnsZone(config), '--told', paths.resolverSocket],
+  ...(config.dns?.listen === undefined ? [] : ['--shared']),
+];
 
 /** The same as an ordinary user, for a keeper that is root itself; with the one privilege that ports below 1024 want, where it needs it. */
 export const asUser = (user: string | null, argv: [string, ...string[]], lowPorts = false): [string, ...string[]] =>

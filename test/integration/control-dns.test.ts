@@ -134,6 +134,13 @@ describe('the datacenter’s DNS', { skip: nsdSkip() }, () => {
       (status) => status.secondaries[0]!.heard === status.zones[0]!.serial,
     );
     assert.equal(secondaries.length, 1);
+    const taken = async (...words: string[]) =>
+      (await run('dig', [`@${address}`, '-b', secondaryAddress, '-p', String(listen.port), '+onesoa', ...words])).trim();
+    for (const kind of ['AXFR', 'IXFR=1']) {
+      const whole = await taken(zone, kind, '+noall', '+answer');
+      assert.equal(new Set(whole.split('\n').flatMap((line) => /^(\w+)\.inst\.default\./.exec(line)?.[1] ?? [])).size, 3, kind);
+      assert.match(whole, /^dc\.example\.test\.\s+5\s+IN\s+SOA/);
+    }
     await fixture.restart();
     assert.ok((await client.dnsStatus()).zones[0]!.serial > zones[0]!.serial);
     await create(fixture, 'late');
