@@ -50,6 +50,20 @@ each('opens anew and again', (database) =>
   }),
 );
 
+each('opens where a migration has come before those that it has', (database) =>
+  database.with(async (location) => {
+    await (await Store.open(location))[Symbol.asyncDispose]();
+    {
+      await using engine = openEngine(location);
+      const writer = engine.writer as unknown as Kysely<{ kysely_migration: { name: string } }>;
+      await writer.schema.alterTable('account').dropColumn('names_enabled').execute();
+      await writer.deleteFrom('kysely_migration').where('name', '=', '0010-names').execute();
+    }
+    await using store = await Store.open(location);
+    assert.equal((await account.accountGet(systemContext, store.db, 'default')).namesEnabled, true);
+  }),
+);
+
 test('the file is for its owner only', () =>
   withStore(sqlite, async (_store, path) => {
     for (const file of [path, `${path}-wal`]) assert.equal((await stat(file)).mode & 0o777, 0o600, file);

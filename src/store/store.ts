@@ -66,7 +66,9 @@ export class Store implements AsyncDisposable {
   static async open(database: string): Promise<Store> {
     await using stack = new AsyncDisposableStack();
     const engine = stack.use(openEngine(database));
-    const { error } = await new Migrator({ db: engine.writer, provider: { getMigrations: () => Promise.resolve(migrations) } }).migrateToLatest();
+    // What is made side by side is numbered before it lands, and may land in another order.
+    const migrator = new Migrator({ db: engine.writer, provider: { getMigrations: () => Promise.resolve(migrations) }, allowUnorderedMigrations: true });
+    const { error } = await migrator.migrateToLatest();
     if (error instanceof CenoteError) throw error;
     if (error !== undefined) {
       throw new CenoteError('failed', `the store ${engine.shown} cannot be opened or brought up to date`, { cause: error });
