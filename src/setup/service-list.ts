@@ -94,10 +94,10 @@ export const servicesOf = (config: InstanceConfig, paths: InstancePaths): Servic
   ];
 };
 
-const resolverFacts = (config: InstanceConfig, paths: InstancePaths): string[] => [
-  ...['--subnet', config.subnet, '--zone', dnsZone(config), '--told', paths.resolverSocket],
-  ...(config.dns?.listen === undefined ? [] : ['--shared']),
-];
+const resolverFacts = (config: InstanceConfig, paths: InstancePaths): string[] => {
+  const facts = ['--subnet', config.subnet, '--zone', dnsZone(config), '--told', paths.resolverSocket];
+  return config.dns?.listen === undefined ? facts : [...facts, '--shared'];
+};
 
 /** The same as an ordinary user, for a keeper that is root itself; with the one privilege that ports below 1024 want, where it needs it. */
 export const asUser = (user: string | null, argv: [string, ...string[]], lowPorts = false): [string, ...string[]] =>
