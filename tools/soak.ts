@@ -59,6 +59,7 @@ const faultTests = [
 const fuzzTests = [
   'src/**/*.test.ts',
   'test/integration/control-fuzz.test.ts',
+  'test/integration/cloudapi-fuzz.test.ts',
   'test/integration/agent-fuzz.test.ts',
   'test/integration/agent.test.ts',
   'test/host/archive.test.ts',
