@@ -14,6 +14,7 @@ import type { AgentServerOptions } from './server.ts';
 
 const path = /^\/v1\/machines\/([0-9a-f-]{36})\/exec(?:\?|$)/;
 const firstMessageMs = 10_000;
+const probeMs = 2000;
 const maxMessageBytes = 1024 * 1024;
 /** Output waits for the client beyond this much on its way. */
 const highWaterBytes = 1024 * 1024;
@@ -110,13 +111,21 @@ const attach = (client: WebSocket, session: ExecSession) => {
       // What comes after the end is for nobody.
       if (session.stdin.writable && !session.stdin.write(rest)) {
         client.pause();
-        session.stdin.once('drain', () => client.resume());
+        const probe = probing(client);
+        session.stdin.once('drain', () => {
+          clearInterval(probe);
+          client.resume();
+        });
+        client.once('close', () => clearInterval(probe));
       }
     } else if (channel === execChannel.stdinEnd) session.stdin.end();
     else if (channel === execChannel.resize) resize(session, rest);
   });
   client.once('close', () => session.close());
 };
+
+/** One that is not read from is not seen to go, but by what cannot be sent to it; the control plane between passes that on. */
+const probing = (client: WebSocket): NodeJS.Timeout => setInterval(() => client.ping(), probeMs);
 
 const resize = (session: ExecSession, data: Buffer) => {
   try {
