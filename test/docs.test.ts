@@ -9,6 +9,7 @@ import { pino } from 'pino';
 import { firewallRoutes as agentFirewall } from '../src/agent/http/firewall.ts';
 import { imageRoutes as agentImages } from '../src/agent/http/images.ts';
 import { infoRoutes } from '../src/agent/http/info.ts';
+import { networkRoutes as agentNetworks } from '../src/agent/http/networks.ts';
 import { machineDataRoutes } from '../src/agent/http/machine-data.ts';
 import { machineRoutes as agentMachines } from '../src/agent/http/machines.ts';
 import { nameRoutes as agentNames } from '../src/agent/http/names.ts';
@@ -22,6 +23,7 @@ import { dnsRoutes } from '../src/control/http/dns-routes.ts';
 import { firewallRoutes } from '../src/control/http/firewall-routes.ts';
 import { imageRoutes } from '../src/control/http/image-routes.ts';
 import { machineRoutes } from '../src/control/http/machine-routes.ts';
+import { networkRoutes } from '../src/control/http/network-routes.ts';
 import { otherRoutes } from '../src/control/http/other-routes.ts';
 import { packageRoutes } from '../src/control/http/package-routes.ts';
 import { createServer } from '../src/control/http/server.ts';
@@ -54,6 +56,7 @@ const controlRoutes = async (): Promise<string[]> => {
     backupRoutes,
     firewallRoutes,
     dnsRoutes,
+    networkRoutes,
     otherRoutes,
   ])
     add(app, nothing);
@@ -65,7 +68,7 @@ const agentRoutes = async (): Promise<string[]> => {
   const routes: string[] = [];
   await using app: FastifyInstance = fastify({ exposeHeadRoutes: false });
   app.addHook('onRoute', ({ method, url }) => void routes.push(...[method].flat().map((one) => `${one} ${url}`)));
-  for (const add of [infoRoutes, agentMachines, machineDataRoutes, agentImages, agentFirewall, agentNames]) add(app, nothing);
+  for (const add of [infoRoutes, agentMachines, machineDataRoutes, agentImages, agentFirewall, agentNetworks, agentNames]) add(app, nothing);
   await app.ready();
   // Not a route of the server's: an Upgrade, see src/agent/http/exec.ts.
   return [...routes, 'GET /v1/machines/:id/exec'].toSorted();

@@ -88,7 +88,7 @@ export const openFloor = async (): Promise<Floor> => {
     });
 
   const withSandbox = async (measure: (id: string, sandbox: Sandbox) => Promise<number>): Promise<number> => {
-    const sandbox = await sandboxes.take();
+    const sandbox = await sandboxes.take('external');
     const id = `floor-${process.pid}-${++count}`;
     try {
       return await measure(id, sandbox);

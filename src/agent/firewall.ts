@@ -64,10 +64,11 @@ export class FirewallRules {
 const ownedOf = ({ id, account, rule, log }: AppliedRule): OwnedRule => ({ id, account, rule: parseRule(rule), log });
 
 /** What the firewall must know of a machine before any of its packets comes. */
-export const firewallMachine = ({ id, account, address, tags, firewallEnabled }: MachineSpec): FirewallMachine => ({
+export const firewallMachine = ({ id, account, address, nics, tags, firewallEnabled }: MachineSpec): FirewallMachine => ({
   id,
   account,
   address,
+  ...(nics === undefined ? {} : { nics }),
   tags,
   firewall: firewallEnabled === true,
 });

@@ -10,6 +10,7 @@ import { noCrash } from '../base/crash-point.ts';
 import type { CrashPoints } from '../base/crash-point.ts';
 import type { Event } from '../model/event.ts';
 import type { KeptBank } from './governor/cpu-bank.ts';
+import type { NetworkDefinition } from '../model/network.ts';
 import type { AppliedRule } from '../model/firewall/wire.ts';
 import type { NamesTold } from '../model/names-api.ts';
 import type { MachineRecord } from './machine/record.ts';
@@ -36,6 +37,7 @@ const migrations = [
   'CREATE TABLE firewall_rule (id TEXT PRIMARY KEY, rule TEXT NOT NULL) STRICT;',
   'CREATE TABLE bank (machine TEXT PRIMARY KEY, bank TEXT NOT NULL) STRICT;',
   'CREATE TABLE told (what TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;',
+  'CREATE TABLE network (id TEXT PRIMARY KEY, definition TEXT NOT NULL) STRICT;',
 ];
 
 type Write = () => void;
@@ -71,6 +73,8 @@ export class Journal implements AsyncDisposable {
       saveRule: prepare('INSERT INTO firewall_rule (id, rule) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET rule = excluded.rule'),
       removeRule: prepare('DELETE FROM firewall_rule WHERE id = ?'),
       saveTold: prepare('INSERT OR REPLACE INTO told (what, value) VALUES (?, ?)'),
+      saveNetwork: prepare('INSERT INTO network (id, definition) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET definition = excluded.definition'),
+      removeNetwork: prepare('DELETE FROM network WHERE id = ?'),
       events: prepare('SELECT event FROM event WHERE sequence > ? ORDER BY sequence'),
     };
     this.#database.prepare('DELETE FROM tombstone WHERE at < ?').run(new Date(Date.now() - tombstoneDays * 86_400_000).toISOString());
@@ -96,6 +100,20 @@ export class Journal implements AsyncDisposable {
     return this.#write(() => {
       for (const id of remove) this.#statements.removeRule.run(id);
       for (const rule of put) this.#statements.saveRule.run(rule.id, JSON.stringify(rule));
+    });
+  }
+
+  loadNetworks(): NetworkDefinition[] {
+    return this.#database
+      .prepare('SELECT definition FROM network')
+      .all()
+      .map((row) => JSON.parse(row['definition'] as string) as NetworkDefinition);
+  }
+
+  changeNetworks(put: readonly NetworkDefinition[], remove: readonly string[]): Promise<void> {
+    return this.#write(() => {
+      for (const id of remove) this.#statements.removeNetwork.run(id);
+      for (const definition of put) this.#statements.saveNetwork.run(definition.id, JSON.stringify(definition));
     });
   }
 

@@ -4,7 +4,9 @@ import { CenoteError } from '../base/errors.ts';
 import type { MachineAction, MachineCreate, MachineResize, MachineUpdate } from '../model/agent-api.ts';
 import { platformKey } from '../model/agent-api.ts';
 import { commandOf } from '../model/command.ts';
-import type { MachineStatus } from '../model/machine.ts';
+import type { MachineSpec, MachineStatus } from '../model/machine.ts';
+import { checkNics, nicsOf } from '../model/nics.ts';
+import type { Nic } from '../model/network.ts';
 import { refuseUnsupported } from '../model/resources.ts';
 import type { Guarantees, PoolSize } from '../model/resources.ts';
 import { Books } from './books.ts';
@@ -56,7 +58,7 @@ export class Machines {
   add(record: MachineRecord): Machine {
     const machine = new Machine(this.#host, record);
     this.#byId.set(machine.id, machine);
-    this.#addresses.set(record.spec.address, machine.id);
+    for (const nic of nicsOf(record.spec)) this.#addresses.set(placeKey(nic), machine.id);
     this.#books.enter(record.spec.resources);
     return machine;
   }
@@ -72,11 +74,7 @@ export class Machines {
     if (buried !== null && request.generation <= buried) throw new CenoteError('stale_generation', `machine ${id} was deleted at generation ${buried}`);
     refuseUnsupported(request.spec.resources, this.#host.cgroups.unsupported);
     using held = this.#books.reserve(request.spec.resources);
-    const holder = this.#addresses.get(request.spec.address);
-    if (holder !== undefined)
-      throw new CenoteError('in_use', `address ${request.spec.address} belongs to machine ${holder}`, {
-        fields: [{ field: 'spec.address', message: 'in use' }],
-      });
+    this.#demandPlaces(request.spec);
     if (request.desired === 'running') commandOf(request.spec);
     this.#demandSnapshot(request.fromSnapshot);
     if (request.adopt === true && !existsSync(this.#host.storage.volumePath(id)))
@@ -157,11 +155,18 @@ export class Machines {
 
   async update(id: string, request: MachineUpdate): Promise<MachineStatus> {
     const machine = this.get(id);
-    if (request.spec.id !== id || request.spec.address !== machine.spec.address)
-      throw new CenoteError('invalid_argument', 'id and address of a machine cannot be changed');
+    if (request.spec.id !== id) throw new CenoteError('invalid_argument', 'the id of a machine cannot be changed');
+    this.#demandPlaces(request.spec);
     if (JSON.stringify(request.spec.resources) !== JSON.stringify(machine.spec.resources))
       throw new CenoteError('invalid_argument', 'resources are changed by resize, not by update');
-    return updateMachine(machine, request);
+    // Taken before anything is done for it; what it has no more it gives up when that is done.
+    for (const nic of nicsOf(request.spec)) this.#addresses.set(placeKey(nic), id);
+    try {
+      return await updateMachine(machine, request);
+    } finally {
+      const kept = new Set(nicsOf(machine.spec).map(placeKey));
+      for (const [key, holder] of this.#addresses) if (holder === id && !kept.has(key)) this.#addresses.delete(key);
+    }
   }
 
   rename(id: string, generation: number, name: string): Promise<MachineStatus> {
@@ -193,6 +198,17 @@ export class Machines {
       .map(({ spec }) => spec.name);
   }
 
+  /** Before anything is accepted: who is told may ask again when the host knows more. */
+  #demandPlaces(spec: MachineSpec): void {
+    checkNics(spec);
+    for (const nic of nicsOf(spec)) {
+      if (!this.#host.network.knows(nic.network)) throw new CenoteError('unavailable', `the host does not know the network ${nic.network}`);
+      const holder = this.#addresses.get(placeKey(nic));
+      if (holder !== undefined && holder !== spec.id)
+        throw new CenoteError('in_use', `address ${nic.address} belongs to machine ${holder}`, { fields: [{ field: 'spec.address', message: 'in use' }] });
+    }
+  }
+
   #demandSnapshot(from: MachineCreate['fromSnapshot']): void {
     if (from === undefined) return;
     const source = this.get(from.machine);
@@ -203,10 +219,12 @@ export class Machines {
     if (this.#byId.get(machine.id) !== machine) return;
     this.#byId.delete(machine.id);
     this.#host.names.gone(machine.id);
-    this.#addresses.delete(machine.spec.address);
+    for (const nic of nicsOf(machine.spec)) this.#addresses.delete(placeKey(nic));
     this.#books.strike(machine.spec.resources);
   }
 }
+
+const placeKey = ({ network, address }: Nic): string => `${network} ${address}`;
 
 /** Whether a run lies over the tree of this id, which is the last but one part of the tree's path. */
 const liesOver = ({ slot, trees }: MachineRecord, id: string): boolean => slot !== null && trees?.some((path) => path.split('/').at(-2) === id) === true;

@@ -12,6 +12,7 @@ import { instanceSuffixes, namedMachine, serviceSuffixes } from '../dns/machine-
 import type { NamedAccount } from '../dns/machine-names.ts';
 import type { Told, ToldMachine } from '../dns/told.ts';
 import type { MachineSpec } from '../model/machine.ts';
+import type { NetworkDefinition } from '../model/network.ts';
 import type { HostNames, NamesTold, ResolverStatus } from '../model/names-api.ts';
 import type { Journal } from './journal.ts';
 
@@ -53,6 +54,13 @@ export class MachineNames implements AsyncDisposable {
     const { id, account, address } = spec;
     const machine: ToldMachine = { id, account, address, named: namedMachine(spec, running) };
     if (JSON.stringify(this.#machines.get(id)) === JSON.stringify(machine)) return;
+    this.#machines.set(id, machine);
+    this.#tell({ kind: 'machine', machine });
+  }
+
+  /** Machines of a fabric network ask under their router's address, for the same account. */
+  leads({ id, account, uplink }: NetworkDefinition): void {
+    const machine: ToldMachine = { id, account, address: uplink, named: null };
     this.#machines.set(id, machine);
     this.#tell({ kind: 'machine', machine });
   }

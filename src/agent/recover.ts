@@ -7,6 +7,7 @@ import type { KeptConnection } from '../host/network/network.ts';
 import type { FirewallRules } from './firewall.ts';
 import type { Host } from './host.ts';
 import { processOf } from './machine/process.ts';
+import type { KnownNetworks } from './networks.ts';
 import type { Machine } from './machine/machine.ts';
 import type { Machines } from './machines.ts';
 import { rootMount, takeDown } from './machine/run.ts';
@@ -29,8 +30,9 @@ export interface Recovered {
   toStop: Machine[];
 }
 
-export const recover = async (host: Host, machines: Machines, firewall: FirewallRules): Promise<Recovered> => {
+export const recover = async (host: Host, machines: Machines, networks: KnownNetworks, firewall: FirewallRules): Promise<Recovered> => {
   for (const record of host.journal.loadMachines()) machines.add(record);
+  await networks.restore(Array.from(machines.all(), ({ spec }) => spec));
   const unwatched = new Map<string, RuntimeExit>();
   host.runtime.onExit((exit) => {
     const machine = machines.find(exit.machine);
@@ -94,8 +96,8 @@ const adopt = async (host: Host, machines: Machines): Promise<Set<string>> => {
     if (process === undefined || record.slot === null || !host.runtime.started(machine.id)) continue;
     // A number may have gone to another process since: only one in the machine's own group is the machine's.
     if (!(await host.cgroups.processes(machine.id)).includes(process.pid)) continue;
-    const { address, publish, resources } = spec;
-    connections.push({ slot: record.slot, machine: machine.id, address, publish, pid: process.pid, ceilingMbps: resources.networkCeilingMbps });
+    const { address, nics, publish, resources } = spec;
+    connections.push({ slot: record.slot, machine: machine.id, address, nics, publish, pid: process.pid, ceilingMbps: resources.networkCeilingMbps });
     machine.adopt({ slot: record.slot, process, defaults: onceAsked(() => execDefaults(host, spec, process.pid)) });
     adopted.add(machine.id);
     await host.cgroups.thaw(machine.id); // a crash in the middle of a snapshot leaves it frozen

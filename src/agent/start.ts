@@ -30,6 +30,7 @@ import { Journal } from './journal.ts';
 import { Machines } from './machines.ts';
 import { MetadataServer } from './metadata/metadata.ts';
 import { MachineNames } from './names.ts';
+import { KnownNetworks } from './networks.ts';
 import { heldShare, poolSize } from './pool.ts';
 import type { PoolPlan } from './pool.ts';
 import { portRegister } from './ports.ts';
@@ -68,8 +69,9 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
     await openCgroups({ parent, poolMib: atStart.memoryMib, poolCpuMillis: atStart.cpuMillis, disk: storage.device, logger }),
     (opened) => opened.close(),
   );
-  const network = up.adopt(await openNetwork({ instance: instance.instance, instanceNumber: instance.number, subnet: instance.subnet, logger }), (opened) =>
-    opened.close({ remove: false }),
+  const network = up.adopt(
+    await openNetwork({ instance: instance.instance, instanceNumber: instance.number, subnet: instance.subnet, logger, crash: config.crash }),
+    (opened) => opened.close({ remove: false }),
   );
   const runtime = up.adopt(
     openRuntime({
@@ -126,7 +128,8 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
   const machines = new Machines(host, () => poolSize(plan()));
   await platforms.ensureBuiltIn();
   const firewall = new FirewallRules(network.firewall, journal, logger);
-  const recovered = await recover(host, machines, firewall);
+  const networks = new KnownNetworks(network, journal, (definition) => names.leads(definition));
+  const recovered = await recover(host, machines, networks, firewall);
   for (const machine of machines.all()) machine.tellNames();
   names.start();
   up.use(await MetadataServer.start(host, machines, instance.instance));
@@ -135,6 +138,7 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
     await startServer({
       host,
       machines,
+      networks,
       firewall,
       socketPath: paths.agentSocket,
       socketGroup: instance.user.gid,

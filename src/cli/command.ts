@@ -15,6 +15,7 @@ export type Completion =
   | 'profile'
   | 'snapshot'
   | 'firewall rule'
+  | 'network'
   | 'file'
   | 'directory'
   | 'none'

@@ -18,6 +18,7 @@ import type {
 } from '../model/agent-api.ts';
 import type { Event } from '../model/event.ts';
 import type { AppliedFirewall, FirewallChange } from '../model/firewall/wire.ts';
+import type { NetworkDefinition } from '../model/network.ts';
 import type { Image, Platform } from '../model/image.ts';
 import type { HostNames, NamesTold } from '../model/names-api.ts';
 import type { PoolStatus } from '../model/pool.ts';
@@ -47,6 +48,16 @@ export class AgentClient implements Disposable {
   /** What the pool is at this moment, with all machines that run. */
   pool(options: CallOptions = {}): Promise<PoolStatus> {
     return this.#get('/v1/pool', options);
+  }
+
+  /** Fabric networks that it knows: those that machines of it are on, and such as were told of and not yet used. */
+  networkList(options: CallOptions = {}): Promise<NetworkDefinition[]> {
+    return this.#get('/v1/networks', options);
+  }
+
+  /** An older version changes nothing. */
+  networkPut(json: NetworkDefinition, options: CallOptions = {}): Promise<void> {
+    return this.http.json('PUT', `/v1/networks/${part(json.id)}`, { json, timeoutMs: readMs, ...options });
   }
 
   /** The rules that it applies. */

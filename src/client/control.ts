@@ -23,14 +23,13 @@ import type { Image, Platform } from '../model/image.ts';
 import type { MachineProcess, MachineState, MachineUsage, Snapshot } from '../model/machine.ts';
 import type { MetadataChange } from '../model/metadata.ts';
 import type { DnsStatus, NameRecord } from '../model/names-api.ts';
+import type { MachineNic, NicWish } from '../model/network-api.ts';
 import type { PoolStatus } from '../model/pool.ts';
 import type { Package } from '../model/resources.ts';
 import { HttpClient } from './http.ts';
+import { NetworkCalls } from './network-calls.ts';
+import type { ControlCall } from './network-calls.ts';
 import type { Remote } from './remote.ts';
-
-export interface ControlCall {
-  signal?: AbortSignal | undefined;
-}
 
 export interface ActionCall extends ControlCall {
   /** Answer when the job has ended, or after this many seconds. */
@@ -49,12 +48,10 @@ const part = encodeURIComponent;
 const firewallRule = (id: string): string => `/v1/fwrules/${part(id)}`;
 const machine = (id: string): string => `/v1/machines/${part(id)}`;
 
-export class ControlClient implements Disposable {
-  readonly http: HttpClient;
-
+export class ControlClient extends NetworkCalls implements Disposable {
   /** `place` is the path of its socket, or elsewhere. */
   constructor(place: string | Remote, advice = 'start it with: cenote up') {
-    this.http = new HttpClient({ place, peer: 'the control plane', advice });
+    super(new HttpClient({ place, peer: 'the control plane', advice }));
   }
 
   info(call: ControlCall = {}): Promise<ControlInfo> {
@@ -127,6 +124,19 @@ export class ControlClient implements Disposable {
   /** Newest first. */
   machineJobs(id: string, call: ControlCall = {}): Promise<Job[]> {
     return this.http.json('GET', `${machine(id)}/jobs`, call);
+  }
+
+  machineNicList(id: string, call: ControlCall = {}): Promise<MachineNic[]> {
+    return this.http.json('GET', `${machine(id)}/nics`, call);
+  }
+
+  machineNicAdd(id: string, json: NicWish, call: ActionCall = {}): Promise<Accepted> {
+    return this.#action('POST', `${machine(id)}/nics`, json, call);
+  }
+
+  /** By its MAC. */
+  machineNicRemove(id: string, mac: string, call: ActionCall = {}): Promise<Accepted> {
+    return this.#action('DELETE', `${machine(id)}/nics/${part(mac)}`, undefined, call);
   }
 
   firewallRuleList(call: ControlCall = {}): Promise<FirewallRule[]> {

@@ -5,10 +5,11 @@ import type { Store } from '../store/store.ts';
 import type { FirewallSync } from './agent/firewall-sync.ts';
 import type { Catalog } from './agent/catalog.ts';
 import type { AgentLink } from './agent/link.ts';
+import type { NetworkSync } from './agent/network-sync.ts';
 import type { Changes } from './app/changes.ts';
 import type { EventFeed } from './app/event-feed.ts';
+import type { AddressBook } from './app/address-book.ts';
 import type { Sessions } from './app/sessions.ts';
-import type { AddressBook } from './app/subnet.ts';
 import type { JobRunner } from './jobs/runner.ts';
 import type { Names } from './names/names.ts';
 
@@ -19,6 +20,7 @@ export interface Control {
   catalog: Catalog;
   firewall: FirewallSync;
   names: Names;
+  networks: NetworkSync;
   addresses: AddressBook;
   jobs: JobRunner;
   events: EventFeed;

@@ -11,12 +11,13 @@ import { UserNames } from '../sys/peer.ts';
 import { Catalog } from './agent/catalog.ts';
 import { FirewallSync } from './agent/firewall-sync.ts';
 import { AgentLink } from './agent/link.ts';
+import { NetworkSync } from './agent/network-sync.ts';
 import { Touched } from './agent/touched.ts';
 import { endUploads } from './app/account-image.ts';
 import { Changes } from './app/changes.ts';
 import { EventFeed } from './app/event-feed.ts';
+import { AddressBook } from './app/address-book.ts';
 import { Sessions } from './app/sessions.ts';
-import { AddressBook } from './app/subnet.ts';
 import { startCloudApi } from './cloudapi/start.ts';
 import type { CloudApiOptions, RunningCloudApi } from './cloudapi/start.ts';
 import type { Control } from './control.ts';
@@ -107,6 +108,7 @@ const start = async (options: ControlOptions, atDoor: () => Promise<void>): Prom
   const touched = new Touched();
   const changes = new Changes();
   const reachable = new Wake();
+  const networks = new NetworkSync(store, agent);
   const events = new EventFeed(store, logger, stopping.signal);
   const jobs = stack.use(
     new JobRunner({
@@ -120,6 +122,7 @@ const start = async (options: ControlOptions, atDoor: () => Promise<void>): Prom
       atOnce: options.atOnce ?? defaults.atOnce,
       waitingAtOnce: defaults.waitingAtOnce,
       touched,
+      introduce: (ids, again, signal) => networks.introduce(ids, again, signal),
       onFinished: ({ job }) => {
         if (job.action === 'image.create') catalog.invalidate();
         events.notify();
@@ -128,7 +131,17 @@ const start = async (options: ControlOptions, atDoor: () => Promise<void>): Prom
     }),
   );
   const link = stack.use(
-    new AgentLink({ store, agent, catalog, touched, logger, reachable, onEvents: () => events.notify(), onRefreshed: (machine) => changes.tell(machine) }),
+    new AgentLink({
+      store,
+      agent,
+      catalog,
+      networks,
+      touched,
+      logger,
+      reachable,
+      onEvents: () => events.notify(),
+      onRefreshed: (machine) => changes.tell(machine),
+    }),
   );
   const firewall = stack.use(new FirewallSync({ store, agent, logger, reachable, inStep: () => link.inStep }));
   const names = stack.use(new Names(options.names ?? { zone: 'cenote.internal' }, { store, agent, changes, logger, reachable, inStep: () => link.inStep }));
@@ -139,6 +152,7 @@ const start = async (options: ControlOptions, atDoor: () => Promise<void>): Prom
     link,
     catalog,
     firewall,
+    networks,
     addresses,
     jobs,
     events,

@@ -9,6 +9,8 @@
  * NAME is its id or what it is called, ACCOUNT the account's id or what it is called: all four combinations.
  */
 import type { Metadata, Tags } from '../model/machine.ts';
+import type { Nic } from '../model/network.ts';
+import { externalNetwork, nicsOf } from '../model/nics.ts';
 import { isName, labelOf } from './name.ts';
 import { addressData } from './record.ts';
 import type { Record, RecordData } from './record.ts';
@@ -59,12 +61,13 @@ export interface MachineFacts {
   account: string;
   name: string;
   address: string;
+  nics?: readonly Nic[] | undefined;
   tags: Tags;
   metadata?: Metadata | undefined;
 }
 
 /** Null: it has no names. */
-export const namedMachine = ({ id, account, name, address, tags, metadata = {} }: MachineFacts, running: boolean): NamedMachine | null => {
+export const namedMachine = ({ id, account, name, address, nics, tags, metadata = {} }: MachineFacts, running: boolean): NamedMachine | null => {
   const disable = tags[tagNames.disable];
   if (disable !== undefined && disable !== false && disable !== 'false') return null;
   const inService = running && metadata[metadataNames.status] !== 'down';
@@ -74,7 +77,8 @@ export const namedMachine = ({ id, account, name, address, tags, metadata = {} }
     id,
     account,
     name,
-    addresses: [{ address, network: null }],
+    // A fabric network is called by its id: what its account calls it is not known here.
+    addresses: nicsOf({ nics, address }).map((nic) => ({ address: nic.address, network: nic.network === externalNetwork ? null : nic.network })),
     services: inService ? servicesOf(tags) : [],
     reversePtr: isName(reversePtr) ? reversePtr : null,
     acmeChallenge: challengePattern.test(challenge) ? challenge : null,

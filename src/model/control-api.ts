@@ -21,6 +21,10 @@
  *   GET    /v1/platforms, POST /v1/platforms (NDJSON progress), DELETE /v1/platforms/:name/:version
  *   GET /v1/packages?versions=, POST /v1/packages, GET|DELETE /v1/packages/:name, POST /v1/packages/:name/update
  *   GET|POST /v1/accounts, GET|DELETE /v1/accounts/:idOrName, GET|POST .../keys, DELETE .../keys/:nameOrFingerprint
+ *   GET|POST /v1/vlans, GET|DELETE /v1/vlans/:id, POST .../update            Vlan, CreateVlan, UpdateVlan (model/network-api.ts)
+ *   GET|POST /v1/networks, GET|DELETE /v1/networks/:id, POST .../update|default   Network, CreateNetwork, UpdateNetwork
+ *   GET    /v1/networks/:id/addresses, POST .../addresses/:address      NetworkAddress[]; ReserveAddress -> NetworkAddress
+ *   GET|POST /v1/machines/:id/nics, DELETE .../nics/:mac                MachineNic[]; NicWish -> 202 Accepted; 202
  *   GET    /v1/fwrules, POST /v1/fwrules             FirewallRule[], CreateFirewallRule -> 201 FirewallRule (model/firewall/wire.ts)
  *   GET|DELETE /v1/fwrules/:id, POST .../update|enable|disable; GET .../machines, GET /v1/machines/:id/fwrules
  *   GET    /v1/firewall/test?from=&to=&protocol=&port=&type=&code=   FirewallVerdict
@@ -38,6 +42,8 @@ import type { Static } from 'typebox';
 import { Job } from './event.ts';
 import { ImageConfig, PlatformRef } from './image.ts';
 import { Command, Environment, Health, MachineExit, MachineName, MachineState, Metadata, PublishedPort, RestartPolicy, Tags } from './machine.ts';
+import { NicWish } from './network-api.ts';
+import { Nics } from './network.ts';
 import { packageRefPattern, resourceNamePattern, snapshotNamePattern } from './names.ts';
 import { PackageRef, Resources } from './resources.ts';
 import { AgentInfo } from './agent-api.ts';
@@ -56,7 +62,10 @@ export const Machine = Type.Object(
     platform: nullable(PlatformRef),
     package: nullable(PackageRef),
     resources: Resources,
+    /** Of its primary NIC. */
     address: Type.String(),
+    /** Absent: one, on the external network. */
+    nics: Type.Optional(Nics),
     publish: Type.Array(PublishedPort),
     command: nullable(Command),
     env: Environment,
@@ -99,6 +108,8 @@ export const CreateMachine = Type.Object(
     firewallEnabled: Type.Optional(Type.Boolean()),
     deletionProtection: Type.Optional(Type.Boolean()),
     publish: Type.Optional(Type.Array(PublishedPort, { maxItems: 256 })),
+    /** Absent: the account's default network. The first is primary where none is said to be. */
+    networks: Type.Optional(Type.Array(NicWish, { minItems: 1, maxItems: 32 })),
     restart: Type.Optional(RestartPolicy),
     stopGraceSeconds: Type.Optional(Type.Integer({ minimum: 0, maximum: 3600 })),
     fromSnapshot: Type.Optional(Type.Object({ machine: Type.String(), name: Type.String({ pattern: snapshotNamePattern }) }, closed)),

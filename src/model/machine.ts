@@ -3,6 +3,7 @@ import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { ImageConfig, PlatformRef } from './image.ts';
 import { environmentNamePattern, machineNamePattern, metadataNamePattern, tagNamePattern } from './names.ts';
+import { Nics } from './network.ts';
 import { Resources } from './resources.ts';
 
 const closed = { additionalProperties: false } as const;
@@ -49,7 +50,10 @@ export const MachineSpec = Type.Object(
     command: Type.Union([Command, Type.Null()]),
     env: Environment,
     resources: Resources,
+    /** Of its primary NIC. */
     address: Type.String({ format: 'ipv4' }),
+    /** Absent: one, on the external network. */
+    nics: Type.Optional(Nics),
     publish: Type.Array(PublishedPort, { maxItems: 256 }),
     restart: RestartPolicy,
     tags: Tags,

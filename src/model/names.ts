@@ -8,6 +8,8 @@ export const machineNamePattern = '^[a-zA-Z0-9]([a-zA-Z0-9_.-]{0,61}[a-zA-Z0-9])
 export const resourceNamePattern = '^[a-z0-9]([a-z0-9_.-]{0,61}[a-z0-9])?$';
 /** A package: its newest version, or with `@VERSION` that one. */
 export const packageRefPattern = '^[a-z0-9]([a-z0-9_.-]{0,61}[a-z0-9])?(@[1-9][0-9]{0,8})?$';
+/** Networks and VLANs: as CloudAPI's clients give them, blanks too. */
+export const networkNamePattern = '^[a-zA-Z0-9]([a-zA-Z0-9 _.:/-]{0,62}[a-zA-Z0-9_-])?$';
 /** CloudAPI's rule for snapshot names. */
 export const snapshotNamePattern = '^[a-zA-Z0-9_.:%-]{1,64}$';
 export const environmentNamePattern = '^[a-zA-Z_][a-zA-Z0-9_]{0,255}$';

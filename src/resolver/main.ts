@@ -6,7 +6,7 @@ import { flushCompileCache } from 'node:module';
 import { parseArgs } from 'node:util';
 import { createLogger } from '../base/logger.ts';
 import { messageChain } from '../base/errors.ts';
-import { isMachineAddress, parseSubnet } from '../host/network/subnet.ts';
+import { isMachineAddress, parseSubnet } from '../model/subnet.ts';
 import { startResolver } from './start.ts';
 
 const text = { type: 'string', default: '' } as const;

@@ -3,7 +3,7 @@ import type { User } from '../model/access.ts';
 import type { Account, AccountKey, AccountProfile, AccountQuota } from '../model/account.ts';
 import type { AccountKeyTable, AccountTable, AccountUserTable } from './schema.ts';
 
-export const accountOf = (row: AccountTable): Account => ({
+export const accountOf = (row: Omit<AccountTable, 'default_network'>): Account => ({
   id: row.id,
   name: row.name,
   profile: JSON.parse(row.profile) as AccountProfile,

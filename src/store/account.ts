@@ -12,7 +12,7 @@ export const accountEnsure = async (context: RequestContext, db: Db, id: string)
   const now = new Date().toISOString();
   await db
     .insertInto('account')
-    .values({ id, name: id, profile: '{}', quota: '{}', names_enabled: 1, created_at: now, updated_at: now, disabled_at: null })
+    .values({ id, name: id, profile: '{}', quota: '{}', names_enabled: 1, created_at: now, updated_at: now, disabled_at: null, default_network: null })
     .onConflict((conflict) => conflict.doNothing())
     .execute();
 };
@@ -35,6 +35,7 @@ export const accountCreate = async (context: RequestContext, db: Db, account: Ac
       created_at: account.createdAt,
       updated_at: account.updatedAt,
       disabled_at: account.disabledAt,
+      default_network: null,
     })
     .execute();
   return account;

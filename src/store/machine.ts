@@ -10,6 +10,7 @@ import { platformKey } from '../model/agent-api.ts';
 import type { Machine } from '../model/control-api.ts';
 import type { MachineSpec, MachineState, PublishedPort } from '../model/machine.ts';
 import type { Guarantees } from '../model/resources.ts';
+import { addressRelease } from './address.ts';
 import { authorize } from './context.ts';
 import type { RequestContext } from './context.ts';
 import type { MachineTable } from './schema.ts';
@@ -19,8 +20,8 @@ export interface StoredMachine {
   machine: Machine;
   spec: MachineSpec;
   reserved: Guarantees;
-  /** Place in the subnet, null when the address is no longer its own. */
-  address: number | null;
+  /** How many addresses it holds: fewer than it has NICs when one of them went to another. */
+  addresses: number;
 }
 
 export interface MachineListFilter {
@@ -37,14 +38,13 @@ export interface MachineListFilter {
   offset: number;
 }
 
-const columnsOf = ({ machine, spec, reserved, address }: StoredMachine): MachineTable => ({
+const columnsOf = ({ machine, spec, reserved }: StoredMachine): MachineTable => ({
   id: machine.id,
   account: machine.account,
   name: machine.name,
   state: machine.state,
   desired: machine.desired,
   generation: machine.generation,
-  address,
   package: machine.package?.name ?? null,
   package_version: machine.package?.version ?? null,
   image: machine.image.id,
@@ -58,11 +58,11 @@ const columnsOf = ({ machine, spec, reserved, address }: StoredMachine): Machine
   created_at: machine.createdAt,
 });
 
-type StoredColumns = Pick<Selectable<MachineTable>, 'spec' | 'body' | 'address' | 'cpu_millis' | 'memory_mib' | 'disk_mib' | 'network_mbps'>;
+type StoredColumns = Pick<Selectable<MachineTable>, 'spec' | 'body' | 'cpu_millis' | 'memory_mib' | 'disk_mib' | 'network_mbps'> & { addresses: number };
 const storedColumns = [
   'machine.spec',
   'machine.body',
-  'machine.address',
+  sql<number>`(select count(*) from address where address.machine = machine.id)`.as('addresses'),
   'machine.cpu_millis',
   'machine.memory_mib',
   'machine.disk_mib',
@@ -73,7 +73,7 @@ const storedOf = (row: StoredColumns): StoredMachine => ({
   machine: JSON.parse(row.body) as Machine,
   spec: JSON.parse(row.spec) as MachineSpec,
   reserved: { cpuMillis: row.cpu_millis, memoryMib: row.memory_mib, diskMib: row.disk_mib, networkMbps: row.network_mbps },
-  address: row.address,
+  addresses: Number(row.addresses),
 });
 
 /** The row with its claims on name and ports. */
@@ -172,9 +172,10 @@ export const machineListAll = async (context: RequestContext, db: Db): Promise<S
   return (await db.selectFrom('machine').select(storedColumns).execute()).map(storedOf);
 };
 
-/** The row, its claims and its address, all at once. */
+/** The row, its claims and its addresses, all at once. */
 export const machineRemove = async (context: RequestContext, db: Db, id: string): Promise<void> => {
   authorize(context, 'keep');
+  await addressRelease(context, db, id);
   await db.deleteFrom('machine').where('id', '=', id).execute();
 };
 
@@ -219,30 +220,6 @@ export const machineTotals = async (context: RequestContext, db: Db, account: st
   };
 };
 
-/** The lowest place at or after `from` that no machine has. */
-export const machineFreeAddress = async (context: RequestContext, db: Db, from: number): Promise<number> => {
-  authorize(context, 'read');
-  const taken = await db.selectFrom('machine').select('id').where('address', '=', from).executeTakeFirst();
-  if (taken === undefined) return from;
-  const gap = await db
-    .selectFrom('machine as one')
-    .select(sql<number>`one.address + 1`.as('next'))
-    .where('one.address', '>=', from)
-    .where(({ not, exists, selectFrom }) =>
-      not(
-        exists(
-          selectFrom('machine as two')
-            .select('two.id')
-            .whereRef('two.address', '=', sql`one.address + 1`),
-        ),
-      ),
-    )
-    .orderBy('one.address')
-    .limit(1)
-    .executeTakeFirstOrThrow();
-  return gap.next;
-};
-
 export const machineNameHolder = async (context: RequestContext, db: Db, account: string, name: string): Promise<string | undefined> => {
   authorize(context, 'read');
   return (await db.selectFrom('machine_name').select('machine').where('account', '=', account).where('name', '=', name).executeTakeFirst())?.machine;
@@ -253,11 +230,6 @@ export const machinePortHolder = async (context: RequestContext, db: Db, port: P
   const { hostPort, protocol } = port;
   return (await db.selectFrom('published_port').select('machine').where('protocol', '=', protocol).where('host_port', '=', hostPort).executeTakeFirst())
     ?.machine;
-};
-
-export const machineAddressHolder = async (context: RequestContext, db: Db, address: number): Promise<string | undefined> => {
-  authorize(context, 'read');
-  return (await db.selectFrom('machine').select('id').where('address', '=', address).executeTakeFirst())?.id;
 };
 
 /** A machine may claim a second name while it is being renamed. */
@@ -316,7 +288,7 @@ export const machineDropClaims = async (context: RequestContext, db: Db, ids: re
   for (const id of ids) {
     await db.deleteFrom('machine_name').where('machine', '=', id).execute();
     await db.deleteFrom('published_port').where('machine', '=', id).execute();
-    await db.updateTable('machine').set({ address: null }).where('id', '=', id).execute();
+    await addressRelease(context, db, id);
   }
 };
 

@@ -1,7 +1,6 @@
-/** Single values of the control plane's own, and the networks it was told of. */
+/** Single values of the control plane's own. */
 import { authorize } from './context.ts';
 import type { RequestContext } from './context.ts';
-import type { NetworkTable } from './schema.ts';
 import type { Db } from './store.ts';
 
 /** `agent.sequence`: number of the last agent event taken over. `dns.serial`: no version of a zone has had this number or a higher one. */
@@ -18,19 +17,5 @@ export const metaSet = async (context: RequestContext, db: Db, key: MetaKey, val
     .insertInto('meta')
     .values({ key, value })
     .onConflict((conflict) => conflict.column('key').doUpdateSet({ value }))
-    .execute();
-};
-
-export const networkGet = async (context: RequestContext, db: Db): Promise<NetworkTable | undefined> => {
-  authorize(context, 'read');
-  return db.selectFrom('network').selectAll().where('name', '=', 'default').executeTakeFirst();
-};
-
-export const networkSet = async (context: RequestContext, db: Db, network: Omit<NetworkTable, 'name'>): Promise<void> => {
-  authorize(context, 'keep');
-  await db
-    .insertInto('network')
-    .values({ name: 'default', ...network })
-    .onConflict((conflict) => conflict.column('name').doUpdateSet(network))
     .execute();
 };

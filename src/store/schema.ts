@@ -2,7 +2,7 @@
  * The tables as TypeScript sees them. Only text and integer columns, JSON and times as text, so that SQLite and PostgreSQL hold the same
  * (see dialect/ for what differs).
  * `machine.body` is the machine as the API shows it, kept as JSON text so that a list is read and joined, never parsed; the columns beside
- * it are what queries need. `machine_name`, `published_port` and the unique address are claims: they make a double impossible.
+ * it are what queries need. `machine_name`, `published_port` and `address` are claims: they make a double impossible.
  */
 import type { Generated } from 'kysely';
 import type { jobStates } from '../model/event.ts';
@@ -28,6 +28,8 @@ export interface AccountTable {
   updated_at: string;
   /** Null: it may come in. */
   disabled_at: string | null;
+  /** Null: the external one. */
+  default_network: string | null;
 }
 
 export interface AccountKeyTable {
@@ -133,8 +135,6 @@ export interface MachineTable {
   state: MachineState;
   desired: DesiredState;
   generation: number;
-  /** Place in the network's subnet; null once the address belongs to another. */
-  address: number | null;
   package: string | null;
   package_version: number | null;
   image: string;
@@ -207,10 +207,46 @@ export interface EventTable {
   detail: string;
 }
 
-export interface NetworkTable {
+export interface VlanTable {
+  account: string;
+  id: number;
   name: string;
+  description: string;
+}
+
+export interface NetworkTable {
+  id: string;
+  /** Null: the external one. */
+  account: string | null;
+  vlan: number | null;
+  name: string;
+  description: string;
   subnet: string;
-  gateway: string;
+  gateway: string | null;
+  /** Places that are given to machines unasked. */
+  range_first: number;
+  range_last: number;
+  /** JSON. */
+  resolvers: string;
+  internet_nat: number;
+  mtu: number;
+  /** Its own address on the external network. */
+  uplink: string | null;
+  /** Counts changes. */
+  version: number;
+  created_at: string;
+}
+
+/** Who has which place in a network. */
+export interface AddressTable {
+  network: string;
+  /** Steps from the subnet's own address. */
+  place: number;
+  machine: string | null;
+  /** A network whose way out it is. */
+  uplink_of: string | null;
+  /** Given only to who asks for it. */
+  reserved: number;
 }
 
 export interface FirewallRuleTable {
@@ -247,7 +283,9 @@ export interface Schema {
   job: JobTable;
   package_version: PackageVersionTable;
   event: EventTable;
+  vlan: VlanTable;
   network: NetworkTable;
+  address: AddressTable;
   firewall_rule: FirewallRuleTable;
 }
 
@@ -264,7 +302,9 @@ const order = {
   job: true,
   package_version: true,
   event: true,
+  vlan: true,
   network: true,
+  address: true,
   firewall_rule: true,
   image: true,
   account_user: true,

@@ -26,6 +26,7 @@ import { firewallWeight } from './migrations/0009-firewall-weight.ts';
 import { names } from './migrations/0010-names.ts';
 import { disabledAccounts } from './migrations/0014-disabled-accounts.ts';
 import { tokens } from './migrations/0015-tokens.ts';
+import { networks } from './migrations/0016-networks.ts';
 import type { Schema } from './schema.ts';
 import { Written } from './written.ts';
 
@@ -43,6 +44,7 @@ const migrations = {
   '0010-names': names,
   '0014-disabled-accounts': disabledAccounts,
   '0015-tokens': tokens,
+  '0016-networks': networks,
 };
 
 export class Store implements AsyncDisposable {

@@ -64,6 +64,18 @@ export const closeFd = (fd: number): void => {
   checked('close', closeFunction(fd) as number);
 };
 
+const duplicateAbove = 1030;
+const firstHigh = 1024;
+const fcntlFunction = declare('int fcntl(int fd, int command, int argument)');
+
+/** The same, under a high number: low ones are for libraries that can use no others. As it was, where the limit of open files is low. */
+export const withHighNumber = (fd: number): number => {
+  const high = fcntlFunction(fd, duplicateAbove, firstHigh) as number;
+  if (high === -1) return fd;
+  closeFd(fd);
+  return high;
+};
+
 /** For a descriptor whose close makes the kernel wait, such as the last one of a detached mount (a grace period); nobody waits for it here. */
 export const closeLater = (fd: number): void => {
   void callAsync('close', closeFunction, fd);

@@ -2,7 +2,7 @@
  * Netlink sockets: many requests in one send, each acknowledged on its own. The kernel does the work inside `send`, and may wait
  * there for a lock that a slow delete holds, so sends run on the thread pool; only reading what is already queued is done here.
  */
-import { SystemCallError, callAsync, checked, closeFd, declare } from './libc.ts';
+import { SystemCallError, callAsync, checked, closeFd, declare, withHighNumber } from './libc.ts';
 
 const socketFunction = declare('int socket(int family, int type, int protocol)');
 const setsockoptFunction = declare('int setsockopt(int fd, int level, int name, const void* value, unsigned int length)');
@@ -97,7 +97,7 @@ export class NetlinkSocket implements Disposable {
   #closed = false;
 
   constructor(protocol: number) {
-    this.#fd = checked('socket', socketFunction(afNetlink, sockRawCloexec, protocol) as number);
+    this.#fd = withHighNumber(checked('socket', socketFunction(afNetlink, sockRawCloexec, protocol) as number));
     const one = u32(1);
     for (const option of Object.values(options)) setsockoptFunction(this.#fd, solNetlink, option, one, 4);
     setsockoptFunction(this.#fd, solSocket, soRcvBufForce, u32(4 * 1024 * 1024), 4);

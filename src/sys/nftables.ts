@@ -2,9 +2,9 @@
  * nftables through its own library: no program is started, and one transaction costs the kernel's work only, whatever the size
  * of the sets (a start of `nft` costs 4 ms). All commands of one call are one transaction: all of it happens or none.
  */
-import { readdirSync, readlinkSync } from 'node:fs';
 import koffi from 'koffi';
-import { declare, isErrno } from './libc.ts';
+import { closeFd, declare, openFd, openFlags } from './libc.ts';
+import { inNetworkNamespace } from './netns.ts';
 import { withoutSignals } from './signals.ts';
 
 export class NftablesError extends Error {
@@ -30,32 +30,27 @@ const kinds = [
 const setFdFlags = 2;
 const cloexec = 1;
 const fcntlFunction = declare('int fcntl(int fd, int command, int argument)');
-/** What each descriptor is; the listing's own is closed again by now. */
-const openFiles = (): Map<number, string> => {
-  const files = new Map<number, string>();
-  for (const fd of readdirSync('/proc/self/fd')) {
-    try {
-      files.set(Number(fd), readlinkSync(`/proc/self/fd/${fd}`));
-    } catch (error) {
-      if (!isErrno(error, 'ENOENT')) throw error;
-    }
-  }
-  return files;
-};
 
-const closeOnExec = (fd: number): void => void fcntlFunction(fd, setFdFlags, cloexec);
+/** The library waits with select(2), which ends the process at a descriptor beyond these. */
+const mostDescriptors = 1024;
+
+/** What runs commands; see `Nftables`. */
+export interface NftRunner {
+  run(commands: string): string;
+}
 
 /** A handle on the ruleset of the network namespace in which it was made. Not for use from several threads. */
-export class Nftables implements Disposable {
+export class Nftables implements NftRunner, Disposable {
   readonly #library = openLibrary();
   readonly #context: unknown;
   #closed = false;
 
   constructor() {
-    const before = openFiles();
+    const next = lowestFree();
+    if (next >= mostDescriptors) throw new Error(`nftables: all ${mostDescriptors} descriptors that the library can use are open`);
     const context: unknown = this.#library.create(0);
     // The library's socket would go on in every program that is started, and with it the namespace that it is in.
-    for (const [fd, file] of openFiles()) if (before.get(fd) !== file) closeOnExec(fd);
+    fcntlFunction(next, setFdFlags, cloexec);
     if (context === null) throw new Error('nftables: the library gave no context');
     this.#library.bufferOutput(context);
     this.#library.bufferError(context);
@@ -81,6 +76,27 @@ export class Nftables implements Disposable {
     this.#library.free(this.#context);
   }
 }
+
+/** A handle on another network namespace's ruleset, opened for each transaction: there may be more namespaces than descriptors for the library. */
+export class NftablesIn implements NftRunner {
+  readonly #netnsFd: number;
+
+  constructor(netnsFd: number) {
+    this.#netnsFd = netnsFd;
+  }
+
+  run(commands: string): string {
+    using nftables = inNetworkNamespace(this.#netnsFd, () => new Nftables());
+    return nftables.run(commands);
+  }
+}
+
+/** The descriptor that the next file gets. */
+const lowestFree = (): number => {
+  const fd = openFd('/dev/null', openFlags.readOnly);
+  closeFd(fd);
+  return fd;
+};
 
 const openLibrary = () => {
   const library = koffi.load('libnftables.so.1');

@@ -11,6 +11,7 @@ import { runAny } from '../../src/exec/run.ts';
 import { monitorsName } from '../../src/host/cgroup/parent.ts';
 import type { Accepted } from '../../src/model/control-api.ts';
 import type { MachineStatus } from '../../src/model/machine.ts';
+import { externalNetwork, nicsOf } from '../../src/model/nics.ts';
 import type { OwnServices } from '../support/own-services.ts';
 import type { TestInstance } from '../support/instance.ts';
 import { random } from '../support/random.ts';
@@ -40,6 +41,8 @@ interface Action {
 
 const whole = { wait: 60 };
 const made = (services: OwnServices, start = true) => services.control.machineCreate({ ...small, start }, whole);
+/** The first time only. */
+const fabric = (services: OwnServices) => services.control.networkCreate({ name: 'fabric', subnet: '192.168.10.0/24' }).catch(() => {});
 const isRunning = (found: MachineStatus | undefined) => assert.equal(found?.state, 'running', found?.error ?? 'it is gone');
 const isStopped = (found: MachineStatus | undefined) => assert.equal(found?.state, 'stopped', found?.error ?? 'it is gone');
 const isGone = (found: MachineStatus | undefined) => assert.equal(found, undefined);
@@ -73,6 +76,45 @@ export const actions: Readonly<Record<string, Action>> = {
     check: (found) => {
       isRunning(found);
       assert.equal(found!.spec.env['CHANGED'], 'yes');
+    },
+  },
+  'create on a fabric': {
+    prepare: fabric,
+    act: (services) =>
+      services.control.machineCreate({ ...small, networks: [{ network: 'fabric' }], publish: [{ hostPort: publishedPort, machinePort: 80, protocol: 'tcp' }] }),
+    check: isRunning,
+  },
+  'a NIC more': {
+    prepare: async (services) => {
+      await fabric(services);
+      await made(services);
+    },
+    act: (services) => services.control.machineNicAdd(target, { network: 'fabric', primary: true }),
+    points: 8,
+    check: (found) => {
+      isRunning(found);
+      assert.deepEqual(
+        nicsOf(found!.spec).map(({ index, primary }) => [index, primary]),
+        [
+          [0, false],
+          [1, true],
+        ],
+      );
+    },
+  },
+  'a NIC less': {
+    prepare: async (services) => {
+      await fabric(services);
+      await services.control.machineCreate({ ...small, networks: [{ network: 'fabric' }, { network: 'default' }] }, whole);
+    },
+    act: async (services) => {
+      const nics = await services.control.machineNicList(target);
+      return services.control.machineNicRemove(target, nics.find(({ primary }) => !primary)!.mac);
+    },
+    points: 5,
+    check: (found) => {
+      isRunning(found);
+      assert.equal(nicsOf(found!.spec).length, 1);
     },
   },
   'update that is undone': {
@@ -259,7 +301,20 @@ export const checkHost = async (instance: TestInstance, services: OwnServices) =
   for (const directory of ['bundles', 'files', 'crun']) assert.deepEqual(readdirSync(join(run, directory)).toSorted(), ids, directory);
   for (const directory of ['roots', 'copies']) assert.deepEqual(readdirSync(join(run, directory)), [], directory);
   assert.deepEqual(controlGroups(instance.instance), ids, 'control groups');
-  assert.ok(!readFileSync('/proc/self/mountinfo', 'utf8').includes(` ${run}/`), 'mounts');
+  const mounts = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
+  const routers = mounts.flatMap((line) => (line.split(' ')[4] ?? '').split(`${run}/networks/`).slice(1));
+  assert.equal(mounts.filter((line) => line.includes(` ${run}/`)).length, routers.length, 'mounts');
+  for (const { pid, spec } of running) {
+    const names = Array.from(readFileSync(`/proc/${pid}/net/dev`, 'utf8').matchAll(/^ *(eth\d+):/gm), ([, name]) => name!);
+    assert.deepEqual(
+      names.toSorted(),
+      nicsOf(spec)
+        .map(({ index }) => `eth${index}`)
+        .toSorted(),
+      `interfaces of ${spec.name}`,
+    );
+    for (const { network } of nicsOf(spec)) assert.ok(network === externalNetwork || routers.some((name) => name.endsWith(network)), `no router of ${network}`);
+  }
   const ports = JSON.parse(existsSync('/var/lib/cenote-host/ports.json') ? readFileSync('/var/lib/cenote-host/ports.json', 'utf8') : '{}') as Record<
     string,
     { instance: string; machine: string }
@@ -271,20 +326,28 @@ export const checkHost = async (instance: TestInstance, services: OwnServices) =
     'published ports',
   );
   const guarded = machines.filter(({ spec }) => spec.firewallEnabled === true);
-  const inTable = await addressesInFirewall(instance.instance);
-  for (const { spec, state } of guarded) assert.ok(state !== 'running' || inTable.has(spec.address), `the firewall of ${spec.name} is not in force`);
-  for (const address of inTable)
-    assert.ok(
-      guarded.some(({ spec }) => spec.address === address),
-      `the firewall judges at ${address}, which no machine has`,
-    );
+  for (const [network, namespace] of [
+    [externalNetwork, null] as const,
+    ...routers.map((name) => [name.slice(name.indexOf('-') + 1), `${run}/networks/${name}`] as const),
+  ]) {
+    const inTable = await addressesInFirewall(instance.instance, namespace);
+    const here = guarded.flatMap((machine) => nicsOf(machine.spec).flatMap((nic) => (nic.network === network ? [{ ...machine, address: nic.address }] : [])));
+    for (const { spec, state, address } of here) assert.ok(state !== 'running' || inTable.has(address), `the firewall of ${spec.name} is not in force`);
+    for (const address of inTable)
+      assert.ok(
+        here.some((machine) => machine.address === address),
+        `the firewall judges at ${address}, which no machine has`,
+      );
+  }
   const processes = (await runAny('ps', ['-eo', 'args'])).stdout.split('\n').filter((line) => line.startsWith('/usr/bin/conmon') && line.includes(`${run}/`));
   assert.equal(processes.length, ids.length, 'monitors');
 };
 
 /** Where packets are judged; empty when there is no table. */
-const addressesInFirewall = async (instance: string): Promise<Set<string>> => {
-  const { stdout } = await runAny('nft', ['list', 'map', 'inet', `cenote-${instance}-firewall`, 'receivers']);
+const addressesInFirewall = async (instance: string, namespace: string | null): Promise<Set<string>> => {
+  const list = ['nft', 'list', 'map', 'inet', `cenote-${instance}-firewall`, 'receivers'];
+  const [program = '', ...args] = namespace === null ? list : ['nsenter', `--net=${namespace}`, ...list];
+  const { stdout } = await runAny(program, args);
   return new Set(Array.from(stdout.matchAll(/(\d+\.\d+\.\d+\.\d+) : goto/g), ([, address]) => address!));
 };
 

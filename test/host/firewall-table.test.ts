@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { createLogger } from '../../src/base/logger.ts';
 import { runAny } from '../../src/exec/run.ts';
 import { FirewallTable } from '../../src/host/network/firewall/firewall.ts';
-import { parseSubnet } from '../../src/host/network/subnet.ts';
+import { parseSubnet } from '../../src/model/subnet.ts';
 import { arbitraryRule, machineIds, tagNames, tagValues } from '../../src/model/firewall/arbitrary-rule.ts';
 import type { FirewallMachine, OwnedRule } from '../../src/model/firewall/rule.ts';
 import { Nftables } from '../../src/sys/nftables.ts';

@@ -93,8 +93,6 @@ test('refused in form', async () => {
     assert.match(`${stderr}${stdout}`, expected, words.join(' '));
   };
   const unavailable = /not available in this datacenter/;
-  await refused(unavailable, 'vlan', 'ls');
-  await refused(unavailable, 'vlan', 'create', '-n', 'mine', '5');
   await refused(unavailable, 'volume', 'create', '-n', 'data');
   await refused(unavailable, 'instance', 'migration', 'begin', 'web');
   await refused(/has no disks of its own/, 'instance', 'disk', 'ls', 'web');

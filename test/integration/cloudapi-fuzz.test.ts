@@ -10,7 +10,7 @@ import { endpoints } from '../../src/control/cloudapi/endpoints/all.ts';
 import type { Endpoint } from '../../src/control/cloudapi/endpoint.ts';
 import { WireError } from '../../src/control/cloudapi/openapi.ts';
 import { WireMachine } from '../../src/control/cloudapi/wire/machine.ts';
-import { defaultNetwork } from '../../src/control/cloudapi/wire/network.ts';
+import { externalNetwork } from '../../src/model/nics.ts';
 import { cloudApiFixture, makeMachine } from '../support/cloudapi-fixture.ts';
 import { eventually } from '../support/control-fixture.ts';
 import { fromSchema } from '../support/from-schema.ts';
@@ -24,7 +24,7 @@ const hostileText = fc.oneof(
 );
 const encoded = (text: string): string => encodeURIComponent(text.toWellFormed()) || '%20';
 
-const known: Readonly<Record<string, string>> = { tag: 'role', key: 'colour', name: 'first', mac: '02ce0a4d0002', network: defaultNetwork.id, package: 'tiny' };
+const known: Readonly<Record<string, string>> = { tag: 'role', key: 'colour', name: 'first', mac: '02ce0a4d0002', network: externalNetwork, package: 'tiny' };
 
 const requestOf = (endpoint: Endpoint) =>
   fc.record({

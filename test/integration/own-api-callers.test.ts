@@ -38,6 +38,12 @@ const bodies: Readonly<Record<string, unknown>> = {
   'POST /v1/machines/:id/snapshots': { name: 'second' },
   'POST /v1/fwrules': { rule: 'FROM any TO all vms ALLOW tcp PORT 80' },
   'POST /v1/fwrules/:id/update': { enabled: true },
+  'POST /v1/networks': { name: 'other', subnet: '192.168.20.0/24' },
+  'POST /v1/networks/:id/update': { name: 'renamed' },
+  'POST /v1/networks/:id/addresses/:address': { reserved: true },
+  'POST /v1/vlans': { id: 7, name: 'seven' },
+  'POST /v1/vlans/:id/update': { name: 'renamed' },
+  'POST /v1/machines/:id/nics': { network: 'back' },
   'POST /v1/accounts/:id/keys': { key: 'none' },
   ...Object.fromEntries(operators),
 };
@@ -73,6 +79,7 @@ test('every route, every caller', async () => {
   const machine = await makeMachine(alice, 'web');
   await alice.send('POST', `/v1/machines/${machine}/snapshots?wait=10`, { json: { name: 'first' } });
   const rule = (await alice.send('POST', '/v1/fwrules', { json: { rule: 'FROM any TO all vms ALLOW tcp PORT 22' } })).body as { id: string };
+  const network = (await alice.send('POST', '/v1/networks', { json: { name: 'back', subnet: '192.168.10.0/24' } })).body as { id: string };
   const { body: jobs } = await alice.send('GET', `/v1/machines/${machine}/jobs`);
   const { client } = fixture;
   const operated = (await client.machineCreate({ name: 'operated' }, { wait: 10 })).machine!.id;
@@ -80,6 +87,10 @@ test('every route, every caller', async () => {
     machines: machine,
     jobs: (jobs as { id: string }[])[0]!.id,
     fwrules: rule.id,
+    networks: network.id,
+    vlans: '2',
+    address: '192.168.10.9',
+    mac: '02cec0a80a02',
     accounts: 'alice',
     name: 'first',
     key: 'first',
@@ -120,8 +131,8 @@ test('every route, every caller', async () => {
 
   // What is another's is as what there never was.
   const strange = '00000000-0000-4000-8000-000000000000';
-  const nosuch = { ...names, machines: strange, jobs: strange, fwrules: strange, accounts: 'nosuch' };
-  const named = routes.filter((route) => /\/(machines|jobs|fwrules|accounts)\/:id/.test(route.url) && !operators.has(nameOf(route)));
+  const nosuch = { ...names, machines: strange, jobs: strange, fwrules: strange, networks: strange, accounts: 'nosuch' };
+  const named = routes.filter((route) => /\/(machines|jobs|fwrules|networks|accounts)\/:id/.test(route.url) && !operators.has(nameOf(route)));
   assert.ok(named.length > 20, `${named.length} routes`);
   for (const route of named) {
     for (const mine of [names, { ...names, machines: operated }]) {

@@ -9,6 +9,7 @@ import { startServer } from '../../src/agent/http/server.ts';
 import { Journal } from '../../src/agent/journal.ts';
 import type { PoolPlan } from '../../src/agent/pool.ts';
 import { FirewallRules } from '../../src/agent/firewall.ts';
+import { KnownNetworks } from '../../src/agent/networks.ts';
 import { Machines } from '../../src/agent/machines.ts';
 import { MachineNames } from '../../src/agent/names.ts';
 import { recover, startAll } from '../../src/agent/recover.ts';
@@ -94,13 +95,15 @@ export const agentFixture = async (
       lxcfs: () => null,
     };
     const machines = new Machines(host, () => pool);
+    const networks = new KnownNetworks(network, journal, (definition) => names.leads(definition));
     const firewall = new FirewallRules(network.firewall, journal, logger);
-    const { toStart } = await recover(host, machines, firewall);
+    const { toStart } = await recover(host, machines, networks, firewall);
     names.start();
     up.use(
       await startServer({
         host,
         machines,
+        networks,
         firewall,
         socketPath,
         socketGroup: process.getgid!(),

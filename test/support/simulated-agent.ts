@@ -14,6 +14,8 @@ import { CenoteError, errorCodes } from '../../src/base/errors.ts';
 import type { ErrorCode } from '../../src/base/errors.ts';
 import type { AgentInfo, ImageCreate, MachineCreate, MachineUpdate } from '../../src/model/agent-api.ts';
 import type { Event } from '../../src/model/event.ts';
+import { externalNetwork, nicsOf } from '../../src/model/nics.ts';
+import type { NetworkDefinition } from '../../src/model/network.ts';
 import type { Image, Platform } from '../../src/model/image.ts';
 import type { MachineSpec, MachineStatus, MachineUsage, Snapshot } from '../../src/model/machine.ts';
 import type { NamesTold } from '../../src/model/names-api.ts';
@@ -22,7 +24,7 @@ import { poolOf, usageOf } from './simulated-pool.ts';
 import { mergeNamed } from '../../src/model/metadata.ts';
 import { noGuarantees } from '../../src/model/resources.ts';
 import type { PoolSize, Resources, Unsupported } from '../../src/model/resources.ts';
-import { baseImage, hostPlatform, start, statusOf, stop, systemImage } from './simulated-content.ts';
+import { baseImage, clash, hostPlatform, start, statusOf, stop, systemImage } from './simulated-content.ts';
 import { echo, sendFile, sendLogs, sizeOf, textOf } from './simulated-streams.ts';
 import type { StreamCounters } from './simulated-streams.ts';
 
@@ -63,6 +65,7 @@ export class SimulatedAgent implements AsyncDisposable, StreamCounters {
   readonly usages = new Map<string, Partial<MachineUsage>>();
   readonly firewall = new SimulatedFirewall();
   names: NamesTold = { accounts: [] };
+  readonly networks = new Map<string, NetworkDefinition>();
   readonly events: Event[] = [];
   /** Every call that came, in order. */
   readonly calls: AgentCall[] = [];
@@ -248,6 +251,11 @@ export class SimulatedAgent implements AsyncDisposable, StreamCounters {
       case 'PUT names':
         this.names = await body();
         return answer(undefined, 204);
+      case 'GET networks':
+        return answer([...this.networks.values()]);
+      case 'PUT networks/:id':
+        this.networks.set(id, await body());
+        return answer(undefined, 204);
       case 'GET firewall':
         return answer(this.firewall.state);
       case 'POST firewall':
@@ -320,10 +328,9 @@ export class SimulatedAgent implements AsyncDisposable, StreamCounters {
   }
 
   #refuseClash(spec: MachineSpec): void {
-    for (const { status } of this.machines.values()) {
-      if (status.id !== spec.id && (status.spec.address === spec.address || (status.spec.name === spec.name && status.spec.account === spec.account)))
-        this.doubled.push(spec.id);
-    }
+    for (const { network } of nicsOf(spec))
+      if (network !== externalNetwork && !this.networks.has(network)) throw new CenoteError('unavailable', `the host was not told of network ${network}`);
+    for (const { status } of this.machines.values()) if (clash(status.spec, spec)) this.doubled.push(spec.id);
   }
 
   #change<T extends { generation: number }>(id: string, asked: T, event: string, apply: (status: MachineStatus, asked: T) => void): MachineStatus {

@@ -1,4 +1,5 @@
 /** What a simulated host has from the start, and the status of a machine on it. */
+import { nicsOf } from '../../src/model/nics.ts';
 import type { Image, Platform } from '../../src/model/image.ts';
 import type { MachineSpec, MachineStatus } from '../../src/model/machine.ts';
 
@@ -40,3 +41,9 @@ export const statusOf = (spec: MachineSpec, generation: number, desired: 'runnin
   health: 'none',
   sequence: 0,
 });
+
+/** Whether two machines have the same name in one account, or the same address on one network. */
+export const clash = (one: MachineSpec, other: MachineSpec): boolean =>
+  one.id !== other.id &&
+  ((one.name === other.name && one.account === other.account) ||
+    nicsOf(one).some((nic) => nicsOf(other).some(({ network, address }) => network === nic.network && address === nic.address)));

@@ -11,18 +11,21 @@ import type { Host } from '../host.ts';
 import type { FirewallRules } from '../firewall.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { Machines } from '../machines.ts';
+import type { KnownNetworks } from '../networks.ts';
 import type { PoolPlan } from '../pool.ts';
 import { execRoute } from './exec.ts';
 import { imageRoutes } from './images.ts';
 import { firewallRoutes } from './firewall.ts';
 import { infoRoutes } from './info.ts';
 import { machineRoutes } from './machines.ts';
+import { networkRoutes } from './networks.ts';
 import { machineDataRoutes } from './machine-data.ts';
 import { nameRoutes } from './names.ts';
 
 export interface AgentServerOptions {
   host: Host;
   machines: Machines;
+  networks: KnownNetworks;
   firewall: FirewallRules;
   socketPath: string;
   /** Group that may connect, beside root. */
@@ -59,7 +62,7 @@ export const startServer = async (options: AgentServerOptions): Promise<AsyncDis
     const body: ErrorBody = { code: 'not_found', message: `there is no ${request.method} ${request.url.slice(0, 200)}` };
     void reply.status(404).send(body);
   });
-  for (const routes of [infoRoutes, machineRoutes, machineDataRoutes, imageRoutes, firewallRoutes, nameRoutes]) routes(app, options);
+  for (const routes of [infoRoutes, machineRoutes, machineDataRoutes, imageRoutes, firewallRoutes, networkRoutes, nameRoutes]) routes(app, options);
   app.server.on('upgrade', execRoute(options));
   rmSync(options.socketPath, { force: true });
   await app.listen({ path: options.socketPath });

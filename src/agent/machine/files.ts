@@ -46,7 +46,7 @@ const withRoot = async <T>(machine: Machine, use: (root: Omit<Confinement, 'path
   const { host, run } = machine;
   if (run !== null) return use({ root: `/proc/${run.process.pid}/root`, userNamespace: `/proc/${run.process.pid}/ns/user` });
   await using undo = new AsyncDisposableStack();
-  const sandbox = await host.sandboxes.take();
+  const sandbox = await host.sandboxes.take('external');
   undo.defer(async () => {
     await host.network.disconnect(sandbox.slot);
     host.sandboxes.started(sandbox);

@@ -9,7 +9,9 @@ import { CenoteError, messageChain } from '../../base/errors.ts';
 import type { ExecProcess, RuntimeProcess } from '../../host/runtime/runtime.ts';
 import { machineSpecification } from '../../host/runtime/specification.ts';
 import { commandOf } from '../../model/command.ts';
+import { hasPreparedLink } from '../../host/network/network.ts';
 import type { MachineSpec } from '../../model/machine.ts';
+import { externalNetwork, nicsOf } from '../../model/nics.ts';
 import { firewallMachine } from '../firewall.ts';
 import type { Host } from '../host.ts';
 import { metadataDirectory } from '../metadata/directory.ts';
@@ -44,7 +46,7 @@ export const bringUp = async (host: Host, spec: MachineSpec, onSlot: (slot: numb
   try {
     const args = commandOf(spec);
     next('taking a sandbox');
-    const sandbox = await host.sandboxes.take();
+    const sandbox = await host.sandboxes.take(hasPreparedLink(nicsOf(spec), externalNetwork) ? 'external' : 'none');
     undo.defer(() => letGo(host, sandbox.slot));
     undo.defer(() => host.sandboxes.started(sandbox));
     next('claiming published ports');
@@ -80,8 +82,8 @@ export const bringUp = async (host: Host, spec: MachineSpec, onSlot: (slot: numb
       }),
     });
     // The network is connected while the runtime works: neither needs the other.
-    const { address, publish, resources } = spec;
-    const connection = { slot: sandbox.slot, machine: id, address, publish };
+    const { address, nics, publish, resources } = spec;
+    const connection = { slot: sandbox.slot, machine: id, address, nics, publish };
     const connected = guardedConnect(host, spec, () => host.network.connect(connection, sandbox.networkNamespaceFd, resources.networkCeilingMbps));
     // Taken back only when it is done: what is connected after it was disconnected would stay, and keep the address from the next run.
     undo.defer(settled(connected));
@@ -159,7 +161,7 @@ const writeFiles = (host: Host, spec: MachineSpec): Record<string, string> => {
   const content = {
     hostname: `${spec.name}\n`,
     hosts: `127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n${spec.address} ${spec.name}\n`,
-    'resolv.conf': host.network.resolvConf(host.names.searchOf(spec.account)),
+    'resolv.conf': host.network.resolvConf(host.names.searchOf(spec.account), spec.nics),
   };
   return Object.fromEntries(
     Object.entries(content).map(([name, text]) => {

@@ -7,6 +7,7 @@ import { CenoteError, messageOf } from '../../base/errors.ts';
 import type { MachineUpdate } from '../../model/agent-api.ts';
 import type { MachineSpec, MachineStatus } from '../../model/machine.ts';
 import { checkMetadataSize, mergeNamed } from '../../model/metadata.ts';
+import { nicsOf } from '../../model/nics.ts';
 import { firewallMachine } from '../firewall.ts';
 import type { Machine } from './machine.ts';
 import type { MachineRecord } from './record.ts';
@@ -114,17 +115,37 @@ const changeInPlace = async (machine: Machine, former: MachineSpec, next: Machin
     if (run !== null) {
       await host.ports.claim(machine.id, next.publish);
       try {
-        await host.network.publish({ slot: run.slot, machine: machine.id, address: next.address, publish: next.publish });
+        await host.network.publish({ slot: run.slot, machine: machine.id, address: former.address, publish: next.publish });
       } catch (error) {
         await host.ports.claim(machine.id, former.publish);
         throw error;
       }
     }
   }
-  await host.network.firewall.setMachine(firewallMachine(next));
+  await changeNics(machine, former, next);
   record.spec = next;
   await machine.save();
   host.events.emit('machine.updated', machine.id, `${next.name} was updated`, { restarted: false });
+};
+
+/** The firewall knows a NIC before its first packet, and for as long as it has one. */
+const changeNics = async (machine: Machine, former: MachineSpec, next: MachineSpec) => {
+  const { host, run } = machine;
+  const { firewall } = host.network;
+  const isChanged = JSON.stringify(nicsOf(former)) !== JSON.stringify(nicsOf(next));
+  if (run === null || !isChanged) return firewall.setMachine(firewallMachine(next));
+  const gone = nicsOf(former).filter(({ network }) => !nicsOf(next).some((nic) => nic.network === network));
+  await firewall.setMachine({ ...firewallMachine(next), nics: [...nicsOf(next), ...gone] });
+  host.crash.reach('nics: known to the firewall');
+  const { address, nics, publish, resources } = next;
+  try {
+    await host.network.setNics({ slot: run.slot, machine: machine.id, address, nics, publish }, run.process.pid, resources.networkCeilingMbps);
+  } catch (error) {
+    await firewall.setMachine(firewallMachine(former));
+    throw error;
+  }
+  host.crash.reach('nics: connected');
+  if (gone.length > 0) await firewall.setMachine(firewallMachine(next));
 };
 
 const comeUp = async (machine: Machine) => {

@@ -1,6 +1,8 @@
 /** What a machine may read: its metadata, and below `sdc:` what its host says of it. */
 import type { Network } from '../../host/network/network.ts';
 import { macOf } from '../../model/mac.ts';
+import { nicsOf } from '../../model/nics.ts';
+import type { Nic } from '../../model/network.ts';
 import type { MachineSpec } from '../../model/machine.ts';
 import { hostNamespace, isInternal } from '../../model/metadata.ts';
 import { publicId } from '../../model/public-id.ts';
@@ -8,7 +10,7 @@ import type { Answer } from './frame.ts';
 
 export interface Place {
   datacenter: string;
-  network: Pick<Network, 'gateway' | 'resolvConf'>;
+  network: Pick<Network, 'gateway' | 'resolvConf' | 'gatewayOf'>;
 }
 
 type Facts = Readonly<Record<string, (spec: MachineSpec, place: Place) => string>>;
@@ -27,21 +29,20 @@ const facts: Facts = {
   max_physical_memory: ({ resources }) => String(resources.memoryCeilingMib ?? resources.memoryMib),
   quota: ({ resources }) => String(Math.ceil(resources.diskMib / 1024)),
   max_lwps: ({ resources }) => String(resources.processes),
-  nics: ({ address }, { network }) => JSON.stringify([nic(address, network.gateway)]),
-  resolvers: (_spec, { network }) => JSON.stringify(resolvers(network.resolvConf([]))),
+  nics: (spec, { network }) => JSON.stringify(nicsOf(spec).map((nic) => nicFacts(nic, network.gatewayOf(nic.network)))),
+  resolvers: ({ nics }, { network }) => JSON.stringify(resolvers(network.resolvConf([], nics))),
   routes: () => '[]',
   volumes: () => '[]',
 };
 
-const nic = (address: string, gateway: string) => ({
-  interface: 'eth0',
+const nicFacts = ({ address, index, primary }: Nic, gateway: string | null) => ({
+  interface: `eth${index}`,
   mac: macOf(address),
   ip: address,
   ips: [`${address}/32`],
   netmask: '255.255.255.255',
-  gateway,
-  gateways: [gateway],
-  primary: true,
+  ...(gateway === null ? {} : { gateway, gateways: [gateway] }),
+  primary,
 });
 
 const resolvers = (conf: string): string[] => [...conf.matchAll(/^nameserver\s+(\S+)/gm)].map(([, address]) => address!);

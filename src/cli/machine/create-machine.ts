@@ -8,6 +8,7 @@ import type { Flags, FlagValue } from '../command.ts';
 import type { Context } from '../context.ts';
 import { parseGrace } from '../format.ts';
 import { finishJob } from '../jobs.ts';
+import { parseNic } from '../network/values.ts';
 import { readText, readValue } from '../read-text.ts';
 import { selectMachine } from '../select.ts';
 import { pairsToRecord, parseEnv, parseEnvFile, parseMetadata, parsePublish, parseRestart, parseSnapshotRef, parseTag } from '../values.ts';
@@ -23,6 +24,9 @@ export const createFlags = {
   env: many('K=V', parseEnv, 'environment variable', { short: 'e' }),
   envFile: value('FILE', 'environment variables, one K=V a line', { complete: 'file' }),
   publish: many('HOST:PORT[/udp]', parsePublish, "publish the machine's PORT at the host's port", { short: 'p' }),
+  network: many('NETWORK[=ADDRESS]', parseNic, 'be on this network; the first named is primary (default the account’s default network)', {
+    complete: 'network',
+  }),
   tag: many('K=V', parseTag, 'tag', { short: 't' }),
   metadata: many('K=V', parseMetadata, 'metadata, seen inside; V may be @FILE', { short: 'm' }),
   script: value('FILE', 'run this inside, as root, at every start: metadata user-script', { complete: 'file' }),
@@ -63,6 +67,7 @@ const request = async (context: Context, name: string | undefined, flags: Create
     ...(flags.tag.length === 0 ? {} : { tags: pairsToRecord(flags.tag) }),
     ...(metadata === undefined ? {} : { metadata }),
     ...(flags.firewall ? { firewallEnabled: true } : {}),
+    ...(flags.network.length === 0 ? {} : { networks: flags.network }),
     ...(flags.publish.length === 0 ? {} : { publish: flags.publish }),
     ...(flags.restart === undefined ? {} : { restart: flags.restart }),
     ...(flags.stopGrace === undefined ? {} : { stopGraceSeconds: flags.stopGrace }),

@@ -6,6 +6,7 @@ import type { Context } from '../context.ts';
 import { detailLines } from '../details.ts';
 import type { Detail } from '../details.ts';
 import { formatMib } from '../../base/units.ts';
+import { nicsOf } from '../../model/nics.ts';
 import { isGlob, pickMany, selectMachines } from '../select.ts';
 import { formatPublish, formatRestart } from '../values.ts';
 import { formatBurst, formatIo, formatNetwork } from './resource-flags.ts';
@@ -35,7 +36,7 @@ const details = (machine: Shown, names: readonly string[]): Detail[] => [
   ['Processes', machine.resources.processes],
   ['I/O', formatIo(machine.resources)],
   ['Bandwidth', formatNetwork(machine.resources)],
-  ['Address', machine.address],
+  ['Address', addressesOf(machine)],
   ['Names', names],
   ['Published', machine.publish.map(formatPublish)],
   ['Command', machine.command === null ? null : quoteWords(machine.command)],
@@ -47,6 +48,14 @@ const details = (machine: Shown, names: readonly string[]): Detail[] => [
   ['Created', at(machine.createdAt)],
   ['Started', at(machine.startedAt)],
   ['Generation', machine.generation],
+];
+
+/** The primary one first; most machines have only that. */
+const addressesOf = (machine: Pick<Machine, 'address' | 'nics'>): string[] => [
+  machine.address,
+  ...nicsOf(machine)
+    .filter(({ primary }) => !primary)
+    .map(({ address, index }) => `${address} (eth${index})`),
 ];
 
 export const command = defineCommand({

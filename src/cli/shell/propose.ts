@@ -74,6 +74,8 @@ const candidates = async (what: Completion, words: readonly string[], context: C
       return (await control.platformList(call)).map((platform) => `${platform.name}@${platform.version}`);
     case 'account':
       return (await control.accountList(call)).map((account) => account.name);
+    case 'network':
+      return (await control.networkList(call)).map((network) => network.name);
     case 'firewall rule':
       return (await control.firewallRuleList(call)).map((rule) => rule.id);
     case 'snapshot': {

@@ -3,10 +3,13 @@
  * the same, it gives way; of two that the host has, the second is shown under a name of its own.
  */
 import { shortId } from '../../base/ids.ts';
+import { subnetOf } from '../../model/network.ts';
+import { nicsOf } from '../../model/nics.ts';
+import { placeOf } from '../../model/subnet.ts';
+import { addressClaim, addressGet } from '../../store/address.ts';
 import { systemContext as system } from '../../store/context.ts';
 import { accountEnsure } from '../../store/account.ts';
 import {
-  machineAddressHolder,
   machineDropClaims,
   machineFind,
   machineInsert,
@@ -17,14 +20,13 @@ import {
   machineSettleClaims,
 } from '../../store/machine.ts';
 import type { StoredMachine } from '../../store/machine.ts';
+import { networkListByIds } from '../../store/network.ts';
 import type { Db } from '../../store/store.ts';
-import type { Subnet } from '../app/subnet.ts';
 
 export const takeClaims = async (
   db: Db,
   adopted: readonly StoredMachine[],
   moved: readonly StoredMachine[],
-  subnet: Subnet,
   isOnHost: (id: string) => boolean,
 ): Promise<void> => {
   await machineDropClaims(
@@ -33,19 +35,21 @@ export const takeClaims = async (
     moved.map(({ machine }) => machine.id),
   );
   for (const stored of moved) {
-    await makeWay(db, stored, subnet, isOnHost);
+    await makeWay(db, stored, isOnHost);
     await machineSave(system, db, stored);
     await machineSaveTags(system, db, stored.machine);
     await machineSettleClaims(system, db, stored.machine);
+    await claimAddresses(db, stored, isOnHost);
   }
   for (const stored of adopted) {
     await accountEnsure(system, db, stored.machine.account);
-    await makeWay(db, stored, subnet, isOnHost);
+    await makeWay(db, stored, isOnHost);
     await machineInsert(system, db, stored);
+    await claimAddresses(db, stored, isOnHost);
   }
 };
 
-const makeWay = async (db: Db, stored: StoredMachine, subnet: Subnet, isOnHost: (id: string) => boolean): Promise<void> => {
+const makeWay = async (db: Db, stored: StoredMachine, isOnHost: (id: string) => boolean): Promise<void> => {
   const { machine } = stored;
   const nameHolder = await machineNameHolder(system, db, machine.account, machine.name);
   if (nameHolder !== undefined && nameHolder !== machine.id) {
@@ -65,14 +69,28 @@ const makeWay = async (db: Db, stored: StoredMachine, subnet: Subnet, isOnHost: 
     if (isOnHost(holder)) drop(stored);
     else await change(db, holder, drop);
   }
-  stored.address = subnet.placeOf(machine.address);
-  const holder = stored.address === null ? undefined : await machineAddressHolder(system, db, stored.address);
-  if (holder === undefined || holder === machine.id) return;
-  if (isOnHost(holder)) stored.address = null;
-  else {
-    await change(db, holder, (other) => {
-      other.address = null;
-    });
+};
+
+/** An address that a machine which is on the host has stays with it; from one that is not, it is taken. */
+const claimAddresses = async (db: Db, { machine }: StoredMachine, isOnHost: (id: string) => boolean): Promise<void> => {
+  const nics = nicsOf(machine);
+  const networks = new Map(
+    (
+      await networkListByIds(
+        system,
+        db,
+        nics.map(({ network }) => network),
+      )
+    ).map((network) => [network.id, network]),
+  );
+  for (const { network, address } of nics) {
+    const known = networks.get(network);
+    const place = known === undefined ? null : placeOf(subnetOf(known), address);
+    if (place === null) continue;
+    const held = await addressGet(system, db, network, place);
+    const { uplink_of: uplinkOf, machine: holder } = held ?? { uplink_of: null, machine: null };
+    if (uplinkOf !== null || (holder !== null && holder !== machine.id && isOnHost(holder))) continue;
+    await addressClaim(system, db, network, place, { machine: machine.id });
   }
 };
 

@@ -13,12 +13,15 @@ import { deletedMachineFind } from '../../store/deleted-machine.ts';
 import { eventAppend } from '../../store/event.ts';
 import type { NewEvent } from '../../store/event.ts';
 import { machineFind } from '../../store/machine.ts';
-import { metaGet, metaSet, networkGet, networkSet } from '../../store/meta.ts';
+import { metaGet, metaSet } from '../../store/meta.ts';
+import { networkExternal, networkSetExternal } from '../../store/network.ts';
+import type { StoredNetwork } from '../../store/network.ts';
 import type { Db, Store } from '../../store/store.ts';
 import { isUuid } from '../../base/ids.ts';
-import { Subnet } from '../app/subnet.ts';
+import { parseSubnet } from '../../model/subnet.ts';
 import type { Wake } from '../wake.ts';
 import type { Catalog } from './catalog.ts';
+import type { NetworkSync } from './network-sync.ts';
 import { Refresher } from './refresher.ts';
 import { Pulse } from './pulse.ts';
 import { syncAll } from './sync.ts';
@@ -29,6 +32,7 @@ export interface LinkOptions {
   store: Store;
   agent: AgentClient;
   catalog: Catalog;
+  networks: NetworkSync;
   touched: Touched;
   logger: Logger;
   /** Notified when the agent can be reached again. */
@@ -49,7 +53,7 @@ export class AgentLink implements AsyncDisposable {
   readonly #pulse: Pulse;
   #following: Promise<void> | undefined;
   #info: AgentInfo | undefined;
-  #subnet: Subnet | undefined;
+  #external: StoredNetwork | undefined;
   #lastError = 'the control plane has not reached the agent yet';
   #inStep = false;
 
@@ -62,8 +66,7 @@ export class AgentLink implements AsyncDisposable {
 
   /** Makes the first attempt, so that a store is compared with its host before anyone is served; goes on by itself. */
   async start(): Promise<void> {
-    const network = await networkGet(system, this.#options.store.db);
-    if (network !== undefined) this.#subnet = new Subnet(network.subnet, network.gateway);
+    this.#external = await networkExternal(system, this.#options.store.db);
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#following = this.#follow(resolve);
     await promise;
@@ -86,9 +89,10 @@ export class AgentLink implements AsyncDisposable {
     return this.#pulse.stopped;
   }
 
-  get subnet(): Subnet {
-    if (this.#subnet === undefined) throw this.#away();
-    return this.#subnet;
+  /** The network that is the host's own. */
+  get external(): StoredNetwork {
+    if (this.#external === undefined) throw this.#away();
+    return this.#external;
   }
 
   /** Compares everything once more; when the tie is cut, that is done as soon as it is made again. */
@@ -138,8 +142,10 @@ export class AgentLink implements AsyncDisposable {
       const first = batches.next();
       first.catch(() => undefined);
       const { subnet, gateway } = this.#info.network;
-      this.#subnet = new Subnet(subnet, gateway);
-      await store.transactionRepeatable((db) => networkSet(system, db, { subnet, gateway }));
+      const { size } = parseSubnet('subnet', subnet, gateway);
+      await store.transactionRepeatable((db) => networkSetExternal(system, db, { subnet, gateway, size }));
+      this.#external = await networkExternal(system, store.db);
+      await this.#options.networks.compare(signal);
       catalog.invalidate();
       const result = await this.#syncAll();
       logger.info({ ...result, agent: this.#info.version }, 'in step with the agent');
@@ -153,6 +159,7 @@ export class AgentLink implements AsyncDisposable {
       throw stop.signal.aborted ? stop.signal.reason : error;
     } finally {
       this.#inStep = false;
+      this.#options.networks.forget();
       stop.abort();
     }
   }
@@ -161,7 +168,7 @@ export class AgentLink implements AsyncDisposable {
     const { store, agent, touched, onEvents, onRefreshed } = this.#options;
     using watch = touched.watch();
     const statuses = await agent.machineList({ signal: this.#stopping.signal });
-    const result = await syncAll(store, statuses, this.subnet, watch.ids);
+    const result = await syncAll(store, statuses, watch.ids);
     onEvents();
     onRefreshed(null);
     return result;

@@ -12,6 +12,8 @@ export const applyStatus = (stored: StoredMachine, status: MachineStatus): void 
   machine.platform = spec.platform;
   machine.resources = spec.resources;
   machine.address = spec.address;
+  if (spec.nics === undefined) delete machine.nics;
+  else machine.nics = spec.nics;
   machine.publish = spec.publish;
   machine.command = spec.command;
   machine.env = spec.env;

@@ -3,6 +3,7 @@
  * with their generation (the store may be an old copy); those that only the store has are shown failed, never made anew unasked.
  */
 import type { MachineStatus } from '../../model/machine.ts';
+import { nicsOf } from '../../model/nics.ts';
 import { guaranteesOf } from '../../model/resources.ts';
 import { systemContext as system } from '../../store/context.ts';
 import { eventAppend } from '../../store/event.ts';
@@ -12,7 +13,6 @@ import type { StoredJob } from '../../store/job.ts';
 import { machineFind, machineListAll, machineSave } from '../../store/machine.ts';
 import type { StoredMachine } from '../../store/machine.ts';
 import type { Db, Store } from '../../store/store.ts';
-import type { Subnet } from '../app/subnet.ts';
 import { takeClaims } from './claims.ts';
 import { applyPending, applyStatus } from './report.ts';
 
@@ -25,7 +25,7 @@ export interface SyncResult {
 const lostReason = 'the host does not know this machine';
 
 /** `skip` are machines that a job has changed since the host was asked. */
-export const syncAll = (store: Store, statuses: readonly MachineStatus[], subnet: Subnet, skip: ReadonlySet<string>): Promise<SyncResult> =>
+export const syncAll = (store: Store, statuses: readonly MachineStatus[], skip: ReadonlySet<string>): Promise<SyncResult> =>
   store.transactionRepeatable(async (db) => {
     const known = new Map((await machineListAll(system, db)).map((stored) => [stored.machine.id, stored]));
     const pending = Map.groupBy(await jobListUnfinished(system, db), (stored) => stored.job.machine ?? '');
@@ -45,7 +45,7 @@ export const syncAll = (store: Store, statuses: readonly MachineStatus[], subnet
       ({ machine }) => !onHost.has(machine.id) && !skip.has(machine.id) && machine.state !== 'failed' && !pending.has(machine.id),
     );
     for (const stored of lost) await loseMachine(db, stored);
-    if (adopted.length > 0 || moved.length > 0) await takeClaims(db, adopted, moved, subnet, (id) => onHost.has(id) || skip.has(id));
+    if (adopted.length > 0 || moved.length > 0) await takeClaims(db, adopted, moved, (id) => onHost.has(id) || skip.has(id));
     await eventAppend(system, db, [...adopted.map(adoptedEvent), ...lost.map(lostEvent)]);
     return { adopted: adopted.length, lost: lost.length, changed };
   });
@@ -69,14 +69,15 @@ export const syncOne = (store: Store, id: string, status: MachineStatus | null, 
     return change === 'claims' && pending.length === 0 ? 'whole' : 'done';
   });
 
-const claimsOf = ({ machine }: StoredMachine): string => JSON.stringify([machine.name, machine.address, machine.publish]);
+const claimsOf = ({ machine }: StoredMachine): string =>
+  JSON.stringify([machine.name, nicsOf(machine).map(({ network, address }) => [network, address]), machine.publish]);
 
 const applyChange = (stored: StoredMachine, status: MachineStatus, pending: readonly StoredJob[]): 'none' | 'state' | 'claims' => {
   const before = [JSON.stringify(stored.machine), JSON.stringify(stored.spec), claimsOf(stored)];
   applyStatus(stored, status);
   applyPending(stored, pending);
   if (pending.length === 0) stored.reserved = guaranteesOf(status.spec.resources);
-  if (claimsOf(stored) !== before[2] || stored.address === null) return 'claims';
+  if (claimsOf(stored) !== before[2] || stored.addresses < nicsOf(stored.machine).length) return 'claims';
   return JSON.stringify(stored.machine) === before[0] && JSON.stringify(stored.spec) === before[1] ? 'none' : 'state';
 };
 
@@ -85,7 +86,7 @@ const adoptedOf = (status: MachineStatus): StoredMachine => {
   const stored: StoredMachine = {
     spec,
     reserved: guaranteesOf(spec.resources),
-    address: null,
+    addresses: 0,
     machine: {
       id: spec.id,
       name: spec.name,

@@ -37,7 +37,7 @@ export const acceptAction = async <A extends Action>(
   context: RequestContext,
   idOrName: string,
   action: A,
-  prepare: (db: Db, stored: StoredMachine) => Promise<JobRequests[A]> | JobRequests[A],
+  prepare: (db: Db, stored: StoredMachine, pending: readonly StoredJob[]) => Promise<JobRequests[A]> | JobRequests[A],
 ): Promise<Accepted> => {
   const { accepted, stored } = await control.store.transaction(async (db) => {
     const target = await machineGet(context, db, idOrName);
@@ -51,7 +51,7 @@ export const acceptAction = async <A extends Action>(
     }
     if (pending.length >= mostPending)
       throw new CenoteError('too_busy', `machine ${JSON.stringify(machine.name)} has ${pending.length} actions waiting already`);
-    const request = await prepare(db, target);
+    const request = await prepare(db, target, pending);
     machine.generation += 1;
     const made: StoredJob = { job: newJob(context, action, machine.id), generation: machine.generation, request };
     applyPending(target, [made]);

@@ -5,12 +5,14 @@ import type { Machine } from '../../model/control-api.ts';
 import { parseAddress } from '../../model/firewall/address.ts';
 import { weightOf } from '../../model/firewall/compile.ts';
 import { Policy } from '../../model/firewall/judge.ts';
-import type { PacketService } from '../../model/firewall/judge.ts';
+import type { PacketService, Verdict } from '../../model/firewall/judge.ts';
 import { parseRule } from '../../model/firewall/parse.ts';
 import { printRule } from '../../model/firewall/print.ts';
 import { concerns } from '../../model/firewall/rule.ts';
 import type { FirewallMachine, OwnedRule } from '../../model/firewall/rule.ts';
 import type { CreateFirewallRule, FirewallRule, FirewallVerdict, UpdateFirewallRule } from '../../model/firewall/wire.ts';
+import type { Nic } from '../../model/network.ts';
+import { externalNetwork, nicsOf } from '../../model/nics.ts';
 import type { RequestContext } from '../../store/context.ts';
 import { systemContext as system } from '../../store/context.ts';
 import { eventAppend } from '../../store/event.ts';
@@ -25,6 +27,7 @@ import {
 } from '../../store/firewall-rule.ts';
 import type { StoredRule } from '../../store/firewall-rule.ts';
 import { machineGet, machineListAccount, machineListAll } from '../../store/machine.ts';
+import { networkListByIds } from '../../store/network.ts';
 import type { Db } from '../../store/store.ts';
 import type { Control } from '../control.ts';
 import { namedBy } from './field.ts';
@@ -118,11 +121,11 @@ export interface PacketAsked {
 /** What becomes of a packet, by the rules as they are now. Of another account's machines no more is told than that they are there. */
 export const firewallTest = async (control: Control, context: RequestContext, { from, to, service }: PacketAsked): Promise<FirewallVerdict> => {
   const { db } = control.store;
-  const [fromAddress, toAddress] = [await addressOf(control, context, 'from', from), await addressOf(control, context, 'to', to)];
-  const rules = new Map((await firewallRuleEnabled(system, db, null)).map((stored) => [stored.id, stored]));
+  const stored = await firewallRuleEnabled(system, db, null);
+  const rules = new Map(stored.map((rule) => [rule.id, rule]));
   const machines = (await machineListAll(system, db)).map(({ machine }) => machine);
-  const policy = new Policy(Array.from(rules.values(), ownedOf), machines.map(firewallMachineOf));
-  const { allowed, judgements } = policy.judge({ from: fromAddress, to: toAddress, service });
+  const [sender, receiver] = [await endOf(control, context, 'from', from), await endOf(control, context, 'to', to)];
+  const { allowed, judgements } = await judgeBetween(control, { rules: stored.map(ownedOf), machines, sender, receiver, service });
   return {
     allowed,
     judgements: judgements.map(({ machine: id, direction, action, rule: ruleId }) => {
@@ -139,11 +142,50 @@ export const firewallTest = async (control: Control, context: RequestContext, { 
   };
 };
 
-const addressOf = async (control: Control, context: RequestContext, field: string, text: string): Promise<string> => {
-  if (parseAddress(text) !== undefined) return text;
-  const words = `${JSON.stringify(text.slice(0, 80))} is neither a machine nor an address`;
-  return (await namedBy(field, () => machineGet(context, control.store.db, text), { words })).machine.address;
+/** A machine, or an address that none of the caller's has on a network of its own. */
+type End = { nics: readonly Nic[] };
+
+const endOf = async (control: Control, context: RequestContext, field: string, text: string): Promise<End> => {
+  const { db } = control.store;
+  if (parseAddress(text) === undefined) {
+    const words = `${JSON.stringify(text.slice(0, 80))} is neither a machine nor an address`;
+    return { nics: nicsOf((await namedBy(field, () => machineGet(context, db, text), { words })).machine) };
+  }
+  const own = (await machineListAccount(context, db)).find((machine) => nicsOf(machine).some(({ address }) => address === text));
+  const nic = own === undefined ? undefined : nicsOf(own).find(({ address }) => address === text);
+  return { nics: [{ network: nic?.network ?? externalNetwork, address: text, index: 0, primary: true }] };
 };
+
+interface Between {
+  rules: OwnedRule[];
+  machines: readonly Machine[];
+  sender: End;
+  receiver: End;
+  service: PacketService;
+}
+
+/** On the network that both are on; else where each has its way out, and as what it is seen there. */
+const judgeBetween = async (control: Control, { rules, machines, sender, receiver, service }: Between): Promise<Verdict> => {
+  const policyOn = (network: string) =>
+    new Policy(
+      rules,
+      machines.flatMap((machine) => {
+        const nic = nicsOf(machine).find((one) => one.network === network);
+        return nic === undefined ? [] : [{ ...firewallMachineOf(machine), address: nic.address }];
+      }),
+    );
+  const shared = sender.nics.find((nic) => receiver.nics.some((other) => other.network === nic.network));
+  const [fromNic, toNic] = [shared ?? primaryOf(sender), receiver.nics.find(({ network }) => network === shared?.network) ?? primaryOf(receiver)];
+  if (shared !== undefined) return policyOn(shared.network).judge({ from: fromNic.address, to: toNic.address, service });
+  const left = policyOn(fromNic.network).judge({ from: fromNic.address, to: toNic.address, service });
+  const judgements = left.judgements.filter(({ direction }) => direction === 'out');
+  if (judgements.some(({ action }) => action === 'block')) return { allowed: false, judgements };
+  const [home] = await networkListByIds(system, control.store.db, [fromNic.network]);
+  const came = policyOn(toNic.network).judge({ from: home?.uplink ?? fromNic.address, to: toNic.address, service });
+  return { allowed: came.allowed, judgements: [...judgements, ...came.judgements.filter(({ direction }) => direction === 'in')] };
+};
+
+const primaryOf = ({ nics }: End): Nic => nics.find(({ primary }) => primary)!;
 
 const ownedOf = ({ id, account, rule, log }: StoredRule): OwnedRule => ({ id, account, rule: parseRule(rule), log });
 

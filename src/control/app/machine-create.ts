@@ -24,6 +24,7 @@ import { namedBy } from './field.ts';
 import { newJob } from './accept.ts';
 import { imageFor } from './image-choice.ts';
 import { checkPublish } from './publish.ts';
+import { chooseNics, nicsInSpec } from './nics.ts';
 import { admit, newResources, resourceChange } from './resources.ts';
 
 const defaultRestart = { policy: 'on-failure', maxRetries: 10 } as const;
@@ -34,23 +35,23 @@ export const machineCreate = async (control: Control, context: RequestContext, a
   authorize(context, 'write');
   checkMetadataSize(asked.metadata ?? {});
   checkTags('tags', asked.tags ?? {});
-  const { store, link, addresses, jobs, trace } = control;
+  const { store, link, jobs, trace } = control;
   const name = asked.name === undefined ? `machine-${shortId(id)}` : checkMachineName('name', asked.name);
   const publish = checkPublish(asked.publish ?? []);
   const source = asked.fromSnapshot === undefined ? undefined : await sourceOf(control, context, asked.fromSnapshot.machine);
   const content = await contentOf(control, context, asked, source);
   if (source !== undefined) await demandSnapshot(control, source, asked.fromSnapshot!.name);
-  const { subnet, host } = link;
+  const { host } = link;
   const desired = asked.start === false ? 'stopped' : 'running';
   if (desired === 'running') commandOf({ ...content, command: asked.command ?? null });
   const fromSnapshot = asked.fromSnapshot === undefined || source === undefined ? null : { machine: source.machine.id, name: asked.fromSnapshot.name };
 
-  const { accepted, job, place } = await store.transaction(async (db) => {
+  const { accepted, job } = await store.transaction(async (db) => {
     const change = await resourceChange(context, db, asked);
     const resources = newResources(change);
     const metadata = checkMetadataSize({ ...(await authorizedKeys(context, db)), ...asked.metadata });
     await admit(context, db, host, id, resources, null);
-    const chosen = await addresses.choose(context, db, subnet);
+    const chosen = await chooseNics(control, context, db, id, asked.networks);
     const spec: MachineSpec = {
       id,
       account: context.account,
@@ -59,7 +60,8 @@ export const machineCreate = async (control: Control, context: RequestContext, a
       command: asked.command ?? null,
       env: asked.env ?? {},
       resources,
-      address: subnet.addressAt(chosen),
+      address: chosen.address,
+      ...nicsInSpec(chosen.nics),
       publish,
       restart: asked.restart ?? defaultRestart,
       tags: asked.tags ?? {},
@@ -67,13 +69,13 @@ export const machineCreate = async (control: Control, context: RequestContext, a
       stopGraceSeconds: asked.stopGraceSeconds ?? defaultGraceSeconds,
     };
     const machine = newMachine(spec, desired, change.package === null ? null : { name: change.package.name, version: change.package.version });
-    await machineInsert(context, db, { machine, spec, reserved: guaranteesOf(resources), address: chosen });
+    await machineInsert(context, db, { machine, spec, reserved: guaranteesOf(resources), addresses: chosen.nics.length });
+    await chosen.claim(db);
     const request: JobRequests['create'] = { spec, desired, fromSnapshot };
     const made: StoredJob = { job: newJob(context, 'create', id), generation: 1, request };
     await jobInsert(context, db, made, jobs.lease());
-    return { accepted: { job: made.job, machine }, job: made, place: chosen };
+    return { accepted: { job: made.job, machine }, job: made };
   });
-  addresses.taken(place);
   trace('create:accepted');
   control.changes.tell(id);
   jobs.enqueue({ ...job, job: { ...job.job } });
@@ -137,6 +139,7 @@ const newMachine = (spec: MachineSpec, desired: Machine['desired'], taken: Packa
   package: taken,
   resources: spec.resources,
   address: spec.address,
+  ...(spec.nics === undefined ? {} : { nics: spec.nics }),
   publish: spec.publish,
   command: spec.command,
   env: spec.env,

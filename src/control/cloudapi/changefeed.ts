@@ -11,6 +11,7 @@ import { WebSocketServer } from 'ws';
 import type { WebSocket } from 'ws';
 import { messageChain } from '../../base/errors.ts';
 import type { Machine } from '../../model/control-api.ts';
+import { nicsOf } from '../../model/nics.ts';
 import { deletedMachineFind } from '../../store/deleted-machine.ts';
 import { machineList, machineShown } from '../../store/machine.ts';
 import { authorise } from './access/authorise.ts';
@@ -48,7 +49,7 @@ const pageSize = 1000;
 const factsOf = (machine: Machine): Record<Exclude<SubResource, 'owner_uuid' | 'server_uuid' | 'destroyed'>, string> => ({
   alias: machine.name,
   customer_metadata: JSON.stringify(machine.metadata ?? {}),
-  nics: machine.address,
+  nics: JSON.stringify(nicsOf(machine)),
   state: machine.state,
   tags: JSON.stringify(machine.tags),
 });
@@ -220,27 +221,27 @@ class Follower implements Disposable {
     for (const id of this.#dirty) {
       this.#dirty.delete(id);
       const found = await machineShown(this.#caller.context, db, id);
-      if (found !== undefined) this.#tell(found);
+      if (found !== undefined) await this.#tell(found);
       else if (this.#told.has(id)) await this.#tellGone(id);
     }
   }
 
-  #tell(machine: Machine): void {
+  async #tell(machine: Machine): Promise<void> {
     const [before, now] = [this.#told.get(machine.id), factsOf(machine)];
     this.#told.set(machine.id, now);
     const names = Object.keys(now) as (keyof typeof now)[];
     const changed: SubResource[] = before === undefined ? [...names, 'owner_uuid', 'server_uuid'] : names.filter((name) => before[name] !== now[name]);
-    this.#send(machine.id, changed, machineWire(machine, this.#view()));
+    this.#send(machine.id, changed, machineWire(machine, await this.#view()));
   }
 
   async #tellGone(id: string): Promise<void> {
     this.#told.delete(id);
     const gone = await deletedMachineFind(this.#caller.context, this.#edge.control.store.db, id);
-    if (gone !== undefined) this.#send(id, ['state', 'destroyed'], deletedMachineWire(gone.machine, gone.deletedAt, this.#view()));
+    if (gone !== undefined) this.#send(id, ['state', 'destroyed'], deletedMachineWire(gone.machine, gone.deletedAt, await this.#view()));
   }
 
   #view() {
-    return viewOf({ control: this.#edge.control, datacenter: this.#edge.datacenter, version: this.#version });
+    return viewOf({ ...this.#edge, context: this.#caller.context, version: this.#version });
   }
 
   #send(id: string, changed: readonly SubResource[], resourceObject: { state: string }): void {

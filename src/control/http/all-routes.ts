@@ -6,13 +6,26 @@ import { dnsRoutes } from './dns-routes.ts';
 import { firewallRoutes } from './firewall-routes.ts';
 import { imageRoutes } from './image-routes.ts';
 import { machineRoutes } from './machine-routes.ts';
+import { networkRoutes } from './network-routes.ts';
 import { otherRoutes } from './other-routes.ts';
 import { packageRoutes } from './package-routes.ts';
 import type { App } from './server.ts';
 import { snapshotRoutes } from './snapshot-routes.ts';
 import { streamRoutes } from './stream-routes.ts';
 
-const all = [machineRoutes, streamRoutes, snapshotRoutes, imageRoutes, packageRoutes, accountRoutes, backupRoutes, firewallRoutes, dnsRoutes, otherRoutes];
+const all = [
+  machineRoutes,
+  streamRoutes,
+  snapshotRoutes,
+  imageRoutes,
+  packageRoutes,
+  accountRoutes,
+  backupRoutes,
+  firewallRoutes,
+  networkRoutes,
+  dnsRoutes,
+  otherRoutes,
+];
 
 export const addRoutes = (app: App, control: Control): void => {
   for (const add of all) add(app, control);

@@ -5,6 +5,8 @@
 import { CenoteError } from '../../base/errors.ts';
 import type { AgentClient } from '../../client/agent.ts';
 import type { MachineSpec, MachineStatus } from '../../model/machine.ts';
+import { nicsOf, withNic } from '../../model/nics.ts';
+import type { Nic } from '../../model/network.ts';
 import type { StoredMachine } from '../../store/machine.ts';
 import { mergeNamed } from '../../model/metadata.ts';
 import { imageRequestOf } from './image-content.ts';
@@ -33,7 +35,8 @@ type Executors = { [A in Action]: (execution: Execution<A>) => Promise<Outcome> 
 
 const executors: Executors = {
   create: async ({ agent, stored, generation, request, signal }) => {
-    if (stored.address === null) throw new CenoteError('in_use', `its address ${request.spec.address} belongs to another machine found on the host`);
+    if (stored.addresses < nicsOf(request.spec).length)
+      throw new CenoteError('in_use', `its address ${request.spec.address} belongs to another machine found on the host`);
     const { spec, desired, fromSnapshot } = request;
     return { status: await agent.machineCreate(spec.id, { generation, spec, desired, ...(fromSnapshot === null ? {} : { fromSnapshot }) }, { signal }) };
   },
@@ -59,6 +62,14 @@ const executors: Executors = {
   }),
   protect: (execution) => change(execution, { deletionProtection: execution.request.enabled }),
   firewall: (execution) => change(execution, { firewallEnabled: execution.request.enabled }),
+  'nic.add': (execution) => {
+    const { nic } = execution.request;
+    return change(execution, placed(withNic(nicsOf(execution.stored.spec), nic)));
+  },
+  'nic.remove': (execution) => {
+    const { network } = execution.request;
+    return change(execution, placed(nicsOf(execution.stored.spec).filter((nic) => nic.network !== network)));
+  },
   rename: async ({ agent, stored, generation, request, signal }) => ({
     status: await agent.machineRename(stored.spec.id, { generation, name: request.name }, { signal }),
   }),
@@ -91,6 +102,12 @@ const executors: Executors = {
   }),
 };
 
+const placed = (nics: Nic[]): Pick<MachineSpec, 'nics' | 'address'> => {
+  const primary = nics.find((nic) => nic.primary);
+  if (primary === undefined) throw new CenoteError('wrong_state', 'a machine has a primary NIC at any time');
+  return { nics, address: primary.address };
+};
+
 /** What a machine runs on with. */
 const change = async <A extends Action>({ agent, stored, generation, signal }: Execution<A>, patch: Partial<MachineSpec>): Promise<Outcome> => ({
   status: await agent.machineUpdate(stored.spec.id, { generation, spec: { ...stored.spec, ...patch } }, { signal }),
@@ -102,7 +119,7 @@ const start = async ({ agent, stored, generation, signal }: Execution<'start'>):
   try {
     return await agent.machineStart(spec.id, { generation }, { signal });
   } catch (error) {
-    if (!(error instanceof CenoteError) || error.code !== 'not_found' || stored.address === null) throw error;
+    if (!(error instanceof CenoteError) || error.code !== 'not_found' || stored.addresses < nicsOf(spec).length) throw error;
     return agent.machineCreate(spec.id, { generation, spec, desired: 'running', adopt: true }, { signal });
   }
 };

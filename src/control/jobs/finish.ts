@@ -6,7 +6,10 @@ import type { CenoteError } from '../../base/errors.ts';
 import type { Accepted } from '../../model/control-api.ts';
 import type { Job } from '../../model/event.ts';
 import type { MachineStatus } from '../../model/machine.ts';
+import { nicsOf } from '../../model/nics.ts';
+import type { Nic } from '../../model/network.ts';
 import { guaranteesOf, noGuarantees } from '../../model/resources.ts';
+import { addressRelease } from '../../store/address.ts';
 import { systemContext as system } from '../../store/context.ts';
 import { deletedMachineInsert } from '../../store/deleted-machine.ts';
 import { eventAppend } from '../../store/event.ts';
@@ -87,12 +90,18 @@ const claimsOf = (pending: readonly StoredJob[]): Claims => ({
   ports: pending.flatMap(({ job, request }) => (job.action === 'update' ? ((request as JobRequests['update']).patch.publish ?? []) : [])),
 });
 
+/** Their addresses are taken already. */
+const nicsAwaited = (pending: readonly StoredJob[]): Nic[] =>
+  pending.flatMap(({ job, request }) => (job.action === 'nic.add' ? [(request as JobRequests['nic.add']).nic] : []));
+
 const settle = async (db: Db, target: StoredMachine, action: Action, succeeded: boolean): Promise<void> => {
   const pending = await jobListUnfinishedByMachine(system, db, target.machine.id);
   applyPending(target, pending);
   if (pending.length === 0 && action !== 'create') target.reserved = guaranteesOf(target.machine.resources);
   await machineSave(system, db, target);
   if (claiming.has(action)) await machineSettleClaims(system, db, target.machine, claimsOf(pending));
+  if (action === 'nic.add' || action === 'nic.remove')
+    await addressRelease(system, db, target.machine.id, [...nicsOf(target.machine), ...nicsAwaited(pending)]);
   if ((action === 'update' || action === 'tags') && succeeded) await machineSaveTags(system, db, target.machine);
 };
 

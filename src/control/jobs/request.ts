@@ -5,6 +5,7 @@
 import type { ActionOptions } from '../../model/control-api.ts';
 import type { DesiredState, MachineSpec, Tags } from '../../model/machine.ts';
 import type { MetadataChange, NamedChange } from '../../model/metadata.ts';
+import type { Nic } from '../../model/network.ts';
 import type { PackageRef, Resources } from '../../model/resources.ts';
 
 export type SpecPatch = Partial<
@@ -33,6 +34,8 @@ export interface JobRequests {
   rename: { name: string };
   /** Its id; what the account calls it, and whose it is, is on record already. */
   'image.create': { image: string };
+  'nic.add': { nic: Nic };
+  'nic.remove': { network: string };
   delete: None;
   'snapshot.create': { name: string };
   'snapshot.delete': { name: string };

@@ -8,6 +8,8 @@ import type { Logger } from '../../base/logger.ts';
 import { asCenoteError, CenoteError, messageChain } from '../../base/errors.ts';
 import type { AgentClient } from '../../client/agent.ts';
 import type { Job } from '../../model/event.ts';
+import type { MachineSpec } from '../../model/machine.ts';
+import { externalNetwork, nicsOf } from '../../model/nics.ts';
 import { systemContext as system } from '../../store/context.ts';
 import { jobMarkRunning, jobNote, jobRenewLeases, jobTakeUnfinished } from '../../store/job.ts';
 import type { Lease, StoredJob } from '../../store/job.ts';
@@ -21,6 +23,7 @@ import type { Outcome } from './execute.ts';
 import { finishFailed, finishSucceeded } from './finish.ts';
 import type { Accepted } from '../../model/control-api.ts';
 import type { Found } from './finish.ts';
+import type { Action, JobRequests } from './request.ts';
 
 export interface RunnerOptions {
   store: Store;
@@ -35,6 +38,8 @@ export interface RunnerOptions {
   atOnce: number;
   /** Of actions that wait for programs to end. */
   waitingAtOnce: number;
+  /** Tells the host of networks that it may not know yet. */
+  introduce: (networks: readonly string[], again: boolean, signal: AbortSignal) => Promise<void>;
   /** Told which machines jobs are about, and what the store then knows of them. */
   touched: Touched;
   onFinished: (finished: Accepted) => void;
@@ -183,13 +188,19 @@ export class JobRunner implements AsyncDisposable {
       signal: AbortSignal.any([this.#stopping.signal, answering]),
     };
     this.#options.touched.begin(entry.machine);
-    const answer = execute(job.action, execution);
+    const answer = this.#introduced(entry, target.spec, execution.signal).then(() => execute(job.action as Action, execution));
     entry.repeat = true;
     const mark = setTimeout(() => this.#markRunning(job), quickMs);
     const [outcome] = await Promise.allSettled([answer]);
     clearTimeout(mark);
     if (outcome.status === 'rejected') throw answering.aborted ? answering.reason : outcome.reason;
     return outcome.value;
+  }
+
+  async #introduced({ stored: { job, request }, attempts }: Entry, spec: MachineSpec, signal: AbortSignal): Promise<void> {
+    const nics = [...nicsOf(spec), ...(job.action === 'nic.add' ? [(request as JobRequests['nic.add']).nic] : [])];
+    const fabrics = nics.filter(({ network }) => network !== externalNetwork).map(({ network }) => network);
+    if (fabrics.length > 0) await this.#options.introduce(fabrics, attempts > 1, signal);
   }
 
   /** Only shown: an action that is over at once need not be called running first. */

@@ -13,7 +13,7 @@ import { apexTtl, Zone, Zones } from '../../dns/zone.ts';
 import type { Machine } from '../../model/control-api.ts';
 import { systemContext as system } from '../../store/context.ts';
 import { machineFind, machineListAll } from '../../store/machine.ts';
-import { networkGet } from '../../store/meta.ts';
+import { networkExternal } from '../../store/network.ts';
 import type { Store } from '../../store/store.ts';
 import type { Changes } from '../app/changes.ts';
 import { Wake, wakeOrTimeout } from '../wake.ts';
@@ -114,7 +114,7 @@ export class ZoneKeeper implements AsyncDisposable {
 
   async #lookAtAll(changed: Set<Zone>): Promise<void> {
     const { store } = this.#options;
-    const network = await networkGet(system, store.db);
+    const network = await networkExternal(system, store.db);
     if (network !== undefined && network.subnet !== this.#subnet) {
       this.#subnet = network.subnet;
       for (const name of reverseZones(network.subnet)) if (this.zones.get(name) === undefined) changed.add(this.#make(name, await this.#serials.next()));

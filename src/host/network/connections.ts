@@ -1,5 +1,5 @@
 /**
- * What each slot is: prepared, connected to an address with published ports, or gone. Links, rules and flows change together
+ * What each slot is on one network: prepared, connected to an address with published ports, or gone. Links, rules and flows change together
  * here, in the order in which no packet can go where it must not: a link is able before it is allowed, and forbidden before it
  * is dismantled.
  */
@@ -8,21 +8,39 @@ import type { Logger } from '../../base/logger.ts';
 import type { PublishedPort } from '../../model/machine.ts';
 import { closeFd, openFd, openFlags } from '../../sys/libc.ts';
 import { NftablesError } from '../../sys/nftables.ts';
-import type { Nftables } from '../../sys/nftables.ts';
+import type { NftRunner } from '../../sys/nftables.ts';
 import type { ConntrackFlows } from './flows.ts';
-import type { Links } from './links.ts';
-import type { Connection, KeptConnection, NetworkTraffic } from './network.ts';
+import type { InnerEnd, Links } from './links.ts';
+import type { NetworkTraffic } from './network.ts';
 import { change, elementsOf, tableName } from './ruleset.ts';
-import { isMachineAddress } from './subnet.ts';
-import type { Subnet } from './subnet.ts';
+import { isMachineAddress } from '../../model/subnet.ts';
+import type { Subnet } from '../../model/subnet.ts';
 import { transact } from './transaction.ts';
+
+/** A machine on this network, by one link. */
+export interface Attachment {
+  slot: number;
+  machine: string;
+  address: string;
+  publish: PublishedPort[];
+  /** Inside it is `eth` and this number. */
+  index: number;
+  leads: InnerEnd['leads'];
+}
+
+/** Of a machine that runs while the agent comes back. */
+export interface KeptAttachment extends Attachment {
+  /** Null: a router, which its own keeper looks after. */
+  pid: number | null;
+  ceilingMbps: number | null;
+}
 
 export interface ConnectionsOptions {
   instance: string;
   instanceNumber: number;
   subnet: Subnet;
   links: Links;
-  nftables: Nftables;
+  nftables: NftRunner;
   flows: ConntrackFlows;
   logger: Logger;
 }
@@ -33,7 +51,7 @@ const elementsPerCommand = 500;
 
 export class Connections {
   readonly #options: ConnectionsOptions;
-  readonly #connected = new Map<number, Connection>();
+  readonly #connected = new Map<number, Attachment>();
 
   constructor(options: ConnectionsOptions) {
     this.#options = options;
@@ -45,7 +63,7 @@ export class Connections {
     await this.#options.links.create(slot, netnsFd);
   }
 
-  async connect(connection: Connection, netnsFd: number, ceilingMbps: number | null = null): Promise<void> {
+  async connect(connection: Attachment, netnsFd: number, ceilingMbps: number | null = null): Promise<void> {
     this.#check(connection);
     const { slot, address } = connection;
     const { links, flows } = this.#options;
@@ -55,8 +73,9 @@ export class Connections {
     this.#connected.set(slot, connection);
     try {
       await flows.settled(address, connection.machine);
-      await links.connect(slot, address, netnsFd);
-      if (ceilingMbps !== null) await links.limit(slot, netnsFd, ceilingMbps);
+      const name = interfaceName(connection.index);
+      await links.connect(slot, address, netnsFd, { name, leads: connection.leads });
+      if (ceilingMbps !== null) await links.limit(slot, netnsFd, name, ceilingMbps);
       this.#allow(connection);
     } catch (error) {
       this.#connected.delete(slot);
@@ -68,13 +87,35 @@ export class Connections {
     flows.published(connection.publish);
   }
 
-  async publish(connection: Connection): Promise<void> {
+  /** As `connect`, of a machine whose link is made only now. */
+  async attach(attachment: Attachment, netnsFd: number, ceilingMbps: number | null = null): Promise<void> {
+    const { slot, index } = attachment;
+    checkSlot(slot);
+    if (this.#connected.has(slot)) throw new CenoteError('wrong_state', `slot ${slot} is connected already`);
+    const { links } = this.#options;
+    await links.create(slot, netnsFd, interfaceName(index));
+    try {
+      await this.connect(attachment, netnsFd, ceilingMbps);
+    } catch (error) {
+      // At once: the machine runs, and sees it.
+      await links.discard(slot);
+      await links.flush();
+      throw error;
+    }
+  }
+
+  /** Whether it is the way everywhere, in a machine that runs. */
+  async lead(slot: number, netnsFd: number, leads: InnerEnd['leads']): Promise<void> {
+    const attachment = this.#demand(slot);
+    await this.#options.links.lead(netnsFd, { name: interfaceName(attachment.index), leads });
+    this.#connected.set(slot, { ...attachment, leads });
+  }
+
+  async publish(slot: number, publish: PublishedPort[]): Promise<void> {
+    const before = this.#demand(slot);
+    const connection = { ...before, publish };
     this.#check(connection);
     const { instance, instanceNumber, flows } = this.#options;
-    const before = this.#connected.get(connection.slot);
-    if (before === undefined) throw new CenoteError('wrong_state', `slot ${connection.slot} is not connected`);
-    if (before.address !== connection.address)
-      throw new CenoteError('wrong_state', `slot ${connection.slot} has the address ${before.address}, not ${connection.address}`);
     const old = elementsOf(instanceNumber, before);
     const now = elementsOf(instanceNumber, connection);
     const removed = difference(old.publishedTo, now.publishedTo);
@@ -89,11 +130,10 @@ export class Connections {
   }
 
   async limit(slot: number, pid: number, ceilingMbps: number | null): Promise<void> {
-    checkSlot(slot);
-    if (!this.#connected.has(slot)) throw new CenoteError('wrong_state', `slot ${slot} is not connected`);
+    const { index } = this.#demand(slot);
     const netnsFd = openFd(`/proc/${pid}/ns/net`, openFlags.readOnly);
     try {
-      await this.#options.links.limit(slot, netnsFd, ceilingMbps);
+      await this.#options.links.limit(slot, netnsFd, interfaceName(index), ceilingMbps);
     } finally {
       closeFd(netnsFd);
     }
@@ -116,28 +156,22 @@ export class Connections {
     return { receivedBytes: sent, sentBytes: received };
   }
 
-  async restore(kept: KeptConnection[], prepared: number[]): Promise<void> {
+  async restore(kept: KeptAttachment[], prepared: number[]): Promise<void> {
     for (const connection of kept) this.#check(connection);
     prepared.forEach(checkSlot);
     const { links, flows, logger } = this.#options;
     const existing = await links.list();
-    const real = kept.filter((connection) => {
-      if (existing.has(connection.slot)) return true;
-      logger.error(
-        { slot: connection.slot, machine: connection.machine, address: connection.address },
-        'a running machine has lost its link; it has no network until it is started again',
-      );
-      return false;
-    });
+    const real = kept.filter(({ slot }) => existing.has(slot));
+    const lost = kept.filter(({ slot }) => !existing.has(slot));
     const wanted = new Set([...real.map((connection) => connection.slot), ...prepared]);
     this.#connected.clear();
-    for (const connection of kept) this.#connected.set(connection.slot, connection);
+    for (const { pid: _, ceilingMbps: _ceiling, ...attachment } of real) this.#connected.set(attachment.slot, attachment);
     this.#replaceElements(real);
     await links.adopt(new Map([...existing].filter(([slot]) => wanted.has(slot))), new Map(real.map((connection) => [connection.slot, connection.address])));
     for (const slot of existing.keys()) if (!wanted.has(slot)) await links.discard(slot);
     // A crash in the middle of a resize leaves a ceiling at one end, or none where one was.
     for (const { slot, pid, ceilingMbps } of real) {
-      if (ceilingMbps === null && existing.get(slot)?.isShaped !== true) continue;
+      if (pid === null || (ceilingMbps === null && existing.get(slot)?.isShaped !== true)) continue;
       await this.limit(slot, pid, ceilingMbps).catch((error: unknown) =>
         logger.error({ err: error, slot }, "a machine's ceiling could not be set as recorded"),
       );
@@ -146,6 +180,25 @@ export class Connections {
       this.#options.subnet,
       real.map((connection) => connection.address),
     );
+    for (const attachment of lost) await this.#repair(attachment);
+  }
+
+  /** Its link was taken from it, or was never made: it gets another. */
+  async #repair({ pid, ceilingMbps, ...attachment }: KeptAttachment): Promise<void> {
+    const { logger } = this.#options;
+    const { slot, machine, address } = attachment;
+    if (pid === null) return;
+    logger.warn({ slot, machine, address }, 'a running machine has lost its link; it gets another');
+    try {
+      const netnsFd = openFd(`/proc/${pid}/ns/net`, openFlags.readOnly);
+      try {
+        await this.attach(attachment, netnsFd, ceilingMbps);
+      } finally {
+        closeFd(netnsFd);
+      }
+    } catch (error) {
+      logger.error({ err: error, slot, machine, address }, 'a running machine has no network on this address until it is started again');
+    }
   }
 
   async removeAll(): Promise<void> {
@@ -156,7 +209,7 @@ export class Connections {
     await links.flush();
   }
 
-  #allow(connection: Connection): void {
+  #allow(connection: Attachment): void {
     const { instance, instanceNumber } = this.#options;
     const elements = elementsOf(instanceNumber, connection);
     this.#run(
@@ -167,7 +220,7 @@ export class Connections {
   }
 
   /** What is missing already (someone flushed the table) must not keep the rest from going. */
-  #forbid(connection: Connection): void {
+  #forbid(connection: Attachment): void {
     const { instance, instanceNumber, nftables, logger } = this.#options;
     const { bound, hairpin, published } = elementsOf(instanceNumber, connection);
     try {
@@ -190,7 +243,7 @@ export class Connections {
   }
 
   /** One transaction: the kernel goes from the old elements to the new ones at once, and one that stays is never absent. */
-  #replaceElements(connections: Connection[]): void {
+  #replaceElements(connections: readonly Attachment[]): void {
     const { instance, instanceNumber } = this.#options;
     const all = connections.map((connection) => elementsOf(instanceNumber, connection));
     const contents = { bound: all.flatMap((one) => one.bound), hairpin: all.flatMap((one) => one.hairpin), published: all.flatMap((one) => one.publishedTo) };
@@ -206,7 +259,14 @@ export class Connections {
     transact(this.#options.nftables, commands, 'the address or a published port is in use by another machine');
   }
 
-  #check(connection: Connection): void {
+  #demand(slot: number): Attachment {
+    checkSlot(slot);
+    const attachment = this.#connected.get(slot);
+    if (attachment === undefined) throw new CenoteError('wrong_state', `slot ${slot} is not connected`);
+    return attachment;
+  }
+
+  #check(connection: Attachment): void {
     checkSlot(connection.slot);
     const { subnet } = this.#options;
     if (!isMachineAddress(subnet, connection.address)) throw invalid('address', `"${connection.address}" is not an address for machines in ${subnet.cidr}`);
@@ -220,6 +280,8 @@ export class Connections {
     }
   }
 }
+
+const interfaceName = (index: number): string => `eth${index}`;
 
 const checkSlot = (slot: number): void => {
   if (!Number.isInteger(slot) || slot < 0 || slot > largestSlot) throw invalid('slot', `${slot} is not a slot (0 to ${largestSlot})`);

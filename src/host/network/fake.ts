@@ -2,8 +2,11 @@
 import { CenoteError, invalid } from '../../base/errors.ts';
 import type { FirewallMachine, OwnedRule } from '../../model/firewall/rule.ts';
 import type { PublishedPort } from '../../model/machine.ts';
+import { externalNetwork, nicsOf } from '../../model/nics.ts';
+import type { NetworkDefinition } from '../../model/network.ts';
+import { hasPreparedLink } from './network.ts';
 import type { Connection, Network, NetworkTraffic } from './network.ts';
-import { isMachineAddress, parseSubnet } from './subnet.ts';
+import { isMachineAddress, parseSubnet } from '../../model/subnet.ts';
 
 export interface FakeNetworkOptions {
   subnet?: string;
@@ -28,13 +31,18 @@ export const createFakeNetwork = (options: FakeNetworkOptions = {}): FakeNetwork
   const prepared = new Set<number>();
   const connected = new Map<number, Connection>();
   const ceilings = new Map<number, number | null>();
+  const definitions = new Map<string, NetworkDefinition>();
   const counters = new Map<number, NetworkTraffic>();
   const firewallRules = new Map<string, OwnedRule>();
   const firewallMachines = new Map<string, FirewallMachine>();
   const keyOf = (port: PublishedPort): string => `${port.protocol} ${port.hostPort}`;
 
   const check = (connection: Connection): void => {
-    if (!isMachineAddress(subnet, connection.address)) throw invalid('address', `"${connection.address}" is not an address for machines in ${subnet.cidr}`);
+    for (const { network } of nicsOf(connection))
+      if (network !== externalNetwork && !definitions.has(network)) throw new CenoteError('unavailable', `the host does not know the network ${network}`);
+    const [onExternal] = nicsOf(connection).filter(({ network }) => network === externalNetwork);
+    if (onExternal !== undefined && !isMachineAddress(subnet, onExternal.address))
+      throw invalid('address', `"${connection.address}" is not an address for machines in ${subnet.cidr}`);
     const ports = new Set(connection.publish.map(keyOf));
     for (const other of connected.values()) {
       if (other.slot === connection.slot) continue;
@@ -74,9 +82,17 @@ export const createFakeNetwork = (options: FakeNetworkOptions = {}): FakeNetwork
     connect: async (connection, _netnsFd, ceilingMbps = null) => {
       check(connection);
       if (connected.has(connection.slot)) throw new CenoteError('wrong_state', `slot ${connection.slot} is connected already`);
-      if (!prepared.delete(connection.slot)) throw new CenoteError('wrong_state', `slot ${connection.slot} has no link: it was not prepared`);
+      if (!prepared.delete(connection.slot) && hasPreparedLink(nicsOf(connection), externalNetwork))
+        throw new CenoteError('wrong_state', `slot ${connection.slot} has no link: it was not prepared`);
       connected.set(connection.slot, connection);
       ceilings.set(connection.slot, ceilingMbps);
+    },
+    knows: (network) => network === externalNetwork || definitions.has(network),
+    define: async (definition) => void definitions.set(definition.id, definition),
+    setNics: async (connection) => {
+      if (!connected.has(connection.slot)) throw new CenoteError('wrong_state', `slot ${connection.slot} is not connected`);
+      check(connection);
+      connected.set(connection.slot, connection);
     },
     publish: async (connection) => {
       if (!connected.has(connection.slot)) throw new CenoteError('wrong_state', `slot ${connection.slot} is not connected`);
@@ -114,6 +130,7 @@ export const createFakeNetwork = (options: FakeNetworkOptions = {}): FakeNetwork
         throw new CenoteError('in_use', message, { fields: [{ field: `publish[${index}]`, message }] });
       }
     },
+    gatewayOf: (network) => (network === externalNetwork ? subnet.gateway : (definitions.get(network)?.gateway ?? null)),
     resolvConf: () => `nameserver ${subnet.gateway}\noptions ndots:1\n`,
     resolverAt: () => {},
     close: async ({ remove }) => {

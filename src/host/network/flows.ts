@@ -9,8 +9,9 @@ import type { Logger } from '../../base/logger.ts';
 import type { PublishedPort } from '../../model/machine.ts';
 import { NetlinkSocket, align4, attribute, demand, nested, netlinkProtocols, parseAttributes } from '../../sys/netlink.ts';
 import type { NetlinkRequest } from '../../sys/netlink.ts';
-import { addressFromNumber, addressToNumber } from './subnet.ts';
-import type { Subnet } from './subnet.ts';
+import { inNetworkNamespace } from '../../sys/netns.ts';
+import { addressFromNumber, addressToNumber } from '../../model/subnet.ts';
+import type { Subnet } from '../../model/subnet.ts';
 
 const conntrack = 1 << 8;
 const verbs = { get: conntrack | 1, delete: conntrack | 2 } as const;
@@ -19,6 +20,8 @@ const protocolNumbers = { tcp: 6, udp: 17 } as const;
 const statusTranslated = 0x30;
 const header = Buffer.from([2, 0, 0, 0]);
 const gatherMs = 100;
+/** A walk is through the table of the whole host, whichever namespace asks: with many of them, each asks seldom. Nothing waits for it but who wants an address again. */
+const gatherElsewhereMs = 10_000;
 const deleteAtOnce = 512;
 
 /** A flow as a firewall judges it: how it was begun, and who answers behind any translation. */
@@ -83,21 +86,26 @@ class Forgotten {
 }
 
 export class ConntrackFlows {
-  readonly #socket = new NetlinkSocket(netlinkProtocols.netfilter);
+  readonly #socket: NetlinkSocket;
   readonly #logger: Logger;
+  readonly #isElsewhere: boolean;
   #gathered = new Forgotten();
   #walking = new Forgotten();
   #walk: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(logger: Logger) {
+  /** `netnsFd`: of another namespace than this process's own. */
+  constructor(logger: Logger, netnsFd?: number) {
+    const open = () => new NetlinkSocket(netlinkProtocols.netfilter);
+    this.#socket = netnsFd === undefined ? open() : inNetworkNamespace(netnsFd, open);
     this.#logger = logger;
+    this.#isElsewhere = netnsFd !== undefined;
   }
 
   /** A machine has left its address. */
   left(address: string, machine: string): void {
     this.#gathered.addresses.set(addressToNumber(address), machine);
-    this.#timer ??= setTimeout(() => void this.#flush(), gatherMs).unref();
+    this.#later();
   }
 
   /** Resolves when the address may be had by this machine: nothing of another one's flows is left. */
@@ -105,7 +113,7 @@ export class ConntrackFlows {
     const number = addressToNumber(address);
     // The same machine, started again: its flows are its own, and a walk that came later would cut its new ones.
     if (this.#gathered.addresses.get(number) === machine) this.#gathered.addresses.delete(number);
-    if (this.#gathered.addresses.has(number)) await this.#flush();
+    if (this.#gathered.addresses.has(number) || this.#gathered.others?.(number) === true) await this.#flush();
     else if (this.#walking.addresses.has(number)) await this.#walk;
   }
 
@@ -130,12 +138,19 @@ export class ConntrackFlows {
   async keepOnly(subnet: Subnet, addresses: readonly string[]): Promise<void> {
     const kept = new Set([subnet.gateway, ...addresses].map(addressToNumber));
     this.#gathered.others = (address) => address >= subnet.first && address < subnet.first + subnet.size && !kept.has(address);
-    await this.#flush();
+    if (this.#isElsewhere) this.#later();
+    else await this.#flush();
   }
 
+  /** What is gathered of another namespace is forgotten by the next who looks at it, if there is one. */
   async close(): Promise<void> {
-    await this.#flush();
+    clearTimeout(this.#timer);
+    await (this.#isElsewhere ? this.#walk : this.#flush());
     this.#socket[Symbol.dispose]();
+  }
+
+  #later(): void {
+    this.#timer ??= setTimeout(() => void this.#flush(), this.#isElsewhere ? gatherElsewhereMs : gatherMs).unref();
   }
 
   /** Forgets all that is gathered by now. Walks follow each other, so the last one is the one to wait for. */

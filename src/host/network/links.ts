@@ -1,5 +1,5 @@
 /**
- * The links of one instance: a veth pair per slot, routed. Host ends all have the gateway's MAC (each is alone on its wire), so
+ * The links of one network: a veth pair per slot, routed, in the namespace that is the network's router: the host's own, or a fabric's. Host ends all have the gateway's MAC (each is alone on its wire), so
  * that a machine's neighbour entry for the gateway is always the same.
  *
  * Deleting one link takes the kernel 17-20 ms, a group of them hardly more: a link that is done with joins the instance's
@@ -14,13 +14,24 @@ import { inNetworkNamespace } from '../../sys/netns.ts';
 import * as message from './route-messages.ts';
 import { linkName, linkPrefix } from './ruleset.ts';
 import { clearCeiling, setCeiling } from './shaping.ts';
-import { addressFromNumber, macBytes } from './subnet.ts';
-import type { Subnet } from './subnet.ts';
+import { macBytes } from '../../model/mac.ts';
+import { addressFromNumber } from '../../model/subnet.ts';
+import type { Subnet } from '../../model/subnet.ts';
 
 export interface LinksOptions {
   instanceNumber: number;
   subnet: Subnet;
+  /** An open descriptor of the router's namespace; absent: the one that this process is in. */
+  netnsFd?: number | undefined;
+  /** Of its links; absent: the kernel's usual. */
+  mtu?: number | undefined;
   logger: Logger;
+}
+
+/** Which of the machine's interfaces it is, and what it leads to: all there is, or the machines beside it. */
+export interface InnerEnd {
+  name: string;
+  leads: 'everywhere' | 'subnet';
 }
 
 /** A host end as the kernel has it. */
@@ -41,9 +52,9 @@ const nameRetries = 250;
 
 export class Links {
   readonly #options: LinksOptions;
-  readonly #socket = new NetlinkSocket(netlinkProtocols.route);
+  readonly #socket: NetlinkSocket;
   /** Deletes take long: on a socket of their own nothing waits behind them but other deletes. */
-  readonly #deleteSocket = new NetlinkSocket(netlinkProtocols.route);
+  readonly #deleteSocket: NetlinkSocket;
   readonly #indexes = new Map<number, number>();
   #doomed = new Set<number>();
   #deleting: Promise<void> = Promise.resolve();
@@ -51,6 +62,10 @@ export class Links {
 
   constructor(options: LinksOptions) {
     this.#options = options;
+    const open = () => new NetlinkSocket(netlinkProtocols.route);
+    const { netnsFd } = options;
+    this.#socket = netnsFd === undefined ? open() : inNetworkNamespace(netnsFd, open);
+    this.#deleteSocket = netnsFd === undefined ? open() : inNetworkNamespace(netnsFd, open);
   }
 
   /** The gateway's address, where the machines expect it and nobody else sees it, and an end for the rest of the subnet. */
@@ -70,11 +85,12 @@ export class Links {
     demand('remove the gateway address', await this.#socket.send(requests), 'ESRCH', 'EADDRNOTAVAIL');
   }
 
-  async create(slot: number, netnsFd: number): Promise<void> {
-    const name = linkName(this.#options.instanceNumber, slot);
+  async create(slot: number, netnsFd: number, inside = 'eth0'): Promise<void> {
+    const { instanceNumber, subnet, mtu } = this.#options;
+    const name = linkName(instanceNumber, slot);
     if (this.#doomed.has(slot)) await this.flush();
     for (let attempt = 0; ; attempt++) {
-      const [created] = await this.#socket.send([message.createPair(name, macBytes(this.#options.subnet.gateway), netnsFd)]);
+      const [created] = await this.#socket.send([message.createPair({ name, mac: macBytes(subnet.gateway), inside, netnsFd, mtu })]);
       if (created!.errno === 0) break;
       if (created!.code !== 'EEXIST' || attempt === nameRetries) demand(`make link ${name}`, [created!]);
       if (attempt === 0) await this.discard(slot).then(() => this.flush()); // left over by a crash, when it is not just dying
@@ -91,12 +107,16 @@ export class Links {
       demand(`set up link ${name}`, outcomes.slice(0, 1), 'EAFNOSUPPORT', 'EOPNOTSUPP');
       demand(`set up link ${name}`, outcomes.slice(1));
       this.#indexes.set(slot, indexOf(outcomes[3]!.messages[0]!));
-      using inner = this.#openInside(netnsFd);
-      const eth0 = { name: 'eth0' };
-      // The loopback keeps its ::1; eth0 must have been told before it comes up, as that is when it would take an address.
-      const insideOutcomes = await inner.send([message.withoutLinkLocal(eth0), message.setUp({ index: message.loopbackIndex }), message.setUpWithoutArp(eth0)]);
-      demand('set up eth0 inside', insideOutcomes.slice(0, 1), 'EAFNOSUPPORT', 'EOPNOTSUPP');
-      demand('set up eth0 inside', insideOutcomes.slice(1));
+      using socket = this.#openInside(netnsFd);
+      const inner = { name: inside };
+      // The loopback keeps its ::1; the other must have been told before it comes up, as that is when it would take an address.
+      const insideOutcomes = await socket.send([
+        message.withoutLinkLocal(inner),
+        message.setUp({ index: message.loopbackIndex }),
+        message.setUpWithoutArp(inner),
+      ]);
+      demand(`set up ${inside} inside`, insideOutcomes.slice(0, 1), 'EAFNOSUPPORT', 'EOPNOTSUPP');
+      demand(`set up ${inside} inside`, insideOutcomes.slice(1));
     } catch (error) {
       await this.discard(slot);
       throw error;
@@ -104,35 +124,50 @@ export class Links {
   }
 
   /** Address, MAC, neighbours and routes of both ends. */
-  async connect(slot: number, address: string, netnsFd: number): Promise<void> {
+  async connect(slot: number, address: string, netnsFd: number, { name, leads }: InnerEnd): Promise<void> {
     const { subnet } = this.#options;
     const outer = await this.#indexOf(slot);
     const mac = macBytes(address);
     using inner = this.#openInside(netnsFd);
-    const found = await inner.send([message.setMac({ name: 'eth0' }, mac), message.getLink({ name: 'eth0' })]);
-    demand('set up eth0 inside', found);
+    const found = await inner.send([message.setMac({ name }, mac), message.getLink({ name })]);
+    demand(`set up ${name} inside`, found);
     const index = indexOf(found[1]!.messages[0]!);
     const insideRequests = [
       message.addAddress(index, address, 'universe'),
       message.addNeighbour(index, subnet.gateway, macBytes(subnet.gateway)),
-      message.addDefaultRoute(index, subnet.gateway),
+      leads === 'everywhere' ? message.addDefaultRoute(index, subnet.gateway) : message.addSubnetRoute(index, subnet),
     ];
-    demand(`give eth0 the address ${address}`, await inner.send(insideRequests));
+    demand(`give ${name} the address ${address}`, await inner.send(insideRequests));
     demand(`route ${address}`, await this.#socket.send([message.addNeighbour(outer, address, mac), message.addMachineRoute(outer, address, subnet.gateway)]));
   }
 
+  /** Another NIC of the machine leads everywhere from now on, or this one does. There is no moment without a way. */
+  async lead(netnsFd: number, { name, leads }: InnerEnd): Promise<void> {
+    const { subnet } = this.#options;
+    using inside = this.#openInside(netnsFd);
+    const [found] = await inside.send([message.getLink({ name })]);
+    demand(`find ${name} inside`, [found!]);
+    const index = indexOf(found!.messages[0]!);
+    const [first, ...then] =
+      leads === 'everywhere'
+        ? [message.addDefaultRoute(index, subnet.gateway), message.deleteSubnetRoute(index, subnet)]
+        : [message.addSubnetRoute(index, subnet)];
+    demand(`route by ${name} inside`, await inside.send([first]));
+    demand(`route by ${name} inside`, await inside.send(then), 'ESRCH');
+  }
+
   /** What the link carries, each way: at the host's end what goes to the machine, at the machine's what comes from it. */
-  async limit(slot: number, netnsFd: number, mbps: number | null): Promise<void> {
+  async limit(slot: number, netnsFd: number, name: string, mbps: number | null): Promise<void> {
     const outer = await this.#indexOf(slot);
     using inside = this.#openInside(netnsFd);
-    const [found] = await inside.send([message.getLink({ name: 'eth0' })]);
-    demand('find eth0 inside', [found!]);
+    const [found] = await inside.send([message.getLink({ name })]);
+    demand(`find ${name} inside`, [found!]);
     const inner = indexOf(found!.messages[0]!);
     const request = (index: number): NetlinkRequest[] => [mbps === null ? clearCeiling(index) : setCeiling(index, mbps)];
     const what = mbps === null ? 'take the ceiling from' : `set the ceiling of ${mbps} Mbit/s on`;
     const harmless = mbps === null ? ['ENOENT', 'EINVAL'] : [];
     demand(`${what} the link`, await this.#socket.send(request(outer)), ...harmless);
-    demand(`${what} eth0 inside`, await inside.send(request(inner)), ...harmless);
+    demand(`${what} ${name} inside`, await inside.send(request(inner)), ...harmless);
   }
 
   /** No route leads to the link from here on, and the link goes with the next batch. */

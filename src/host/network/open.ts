@@ -1,18 +1,25 @@
-/** The real network driver: rtnetlink for links and routes, nftables for who may talk to whom. */
+/**
+ * The real network driver: rtnetlink for links and routes, nftables for who may talk to whom. A machine's NICs are each a link on one network;
+ * what they have in common is here.
+ */
 import { readFileSync, writeFileSync } from 'node:fs';
+import { noCrash } from '../../base/crash-point.ts';
+import type { CrashPoints } from '../../base/crash-point.ts';
 import { CenoteError, invalid } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import { resolvConfFor } from '../../dns/resolv-conf.ts';
-import { Nftables, NftablesError } from '../../sys/nftables.ts';
-import { Connections } from './connections.ts';
-import { openFirewall } from './firewall/open.ts';
-import { ConntrackFlows } from './flows.ts';
-import { Links } from './links.ts';
+import { subnetOf } from '../../model/network.ts';
+import { externalNetwork, nicsOf } from '../../model/nics.ts';
+import type { Nic } from '../../model/network.ts';
+import { parseSubnet } from '../../model/subnet.ts';
+import { Firewalls } from './firewalls.ts';
+import { Machines } from './machine-nics.ts';
 import type { Network } from './network.ts';
 import { openPublishCheck } from './publish-check.ts';
 import type { ReservedCheck } from './publish-check.ts';
+import { Routers } from './routers.ts';
 import { loadRuleset, tableName } from './ruleset.ts';
-import { parseSubnet } from './subnet.ts';
+import { openSegment } from './segment.ts';
 
 export interface NetworkOptions {
   /** Names the nftables table. */
@@ -25,43 +32,60 @@ export interface NetworkOptions {
   resolvConfPath?: string | undefined;
   /** Asks the host-wide register of published ports, when there is one; throws to refuse. */
   checkReserved?: ReservedCheck | undefined;
+  crash?: CrashPoints | undefined;
+  /** How long a fabric network's router stays after its last machine. */
+  routerLingerMs?: number | undefined;
 }
 
 const defaultResolverPort = 53;
 
 export const openNetwork = async (options: NetworkOptions): Promise<Network> => {
-  if (!/^[a-z0-9][a-z0-9-]{0,63}$/.test(options.instance)) throw invalid('instance', `"${options.instance}" is not a name of an instance`);
-  if (!Number.isInteger(options.instanceNumber) || options.instanceNumber < 0 || options.instanceNumber > 9999)
-    throw invalid('instanceNumber', `${options.instanceNumber} is out of range (0 to 9999)`);
+  const { instance, instanceNumber } = options;
+  if (!/^[a-z0-9][a-z0-9-]{0,63}$/.test(instance)) throw invalid('instance', `"${instance}" is not a name of an instance`);
+  if (!Number.isInteger(instanceNumber) || instanceNumber < 0 || instanceNumber > 9999)
+    throw invalid('instanceNumber', `${instanceNumber} is out of range (0 to 9999)`);
   const subnet = parseSubnet('subnet', options.subnet);
   const logger = options.logger.child({ component: 'network' });
   const resolvConfPath = options.resolvConfPath ?? '/etc/resolv.conf';
   await using undo = new AsyncDisposableStack();
-  const nftables = undo.use(openNftables());
-  const links = undo.adopt(new Links({ instanceNumber: options.instanceNumber, subnet, logger }), (opened) => opened.close());
-  const flows = undo.adopt(new ConntrackFlows(logger), (opened) => opened.close());
-  await links.openGateway();
+  const host = undo.use(await openSegment({ instance, instanceNumber, subnet, logger }));
   enableForwarding();
   let resolverPort = defaultResolverPort;
-  const loadRules = (): void => load(nftables, options.instance, loadRuleset(options.instance, options.instanceNumber, subnet, resolverPort), logger);
+  const loadRules = (): void => host.loadRules(loadRuleset(instance, instanceNumber, subnet, resolverPort));
   loadRules();
-  const publishCheck = openPublishCheck({ instance: options.instance, nftables, checkReserved: options.checkReserved });
-  const connections = new Connections({ instance: options.instance, instanceNumber: options.instanceNumber, subnet, links, nftables, flows, logger });
-  const firewall = openFirewall({ instance: options.instance, subnet, nftables, flows, logger });
+  const publishCheck = openPublishCheck({ instance, nftables: host.nftables, checkReserved: options.checkReserved });
+  const firewalls = new Firewalls();
+  await firewalls.add(externalNetwork, { firewall: host.firewall, account: null });
+  const routers = new Routers({
+    instance,
+    instanceNumber,
+    directory: `/run/cenote-${instance}/networks`,
+    host,
+    logger,
+    crash: options.crash ?? noCrash,
+    onOpen: ({ id, account }, segment) => firewalls.add(id, { firewall: segment.firewall, account }),
+    onClose: (network) => firewalls.remove(network),
+    lingerMs: options.routerLingerMs,
+  });
+  const machines = new Machines({ host, routers });
   const held = undo.move();
   return {
     subnet: subnet.cidr,
     gateway: subnet.gateway,
-    firewall,
-    prepare: (slot, netnsFd) => connections.prepare(slot, netnsFd),
-    connect: (connection, netnsFd, ceilingMbps) => connections.connect(connection, netnsFd, ceilingMbps),
-    publish: (connection) => connections.publish(connection),
-    limit: (slot, pid, ceilingMbps) => connections.limit(slot, pid, ceilingMbps),
-    disconnect: (slot) => connections.disconnect(slot),
-    traffic: (slot) => connections.traffic(slot),
-    restore: (kept, prepared) => connections.restore(kept, prepared),
+    firewall: firewalls,
+    knows: (network) => network === externalNetwork || routers.definition(network) !== undefined,
+    define: (definition) => routers.define(definition),
+    prepare: (slot, netnsFd) => host.connections.prepare(slot, netnsFd),
+    connect: (connection, netnsFd, ceilingMbps = null) => machines.connect(connection, netnsFd, ceilingMbps),
+    publish: (connection) => machines.publish(connection),
+    setNics: (connection, pid, ceilingMbps) => machines.setNics(connection, pid, ceilingMbps),
+    limit: (slot, pid, ceilingMbps) => machines.limit(slot, pid, ceilingMbps),
+    disconnect: (slot) => machines.disconnect(slot),
+    traffic: (slot) => machines.traffic(slot),
+    restore: (kept, prepared) => machines.restore(kept, prepared),
     checkPublish: publishCheck,
-    resolvConf: (search) => resolvConfFor(subnet.gateway, resolvConfPath, search),
+    gatewayOf: (network) => (network === externalNetwork ? subnet.gateway : (routers.definition(network)?.gateway ?? null)),
+    resolvConf: (search, nics) => resolvConfOf(search, nics, routers, subnet.gateway, resolvConfPath),
     resolverAt: (port) => {
       if (port === resolverPort) return;
       resolverPort = port;
@@ -69,34 +93,27 @@ export const openNetwork = async (options: NetworkOptions): Promise<Network> => 
     },
     close: async ({ remove }) => {
       if (held.disposed) return;
+      await routers.close({ remove });
       if (remove) {
-        await connections.removeAll();
-        firewall.removeAll();
-        await links.closeGateway();
-        nftables.run(`add table inet ${tableName(options.instance)}\ndelete table inet ${tableName(options.instance)}\n`);
+        await host.connections.removeAll();
+        host.firewall.removeAll();
+        await host.links.closeGateway();
+        host.nftables.run(`add table inet ${tableName(instance)}\ndelete table inet ${tableName(instance)}\n`);
       }
       await held.disposeAsync();
     },
   };
 };
 
-const openNftables = (): Nftables => {
-  try {
-    return new Nftables();
-  } catch (cause) {
-    throw new CenoteError('unavailable', 'nftables: libnftables.so.1 could not be opened', { cause, advice: 'install the package nftables' });
-  }
-};
-
-/** Rules of an earlier version may have sets of another shape; those cannot be changed in place, and are filled again by `restore`. */
-const load = (nftables: Nftables, instance: string, ruleset: string, logger: Logger): void => {
-  try {
-    nftables.run(ruleset);
-  } catch (error) {
-    if (!(error instanceof NftablesError) || error.kind === 'missing') throw error;
-    logger.warn({ err: error, details: error.details }, 'the loaded rules cannot be changed in place; they are replaced');
-    nftables.run(`add table inet ${tableName(instance)}\ndelete table inet ${tableName(instance)}\n${ruleset}`);
-  }
+/** A network's own resolvers where it has any, else the host's, by the router of the machine's primary network. */
+const resolvConfOf = (search: readonly string[], nics: readonly Nic[] | undefined, routers: Routers, gateway: string, hostPath: string): string => {
+  const primary = nicsOf({ address: '', nics }).find((nic) => nic.primary)?.network ?? externalNetwork;
+  if (primary === externalNetwork) return resolvConfFor(gateway, hostPath, search);
+  const definition = routers.definition(primary);
+  if (definition === undefined) throw new CenoteError('unavailable', `the host does not know the network ${primary}`);
+  const { resolvers } = definition;
+  const byRouter = resolvConfFor(subnetOf(definition).gateway, hostPath, search);
+  return resolvers.length === 0 ? byRouter : byRouter.replace(/^nameserver .*\n/, resolvers.map((server) => `nameserver ${server}\n`).join(''));
 };
 
 /** Host-wide, and left on: set-up remembers what it was. Not written when it is on, because writing resets other settings of every link. */

@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { CenoteError } from '../../base/errors.ts';
 import { isErrno } from '../../sys/libc.ts';
 import { NftablesError } from '../../sys/nftables.ts';
-import type { Nftables } from '../../sys/nftables.ts';
+import type { NftRunner } from '../../sys/nftables.ts';
 import type { PublishedPort } from '../../model/machine.ts';
 import { tableName } from './ruleset.ts';
 
@@ -12,7 +12,7 @@ export type ReservedCheck = (publish: PublishedPort[]) => Promise<void>;
 
 export interface PublishCheckOptions {
   instance: string;
-  nftables: Nftables;
+  nftables: NftRunner;
   checkReserved?: ReservedCheck | undefined;
 }
 
@@ -40,10 +40,10 @@ const taken = (field: string, port: PublishedPort, why: string): CenoteError => 
   return new CenoteError('in_use', message, { fields: [{ field, message }], advice: 'publish another port' });
 };
 
-const otherTables = (nftables: Nftables, instance: string): string[] =>
+const otherTables = (nftables: NftRunner, instance: string): string[] =>
   [...nftables.run('list tables inet').matchAll(/^table inet (cenote-[a-z0-9-]+)$/gm)].map((match) => match[1]!).filter((name) => name !== tableName(instance));
 
-const isPublished = (nftables: Nftables, table: string, port: PublishedPort): boolean => {
+const isPublished = (nftables: NftRunner, table: string, port: PublishedPort): boolean => {
   try {
     nftables.run(`get element inet ${table} published { ${port.protocol} . ${port.hostPort} }`);
     return true;

@@ -1,7 +1,8 @@
 /** The rtnetlink messages that the network is made of (linux/rtnetlink.h, if_link.h), as values: nothing here sends anything. */
 import { attribute, nested, netlinkFlags, text, u32, u8 } from '../../sys/netlink.ts';
 import type { NetlinkRequest } from '../../sys/netlink.ts';
-import { addressBytes } from './subnet.ts';
+import { addressBytes, addressFromNumber } from '../../model/subnet.ts';
+import type { Subnet } from '../../model/subnet.ts';
 
 export const messageTypes = {
   newLink: 16,
@@ -53,11 +54,22 @@ const linkRequest = (type: number, link: LinkRef, attributes: Uint8Array[], flag
 /** One queue is enough for one machine; the kernel's default of one per processor costs memory in every link. */
 const oneQueue = [attribute(31, u32(1)), attribute(32, u32(1))];
 
-/** A veth pair, one end here, the other (`eth0`) made directly in the machine's network namespace. */
-export const createPair = (name: string, mac: Buffer, netnsFd: number): NetlinkRequest => {
-  const peer = attribute(1, Buffer.concat([linkHeader(0), attribute(linkAttributes.name, text('eth0')), attribute(28, u32(netnsFd)), ...oneQueue]));
+export interface Pair {
+  name: string;
+  mac: Buffer;
+  /** Name of the other end. */
+  inside: string;
+  netnsFd: number;
+  /** Of both ends; undefined: the kernel's usual. */
+  mtu: number | undefined;
+}
+
+/** A veth pair, one end here, the other made directly in the machine's network namespace. */
+export const createPair = ({ name, mac, inside, netnsFd, mtu }: Pair): NetlinkRequest => {
+  const both = [...oneQueue, ...(mtu === undefined ? [] : [attribute(4, u32(mtu))])];
+  const peer = attribute(1, Buffer.concat([linkHeader(0), attribute(linkAttributes.name, text(inside)), attribute(28, u32(netnsFd)), ...both]));
   const info = nested(linkAttributes.linkInfo, attribute(1, text('veth')), nested(2, peer));
-  const body = Buffer.concat([linkHeader(0), attribute(linkAttributes.name, text(name)), attribute(linkAttributes.address, mac), ...oneQueue, info]);
+  const body = Buffer.concat([linkHeader(0), attribute(linkAttributes.name, text(name)), attribute(linkAttributes.address, mac), ...both, info]);
   return { type: messageTypes.newLink, flags: netlinkFlags.create | netlinkFlags.exclusive, body };
 };
 
@@ -141,6 +153,18 @@ const create = netlinkFlags.create | netlinkFlags.replace;
 /** The machine's only way out. The gateway is not in the /32 of the machine, hence on-link. */
 export const addDefaultRoute = (index: number, gateway: string): NetlinkRequest =>
   routeRequest(messageTypes.newRoute, create, { destination: '0.0.0.0', prefix: 0, kind: 'unicast', scope: 'universe', index, gateway });
+
+/** To the machines of one's network, by its router as everything. */
+const subnetRoute = (index: number, { first, prefix, gateway }: Subnet): Route => ({
+  destination: addressFromNumber(first),
+  prefix,
+  kind: 'unicast',
+  scope: 'universe',
+  index,
+  gateway,
+});
+export const addSubnetRoute = (index: number, subnet: Subnet): NetlinkRequest => routeRequest(messageTypes.newRoute, create, subnetRoute(index, subnet));
+export const deleteSubnetRoute = (index: number, subnet: Subnet): NetlinkRequest => routeRequest(messageTypes.deleteRoute, 0, subnetRoute(index, subnet));
 
 const machineRoute = (index: number, address: string, source: string): Route => ({
   destination: address,

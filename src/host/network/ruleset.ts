@@ -5,9 +5,9 @@
  * What it holds to: a packet from a machine's link carries that machine's own address and MAC or goes no further; machines
  * reach the host's own services only where named here; nobody but neighbours and published ports reaches a machine.
  */
-import type { Connection } from './network.ts';
+import type { Attachment } from './connections.ts';
 import { macOf } from '../../model/mac.ts';
-import type { Subnet } from './subnet.ts';
+import type { Subnet } from '../../model/subnet.ts';
 
 export const tableName = (instance: string): string => `cenote-${instance}`;
 export const linkPrefix = (instanceNumber: number): string => `cn${instanceNumber}v`;
@@ -114,7 +114,7 @@ table inet ${table} {
 };
 
 /** What one connected machine is in the table's sets. */
-export const elementsOf = (instanceNumber: number, connection: Connection) => ({
+export const elementsOf = (instanceNumber: number, connection: Attachment) => ({
   bound: [`"${linkName(instanceNumber, connection.slot)}" . ${macOf(connection.address)} . ${connection.address}`],
   hairpin: [`${connection.address} . ${connection.address}`],
   published: connection.publish.map((port) => `${port.protocol} . ${port.hostPort}`),

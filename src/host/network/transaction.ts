@@ -1,10 +1,10 @@
 /** One transaction of a table of ours, with what the kernel says against it in the project's errors. */
 import { CenoteError } from '../../base/errors.ts';
 import { NftablesError } from '../../sys/nftables.ts';
-import type { Nftables } from '../../sys/nftables.ts';
+import type { NftRunner } from '../../sys/nftables.ts';
 
 /** `inUse`: what it means when there is already what is to be created. */
-export const transact = (nftables: Nftables, commands: string, inUse?: string): void => {
+export const transact = (nftables: NftRunner, commands: string, inUse?: string): void => {
   if (commands === '') return;
   try {
     nftables.run(commands);

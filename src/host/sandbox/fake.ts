@@ -1,7 +1,7 @@
 /** Sandboxes that are numbers only. */
 import { CenoteError } from '../../base/errors.ts';
 import type { Network } from '../network/network.ts';
-import type { Sandbox, Sandboxes } from './sandbox.ts';
+import type { Sandbox, Sandboxes, SandboxLink } from './sandbox.ts';
 import { uidBaseOf } from './slots.ts';
 
 export class FakeSandboxes implements Sandboxes {
@@ -14,12 +14,12 @@ export class FakeSandboxes implements Sandboxes {
     this.#limit = limit;
   }
 
-  async take(): Promise<Sandbox> {
+  async take(link: SandboxLink): Promise<Sandbox> {
     let slot = 0;
     while (this.taken.has(slot)) slot += 1;
     if (slot >= this.#limit) throw new CenoteError('not_enough', `all ${this.#limit} uid ranges of this instance are in use`);
     this.taken.add(slot);
-    await this.#network.prepare(slot, -1);
+    if (link === 'external') await this.#network.prepare(slot, -1);
     return {
       slot,
       uidBase: uidBaseOf(slot),

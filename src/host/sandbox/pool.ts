@@ -7,7 +7,7 @@ import { messageChain } from '../../base/errors.ts';
 import { closeFd } from '../../sys/libc.ts';
 import type { Network } from '../network/network.ts';
 import { NamespaceMaker } from './namespace-maker.ts';
-import type { Sandbox, Sandboxes } from './sandbox.ts';
+import type { Sandbox, Sandboxes, SandboxLink } from './sandbox.ts';
 import { Slots, uidBaseOf } from './slots.ts';
 
 export interface SandboxPoolOptions {
@@ -26,13 +26,16 @@ class SandboxPool implements Sandboxes {
   readonly #options: SandboxPoolOptions;
   readonly #slots: Slots;
   readonly #maker: NamespaceMaker;
-  readonly #ready: Sandbox[] = [];
+  readonly #ready: Record<SandboxLink, Sandbox[]> = { external: [], none: [] };
+  /** None without a link until somebody has asked for one: most hosts never do. */
+  readonly #sizes: Record<SandboxLink, number>;
   #refilling: Promise<void> | null = null;
   #claiming: Promise<unknown> | null = null;
   #closed = false;
 
   constructor(options: SandboxPoolOptions) {
     this.#options = options;
+    this.#sizes = { external: options.size, none: 0 };
     this.#slots = new Slots(options.uidBlocks);
     this.#maker = new NamespaceMaker(options.logger);
   }
@@ -42,10 +45,11 @@ class SandboxPool implements Sandboxes {
     this.#refill();
   }
 
-  async take(): Promise<Sandbox> {
-    const ready = this.#ready.shift();
+  async take(link: SandboxLink): Promise<Sandbox> {
+    if (link === 'none') this.#sizes.none = this.#options.size / 2;
+    const ready = this.#ready[link].shift();
     this.#refill();
-    return ready ?? this.#make();
+    return ready ?? this.#make(link);
   }
 
   started(sandbox: Sandbox): void {
@@ -59,7 +63,7 @@ class SandboxPool implements Sandboxes {
   async close(): Promise<void> {
     this.#closed = true;
     await this.#refilling;
-    for (const sandbox of this.#ready.splice(0)) {
+    for (const sandbox of [...this.#ready.external.splice(0), ...this.#ready.none.splice(0)]) {
       this.started(sandbox);
       await this.#options.network.disconnect(sandbox.slot);
     }
@@ -74,9 +78,11 @@ class SandboxPool implements Sandboxes {
   }
 
   async #fill(): Promise<void> {
-    while (!this.#closed && this.#ready.length < this.#options.size) {
+    for (;;) {
+      const link = (['external', 'none'] as const).find((one) => this.#ready[one].length < this.#sizes[one]);
+      if (link === undefined || this.#closed) return;
       try {
-        this.#ready.push(await this.#make());
+        this.#ready[link].push(await this.#make(link));
       } catch (error) {
         // The next request makes one itself and reports what is wrong.
         this.#options.logger.warn({ error: messageChain(error) }, 'a sandbox could not be made ahead');
@@ -94,7 +100,7 @@ class SandboxPool implements Sandboxes {
     await this.#claiming;
   }
 
-  async #make(): Promise<Sandbox> {
+  async #make(link: SandboxLink): Promise<Sandbox> {
     await this.#ensureSlot();
     const slot = this.#slots.take();
     await using undo = new AsyncDisposableStack();
@@ -107,7 +113,7 @@ class SandboxPool implements Sandboxes {
     });
     const idmapFd = await this.#maker.idmap(uidBase);
     undo.defer(() => closeFd(idmapFd));
-    await this.#options.network.prepare(slot, networkFd);
+    if (link === 'external') await this.#options.network.prepare(slot, networkFd);
     undo.move();
     const namespacePath = (fd: number) => `/proc/${process.pid}/fd/${fd}`;
     return {

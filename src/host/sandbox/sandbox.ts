@@ -15,9 +15,12 @@ export interface Sandbox {
   idmapFd: number;
 }
 
+/** `external`: with `eth0` on the external network, waiting for its address. `none`: links are made when its machine is connected. */
+export type SandboxLink = 'external' | 'none';
+
 export interface Sandboxes {
   /** One from the pool, or made now when it is empty; `not_enough` when no uid range is left. */
-  take(): Promise<Sandbox>;
+  take(link: SandboxLink): Promise<Sandbox>;
   /** The running machine holds its own namespaces from now on: closes our descriptors, keeps the slot. */
   started(sandbox: Sandbox): void;
   /** The machine's processes are gone: link and slot are free for another (after the link is gone). */

@@ -1,5 +1,7 @@
 /** A firewall rule as a value: what `parse.ts` makes of its text and `print.ts` makes text of again. Always canonical: lists are sorted, targets without repeats. */
 
+import type { Nic } from '../network.ts';
+
 export type Target =
   /** `any`: every address there is. */
   | { kind: 'any' }
@@ -54,7 +56,9 @@ export type RuleTags = Readonly<Record<string, string | number | boolean>>;
 export interface FirewallMachine {
   id: string;
   account: string;
+  /** Of its primary NIC, where `nics` has more. */
   address: string;
+  nics?: readonly Nic[];
   tags: RuleTags;
   /** Whether rules are applied to it. One without may still be what a rule names as the other side. */
   firewall: boolean;

@@ -1,12 +1,14 @@
 /** The account itself. */
 import { Type } from 'typebox';
 import { AccountProfile } from '../../../model/account.ts';
+import { externalNetwork } from '../../../model/nics.ts';
 import { accountGet, accountSetNamesEnabled, accountSetProfile } from '../../../store/account.ts';
 import { machineTotals } from '../../../store/machine.ts';
+import { networkDefault } from '../../../store/network.ts';
+import { namedBy } from '../../app/field.ts';
+import { networkMakeDefault } from '../../app/network.ts';
 import { endpoint } from '../endpoint.ts';
-import { invalidArgument } from '../refusal.ts';
 import { accountWire, WireAccount } from '../wire/account.ts';
-import { defaultNetwork } from '../wire/network.ts';
 
 const none = Type.Object({});
 const Config = Type.Object({ default_network: Type.String({ format: 'uuid' }) });
@@ -66,7 +68,7 @@ export const accountEndpoints = [
     path: '/:account/config',
     parameters: none,
     answer: Config,
-    handle: () => ({ body: { default_network: defaultNetwork.id } }),
+    handle: async ({ control, context }) => ({ body: { default_network: (await networkDefault(context, control.store.db)) ?? externalNetwork } }),
   }),
   endpoint({
     name: 'UpdateConfig',
@@ -74,9 +76,9 @@ export const accountEndpoints = [
     path: '/:account/config',
     parameters: Config,
     answer: Config,
-    handle: ({ parameters }) => {
-      if (parameters.default_network !== defaultNetwork.id) throw invalidArgument('default_network', 'there is no such network');
-      return { body: parameters };
+    handle: async ({ control, context, parameters: { default_network: id } }) => {
+      await namedBy('default_network', () => networkMakeDefault(control, context, id), { words: 'there is no such network' });
+      return { body: { default_network: id } };
     },
   }),
 ];

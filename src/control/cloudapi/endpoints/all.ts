@@ -2,6 +2,7 @@
 import type { Endpoint } from '../endpoint.ts';
 import { accountEndpoints } from './account.ts';
 import { datacenterEndpoints } from './datacenter.ts';
+import { fabricEndpoints } from './fabric.ts';
 import { firewallEndpoints } from './firewall.ts';
 import { imageEndpoints } from './image.ts';
 import { keyEndpoints } from './key.ts';
@@ -25,6 +26,7 @@ export const endpoints: readonly Endpoint[] = [
   ...packageEndpoints,
   ...imageEndpoints,
   ...networkEndpoints,
+  ...fabricEndpoints,
   ...machineEndpoints,
   ...machineActionEndpoints,
   ...snapshotEndpoints,

@@ -115,7 +115,8 @@ export const firewallEndpoints = [
     answer: Type.Array(WireMachine),
     handle: async (call) => {
       const machines = await firewallRuleMachines(call.control, call.context, idOf(call));
-      return { body: machines.map((machine) => machineWire(machine, viewOf(call))) };
+      const view = await viewOf(call);
+      return { body: machines.map((machine) => machineWire(machine, view)) };
     },
   }),
   endpoint({

@@ -5,6 +5,7 @@ import type { Machine } from '../../../model/control-api.ts';
 import { deletedMachineFind, deletedMachineList } from '../../../store/deleted-machine.ts';
 import { jobListFinishedByMachine } from '../../../store/job.ts';
 import { machineList, machineListAccount, machineShown } from '../../../store/machine.ts';
+import { networkList } from '../../../store/network.ts';
 import { visibleImages } from '../../app/account-image.ts';
 import { machineCreate } from '../../app/machine-create.ts';
 import { machineDelete } from '../../app/machine-change.ts';
@@ -15,8 +16,9 @@ import { invalidArgument, notFound, Refusal } from '../refusal.ts';
 import { auditWire, WireAudit } from '../wire/audit.ts';
 import { deletedMachineWire, machineWire, statesOf, WireMachine } from '../wire/machine.ts';
 import type { MachineView } from '../wire/machine.ts';
-import { defaultNetwork } from '../wire/network.ts';
+import { placesOf } from '../wire/network.ts';
 import { metadataOf, tagsOf } from '../wire/named.ts';
+import { wishOf, WireNicWish } from './nic-wish.ts';
 import { packageRef } from './package.ts';
 
 const pageLimit = 1000;
@@ -29,10 +31,11 @@ const page = {
 
 type Asking = Pick<Call, 'control' | 'context' | 'path' | 'version' | 'datacenter'>;
 
-export const viewOf = ({ control, datacenter, version }: Pick<Asking, 'control' | 'datacenter' | 'version'>): MachineView => {
-  const { gateway, netmask } = control.link.subnet;
-  return { place: { gateway, netmask }, datacenter, version };
-};
+export const viewOf = async ({ control, context, datacenter, version }: Omit<Asking, 'path'>): Promise<MachineView> => ({
+  places: placesOf(await networkList(context, control.store.db)),
+  datacenter,
+  version,
+});
 
 /** The machine that the path names; of one that is gone, what it was. */
 export const machineOf = async (call: Asking): Promise<Machine> => {
@@ -42,7 +45,7 @@ export const machineOf = async (call: Asking): Promise<Machine> => {
   if (found !== undefined) return found;
   const gone = isUuid(id) ? await deletedMachineFind(call.context, db, id) : undefined;
   if (gone === undefined) throw notFound('instance');
-  throw new Refusal(410, 'InstanceDeleted', 'the instance was deleted', { body: deletedMachineWire(gone.machine, gone.deletedAt, viewOf(call)) });
+  throw new Refusal(410, 'InstanceDeleted', 'the instance was deleted', { body: deletedMachineWire(gone.machine, gone.deletedAt, await viewOf(call)) });
 };
 
 const listFilters = Type.Object({
@@ -63,9 +66,7 @@ const createParameters = Type.Object({
   name: text,
   package: Type.String({ minLength: 1, maxLength: 128 }),
   image: Type.String({ minLength: 1, maxLength: 128 }),
-  networks: Type.Optional(
-    Type.Array(Type.Union([Type.String(), Type.Object({ ipv4_uuid: Type.String(), primary: Type.Optional(Type.Boolean()) })]), { maxItems: 32 }),
-  ),
+  networks: Type.Optional(Type.Array(WireNicWish, { maxItems: 32 })),
   affinity: Type.Optional(Type.Array(Type.String(), { maxItems: 32 })),
   locality: Type.Optional(
     Type.Object({
@@ -92,7 +93,7 @@ export const machineEndpoints = [
     handle: async (call) => {
       const { control, context, parameters, named } = call;
       const { name, type, brand, image, state, memory, tombstone, docker, limit = pageLimit, offset = 0 } = parameters;
-      const view = viewOf(call);
+      const view = await viewOf(call);
       const states = state === undefined ? undefined : statesOf(state);
       const none = (type ?? 'smartmachine') !== 'smartmachine' || (brand ?? 'lx') !== 'lx' || docker === true || states?.length === 0;
       const tags = named('tag.').map(([tag, value]): [string, string] => [tag, String(value)]);
@@ -121,11 +122,6 @@ export const machineEndpoints = [
       const { image, networks, brand, delegate_dataset: delegated, firewall_enabled: firewallEnabled, deletion_protection: deletionProtection } = parameters;
       if (brand !== undefined && brand !== 'lx') throw invalidArgument('brand', 'only lx: there are no virtual machines in this datacenter');
       if (delegated === true) throw invalidArgument('delegate_dataset', 'there are no delegated datasets in this datacenter');
-      for (const network of networks ?? []) {
-        const id = typeof network === 'string' ? network : network.ipv4_uuid;
-        if (id !== defaultNetwork.id) throw invalidArgument('networks', `there is no network ${id.slice(0, 80)}`);
-      }
-      if ((networks ?? []).length > 1) throw invalidArgument('networks', 'an instance has one NIC in this datacenter');
       const found = await packageRef(call, parameters.package);
       if (found === undefined) throw invalidArgument('package', `there is no package ${parameters.package.slice(0, 80)}`);
       const source = (await visibleImages(control, context)).find((one) => one.id === image);
@@ -146,12 +142,13 @@ export const machineEndpoints = [
           package: found,
           tags: tagsOf('tag.', named('tag.')),
           metadata,
+          ...(networks === undefined || networks.length === 0 ? {} : { networks: networks.map(wishOf) }),
           ...(firewallEnabled === undefined ? {} : { firewallEnabled }),
           ...(deletionProtection === undefined ? {} : { deletionProtection }),
         },
         id,
       );
-      return { body: machineWire(machine!, viewOf(call)), headers: { location: `/${account.name}/machines/${id}` } };
+      return { body: machineWire(machine!, await viewOf(call)), headers: { location: `/${account.name}/machines/${id}` } };
     },
   }),
   endpoint({
@@ -163,7 +160,7 @@ export const machineEndpoints = [
     handle: async (call) => {
       const machine = await machineOf(call);
       const { namesEnabled } = call.account;
-      return { body: { ...machineWire(machine, viewOf(call)), ...(namesEnabled ? { dns_names: call.control.names.of(machine) } : {}) } };
+      return { body: { ...machineWire(machine, await viewOf(call)), ...(namesEnabled ? { dns_names: call.control.names.of(machine) } : {}) } };
     },
   }),
   endpoint({

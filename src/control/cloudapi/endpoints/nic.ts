@@ -1,22 +1,29 @@
-/** NICs: one for each machine, with the machine's address; it comes and goes with it. */
+/** NICs of a machine: they come and go while it runs, and are there or gone when the answer is given. */
 import { Type } from 'typebox';
-import { machineList } from '../../../store/machine.ts';
-import { publicId } from '../../../model/public-id.ts';
+import { CenoteError } from '../../../base/errors.ts';
+import type { Accepted } from '../../../model/control-api.ts';
+import { machineNicAdd, machineNicRemove } from '../../app/nics.ts';
+import type { Call } from '../endpoint.ts';
 import { endpoint } from '../endpoint.ts';
-import { notFound, notImplemented } from '../refusal.ts';
-import { defaultNetwork, nicWire, WireNic } from '../wire/network.ts';
+import { invalidArgument, notFound, Refusal } from '../refusal.ts';
+import { nicsWire, WireNic } from '../wire/network.ts';
 import { machineOf, viewOf } from './machine.ts';
+import { wishOf, WireNicWish } from './nic-wish.ts';
 
 const none = Type.Object({});
 const pageLimit = 1000;
+/** A NIC takes milliseconds; one that is not there by then waits for the host. */
+const waitMs = 10_000;
 
-const WireIp = Type.Object({
-  ip: Type.String(),
-  reserved: Type.Boolean(),
-  managed: Type.Boolean(),
-  owner_uuid: Type.String({ format: 'uuid' }),
-  belongs_to_uuid: Type.String({ format: 'uuid' }),
-});
+const nicsOfMachine = async (call: Call<unknown>) => nicsWire(await machineOf(call), (await viewOf(call)).places);
+
+const ended = async ({ control, context }: Pick<Call, 'control' | 'context'>, { job }: Accepted): Promise<void> => {
+  const finished = await control.jobs.waitFor(job.id, waitMs, new AbortController().signal);
+  if (finished?.job.state === 'failed' && finished.job.account === context.account)
+    throw CenoteError.fromBody((finished.job.result as { error: Parameters<typeof CenoteError.fromBody>[0] }).error);
+};
+
+const bare = (mac: string): string => mac.toLowerCase().replaceAll(':', '');
 
 export const nicEndpoints = [
   endpoint({
@@ -26,8 +33,8 @@ export const nicEndpoints = [
     parameters: none,
     answer: Type.Array(WireNic),
     handle: async (call) => {
-      const { address } = await machineOf(call);
-      return { body: [nicWire(address, viewOf(call).place)], headers: { 'x-query-limit': String(pageLimit), 'x-resource-count': '1' } };
+      const body = await nicsOfMachine(call);
+      return { body, headers: { 'x-query-limit': String(pageLimit), 'x-resource-count': String(body.length) } };
     },
   }),
   endpoint({
@@ -37,10 +44,9 @@ export const nicEndpoints = [
     parameters: none,
     answer: WireNic,
     handle: async (call) => {
-      const { address } = await machineOf(call);
-      const nic = nicWire(address, viewOf(call).place);
-      if (call.path['mac']!.replaceAll(':', '') !== nic.mac.replaceAll(':', '')) throw notFound('NIC');
-      return { body: nic };
+      const body = (await nicsOfMachine(call)).find(({ mac }) => bare(mac) === bare(call.path['mac']!));
+      if (body === undefined) throw notFound('NIC');
+      return { body };
     },
   }),
   endpoint({
@@ -48,15 +54,20 @@ export const nicEndpoints = [
     method: 'POST',
     path: '/:account/machines/:machine/nics',
     status: 201,
-    parameters: Type.Object({ network: Type.Optional(Type.Unknown()), primary: Type.Optional(Type.Boolean()) }),
+    parameters: Type.Object({ network: WireNicWish, primary: Type.Optional(Type.Boolean()) }),
     answer: WireNic,
     handle: async (call) => {
-      const { id, address } = await machineOf(call);
-      const asked = call.parameters.network as string | { ipv4_uuid?: string } | undefined;
-      const network = typeof asked === 'string' ? asked : asked?.ipv4_uuid;
-      if (network !== defaultNetwork.id) throw notFound('network');
-      const nic = nicWire(address, viewOf(call).place);
-      return { status: 302, body: nic, headers: { location: `/${call.account.name}/machines/${id}/nics/${nic.mac.replaceAll(':', '')}` } };
+      const { id } = await machineOf(call);
+      const { network, primary } = call.parameters;
+      const wish = wishOf(network);
+      const location = (mac: string) => ({ location: `/${call.account.name}/machines/${id}/nics/${bare(mac)}` });
+      const there = (await nicsOfMachine(call)).find((nic) => nic.network === wish.network);
+      if (there !== undefined) return { status: 302, headers: location(there.mac) };
+      await ended(call, await machineNicAdd(call.control, call.context, id, { ...wish, ...(primary === undefined ? {} : { primary }) }));
+      const body = (await nicsOfMachine(call)).find((nic) => nic.network === wish.network);
+      if (body === undefined)
+        throw new Refusal(503, 'ServiceUnavailable', 'the NIC is not there yet: the host cannot be reached', { headers: { 'retry-after': '5' } });
+      return { body, headers: location(body.mac) };
     },
   }),
   endpoint({
@@ -66,25 +77,10 @@ export const nicEndpoints = [
     parameters: none,
     answer: null,
     handle: async (call) => {
-      await machineOf(call);
-      throw notImplemented('an instance without its NIC');
-    },
-  }),
-  endpoint({
-    name: 'ListNetworkIPs',
-    method: 'GET',
-    path: '/:account/networks/:network/ips',
-    parameters: Type.Object({
-      limit: Type.Optional(Type.Integer({ minimum: 1, maximum: pageLimit })),
-      offset: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000_000_000 })),
-    }),
-    answer: Type.Array(WireIp),
-    handle: async ({ control, context, account, path, parameters: { limit = pageLimit, offset = 0 } }) => {
-      if (path['network'] !== defaultNetwork.id) throw notFound('network');
-      const machines = await machineList(context, control.store.db, { tags: [], limit, offset });
-      const owner = publicId('account', account.id);
-      const body = machines.map(({ address, id }) => ({ ip: address, reserved: false, managed: false, owner_uuid: owner, belongs_to_uuid: id }));
-      return { body, headers: { 'x-query-limit': String(limit), 'x-resource-count': String(body.length) } };
+      const { id } = await machineOf(call);
+      if (!/^([0-9a-f]{2}:?){6}$/i.test(call.path['mac']!)) throw invalidArgument('mac', 'is not a MAC');
+      await ended(call, await machineNicRemove(call.control, call.context, id, call.path['mac']!));
+      return {};
     },
   }),
 ];

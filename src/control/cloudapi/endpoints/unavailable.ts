@@ -62,9 +62,6 @@ const ofMachine = (name: string, method: Method, path: string, refusal: () => Re
     },
   });
 
-const vlans = '/:account/fabrics/default/vlans';
-const vlan = `${vlans}/:vlan`;
-const fabrics = 'fabric networking';
 /** There is no object store, which is all that they would open. */
 const accessKeys = 'an access key';
 const volumes = 'a shared volume';
@@ -72,19 +69,6 @@ const disks = () => new Refusal(409, 'NotSupported', 'an instance that is a cont
 const migration = () => notImplemented('migration');
 
 export const unavailableEndpoints = [
-  refused('ListFabricVLANs', 'GET', vlans, fabrics),
-  refused('CreateFabricVLAN', 'POST', vlans, fabrics),
-  refused('GetFabricVLAN', 'GET', vlan, fabrics),
-  refused('UpdateFabricVLAN', 'PUT', vlan, fabrics),
-  refused('UpdateFabricVLANByPost', 'POST', vlan, fabrics),
-  refused('DeleteFabricVLAN', 'DELETE', vlan, fabrics),
-  refused('ListFabricNetworks', 'GET', `${vlan}/networks`, fabrics),
-  refused('CreateFabricNetwork', 'POST', `${vlan}/networks`, fabrics),
-  refused('GetFabricNetwork', 'GET', `${vlan}/networks/:network`, fabrics),
-  refused('UpdateFabricNetwork', 'PUT', `${vlan}/networks/:network`, fabrics),
-  refused('DeleteFabricNetwork', 'DELETE', `${vlan}/networks/:network`, fabrics),
-  refused('UpdateNetworkIP', 'PUT', '/:account/networks/:network/ips/:ip', 'reserving an address'),
-
   empty('ListVolumes', '/:account/volumes'),
   empty('ListVolumeSizes', '/:account/volumesizes'),
   missing('GetVolume', '/:account/volumes/:volume', 'volume'),

@@ -22,6 +22,8 @@ const words: { [A in Action]: string | ((request: JobRequests[A]) => string) } =
   resize: 'resize',
   update: 'update',
   rename: 'rename',
+  'nic.add': 'add_nics',
+  'nic.remove': 'remove_nics',
   delete: 'destroy',
   tags: named('tags'),
   metadata: named('metadata'),

@@ -6,8 +6,9 @@ import { Tags } from '../../../model/machine.ts';
 import { publicId } from '../../../model/public-id.ts';
 import { isBefore } from '../version.ts';
 import type { ApiVersion } from '../version.ts';
-import { defaultNetwork, nicWire, WireNic } from './network.ts';
-import type { Place } from './network.ts';
+import { nicsOf } from '../../../model/nics.ts';
+import { nicsWire, WireNic } from './network.ts';
+import type { Places } from './network.ts';
 
 export const machineStateWords = ['provisioning', 'running', 'stopping', 'stopped', 'deleted', 'failed'] as const;
 export type MachineStateWord = (typeof machineStateWords)[number];
@@ -50,7 +51,7 @@ const stateWords: Readonly<Record<MachineState, MachineStateWord>> = {
 export const statesOf = (word: string): MachineState[] => (Object.keys(stateWords) as MachineState[]).filter((state) => stateWords[state] === word);
 
 export interface MachineView {
-  place: Place;
+  places: Places;
   datacenter: string;
   version: ApiVersion;
 }
@@ -59,14 +60,14 @@ const later = (one: string, other: string | null | undefined): string => (other 
 
 const updatedAt = ({ createdAt, startedAt, exit }: Machine): string => later(later(createdAt, startedAt), exit?.at);
 
-export const machineWire = (machine: Machine, { place, datacenter, version }: MachineView) => ({
+export const machineWire = (machine: Machine, { places, datacenter, version }: MachineView) => ({
   id: machine.id,
   name: machine.name,
   type: 'smartmachine' as const,
   ...(isBefore(version, '8.0.0') ? {} : { brand: 'lx' as const }),
   state: stateWords[machine.state],
   image: machine.image.id,
-  ips: [machine.address],
+  ips: nicsOf(machine).map(({ address }) => address),
   memory: machine.resources.memoryMib,
   disk: machine.resources.diskMib,
   deletion_protection: machine.deletionProtection ?? false,
@@ -74,8 +75,8 @@ export const machineWire = (machine: Machine, { place, datacenter, version }: Ma
   tags: machine.tags,
   created: machine.createdAt,
   updated: updatedAt(machine),
-  ...(isBefore(version, '7.1.0') ? {} : { networks: [defaultNetwork.id] }),
-  nics: [nicWire(machine.address, place)],
+  ...(isBefore(version, '7.1.0') ? {} : { networks: nicsOf(machine).map(({ network }) => network) }),
+  nics: nicsWire(machine, places),
   primaryIp: machine.address,
   firewall_enabled: machine.firewallEnabled ?? false,
   compute_node: publicId('host', datacenter),

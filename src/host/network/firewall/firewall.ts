@@ -12,10 +12,10 @@ import type { Level } from '../../../model/firewall/compile.ts';
 import { Policy } from '../../../model/firewall/judge.ts';
 import type { FirewallMachine, OwnedRule } from '../../../model/firewall/rule.ts';
 import { NftablesError } from '../../../sys/nftables.ts';
-import type { Nftables } from '../../../sys/nftables.ts';
+import type { NftRunner } from '../../../sys/nftables.ts';
 import type { BegunFlow } from '../flows.ts';
-import { isMachineAddress } from '../subnet.ts';
-import type { Subnet } from '../subnet.ts';
+import { isMachineAddress } from '../../../model/subnet.ts';
+import type { Subnet } from '../../../model/subnet.ts';
 import { transact } from '../transaction.ts';
 import { difference, inCommands } from './parts.ts';
 import type { Part, Parts } from './parts.ts';
@@ -24,7 +24,9 @@ import { Numbers, firewallTable, renderAccount, renderDispatch, renderLevel, ren
 export interface FirewallTableOptions {
   instance: string;
   subnet: Subnet;
-  nftables: Nftables;
+  /** Where questions to the gateway go, when it is on another network. */
+  resolver?: string | undefined;
+  nftables: NftRunner;
   logger: Logger;
 }
 
@@ -72,6 +74,11 @@ export class FirewallTable {
       Array.from(this.#machines.values(), ({ machine }) => machine),
     );
     return this.#policy;
+  }
+
+  /** Whether any machine has its firewall on. */
+  get isJudging(): boolean {
+    return this.#guarded.size > 0;
   }
 
   /** Addresses of machines with their firewall on. */
@@ -248,8 +255,16 @@ export class FirewallTable {
 
   #loadWhole(): void {
     const wanted = this.#guarded.size === 0 ? null : this.#parts();
-    this.#run(wanted === null ? this.#withoutTable() : this.#wholeTable(wanted));
+    if (wanted !== null) this.#run(this.#wholeTable(wanted));
+    else if (this.#isThere()) this.#run(this.#withoutTable()); // the kernel takes its time to delete one, and most networks have none
     this.#loaded = wanted;
+  }
+
+  #isThere(): boolean {
+    return this.#options.nftables
+      .run('list tables inet\n')
+      .split('\n')
+      .includes(`table ${firewallTable(this.#options.instance)}`);
   }
 
   #withoutTable(): string {
@@ -258,8 +273,8 @@ export class FirewallTable {
   }
 
   #wholeTable(parts: Parts): string {
-    const { instance, subnet } = this.#options;
-    return this.#withoutTable() + tableFrame(instance, subnet) + difference(firewallTable(instance), frameParts, parts);
+    const { instance, subnet, resolver } = this.#options;
+    return this.#withoutTable() + tableFrame(instance, subnet, resolver) + difference(firewallTable(instance), frameParts, parts);
   }
 
   /** The whole table as it is to be; only the accounts of guarded machines have rules in it, and only sets that these ask for. */

@@ -2,7 +2,7 @@
 import type { PacketService } from '../../../model/firewall/judge.ts';
 import type { FirewallMachine, OwnedRule } from '../../../model/firewall/rule.ts';
 import type { BegunFlow, ConntrackFlows } from '../flows.ts';
-import type { Subnet } from '../subnet.ts';
+import type { Subnet } from '../../../model/subnet.ts';
 import { FirewallTable } from './firewall.ts';
 import type { FirewallTableOptions } from './firewall.ts';
 
@@ -21,13 +21,18 @@ export interface HostFirewall extends Firewall {
 }
 
 export const openFirewall = (options: FirewallTableOptions & { flows: ConntrackFlows }): HostFirewall => {
-  const { flows, subnet } = options;
+  const { flows, subnet, resolver } = options;
   const table = new FirewallTable(options);
 
   const cut = async (): Promise<void> => {
+    // Looking through all flows of a host takes a while, and nobody judges any.
+    if (!table.isJudging) return;
     const { policy } = table;
     await flows.censor(table.guarded, {
-      isRefused: (flow) => !policy.judge({ from: flow.from, to: flow.to, service: serviceOf(flow, subnet) }).allowed,
+      isRefused: (flow) => {
+        const to = flow.to === resolver ? subnet.gateway : flow.to;
+        return !policy.judge({ from: flow.from, to, service: serviceOf({ ...flow, to }, subnet) }).allowed;
+      },
       refused: (refused) => table.holdOff(refused.filter(({ protocol }) => protocols[protocol] === 'udp')),
     });
   };

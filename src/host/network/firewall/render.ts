@@ -3,7 +3,7 @@ import { membershipKey } from '../../../model/firewall/compile.ts';
 import type { Class, Level, Single, SingleSide } from '../../../model/firewall/compile.ts';
 import type { Element } from '../../../model/firewall/elements.ts';
 import type { Direction } from '../../../model/firewall/rule.ts';
-import type { Subnet } from '../subnet.ts';
+import type { Subnet } from '../../../model/subnet.ts';
 import type { Part, TableSet } from './parts.ts';
 
 /** Numbers for whatever has a key; the same key has the same number as long as the process lives. */
@@ -27,9 +27,9 @@ const holdOffSeconds = 10;
 /**
  * The frame of the table. Packets come to it after the instance's own table, which has dropped what is forged, so that an address is a
  * machine; it only ever takes packets away. What belongs to a known flow was judged when the flow began. The resolver is asked at port 53
- * and may listen at another: its packets are judged before they are translated.
+ * and may listen at another, and for a fabric's machines it listens on another network: its packets are judged before they are translated.
  */
-export const tableFrame = (instance: string, { gateway }: Subnet): string => `
+export const tableFrame = (instance: string, { gateway }: Subnet, resolver?: string): string => `
 table ${firewallTable(instance)} {
   counter blocked { }
   map senders { type ipv4_addr : verdict; }
@@ -43,7 +43,7 @@ table ${firewallTable(instance)} {
     type filter hook forward priority filter + 10; policy accept;
     ct state established,related accept
     ip saddr . ip daddr . udp sport . udp dport @held ${drop}
-    ip saddr vmap @senders
+${resolver === undefined ? '' : `    ip daddr ${resolver} ct status dnat accept\n`}    ip saddr vmap @senders
     ip daddr vmap @receivers
   }
   chain to_host {

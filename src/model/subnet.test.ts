@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { macOf } from '../../model/mac.ts';
+import { macOf } from './mac.ts';
 import { addressFromNumber, addressToNumber, isMachineAddress, parseSubnet } from './subnet.ts';
 
 test('the gateway is the first address, and machines have the others', () => {

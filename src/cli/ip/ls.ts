@@ -1,0 +1,29 @@
+import type { NetworkAddress } from '../../model/network-api.ts';
+import { defineCommand, one, toggle } from '../command.ts';
+import { selectNetwork } from '../network/select.ts';
+import type { Column } from '../table.ts';
+
+export const command = defineCommand({
+  detail: 'Those that somebody has or that are reserved; all others are free. Of the external network, those that are yours.',
+  args: { network: one('NETWORK', 'network') },
+  flags: { noHeader: toggle('without the headings', { short: 'H' }) },
+  examples: ['ip ls back', 'ip ls back --json'],
+  run: async ({ args, flags }, context) => {
+    const control = await context.control();
+    const { id } = await selectNetwork(context, args.network);
+    const addresses: NetworkAddress[] = [];
+    for (let page: NetworkAddress[] = []; ;) {
+      page = await control.networkAddressList(id, { offset: addresses.length }, { signal: context.signal });
+      if (page.length === 0) break;
+      addresses.push(...page);
+    }
+    if (flags.json) return context.output.json(addresses);
+    const names = new Map((await control.machineList({}, { signal: context.signal })).map((machine) => [machine.id, machine.name]));
+    const columns: readonly Column<NetworkAddress>[] = [
+      { title: 'ADDRESS', cell: ({ address }) => address },
+      { title: 'MACHINE', cell: ({ machine }) => (machine === null ? '' : (names.get(machine) ?? machine)) },
+      { title: 'RESERVED', cell: ({ reserved, managed }) => (managed ? 'by the network' : reserved ? 'yes' : 'no') },
+    ];
+    context.output.table(addresses, columns, { header: !flags.noHeader });
+  },
+});

@@ -1,0 +1,38 @@
+import type { CreateNetwork } from '../../model/network-api.ts';
+import { defineCommand, many, one, parsed, toggle, value } from '../command.ts';
+import { parseCount } from '../format.ts';
+import { parseAddress, parseRange } from './values.ts';
+
+export const command = defineCommand({
+  detail:
+    'Machines on it reach each other, and the outside by the network’s own address there. Its addresses may be any private ones, also those that other accounts have; only your own networks and the external one may not overlap.',
+  args: { name: one('NAME') },
+  flags: {
+    subnet: value('SUBNET', 'its addresses, such as 192.168.10.0/24', { short: 's' }),
+    gateway: parsed('ADDRESS', parseAddress, 'where machines send what is not for it (default its first address)', { short: 'g' }),
+    noGateway: toggle('it leads nowhere else'),
+    range: parsed('FIRST-LAST', parseRange, 'addresses that are given to machines unasked (default all)'),
+    resolver: many('ADDRESS', parseAddress, 'what machines ask for names (default the host)', { short: 'r' }),
+    noNat: toggle('machines on it do not reach the outside', { short: 'x' }),
+    vlan: parsed('NUMBER', parseCount(0, 4095), 'the VLAN it is counted to (default your lowest)', { short: 'v' }),
+    mtu: parsed('BYTES', parseCount(576, 9000), 'the largest packet (default 1450)'),
+    description: value('TEXT', 'what it is for', { short: 'd' }),
+  },
+  examples: ['network create back --subnet 192.168.10.0/24', 'network create db --subnet 10.9.0.0/22 --range 10.9.1.1-10.9.1.99 --no-nat'],
+  run: async ({ args, flags }, context) => {
+    const body: CreateNetwork = {
+      name: args.name,
+      subnet: flags.subnet ?? '',
+      ...(flags.noGateway ? { gateway: null } : flags.gateway === undefined ? {} : { gateway: flags.gateway }),
+      ...(flags.range === undefined ? {} : { rangeFirst: flags.range[0], rangeLast: flags.range[1] }),
+      ...(flags.resolver.length === 0 ? {} : { resolvers: flags.resolver }),
+      ...(flags.noNat ? { internetNat: false } : {}),
+      ...(flags.vlan === undefined ? {} : { vlan: flags.vlan }),
+      ...(flags.mtu === undefined ? {} : { mtu: flags.mtu }),
+      ...(flags.description === undefined ? {} : { description: flags.description }),
+    };
+    const made = await (await context.control()).networkCreate(body, { signal: context.signal });
+    if (flags.json) context.output.json(made);
+    else context.output.line(`created network ${made.name}, ${made.subnet}: machines have ${made.rangeFirst} to ${made.rangeLast}`);
+  },
+});

@@ -1,0 +1,15 @@
+/** Networks by name, id, or the beginning of an id. */
+import { CenoteError, invalid } from '../../base/errors.ts';
+import type { Network } from '../../model/network-api.ts';
+import type { Context } from '../context.ts';
+
+export const selectNetwork = async (context: Context, word: string): Promise<Network> => {
+  const networks = await (await context.control()).networkList({ signal: context.signal });
+  const named = networks.find(({ id, name }) => id === word || name === word);
+  if (named !== undefined) return named;
+  const found = /^[0-9a-f-]{4,35}$/.test(word) ? networks.filter(({ id }) => id.startsWith(word)) : [];
+  if (found.length > 1) throw invalid('NETWORK', `${JSON.stringify(word)} is the beginning of ${found.length} ids`, 'write more of it');
+  if (found[0] === undefined)
+    throw new CenoteError('not_found', `no network ${JSON.stringify(word.slice(0, 80))}`, { advice: 'see what there is: cenote network ls' });
+  return found[0];
+};

@@ -1,0 +1,33 @@
+import { CenoteError } from '../../base/errors.ts';
+import type { UpdateNetwork } from '../../model/network-api.ts';
+import { defineCommand, many, one, parsed, value } from '../command.ts';
+import { parseSwitch } from '../values.ts';
+import { selectNetwork } from './select.ts';
+import { parseAddress, parseRange } from './values.ts';
+
+export const command = defineCommand({
+  detail: 'Subnet, gateway and MTU stand, since machines have them. What machines ask for names they are told at their next start.',
+  args: { network: one('NETWORK', 'network') },
+  flags: {
+    name: value('NAME', 'another name'),
+    description: value('TEXT', 'what it is for', { short: 'd' }),
+    range: parsed('FIRST-LAST', parseRange, 'addresses that are given to machines unasked'),
+    resolver: many('ADDRESS', parseAddress, 'what machines ask for names, in place of all there were', { short: 'r' }),
+    nat: parsed('on|off', parseSwitch, 'whether machines reach the outside', { complete: ['on', 'off'] }),
+  },
+  examples: ['network update back --range 192.168.10.50-192.168.10.200', 'network update back --nat off'],
+  run: async ({ args, flags }, context) => {
+    const body: UpdateNetwork = {
+      ...(flags.name === undefined ? {} : { name: flags.name }),
+      ...(flags.description === undefined ? {} : { description: flags.description }),
+      ...(flags.range === undefined ? {} : { rangeFirst: flags.range[0], rangeLast: flags.range[1] }),
+      ...(flags.resolver.length === 0 ? {} : { resolvers: flags.resolver }),
+      ...(flags.nat === undefined ? {} : { internetNat: flags.nat }),
+    };
+    if (Object.keys(body).length === 0) throw new CenoteError('invalid_argument', 'nothing to change', { advice: 'see what can be with --help' });
+    const { id } = await selectNetwork(context, args.network);
+    const changed = await (await context.control()).networkUpdate(id, body, { signal: context.signal });
+    if (flags.json) context.output.json(changed);
+    else context.output.line(`updated network ${changed.name}`);
+  },
+});

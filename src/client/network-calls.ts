@@ -1,0 +1,67 @@
+/** The part of the control plane's API that is about networks, VLANs and addresses. */
+import type { CreateNetwork, CreateVlan, Network, NetworkAddress, UpdateNetwork, UpdateVlan, Vlan } from '../model/network-api.ts';
+import type { HttpClient } from './http.ts';
+
+export interface ControlCall {
+  signal?: AbortSignal | undefined;
+}
+
+const part = encodeURIComponent;
+const network = (id: string): string => `/v1/networks/${part(id)}`;
+
+export class NetworkCalls {
+  readonly http: HttpClient;
+
+  constructor(http: HttpClient) {
+    this.http = http;
+  }
+
+  networkList(call: ControlCall = {}): Promise<Network[]> {
+    return this.http.json('GET', '/v1/networks', call);
+  }
+
+  networkGet(idOrName: string, call: ControlCall = {}): Promise<Network> {
+    return this.http.json('GET', network(idOrName), call);
+  }
+
+  networkCreate(json: CreateNetwork, call: ControlCall = {}): Promise<Network> {
+    return this.http.json('POST', '/v1/networks', { json, ...call });
+  }
+
+  networkUpdate(idOrName: string, json: UpdateNetwork, call: ControlCall = {}): Promise<Network> {
+    return this.http.json('POST', `${network(idOrName)}/update`, { json, ...call });
+  }
+
+  networkMakeDefault(idOrName: string, call: ControlCall = {}): Promise<Network> {
+    return this.http.json('POST', `${network(idOrName)}/default`, { json: {}, ...call });
+  }
+
+  networkDelete(idOrName: string, call: ControlCall = {}): Promise<void> {
+    return this.http.json('DELETE', network(idOrName), call);
+  }
+
+  /** A page of those that are taken. */
+  networkAddressList(idOrName: string, query: { limit?: number; offset?: number } = {}, call: ControlCall = {}): Promise<NetworkAddress[]> {
+    return this.http.json('GET', `${network(idOrName)}/addresses`, { query, ...call });
+  }
+
+  networkReserve(idOrName: string, address: string, reserved: boolean, call: ControlCall = {}): Promise<NetworkAddress> {
+    return this.http.json('POST', `${network(idOrName)}/addresses/${part(address)}`, { json: { reserved }, ...call });
+  }
+
+  vlanList(call: ControlCall = {}): Promise<Vlan[]> {
+    return this.http.json('GET', '/v1/vlans', call);
+  }
+
+  vlanCreate(json: CreateVlan, call: ControlCall = {}): Promise<Vlan> {
+    return this.http.json('POST', '/v1/vlans', { json, ...call });
+  }
+
+  vlanUpdate(id: number, json: UpdateVlan, call: ControlCall = {}): Promise<Vlan> {
+    return this.http.json('POST', `/v1/vlans/${id}/update`, { json, ...call });
+  }
+
+  vlanDelete(id: number, call: ControlCall = {}): Promise<void> {
+    return this.http.json('DELETE', `/v1/vlans/${id}`, call);
+  }
+}

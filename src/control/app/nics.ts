@@ -1,0 +1,139 @@
+/** On which networks a machine is, and with which addresses: chosen when it is asked for, in the transaction that takes them. */
+import { CenoteError, invalid } from '../../base/errors.ts';
+import type { Accepted, Machine } from '../../model/control-api.ts';
+import { macOf } from '../../model/mac.ts';
+import { mostNics, subnetOf } from '../../model/network.ts';
+import { externalNetwork, nicsOf, withNic } from '../../model/nics.ts';
+import type { Nic } from '../../model/network.ts';
+import type { MachineNic, NicWish } from '../../model/network-api.ts';
+import { netmaskOf, placeOf } from '../../model/subnet.ts';
+import { addressClaim } from '../../store/address.ts';
+import type { RequestContext } from '../../store/context.ts';
+import type { StoredJob } from '../../store/job.ts';
+import { machineGet } from '../../store/machine.ts';
+import { networkDefault, networkGet, networkList } from '../../store/network.ts';
+import type { StoredNetwork } from '../../store/network.ts';
+import type { Db } from '../../store/store.ts';
+import type { Control } from '../control.ts';
+import type { JobRequests } from '../jobs/request.ts';
+import { acceptAction } from './accept.ts';
+import { demandAddress } from './address-book.ts';
+import { namedBy } from './field.ts';
+
+export interface ChosenNics {
+  nics: Nic[];
+  address: string;
+  /** After the machine is in the store. */
+  claim: (db: Db) => Promise<void>;
+}
+
+/** None asked for: one, on the account's default network. */
+export const chooseNics = async (
+  { addresses, link }: Pick<Control, 'addresses' | 'link'>,
+  context: RequestContext,
+  db: Db,
+  machine: string,
+  asked: readonly NicWish[] | undefined,
+): Promise<ChosenNics> => {
+  const wishes = asked ?? [{ network: (await networkDefault(context, db)) ?? externalNetwork }];
+  if (wishes.length === 0) throw invalid('networks', 'a machine has at least one NIC');
+  if (wishes.length > mostNics) throw invalid('networks', `${wishes.length} NICs are too many: ${mostNics} is the most`);
+  const networks: StoredNetwork[] = [];
+  for (const wish of wishes)
+    networks.push(wish.network === externalNetwork ? link.external : await namedBy('networks', () => networkGet(context, db, wish.network)));
+  const twice = networks.find(({ id }, at) => networks.findIndex((other) => other.id === id) !== at);
+  if (twice !== undefined) throw invalid('networks', `network ${JSON.stringify(twice.name)} is named twice; a machine has one NIC on each`);
+  const primaries = wishes.filter(({ primary }) => primary === true);
+  if (primaries.length > 1) throw invalid('networks', `${primaries.length} NICs are to be primary; one can be`);
+  const primary = primaries.length === 0 ? 0 : wishes.indexOf(primaries[0]!);
+  const nics: Nic[] = [];
+  for (const [at, network] of networks.entries()) {
+    const address = await chooseAddress({ addresses }, context, db, network, wishes[at]!.address);
+    nics.push({ network: network.id, address, index: at, primary: at === primary });
+  }
+  return {
+    nics: externalFirst(nics),
+    address: nics[primary]!.address,
+    claim: async (inTransaction) => {
+      for (const [at, network] of networks.entries())
+        await addressClaim(context, inTransaction, network.id, placeOf(subnetOf(network), nics[at]!.address)!, { machine });
+    },
+  };
+};
+
+const chooseAddress = async (
+  { addresses }: Pick<Control, 'addresses'>,
+  context: RequestContext,
+  db: Db,
+  network: StoredNetwork,
+  asked: string | undefined,
+): Promise<string> => {
+  if (asked === undefined) return addresses.choose(context, db, network);
+  await demandAddress(context, db, network, asked);
+  return asked;
+};
+
+/** The link that a host has ready is one on the external network, and is the first. */
+const externalFirst = (nics: Nic[]): Nic[] => {
+  const ordered = [...nics.filter(({ network }) => network === externalNetwork), ...nics.filter(({ network }) => network !== externalNetwork)];
+  return ordered.map((nic, index) => ({ ...nic, index }));
+};
+
+/** What a specification says of them: nothing, when there is only what every machine has. */
+export const nicsInSpec = (nics: readonly Nic[]): { nics?: Nic[] } =>
+  nics.length === 1 && nics[0]!.network === externalNetwork && nics[0]!.index === 0 ? {} : { nics: [...nics] };
+
+/** As they will be when what waits is done. */
+const expectedNics = (machine: Machine, pending: readonly StoredJob[]): Nic[] => {
+  let nics = [...nicsOf(machine)];
+  for (const { job, request } of pending) {
+    if (job.action === 'nic.add') nics = withNic(nics, (request as JobRequests['nic.add']).nic);
+    if (job.action === 'nic.remove') nics = nics.filter(({ network }) => network !== (request as JobRequests['nic.remove']).network);
+  }
+  return nics;
+};
+
+export const machineNicAdd = (control: Control, context: RequestContext, id: string, wish: NicWish): Promise<Accepted> =>
+  acceptAction(control, context, id, 'nic.add', async (db, { machine }, pending) => {
+    const network = wish.network === externalNetwork ? control.link.external : await namedBy('network', () => networkGet(context, db, wish.network));
+    const had = expectedNics(machine, pending);
+    if (had.some((one) => one.network === network.id))
+      throw new CenoteError('already_exists', `machine ${JSON.stringify(machine.name)} has a NIC on network ${JSON.stringify(network.name)}`);
+    if (had.length >= mostNics)
+      throw new CenoteError('not_enough', `machine ${JSON.stringify(machine.name)} has ${had.length} NICs, and ${mostNics} is the most`);
+    const address = await chooseAddress(control, context, db, network, wish.address);
+    const taken = new Set(had.map(({ index }) => index));
+    const index = Array.from({ length: mostNics }, (_, at) => at).find((at) => !taken.has(at))!;
+    await addressClaim(context, db, network.id, placeOf(subnetOf(network), address)!, { machine: machine.id });
+    return { nic: { network: network.id, address, index, primary: wish.primary ?? false } };
+  });
+
+export const machineNicRemove = (control: Control, context: RequestContext, id: string, mac: string): Promise<Accepted> =>
+  acceptAction(control, context, id, 'nic.remove', (_db, { machine }, pending) => {
+    const nic = expectedNics(machine, pending).find(({ address }) => samePlace(macOf(address), mac));
+    if (nic === undefined) throw new CenoteError('not_found', `machine ${JSON.stringify(machine.name)} has no NIC ${mac.slice(0, 40)}`);
+    if (nic.primary)
+      throw new CenoteError('wrong_state', `${nic.address} is the primary NIC of machine ${JSON.stringify(machine.name)}`, {
+        advice: 'add one on another network that is primary first',
+      });
+    return { network: nic.network };
+  });
+
+const samePlace = (one: string, other: string): boolean => one.replaceAll(':', '') === other.toLowerCase().replaceAll(':', '');
+
+export const machineNics = async (control: Control, context: RequestContext, id: string): Promise<MachineNic[]> => {
+  const { machine } = await machineGet(context, control.store.db, id);
+  const networks = new Map((await networkList(context, control.store.db)).map((network) => [network.id, network]));
+  return nicsOf(machine).map((nic) => shownNic(machine, nic, networks.get(nic.network)));
+};
+
+const shownNic = (machine: Machine, nic: Nic, network: StoredNetwork | undefined): MachineNic => ({
+  ...nic,
+  mac: macOf(nic.address),
+  networkName: network?.name ?? '',
+  gateway: network?.gateway ?? null,
+  netmask: network === undefined ? '255.255.255.255' : netmaskOf(subnetOf(network)),
+  state: nicState(machine),
+});
+
+export const nicState = ({ state }: Pick<Machine, 'state'>): MachineNic['state'] => (state === 'running' || state === 'provisioning' ? state : 'stopped');

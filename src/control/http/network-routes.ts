@@ -1,0 +1,110 @@
+/** Networks, VLANs, addresses, and machines' NICs. But for NICs, what is asked is done when it is answered. */
+import { Type } from 'typebox';
+import { invalid } from '../../base/errors.ts';
+import {
+  CreateNetwork,
+  CreateVlan,
+  MachineNic,
+  Network,
+  NetworkAddress,
+  NicWish,
+  ReserveAddress,
+  UpdateNetwork,
+  UpdateVlan,
+  Vlan,
+} from '../../model/network-api.ts';
+import { vlanGet, vlanList } from '../../store/vlan.ts';
+import {
+  networkAddress,
+  networkAddresses,
+  networkCreate,
+  networkMakeDefault,
+  networkRemove,
+  networkReserve,
+  networkShow,
+  networksShow,
+  networkUpdate,
+  vlanCreate,
+  vlanRemove,
+  vlanUpdate,
+} from '../app/network.ts';
+import { machineNicAdd, machineNicRemove, machineNics } from '../app/nics.ts';
+import type { Control } from '../control.ts';
+import { accepted, idParams, waiting } from './accepted.ts';
+import { integerOf } from './query.ts';
+import { emptyBodyAllowed } from './server.ts';
+import type { App } from './server.ts';
+
+const page = 1000;
+const farthest = 1_000_000_000;
+const addressParams = Type.Object({ ...idParams.properties, address: Type.String({ maxLength: 64 }) });
+const nicParams = Type.Object({ ...idParams.properties, mac: Type.String({ maxLength: 64 }) });
+
+export const networkRoutes = (app: App, control: Control): void => {
+  const { store } = control;
+  const network = { params: idParams, response: { 200: Network } };
+  const vlan = { params: idParams, response: { 200: Vlan } };
+
+  app.get('/v1/networks', { schema: { response: { 200: Type.Array(Network) } } }, (request) => networksShow(control, request.caller));
+  app.post('/v1/networks', { schema: { body: CreateNetwork, response: { 201: Network } } }, async (request, reply) =>
+    reply.code(201).send(await networkCreate(control, request.caller, request.body)),
+  );
+  app.get('/v1/networks/:id', { schema: network }, (request) => networkShow(control, request.caller, request.params.id));
+  app.post('/v1/networks/:id/update', { schema: { ...network, body: UpdateNetwork } }, (request) =>
+    networkUpdate(control, request.caller, request.params.id, request.body),
+  );
+  app.post(
+    '/v1/networks/:id/default',
+    { schema: { ...network, body: Type.Object({}, { additionalProperties: false }) }, preValidation: emptyBodyAllowed },
+    (request) => networkMakeDefault(control, request.caller, request.params.id),
+  );
+  app.delete('/v1/networks/:id', { schema: { params: idParams } }, async (request, reply) => {
+    await networkRemove(control, request.caller, request.params.id);
+    return reply.code(204).send();
+  });
+
+  app.get(
+    '/v1/networks/:id/addresses',
+    { config: { query: ['limit', 'offset'] }, schema: { params: idParams, response: { 200: Type.Array(NetworkAddress) } } },
+    (request) => {
+      const query = request.query as URLSearchParams;
+      const limit = integerOf(query, 'limit', { minimum: 1, maximum: page }) ?? page;
+      const offset = integerOf(query, 'offset', { minimum: 0, maximum: farthest }) ?? 0;
+      return networkAddresses(control, request.caller, request.params.id, { limit, offset });
+    },
+  );
+  app.get('/v1/networks/:id/addresses/:address', { schema: { params: addressParams, response: { 200: NetworkAddress } } }, (request) =>
+    networkAddress(control, request.caller, request.params.id, request.params.address),
+  );
+  app.post('/v1/networks/:id/addresses/:address', { schema: { params: addressParams, body: ReserveAddress, response: { 200: NetworkAddress } } }, (request) =>
+    networkReserve(control, request.caller, request.params.id, request.params.address, request.body.reserved),
+  );
+
+  app.get('/v1/vlans', { schema: { response: { 200: Type.Array(Vlan) } } }, (request) => vlanList(request.caller, store.db));
+  app.post('/v1/vlans', { schema: { body: CreateVlan, response: { 201: Vlan } } }, async (request, reply) =>
+    reply.code(201).send(await vlanCreate(control, request.caller, request.body)),
+  );
+  app.get('/v1/vlans/:id', { schema: vlan }, (request) => vlanGet(request.caller, store.db, vlanId(request.params.id)));
+  app.post('/v1/vlans/:id/update', { schema: { ...vlan, body: UpdateVlan } }, (request) =>
+    vlanUpdate(control, request.caller, vlanId(request.params.id), request.body),
+  );
+  app.delete('/v1/vlans/:id', { schema: { params: idParams } }, async (request, reply) => {
+    await vlanRemove(control, request.caller, vlanId(request.params.id));
+    return reply.code(204).send();
+  });
+
+  app.get('/v1/machines/:id/nics', { schema: { params: idParams, response: { 200: Type.Array(MachineNic) } } }, (request) =>
+    machineNics(control, request.caller, request.params.id),
+  );
+  app.post('/v1/machines/:id/nics', { ...waiting, schema: { params: idParams, body: NicWish } }, async (request, reply) =>
+    accepted(control, request, reply, 202, await machineNicAdd(control, request.caller, request.params.id, request.body)),
+  );
+  app.delete('/v1/machines/:id/nics/:mac', { ...waiting, schema: { params: nicParams } }, async (request, reply) =>
+    accepted(control, request, reply, 202, await machineNicRemove(control, request.caller, request.params.id, request.params.mac)),
+  );
+};
+
+export const vlanId = (text: string): number => {
+  if (!/^\d{1,4}$/.test(text) || Number(text) > 4095) throw invalid('vlan', `${JSON.stringify(text.slice(0, 40))} is not the number of a VLAN, 0 to 4095`);
+  return Number(text);
+};

@@ -1,0 +1,96 @@
+/**
+ * The table of a fabric network's router. It has the name and the sets of the host's own (see ruleset.ts) and holds to the same: a packet from
+ * a machine's link carries that machine's address and MAC or goes no further. What differs is the way out: by `eth0`, the network's own link
+ * on the external network, and only under its address there.
+ */
+import type { NetworkDefinition } from '../../model/network.ts';
+import type { Subnet } from '../../model/subnet.ts';
+import { linkPrefix, tableName } from './ruleset.ts';
+
+export const uplinkName = 'eth0';
+
+/** `resolver` is where the host's answers machines. */
+export const fabricRuleset = (instance: string, instanceNumber: number, subnet: Subnet, definition: NetworkDefinition, resolver: string): string => {
+  const table = tableName(instance);
+  const links = `"${linkPrefix(instanceNumber)}*"`;
+  const up = `"${uplinkName}"`;
+  const { cidr, gateway } = subnet;
+  const { internetNat, uplink } = definition;
+  return `
+add table inet ${table}
+flush table inet ${table}
+table inet ${table} {
+  counter spoofed { }
+  counter refused { }
+  counter strangers { }
+
+  set bound { type ifname . ether_addr . ipv4_addr; }
+  set hairpin { type ipv4_addr . ipv4_addr; }
+  map published { type inet_proto . inet_service : ipv4_addr . inet_service; }
+
+  chain early {
+    type filter hook prerouting priority raw; policy accept;
+    iifname ${links} goto from_machine
+    iifname ${up} ip saddr != ${cidr} return
+    iifname != "lo" counter name spoofed drop
+  }
+  chain from_machine {
+    iifname . ether saddr . ip saddr @bound goto from_known_machine
+    counter name spoofed drop
+  }
+  chain from_known_machine {
+    icmp type redirect counter name refused drop
+    ip daddr { 0.0.0.0/8, 127.0.0.0/8, 224.0.0.0-255.255.255.255 } counter name refused drop
+  }
+
+  chain publish_incoming {
+    type nat hook prerouting priority dstnat; policy accept;
+    iifname ${links} ip daddr ${gateway} meta l4proto { tcp, udp } th dport 53 dnat ip to ${resolver}
+    iifname ${up} ip daddr ${uplink} dnat ip to meta l4proto . th dport map @published
+  }
+  chain sources {
+    type nat hook postrouting priority srcnat; policy accept;
+    oifname ${up} snat ip to ${uplink}
+  }
+
+  chain input {
+    type filter hook input priority filter; policy accept;
+    iifname ${links} goto machine_to_router
+    iifname != "lo" ct state established,related accept
+    iifname != "lo" counter name strangers drop
+  }
+  chain machine_to_router {
+    ct state established,related accept
+    ip daddr ${gateway} icmp type echo-request accept
+    counter name refused
+    limit rate 100/second reject with icmpx type admin-prohibited
+    drop
+  }
+  chain output {
+    type filter hook output priority filter; policy accept;
+    oifname ${links} icmp type redirect drop
+  }
+
+  chain forward {
+    type filter hook forward priority filter; policy drop;
+    oifname ${links} goto to_machine
+    iifname ${links} goto to_outside
+  }
+  chain to_machine {
+    iifname != ${links} tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
+    ct state vmap { established : accept, related : accept, invalid : drop }
+    ct status dnat accept
+    iifname ${links} accept
+    counter name strangers drop
+  }
+  chain to_outside {
+    tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
+    ct state vmap { established : accept, related : accept, invalid : drop }
+    ip daddr ${resolver} ct status dnat accept
+    ${internetNat ? 'ip daddr != 169.254.0.0/16 accept' : ''}
+    counter name refused
+    limit rate 100/second reject with icmpx type admin-prohibited
+  }
+}
+`;
+};

@@ -1,0 +1,171 @@
+/**
+ * Machines as the network has them: each a slot with NICs, every one an attachment to one network. What goes over several networks goes in an
+ * order in which no packet can go where it must not, and is undone as a whole.
+ */
+import { CenoteError } from '../../base/errors.ts';
+import type { PublishedPort } from '../../model/machine.ts';
+import { externalNetwork, nicsOf } from '../../model/nics.ts';
+import type { Nic } from '../../model/network.ts';
+import { closeFd, openFd, openFlags } from '../../sys/libc.ts';
+import type { Attachment, KeptAttachment } from './connections.ts';
+import type { InnerEnd } from './links.ts';
+import type { Connection, KeptConnection, NetworkTraffic } from './network.ts';
+import type { Routers } from './routers.ts';
+import type { Segment } from './segment.ts';
+
+export class Machines {
+  readonly #host: Segment;
+  readonly #routers: Routers;
+  /** Of those that are connected. */
+  readonly #bySlot = new Map<number, Connection>();
+
+  constructor({ host, routers }: { host: Segment; routers: Routers }) {
+    this.#host = host;
+    this.#routers = routers;
+  }
+
+  async connect(connection: Connection, netnsFd: number, ceilingMbps: number | null): Promise<void> {
+    const { slot } = connection;
+    await using undo = new AsyncDisposableStack();
+    for (const nic of nicsOf(connection)) {
+      // What sandboxes have ready.
+      const isPrepared = nic.network === externalNetwork && nic.index === 0;
+      const attachment = this.#attachment(connection, nic);
+      await (isPrepared ? this.#host.connections.connect(attachment, netnsFd, ceilingMbps) : this.#attach(nic.network, attachment, netnsFd, ceilingMbps));
+      undo.defer(() => this.#detach(nic.network, slot));
+    }
+    undo.move();
+    this.#bySlot.set(slot, connection);
+  }
+
+  async publish(connection: Connection): Promise<void> {
+    const { slot, address, publish } = connection;
+    const former = this.#demand(slot);
+    const primary = primaryOf(former);
+    if (primary.address !== address) throw new CenoteError('wrong_state', `slot ${slot} has the address ${primary.address}, not ${address}`);
+    await this.#publish(primary.network, slot, publish);
+    this.#bySlot.set(slot, { ...former, publish });
+  }
+
+  async setNics(connection: Connection, pid: number, ceilingMbps: number | null): Promise<void> {
+    const { slot, publish } = connection;
+    const former = this.#demand(slot);
+    const [before, after] = [nicsOf(former), nicsOf(connection)];
+    const [oldPrimary, newPrimary] = [primaryOf(former), primaryOf(connection)];
+    await using undo = new AsyncDisposableStack();
+    const netnsFd = openFd(`/proc/${pid}/ns/net`, openFlags.readOnly);
+    undo.defer(() => closeFd(netnsFd));
+    for (const nic of after.filter((one) => !before.some((other) => isSame(one, other)))) {
+      const { network, address, index } = nic;
+      await this.#attach(network, { slot, machine: former.machine, address, publish: [], index, leads: 'subnet' }, netnsFd, ceilingMbps);
+      undo.defer(() => this.#detach(network, slot));
+    }
+    if (oldPrimary.network !== newPrimary.network) {
+      const exchange = async (from: Nic, to: Nic): Promise<void> => {
+        await this.#publish(from.network, slot, []);
+        await this.#lead(from.network, slot, netnsFd, 'subnet');
+        await this.#lead(to.network, slot, netnsFd, this.#leads(to));
+        await this.#publish(to.network, slot, publish);
+      };
+      undo.defer(() => exchange(newPrimary, oldPrimary));
+      await exchange(oldPrimary, newPrimary);
+    }
+    undo.move();
+    closeFd(netnsFd);
+    this.#bySlot.set(slot, connection);
+    for (const { network } of before.filter((one) => !after.some((other) => isSame(one, other)))) {
+      await this.#detach(network, slot);
+      // Gone inside when it is acknowledged, not with the next batch.
+      await (await this.#segment(network)).links.flush();
+    }
+  }
+
+  async limit(slot: number, pid: number, ceilingMbps: number | null): Promise<void> {
+    for (const { network } of nicsOf(this.#demand(slot))) await (await this.#segment(network)).connections.limit(slot, pid, ceilingMbps);
+  }
+
+  /** Harmless for one that is not connected: what was prepared for it goes. */
+  async disconnect(slot: number): Promise<void> {
+    const connection = this.#bySlot.get(slot);
+    if (connection === undefined) return this.#host.connections.disconnect(slot);
+    for (const { network } of nicsOf(connection)) await this.#detach(network, slot);
+    this.#bySlot.delete(slot);
+  }
+
+  async traffic(slot: number): Promise<NetworkTraffic> {
+    const connection = this.#bySlot.get(slot);
+    if (connection === undefined) return this.#host.connections.traffic(slot);
+    const sum: NetworkTraffic = { receivedBytes: 0, sentBytes: 0 };
+    for (const { network } of nicsOf(connection)) {
+      const { receivedBytes, sentBytes } = await (await this.#segment(network)).connections.traffic(slot);
+      sum.receivedBytes += receivedBytes;
+      sum.sentBytes += sentBytes;
+    }
+    return sum;
+  }
+
+  async restore(kept: readonly KeptConnection[], prepared: number[]): Promise<void> {
+    const onExternal: KeptAttachment[] = [];
+    const onFabrics = new Map<string, KeptAttachment[]>();
+    this.#bySlot.clear();
+    for (const { pid, ceilingMbps, ...connection } of kept) {
+      this.#bySlot.set(connection.slot, connection);
+      for (const nic of nicsOf(connection)) {
+        const attachments = nic.network === externalNetwork ? onExternal : (onFabrics.get(nic.network) ?? []);
+        if (nic.network !== externalNetwork) onFabrics.set(nic.network, attachments);
+        attachments.push({ ...this.#attachment(connection, nic), pid, ceilingMbps });
+      }
+    }
+    const uplinks = await this.#routers.restore(onFabrics);
+    await this.#host.connections.restore([...onExternal, ...uplinks], prepared);
+    await this.#routers.restoreMachines(onFabrics);
+  }
+
+  #attachment({ slot, machine, publish }: Connection, nic: Nic): Attachment {
+    const { address, index, primary } = nic;
+    return { slot, machine, address, index, publish: primary ? publish : [], leads: this.#leads(nic) };
+  }
+
+  #leads({ network, primary }: Nic): InnerEnd['leads'] {
+    const isWayOut = network === externalNetwork || (this.#routers.definition(network)?.gateway ?? null) !== null;
+    return primary && isWayOut ? 'everywhere' : 'subnet';
+  }
+
+  #attach(network: string, attachment: Attachment, netnsFd: number, ceilingMbps: number | null): Promise<void> {
+    if (network === externalNetwork) return this.#host.connections.attach(attachment, netnsFd, ceilingMbps);
+    return this.#routers.attach(network, attachment, netnsFd, ceilingMbps);
+  }
+
+  #detach(network: string, slot: number): Promise<void> {
+    return network === externalNetwork ? this.#host.connections.disconnect(slot) : this.#routers.detach(network, slot);
+  }
+
+  #publish(network: string, slot: number, publish: PublishedPort[]): Promise<void> {
+    return network === externalNetwork ? this.#host.connections.publish(slot, publish) : this.#routers.publish(network, slot, publish);
+  }
+
+  async #lead(network: string, slot: number, netnsFd: number, leads: InnerEnd['leads']): Promise<void> {
+    await (await this.#segment(network)).connections.lead(slot, netnsFd, leads);
+  }
+
+  async #segment(network: string): Promise<Segment> {
+    if (network === externalNetwork) return this.#host;
+    const segment = await this.#routers.segment(network);
+    if (segment === undefined) throw new CenoteError('wrong_state', `nobody is on network ${network}`);
+    return segment;
+  }
+
+  #demand(slot: number): Connection {
+    const connection = this.#bySlot.get(slot);
+    if (connection === undefined) throw new CenoteError('wrong_state', `slot ${slot} is not connected`);
+    return connection;
+  }
+}
+
+const primaryOf = (connection: Connection): Nic => {
+  const primary = nicsOf(connection).find((nic) => nic.primary);
+  if (primary === undefined) throw new CenoteError('invalid_argument', 'nics: one of them is primary');
+  return primary;
+};
+
+const isSame = (one: Nic, other: Nic): boolean => one.network === other.network && one.address === other.address && one.index === other.index;

@@ -1,0 +1,266 @@
+/**
+ * The routers of fabric networks: of each a network namespace, in which the host ends of its machines' links are, with an address of the
+ * external network as its way out. One is made with the first machine on its network, and goes some time after the last. It is held by a
+ * mount, whose name says which network it is of and which link leads to it: that is all that an agent needs which comes after.
+ */
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { CenoteError } from '../../base/errors.ts';
+import type { CrashPoints } from '../../base/crash-point.ts';
+import type { Logger } from '../../base/logger.ts';
+import type { PublishedPort } from '../../model/machine.ts';
+import { subnetOf } from '../../model/network.ts';
+import type { NetworkDefinition } from '../../model/network.ts';
+import { closeFd } from '../../sys/libc.ts';
+import { createNamedNamespace, openNamedNamespace, removeNamedNamespace } from '../../sys/named-netns.ts';
+import { inNetworkNamespace } from '../../sys/netns.ts';
+import type { Attachment, KeptAttachment } from './connections.ts';
+import { fabricRuleset } from './fabric-ruleset.ts';
+import { openSegment } from './segment.ts';
+import type { Segment } from './segment.ts';
+
+export interface RoutersOptions {
+  instance: string;
+  instanceNumber: number;
+  /** Where their namespaces are held. */
+  directory: string;
+  /** The external network. */
+  host: Segment;
+  logger: Logger;
+  crash: CrashPoints;
+  /** Of a router that is there now, before any machine is on it. */
+  onOpen: (definition: NetworkDefinition, segment: Segment) => Promise<void>;
+  onClose: (network: string) => void;
+  /** How long one stays after its last machine. */
+  lingerMs?: number | undefined;
+}
+
+/** Slots of links that lead to routers; machines' are below. */
+const firstUplinkSlot = 900_000;
+const usualLingerMs = 60_000;
+const namePattern = /^(9\d{5})-([0-9a-f-]{36})$/;
+
+interface Router {
+  definition: NetworkDefinition;
+  uplinkSlot: number;
+  netnsFd: number;
+  segment: Segment;
+  /** Machines' published ports, by their slots. */
+  published: Map<number, PublishedPort[]>;
+  machines: Set<number>;
+  closing: NodeJS.Timeout | undefined;
+}
+
+export class Routers {
+  readonly #options: RoutersOptions;
+  readonly #definitions = new Map<string, NetworkDefinition>();
+  readonly #open = new Map<string, Promise<Router>>();
+  /** Those that are being taken away; the next of the same network waits. */
+  readonly #leaving = new Map<string, Promise<void>>();
+  readonly #slots = new Set<number>();
+
+  constructor(options: RoutersOptions) {
+    this.#options = options;
+  }
+
+  definition(network: string): NetworkDefinition | undefined {
+    return this.#definitions.get(network);
+  }
+
+  async define(definition: NetworkDefinition): Promise<void> {
+    const former = this.#definitions.get(definition.id);
+    if (former !== undefined && former.version >= definition.version) return;
+    this.#definitions.set(definition.id, definition);
+    const router = await this.#open.get(definition.id);
+    if (router === undefined) return;
+    router.definition = definition;
+    this.#loadRules(router);
+  }
+
+  /** Segments of networks that machines are on. */
+  async segment(network: string): Promise<Segment | undefined> {
+    return (await this.#open.get(network))?.segment;
+  }
+
+  async attach(network: string, attachment: Attachment, netnsFd: number, ceilingMbps: number | null): Promise<void> {
+    const router = await this.#demand(network);
+    router.machines.add(attachment.slot);
+    clearTimeout(router.closing);
+    try {
+      await router.segment.connections.attach(attachment, netnsFd, ceilingMbps);
+      if (attachment.publish.length > 0) await this.#publish(router, attachment.slot, attachment.publish);
+    } catch (error) {
+      await this.detach(network, attachment.slot);
+      throw error;
+    }
+  }
+
+  async publish(network: string, slot: number, publish: PublishedPort[]): Promise<void> {
+    const router = await this.#demand(network);
+    await router.segment.connections.publish(slot, publish);
+    await this.#publish(router, slot, publish);
+  }
+
+  async detach(network: string, slot: number): Promise<void> {
+    const router = await this.#open.get(network);
+    if (router === undefined) return;
+    if (router.published.has(slot)) await this.#publish(router, slot, []);
+    await router.segment.connections.disconnect(slot);
+    router.machines.delete(slot);
+    if (router.machines.size === 0) router.closing = setTimeout(() => this.#leave(network, router), this.#options.lingerMs ?? usualLingerMs).unref();
+  }
+
+  /** Exactly these machines are on fabric networks; any router without one goes. Gives what the external network has to keep for those that stay. */
+  async restore(kept: ReadonlyMap<string, KeptAttachment[]>): Promise<KeptAttachment[]> {
+    for (const { path, network, uplinkSlot } of this.#held()) {
+      if (kept.has(network) && !this.#slots.has(uplinkSlot)) this.#slots.add(uplinkSlot);
+      else if (!kept.has(network)) removeNamedNamespace(path);
+    }
+    const uplinks: KeptAttachment[] = [];
+    for (const [network, attachments] of kept) {
+      const router = await this.#demand(network, true);
+      for (const { slot, publish } of attachments) {
+        router.machines.add(slot);
+        if (publish.length > 0) router.published.set(slot, publish);
+      }
+      uplinks.push({ ...this.#uplink(router), pid: null, ceilingMbps: null });
+    }
+    return uplinks;
+  }
+
+  /** After the external network has been restored, which their uplinks belong to. */
+  async restoreMachines(kept: ReadonlyMap<string, KeptAttachment[]>): Promise<void> {
+    for (const [network, attachments] of kept) {
+      const router = await this.#demand(network);
+      if (!(await this.#options.host.links.list()).has(router.uplinkSlot)) await this.#connectUplink(router);
+      await router.segment.connections.restore(attachments, []);
+    }
+  }
+
+  async close({ remove }: { remove: boolean }): Promise<void> {
+    await Promise.all(this.#leaving.values());
+    for (const [network, opening] of this.#open) {
+      const router = await opening.catch(() => undefined);
+      if (router === undefined) continue;
+      clearTimeout(router.closing);
+      this.#open.delete(network);
+      await router.segment[Symbol.asyncDispose]();
+      closeFd(router.netnsFd);
+    }
+    if (remove) for (const { path } of this.#held()) removeNamedNamespace(path);
+  }
+
+  #demand(network: string, isKept = false): Promise<Router> {
+    const there = this.#open.get(network);
+    if (there !== undefined) return there;
+    const definition = this.#definitions.get(network);
+    if (definition === undefined) return Promise.reject(new CenoteError('unavailable', `the host does not know the network ${network}`));
+    const opening = this.#make(definition, isKept);
+    this.#open.set(network, opening);
+    opening.catch(() => this.#open.delete(network));
+    return opening;
+  }
+
+  /** `isKept`: its machines run, and what is there is left as it is. */
+  async #make(definition: NetworkDefinition, isKept: boolean): Promise<Router> {
+    const { instance, instanceNumber, directory, host, logger, crash, onOpen } = this.#options;
+    await this.#leaving.get(definition.id);
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    const found = this.#held().find(({ network }) => network === definition.id);
+    const uplinkSlot = found?.uplinkSlot ?? this.#freeSlot();
+    this.#slots.add(uplinkSlot);
+    const path = join(directory, `${uplinkSlot}-${definition.id}`);
+    // One that nobody is on may have been left half made.
+    if (found !== undefined && !isKept) removeNamedNamespace(path);
+    const existing = isKept && found !== undefined ? openNamedNamespace(path) : null;
+    const netnsFd = existing ?? createNamedNamespace(path);
+    crash.reach('network: namespace of a router made');
+    await using undo = new AsyncDisposableStack();
+    undo.defer(() => {
+      closeFd(netnsFd);
+      if (!isKept) removeNamedNamespace(path);
+      this.#slots.delete(uplinkSlot);
+    });
+    inNetworkNamespace(netnsFd, () => writeFileSync('/proc/sys/net/ipv4/ip_forward', '1'));
+    const subnet = subnetOf(definition);
+    const segment = undo.use(await openSegment({ instance, instanceNumber, subnet, netnsFd, mtu: definition.mtu, resolver: host.subnet.gateway, logger }));
+    const router: Router = { definition, uplinkSlot, netnsFd, segment, published: new Map(), machines: new Set(), closing: undefined };
+    this.#loadRules(router);
+    crash.reach('network: rules of a router loaded');
+    if (!isKept) await this.#connectUplink(router);
+    crash.reach('network: router connected');
+    await onOpen(definition, segment);
+    undo.move();
+    return router;
+  }
+
+  async #connectUplink(router: Router): Promise<void> {
+    const { connections, links } = this.#options.host;
+    if ((await links.list()).has(router.uplinkSlot)) await connections.disconnect(router.uplinkSlot);
+    await connections.attach(this.#uplink(router), router.netnsFd);
+  }
+
+  /** On the external network a router is like a machine, with all that is published of its machines. */
+  #uplink({ definition, uplinkSlot, published }: Router): Attachment {
+    const publish = [...published.values()].flat().map(({ protocol, hostPort }) => ({ protocol, hostPort, machinePort: hostPort }));
+    return { slot: uplinkSlot, machine: definition.id, address: definition.uplink, publish, index: 0, leads: 'everywhere' };
+  }
+
+  async #publish(router: Router, slot: number, publish: PublishedPort[]): Promise<void> {
+    const former = router.published.get(slot);
+    if (publish.length > 0) router.published.set(slot, publish);
+    else router.published.delete(slot);
+    try {
+      await this.#options.host.connections.publish(router.uplinkSlot, this.#uplink(router).publish);
+    } catch (error) {
+      if (former === undefined) router.published.delete(slot);
+      else router.published.set(slot, former);
+      throw error;
+    }
+  }
+
+  #loadRules({ definition, segment }: Router): void {
+    const { instance, instanceNumber, host } = this.#options;
+    segment.loadRules(fabricRuleset(instance, instanceNumber, segment.subnet, definition, host.subnet.gateway));
+  }
+
+  #leave(network: string, router: Router): void {
+    if (router.machines.size > 0) return;
+    this.#open.delete(network);
+    const leaving = this.#remove(network, router).finally(() => this.#leaving.delete(network));
+    this.#leaving.set(network, leaving);
+  }
+
+  async #remove(network: string, router: Router): Promise<void> {
+    this.#options.onClose(network);
+    try {
+      await this.#options.host.connections.disconnect(router.uplinkSlot);
+      await router.segment[Symbol.asyncDispose]();
+      closeFd(router.netnsFd);
+      removeNamedNamespace(join(this.#options.directory, `${router.uplinkSlot}-${network}`));
+      this.#slots.delete(router.uplinkSlot);
+    } catch (error) {
+      this.#options.logger.error({ err: error, network }, 'the router of a network that nobody is on could not be removed');
+    }
+  }
+
+  #freeSlot(): number {
+    let slot = firstUplinkSlot;
+    while (this.#slots.has(slot)) slot += 1;
+    return slot;
+  }
+
+  #held(): { path: string; network: string; uplinkSlot: number }[] {
+    const { directory } = this.#options;
+    let names: string[];
+    try {
+      names = readdirSync(directory);
+    } catch {
+      return []; // none was ever made
+    }
+    return names.flatMap((name) => {
+      const [, slot, network] = namePattern.exec(name) ?? [];
+      return slot === undefined || network === undefined ? [] : [{ path: join(directory, name), network, uplinkSlot: Number(slot) }];
+    });
+  }
+}

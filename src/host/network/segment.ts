@@ -1,0 +1,74 @@
+/** One network on this host: its router's links, table, flows and firewall, all in one namespace, by sockets that were opened there. */
+import { CenoteError } from '../../base/errors.ts';
+import type { Logger } from '../../base/logger.ts';
+import type { Subnet } from '../../model/subnet.ts';
+import { Nftables, NftablesError, NftablesIn } from '../../sys/nftables.ts';
+import type { NftRunner } from '../../sys/nftables.ts';
+import { Connections } from './connections.ts';
+import { openFirewall } from './firewall/open.ts';
+import type { HostFirewall } from './firewall/open.ts';
+import { ConntrackFlows } from './flows.ts';
+import { Links } from './links.ts';
+import { tableName } from './ruleset.ts';
+
+export interface SegmentOptions {
+  instance: string;
+  instanceNumber: number;
+  subnet: Subnet;
+  /** Of the router; absent: this host is the router. */
+  netnsFd?: number | undefined;
+  mtu?: number | undefined;
+  /** Where questions to its gateway go, when that is on another network. */
+  resolver?: string | undefined;
+  logger: Logger;
+}
+
+export interface Segment extends AsyncDisposable {
+  readonly subnet: Subnet;
+  readonly connections: Connections;
+  readonly links: Links;
+  readonly nftables: NftRunner;
+  readonly firewall: HostFirewall;
+  /** Puts the router's rules in place of the former ones; what machines have in its sets stays. */
+  loadRules(ruleset: string): void;
+}
+
+export const openSegment = async (options: SegmentOptions): Promise<Segment> => {
+  const { instance, instanceNumber, subnet, netnsFd, resolver, logger } = options;
+  await using undo = new AsyncDisposableStack();
+  const nftables: NftRunner = netnsFd === undefined ? undo.use(openNftables()) : new NftablesIn(netnsFd);
+  const links = undo.adopt(new Links(options), (opened) => opened.close());
+  const flows = undo.adopt(new ConntrackFlows(logger, netnsFd), (opened) => opened.close());
+  await links.openGateway();
+  const connections = new Connections({ instance, instanceNumber, subnet, links, nftables, flows, logger });
+  const firewall = openFirewall({ instance, subnet, resolver, nftables, flows, logger });
+  const held = undo.move();
+  return {
+    subnet,
+    connections,
+    links,
+    nftables,
+    firewall,
+    loadRules: (ruleset) => load(nftables, instance, ruleset, logger),
+    [Symbol.asyncDispose]: () => held.disposeAsync(),
+  };
+};
+
+const openNftables = (): Nftables => {
+  try {
+    return new Nftables();
+  } catch (cause) {
+    throw new CenoteError('unavailable', 'nftables: libnftables.so.1 could not be opened', { cause, advice: 'install the package nftables' });
+  }
+};
+
+/** Rules of an earlier version may have sets of another shape; those cannot be changed in place, and are filled again by `restore`. */
+const load = (nftables: NftRunner, instance: string, ruleset: string, logger: Logger): void => {
+  try {
+    nftables.run(ruleset);
+  } catch (error) {
+    if (!(error instanceof NftablesError) || error.kind === 'missing') throw error;
+    logger.warn({ err: error, details: error.details }, 'the loaded rules cannot be changed in place; they are replaced');
+    nftables.run(`add table inet ${tableName(instance)}\ndelete table inet ${tableName(instance)}\n${ruleset}`);
+  }
+};

@@ -1,0 +1,120 @@
+/** Networks as the control plane's API has them: what accounts make, see and change. */
+import { Type } from 'typebox';
+import type { Static } from 'typebox';
+import { networkNamePattern } from './names.ts';
+import { Nic } from './network.ts';
+
+const closed = { additionalProperties: false } as const;
+const ipv4 = Type.String({ format: 'ipv4' });
+const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()]);
+
+const name = Type.String({ pattern: networkNamePattern });
+const description = Type.String({ maxLength: 255, pattern: '^[^\\u0000]*$' });
+export const VlanId = Type.Integer({ minimum: 0, maximum: 4095 });
+
+export const Vlan = Type.Object({ id: VlanId, name: Type.String(), description: Type.String(), networks: Type.Integer() }, closed);
+export type Vlan = Static<typeof Vlan>;
+
+export const CreateVlan = Type.Object({ id: VlanId, name, description: Type.Optional(description) }, closed);
+export type CreateVlan = Static<typeof CreateVlan>;
+
+/** What is left out stays as it is. */
+export const UpdateVlan = Type.Object({ name: Type.Optional(name), description: Type.Optional(description) }, closed);
+export type UpdateVlan = Static<typeof UpdateVlan>;
+
+export const Network = Type.Object(
+  {
+    id: Type.String(),
+    name: Type.String(),
+    description: Type.String(),
+    /** Whether it is an account's own. The external network is everybody's. */
+    fabric: Type.Boolean(),
+    vlan: nullable(VlanId),
+    subnet: Type.String(),
+    gateway: nullable(Type.String()),
+    /** First and last address that are given to machines unasked. */
+    rangeFirst: Type.String(),
+    rangeLast: Type.String(),
+    resolvers: Type.Array(Type.String()),
+    internetNat: Type.Boolean(),
+    mtu: Type.Integer(),
+    /** By which it is seen outside; null for the external network itself. */
+    uplink: nullable(Type.String()),
+    /** Whether the caller's machines are on it when nothing is said. */
+    isDefault: Type.Boolean(),
+    createdAt: Type.String(),
+  },
+  closed,
+);
+export type Network = Static<typeof Network>;
+
+export const CreateNetwork = Type.Object(
+  {
+    name,
+    description: Type.Optional(description),
+    /** Absent: the account's lowest, or one that is made. */
+    vlan: Type.Optional(VlanId),
+    subnet: Type.String({ maxLength: 18 }),
+    /** Absent: the first address. */
+    gateway: Type.Optional(nullable(ipv4)),
+    /** Absent: from the first to the last that a machine may have. */
+    rangeFirst: Type.Optional(ipv4),
+    rangeLast: Type.Optional(ipv4),
+    resolvers: Type.Optional(Type.Array(ipv4, { maxItems: 4 })),
+    internetNat: Type.Optional(Type.Boolean()),
+    mtu: Type.Optional(Type.Integer({ minimum: 576, maximum: 9000 })),
+  },
+  closed,
+);
+export type CreateNetwork = Static<typeof CreateNetwork>;
+
+/** What is left out stays as it is. Subnet, gateway and MTU stand, since machines have them. */
+export const UpdateNetwork = Type.Object(
+  {
+    name: Type.Optional(name),
+    description: Type.Optional(description),
+    rangeFirst: Type.Optional(ipv4),
+    rangeLast: Type.Optional(ipv4),
+    resolvers: Type.Optional(Type.Array(ipv4, { maxItems: 4 })),
+    internetNat: Type.Optional(Type.Boolean()),
+  },
+  closed,
+);
+export type UpdateNetwork = Static<typeof UpdateNetwork>;
+
+export const NetworkAddress = Type.Object(
+  {
+    address: Type.String(),
+    /** Kept from being given to machines unasked. */
+    reserved: Type.Boolean(),
+    /** Of the network itself: its gateway, or another network's way out. */
+    managed: Type.Boolean(),
+    machine: nullable(Type.String()),
+  },
+  closed,
+);
+export type NetworkAddress = Static<typeof NetworkAddress>;
+
+export const ReserveAddress = Type.Object({ reserved: Type.Boolean() }, closed);
+export type ReserveAddress = Static<typeof ReserveAddress>;
+
+/** A network, by name or id, with an address of one's choice or without. */
+export const NicWish = Type.Object(
+  { network: Type.String({ minLength: 1, maxLength: 128 }), address: Type.Optional(ipv4), primary: Type.Optional(Type.Boolean()) },
+  closed,
+);
+export type NicWish = Static<typeof NicWish>;
+
+export const MachineNic = Type.Object(
+  {
+    ...Nic.properties,
+    mac: Type.String(),
+    /** Null where the machine does not know the network any more. */
+    networkName: Type.String(),
+    gateway: nullable(Type.String()),
+    netmask: Type.String(),
+    state: Type.Union([Type.Literal('provisioning'), Type.Literal('running'), Type.Literal('stopped')]),
+  },
+  closed,
+);
+export type MachineNic = Static<typeof MachineNic>;

@@ -1,0 +1,56 @@
+/**
+ * Networks. There is one that every host has, the *external* one: all accounts' machines may be on it, and it leads outside. The others are
+ * *fabric networks*, of one account each; of those a host is told what is here, and only while a machine of it is on one.
+ */
+import { Type } from 'typebox';
+import type { Static } from 'typebox';
+import { parseSubnet } from './subnet.ts';
+import type { Subnet } from './subnet.ts';
+
+const closed = { additionalProperties: false } as const;
+const ipv4 = Type.String({ format: 'ipv4' });
+
+export const mostNics = 32;
+
+/** A machine's place on a network: at most one on each. */
+export const Nic = Type.Object(
+  {
+    network: Type.String({ format: 'uuid' }),
+    address: ipv4,
+    /** Inside it is `eth` and this number, for as long as it is there. */
+    index: Type.Integer({ minimum: 0, maximum: mostNics - 1 }),
+    /** The one whose gateway leads to everywhere else; exactly one is. */
+    primary: Type.Boolean(),
+  },
+  closed,
+);
+export type Nic = Static<typeof Nic>;
+
+export const Nics = Type.Array(Nic, { minItems: 1, maxItems: mostNics });
+
+/** What a host has to know of a fabric network to be its router. */
+export const NetworkDefinition = Type.Object(
+  {
+    id: Type.String({ format: 'uuid' }),
+    account: Type.String({ maxLength: 64 }),
+    /** Counts changes: an older one never replaces a newer. */
+    version: Type.Integer({ minimum: 1 }),
+    subnet: Type.String({ maxLength: 18 }),
+    /** Null: machines reach nothing but each other, and the resolver. */
+    gateway: Type.Union([ipv4, Type.Null()]),
+    /** Asked by machines whose primary network it is; none: the host's own. */
+    resolvers: Type.Array(ipv4, { maxItems: 4 }),
+    /** Whether machines reach the outside, by the network's address on the external network. */
+    internetNat: Type.Boolean(),
+    mtu: Type.Integer({ minimum: 576, maximum: 9000 }),
+    /** The network's own address on the external network. */
+    uplink: ipv4,
+  },
+  closed,
+);
+export type NetworkDefinition = Static<typeof NetworkDefinition>;
+
+/** What machines send to where a network has no gateway: a next hop need be no address of the subnet. */
+const hop = '169.254.1.1';
+
+export const subnetOf = ({ subnet, gateway }: Pick<NetworkDefinition, 'subnet' | 'gateway'>): Subnet => parseSubnet('subnet', subnet, gateway ?? hop);

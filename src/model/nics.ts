@@ -1,0 +1,27 @@
+/** What follows from a machine's NICs. Without schemas: the command line has it too. */
+import { invalid } from '../base/errors.ts';
+import type { Nic } from './network.ts';
+import { publicId } from './public-id.ts';
+
+/** The same on every control plane, so that hosts and stores agree on it unasked. */
+export const externalNetwork = publicId('network', 'default');
+
+/** A machine that says nothing of NICs has one, on the external network. */
+export const nicsOf = ({ nics, address }: { nics?: readonly Nic[] | undefined; address: string }): readonly Nic[] =>
+  nics ?? [{ network: externalNetwork, address, index: 0, primary: true }];
+
+/** With a further one; a new primary takes that from the former. */
+export const withNic = (nics: readonly Nic[], added: Nic): Nic[] => [
+  ...nics.filter(({ network }) => network !== added.network).map((nic) => (added.primary ? { ...nic, primary: false } : nic)),
+  added,
+];
+
+/** Of a specification: one NIC is primary and has its address, and none is there twice. */
+export const checkNics = (spec: { nics?: readonly Nic[] | undefined; address: string }): void => {
+  const nics = nicsOf(spec);
+  const [primary, ...more] = nics.filter((nic) => nic.primary);
+  if (primary === undefined || more.length > 0) throw invalid('nics', `${more.length === 0 ? 'none' : more.length + 1} of them are primary; one is`);
+  if (primary.address !== spec.address) throw invalid('nics', `the primary one has ${primary.address}, and the machine ${spec.address}`);
+  for (const key of ['network', 'index'] as const)
+    if (new Set(nics.map((nic) => nic[key])).size < nics.length) throw invalid('nics', `two of them have the same ${key}`);
+};

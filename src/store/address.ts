@@ -1,0 +1,116 @@
+/** Addresses that somebody has or that are kept free: places in a network, each once. */
+import { sql } from 'kysely';
+import type { Nic } from '../model/network.ts';
+import { authorize } from './context.ts';
+import type { RequestContext } from './context.ts';
+import type { AddressTable } from './schema.ts';
+import type { Db } from './store.ts';
+
+export type Holder = { machine: string } | { uplinkOf: string };
+
+/** The lowest place at or after `from` that nobody has. */
+export const addressFree = async (context: RequestContext, db: Db, network: string, from: number): Promise<number> => {
+  authorize(context, 'read');
+  const taken = await db.selectFrom('address').select('place').where('network', '=', network).where('place', '=', from).executeTakeFirst();
+  if (taken === undefined) return from;
+  const gap = await db
+    .selectFrom('address as one')
+    .select(sql<number>`one.place + 1`.as('next'))
+    .where('one.network', '=', network)
+    .where('one.place', '>=', from)
+    .where(({ not, exists, selectFrom }) =>
+      not(
+        exists(
+          selectFrom('address as two')
+            .select('two.place')
+            .where('two.network', '=', network)
+            .whereRef('two.place', '=', sql`one.place + 1`),
+        ),
+      ),
+    )
+    .orderBy('one.place')
+    .limit(1)
+    .executeTakeFirstOrThrow();
+  return gap.next;
+};
+
+export const addressGet = async (context: RequestContext, db: Db, network: string, place: number): Promise<AddressTable | undefined> => {
+  authorize(context, 'read');
+  return db.selectFrom('address').selectAll().where('network', '=', network).where('place', '=', place).executeTakeFirst();
+};
+
+/** Nobody has it, though it may be reserved. */
+export const addressClaim = async (context: RequestContext, db: Db, network: string, place: number, holder: Holder): Promise<void> => {
+  authorize(context, 'write');
+  const held = 'machine' in holder ? { machine: holder.machine, uplink_of: null } : { machine: null, uplink_of: holder.uplinkOf };
+  await db
+    .insertInto('address')
+    .values({ network, place, reserved: 0, ...held })
+    .onConflict((conflict) => conflict.columns(['network', 'place']).doUpdateSet(held))
+    .execute();
+};
+
+/** What a machine has beyond the places named goes back; what is reserved stays so. */
+export const addressRelease = async (context: RequestContext, db: Db, machine: string, keep: readonly Pick<Nic, 'network'>[] = []): Promise<void> => {
+  authorize(context, 'write');
+  const networks = keep.map(({ network }) => network);
+  const others = db.selectFrom('address').select(['network', 'place', 'reserved']).where('machine', '=', machine);
+  const gone = await (networks.length === 0 ? others : others.where('network', 'not in', networks)).execute();
+  for (const { network, place, reserved } of gone) {
+    const one = { network, place };
+    if (reserved === 0) await db.deleteFrom('address').where('network', '=', one.network).where('place', '=', one.place).execute();
+    else await db.updateTable('address').set({ machine: null }).where('network', '=', one.network).where('place', '=', one.place).execute();
+  }
+};
+
+export const addressReserve = async (context: RequestContext, db: Db, network: string, place: number, reserved: boolean): Promise<void> => {
+  authorize(context, 'write');
+  await db
+    .insertInto('address')
+    .values({ network, place, machine: null, uplink_of: null, reserved: 1 })
+    .onConflict((conflict) => conflict.columns(['network', 'place']).doUpdateSet({ reserved: reserved ? 1 : 0 }))
+    .execute();
+  if (reserved) return;
+  await db
+    .deleteFrom('address')
+    .where('network', '=', network)
+    .where('place', '=', place)
+    .where('reserved', '=', 0)
+    .where('machine', 'is', null)
+    .where('uplink_of', 'is', null)
+    .execute();
+};
+
+/** In order. Of the external network an account sees what is its own. */
+export const addressList = async (
+  context: RequestContext,
+  db: Db,
+  network: { id: string; account: string | null },
+  page: { limit: number; offset: number },
+): Promise<AddressTable[]> => {
+  authorize(context, 'read');
+  let query = db.selectFrom('address').selectAll().where('network', '=', network.id);
+  if (network.account === null) {
+    query = query.where(({ or, eb, selectFrom }) =>
+      or([
+        eb('machine', 'in', selectFrom('machine').select('id').where('account', '=', context.account)),
+        eb('uplink_of', 'in', selectFrom('network').select('id').where('account', '=', context.account)),
+      ]),
+    );
+  }
+  return query.orderBy('place').limit(page.limit).offset(page.offset).execute();
+};
+
+/** Names of machines on a network, a few of them. */
+export const addressMachines = async (context: RequestContext, db: Db, network: string): Promise<string[]> => {
+  authorize(context, 'read');
+  const rows = await db
+    .selectFrom('address')
+    .innerJoin('machine', 'machine.id', 'address.machine')
+    .select('machine.name')
+    .where('address.network', '=', network)
+    .orderBy('machine.name')
+    .limit(4)
+    .execute();
+  return rows.map(({ name }) => name);
+};

@@ -1,0 +1,148 @@
+/** Networks: the external one, which is everybody's, and those of accounts. Whoever asks sees the first and their own. */
+import type { Selectable } from 'kysely';
+import { CenoteError } from '../base/errors.ts';
+import { externalNetwork } from '../model/nics.ts';
+import type { NetworkDefinition } from '../model/network.ts';
+import { authorize } from './context.ts';
+import type { RequestContext } from './context.ts';
+import type { NetworkTable } from './schema.ts';
+import type { Db } from './store.ts';
+
+export interface StoredNetwork {
+  id: string;
+  /** Null: the external one. */
+  account: string | null;
+  vlan: number | null;
+  name: string;
+  description: string;
+  subnet: string;
+  gateway: string | null;
+  /** Places that are given unasked. */
+  rangeFirst: number;
+  rangeLast: number;
+  resolvers: string[];
+  internetNat: boolean;
+  mtu: number;
+  uplink: string | null;
+  version: number;
+  createdAt: string;
+}
+
+const storedOf = (row: Selectable<NetworkTable>): StoredNetwork => {
+  const { range_first: rangeFirst, range_last: rangeLast, internet_nat: internetNat, created_at: createdAt, resolvers, ...rest } = row;
+  return { ...rest, rangeFirst, rangeLast, createdAt, internetNat: internetNat !== 0, resolvers: JSON.parse(resolvers) as string[] };
+};
+
+const rowOf = ({ rangeFirst, rangeLast, createdAt, internetNat, resolvers, ...rest }: StoredNetwork): NetworkTable => ({
+  ...rest,
+  range_first: rangeFirst,
+  range_last: rangeLast,
+  created_at: createdAt,
+  internet_nat: internetNat ? 1 : 0,
+  resolvers: JSON.stringify(resolvers),
+});
+
+/** What its hosts are told of a fabric network. */
+export const definitionOf = ({ id, account, version, subnet, gateway, resolvers, internetNat, mtu, uplink }: StoredNetwork): NetworkDefinition => {
+  if (account === null || uplink === null) throw new CenoteError('internal', 'the external network is every host’s own');
+  return { id, account, version, subnet, gateway, resolvers, internetNat, mtu, uplink };
+};
+
+export const networkInsert = async (context: RequestContext, db: Db, network: StoredNetwork): Promise<void> => {
+  authorize(context, 'write');
+  await db.insertInto('network').values(rowOf(network)).execute();
+};
+
+export const networkSave = async (context: RequestContext, db: Db, network: StoredNetwork): Promise<void> => {
+  authorize(context, 'write');
+  const { id, ...columns } = rowOf(network);
+  await db.updateTable('network').set(columns).where('id', '=', id).execute();
+};
+
+/** Its addresses go with it, and its own on the external network. */
+export const networkDelete = async (context: RequestContext, db: Db, id: string): Promise<void> => {
+  authorize(context, 'write');
+  await db.updateTable('account').set({ default_network: null }).where('default_network', '=', id).execute();
+  await db.deleteFrom('network').where('id', '=', id).execute();
+};
+
+const visible = (context: RequestContext, db: Db) =>
+  db
+    .selectFrom('network')
+    .selectAll()
+    .where((where) => where.or([where('account', '=', context.account), where('account', 'is', null)]));
+
+/** By id, or by name. */
+export const networkGet = async (context: RequestContext, db: Db, idOrName: string): Promise<StoredNetwork> => {
+  authorize(context, 'read');
+  const row = await visible(context, db)
+    .where((where) => where.or([where('id', '=', idOrName), where('name', '=', idOrName)]))
+    .executeTakeFirst();
+  if (row === undefined) throw new CenoteError('not_found', `there is no network ${JSON.stringify(idOrName.slice(0, 80))}`);
+  return storedOf(row);
+};
+
+/** The external one first. */
+export const networkList = async (context: RequestContext, db: Db, vlan?: number): Promise<StoredNetwork[]> => {
+  authorize(context, 'read');
+  let query = visible(context, db);
+  if (vlan !== undefined) query = query.where('vlan', '=', vlan).where('account', '=', context.account);
+  const rows = (await query.orderBy('name').execute()).map(storedOf);
+  return [...rows.filter(({ account }) => account === null), ...rows.filter(({ account }) => account !== null)];
+};
+
+/** Everybody's of these ids. */
+export const networkListByIds = async (context: RequestContext, db: Db, ids: readonly string[]): Promise<StoredNetwork[]> => {
+  authorize(context, 'read');
+  if (ids.length === 0) return [];
+  return (await db.selectFrom('network').selectAll().where('id', 'in', ids).execute()).map(storedOf);
+};
+
+/** Of every account, for comparing with a host. */
+export const networkListAll = async (context: RequestContext, db: Db): Promise<StoredNetwork[]> => {
+  authorize(context, 'keep');
+  return (await db.selectFrom('network').selectAll().execute()).map(storedOf);
+};
+
+/** Undefined until a host was reached for the first time. */
+export const networkExternal = async (context: RequestContext, db: Db): Promise<StoredNetwork | undefined> => {
+  authorize(context, 'read');
+  const row = await db.selectFrom('network').selectAll().where('id', '=', externalNetwork).executeTakeFirst();
+  return row === undefined ? undefined : storedOf(row);
+};
+
+/** As the host says. */
+export const networkSetExternal = async (context: RequestContext, db: Db, { subnet, gateway, size }: { subnet: string; gateway: string; size: number }) => {
+  authorize(context, 'keep');
+  const place = { subnet, gateway, range_first: 1, range_last: size - 2 };
+  const row: NetworkTable = {
+    id: externalNetwork,
+    account: null,
+    vlan: null,
+    name: 'default',
+    description: '',
+    resolvers: '[]',
+    internet_nat: 1,
+    mtu: 1500,
+    uplink: null,
+    version: 1,
+    created_at: new Date().toISOString(),
+    ...place,
+  };
+  await db
+    .insertInto('network')
+    .values(row)
+    .onConflict((conflict) => conflict.column('id').doUpdateSet(place))
+    .execute();
+};
+
+/** On which the account's machines are when nothing is said; null: the external one. */
+export const networkDefault = async (context: RequestContext, db: Db): Promise<string | null> => {
+  authorize(context, 'read');
+  return (await db.selectFrom('account').select('default_network').where('id', '=', context.account).executeTakeFirst())?.default_network ?? null;
+};
+
+export const networkSetDefault = async (context: RequestContext, db: Db, id: string | null): Promise<void> => {
+  authorize(context, 'write');
+  await db.updateTable('account').set({ default_network: id }).where('id', '=', context.account).execute();
+};

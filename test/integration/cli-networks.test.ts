@@ -1,0 +1,99 @@
+/** Networks, addresses and NICs on the command line. */
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import type { Machine } from '../../src/model/control-api.ts';
+import type { MachineNic, Network, NetworkAddress } from '../../src/model/network-api.ts';
+import { cliFixture, failed, succeeded } from '../support/cli-fixture.ts';
+import type { CliFixture, CliResult } from '../support/cli-fixture.ts';
+
+describe('networks on the command line', () => {
+  let cli: CliFixture;
+  const cenote = async (...words: string[]): Promise<CliResult> => succeeded(await cli.cenote(...words));
+  const says = async (expected: RegExp, ...words: string[]) => assert.match((await cenote(...words)).stdout, expected, words.join(' '));
+  const refuses = async (exit: number, expected: RegExp, ...words: string[]) => failed(await cli.cenote(...words), exit, expected);
+  before(async () => {
+    cli = await cliFixture();
+  });
+  after(() => cli[Symbol.asyncDispose]());
+
+  it('are made, shown, changed and deleted', async () => {
+    await says(/^created VLAN 100, shop\n$/, 'vlan', 'create', '100', 'shop', '--description', 'all of it');
+    await says(/^updated VLAN 100, store\n$/, 'vlan', 'update', '100', '--name', 'store');
+    await says(/^VLAN +NAME +NETWORKS +DESCRIPTION\n +100 +store +0 +all of it\n$/, 'vlan', 'ls');
+    await says(
+      /^created network back, 192\.168\.10\.0\/24: machines have 192\.168\.10\.2 to 192\.168\.10\.254\n$/,
+      'network',
+      'create',
+      'back',
+      '--subnet',
+      '192.168.10.0/24',
+    );
+    await says(
+      /machines have 10\.9\.1\.1 to 10\.9\.1\.99\n$/,
+      'network',
+      'create',
+      'db',
+      '--subnet',
+      '10.9.0.0/22',
+      '--range',
+      '10.9.1.1-10.9.1.99',
+      '--no-gateway',
+      '--no-nat',
+      '--resolver',
+      '192.0.2.1',
+      '--mtu',
+      '9000',
+    );
+    await says(
+      /^NAME +ID +VLAN +SUBNET +GATEWAY +OUTSIDE\ndefault \* .* yes\nback .* 100 +192\.168\.10\.0\/24 +192\.168\.10\.1 +yes\ndb .* no\n$/,
+      'network',
+      'ls',
+    );
+    await says(
+      /^Name: +db\n(.*\n)*Gateway: +none\nRange: +10\.9\.1\.1 to 10\.9\.1\.99\nResolvers: +192\.0\.2\.1\nOutside: +no\nMTU: +9000\n/,
+      'network',
+      'get',
+      'db',
+    );
+    await says(/^updated network rear\n$/, 'network', 'update', 'back', '--name', 'rear', '--nat', 'off');
+    const rear = (await cenote('network', 'ls', '--json')).json<Network[]>().find(({ name }) => name === 'rear');
+    assert.deepEqual([rear!.name, rear!.internetNat], ['rear', false]);
+    await says(/^new machines are on network rear\n$/, 'network', 'default', rear!.id.slice(0, 8));
+    await says(/^Name: +rear \(default\)/, 'network', 'get', 'rear');
+    await refuses(5, /VLAN 100 has 2 networks, such as "db", "rear"/, 'vlan', 'delete', '100');
+    await refuses(4, /no network "nosuch"\nsee what there is: cenote network ls/, 'network', 'get', 'nosuch');
+    await refuses(2, /overlaps/, 'network', 'create', 'more', '--subnet', '192.168.0.0/16');
+    await refuses(2, /is not two addresses such as/, 'network', 'create', 'more', '--subnet', '192.168.20.0/24', '--range', '5');
+    await refuses(2, /nothing to change/, 'network', 'update', 'rear');
+  });
+
+  it('have machines with NICs and addresses', async () => {
+    await cenote('create', 'web', '--network', 'default', '--network', 'rear=192.168.10.9');
+    await cenote('create', 'app');
+    await says(/^NIC +NETWORK +ADDRESS +GATEWAY +MAC +STATE\neth0 \* +default .*\neth1 +rear +192\.168\.10\.9 .* running\n$/, 'nic', 'ls', 'web');
+    await says(/Address: +10\.77\.\d+\.\d+\n +192\.168\.10\.9 \(eth1\)\n/, 'get', 'web');
+    assert.equal((await cenote('get', 'app', '--json')).json<Machine>().address, '192.168.10.2');
+    await says(/^web is on network db: eth2, 10\.9\.1\.1\n$/, 'nic', 'add', 'web', 'db');
+    await says(/^web is no longer on network rear\n$/, 'nic', 'remove', 'web', 'rear');
+    assert.equal((await cenote('nic', 'ls', 'web', '--json')).json<MachineNic[]>().length, 2);
+    await refuses(4, /web has no NIC on network rear/, 'nic', 'remove', 'web', 'rear');
+    await refuses(6, /is the primary NIC/, 'nic', 'remove', 'web', 'default');
+    await says(
+      /^reserved 192\.168\.10\.20 of network rear\nreserved 192\.168\.10\.21 of network rear\n$/,
+      'ip',
+      'reserve',
+      'rear',
+      '192.168.10.20',
+      '192.168.10.21',
+    );
+    await says(/^released 192\.168\.10\.21 of network rear\n$/, 'ip', 'release', 'rear', '192.168.10.21');
+    await says(/^ADDRESS +MACHINE +RESERVED\n192\.168\.10\.2 +app +no\n192\.168\.10\.20 +yes\n$/, 'ip', 'ls', 'rear');
+    assert.equal((await cenote('ip', 'ls', 'default', '--json')).json<NetworkAddress[]>().length, 3);
+    await refuses(2, /is not an IPv4 address/, 'ip', 'reserve', 'rear', 'x');
+    await refuses(5, /has machines on it: app/, 'network', 'delete', 'rear');
+    await cenote('delete', 'web', 'app', '--yes');
+    await cenote('network', 'delete', 'rear', 'db', '--yes');
+    await cenote('vlan', 'delete', '100');
+    assert.equal((await cenote('__complete', 'network', 'get', 'de')).stdout.trim(), 'default');
+  });
+});
