@@ -75,7 +75,8 @@ export class MachineNames implements AsyncDisposable {
 
   /** On record when it resolves. */
   async setAccounts(told: NamesTold): Promise<void> {
-    await this.#options.journal.saveNames(told);
+    // Told at each tie, and mostly what is on record already.
+    if (JSON.stringify(told.accounts) !== JSON.stringify(this.#accounts)) await this.#options.journal.saveNames(told);
     this.#accounts = told.accounts;
     this.#tell({ kind: 'accounts', accounts: told.accounts });
   }
