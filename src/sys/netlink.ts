@@ -17,6 +17,10 @@ const options = { capAck: 10, extAck: 11, strictCheck: 12 } as const;
 const soRcvBufForce = 33;
 const msgDontWait = 0x40;
 const messageTypes = { error: 2, done: 3 } as const;
+/** On the messages of a dump: what is dumped was changed in between (NLM_F_DUMP_INTR). */
+const interrupted = 0x10;
+/** While links come and go all the time one may be complete at last, or as good as it gets. */
+const dumpAttempts = 20;
 const headerBytes = 16;
 const receiveBytes = 256 * 1024;
 /** Acknowledgements wait in the receive buffer until the send returns; this many surely fit. */
@@ -112,16 +116,22 @@ export class NetlinkSocket implements Disposable {
     });
   }
 
-  /** Every message of a dump. */
+  /** Every message of a dump: of one moment, or it is asked for again. */
   async dump(request: NetlinkRequest): Promise<NetlinkMessage[]> {
-    const messages: NetlinkMessage[] = [];
-    await this.scan(request, (message) => messages.push({ type: message.type, body: Buffer.from(message.body) }));
-    return messages;
+    for (let attempt = 1; ; attempt += 1) {
+      const messages: NetlinkMessage[] = [];
+      const isWhole = await this.scan(request, (message) => messages.push({ type: message.type, body: Buffer.from(message.body) }));
+      if (isWhole || attempt === dumpAttempts) return messages;
+    }
   }
 
-  /** Every message of a dump, one at a time; its bytes are overwritten when `onMessage` has returned. For what may be long. */
-  scan(request: NetlinkRequest, onMessage: (message: NetlinkMessage) => void): Promise<void> {
+  /**
+   * Every message of a dump, one at a time; its bytes are overwritten when `onMessage` has returned. For what may be long. False when what was
+   * dumped has changed meanwhile, so that some of it may be missing.
+   */
+  scan(request: NetlinkRequest, onMessage: (message: NetlinkMessage) => void): Promise<boolean> {
     return this.#inTurn(async () => {
+      let isWhole = true;
       const sequence = this.#sequence++;
       const data = encode({ ...request, flags: netlinkFlags.request | netlinkFlags.dump }, sequence);
       await callAsync('netlink send', sendFunction, this.#fd, data, data.length, 0);
@@ -130,7 +140,12 @@ export class NetlinkSocket implements Disposable {
         const length = await callAsync('netlink receive', recvFunction, this.#fd, part, receiveBytes, 0);
         for (const message of split(part.subarray(0, length))) {
           if (message.sequence !== sequence) continue;
-          if (message.type === messageTypes.done) return;
+          if ((message.flags & interrupted) !== 0) isWhole = false;
+          if (message.type === messageTypes.done) {
+            const outcome = message.body.length < 4 ? null : outcomeOf({ ...message, flags: 0 });
+            if (outcome !== null && outcome.errno !== 0) throw new NetlinkError('dump', outcome);
+            return isWhole;
+          }
           if (message.type === messageTypes.error) throw new NetlinkError('dump', outcomeOf(message));
           onMessage(message);
         }

@@ -195,8 +195,9 @@ export class Routers {
   }
 
   async #connectUplink(router: Router): Promise<void> {
-    const { connections, links } = this.#options.host;
-    if ((await links.list()).has(router.uplinkSlot)) await connections.disconnect(router.uplinkSlot);
+    const { connections } = this.#options.host;
+    // What a former agent, or a link that somebody took away, has left of it.
+    await connections.disconnect(router.uplinkSlot);
     await connections.attach(this.#uplink(router), router.netnsFd);
   }
 
