@@ -22,7 +22,7 @@ import { notFound, Refusal, refusalOf } from './refusal.ts';
 import { isOurs } from './own-api.ts';
 import { callersOwn } from './own.ts';
 import type { Proofs } from './proofs.ts';
-import type { Caller } from './signature.ts';
+import type { Caller } from './caller.ts';
 import { negotiate, versions } from './version.ts';
 import type { ApiVersion } from './version.ts';
 import { deletedMachineWire, machineWire } from './wire/machine.ts';

@@ -4,7 +4,7 @@ import type { Sessions } from '../app/sessions.ts';
 import type { AccessBook } from './access/book.ts';
 import { Refusal } from './refusal.ts';
 import { Signatures } from './signature.ts';
-import type { Caller } from './signature.ts';
+import type { Caller } from './caller.ts';
 import { callerByToken, takeToken } from './token.ts';
 
 export class Proofs {

@@ -21,7 +21,7 @@ import { isPresigned, presignedNames } from './presigned.ts';
 import type { Rates } from './rates.ts';
 import { notFound, Refusal, refusalOf } from './refusal.ts';
 import type { Proofs } from './proofs.ts';
-import type { Caller } from './signature.ts';
+import type { Caller } from './caller.ts';
 import { negotiator, versions } from './version.ts';
 import type { ApiVersion } from './version.ts';
 

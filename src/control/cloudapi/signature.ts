@@ -7,20 +7,13 @@ import type { KeyObject } from 'node:crypto';
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import httpSignature from 'http-signature';
 import sshpk from 'sshpk';
-import type { User } from '../../model/access.ts';
-import type { Account, AccountKey } from '../../model/account.ts';
-import type { RequestContext } from '../../store/context.ts';
+import type { AccountKey } from '../../model/account.ts';
 import type { Credential, Named } from '../../store/credential.ts';
 import type { AccessBook } from './access/book.ts';
+import { provedCaller } from './caller.ts';
+import type { Caller } from './caller.ts';
 import { isPresigned, readPresigned } from './presigned.ts';
 import { Refusal } from './refusal.ts';
-
-export interface Caller {
-  account: Account;
-  /** Undefined for whoever has the account's own key. */
-  user: User | undefined;
-  context: RequestContext;
-}
 
 const clockSkewSeconds = 300;
 const mostKeys = 10_000;
@@ -62,19 +55,9 @@ export class Signatures {
     if (match === null) throw new Refusal(401, 'InvalidCredentials', 'the keyId is not /ACCOUNT/keys/FINGERPRINT or /ACCOUNT/users/USER/keys/FINGERPRINT');
     const named = { account: plain(match[1]!), user: match[2] === undefined ? undefined : plain(match[2]), key: plain(match[3]!) };
     const { account, user, key } = await this.#prove(signature, named);
-    const address = request.socket.remoteAddress ?? '';
-    return {
-      account,
-      user,
-      context: {
-        account: account.id,
-        role: 'account',
-        ...(user === undefined ? {} : { user }),
-        key: key.fingerprint,
-        actor: `${account.name}${user === undefined ? '' : `/${user.login}`} with key ${key.fingerprint} from ${address}`,
-        caller: { type: 'signature', keyId: `/${account.name}${user === undefined ? '' : `/users/${user.login}`}/keys/${key.fingerprint}`, address },
-      },
-    };
+    const keyId = `/${account.name}${user === undefined ? '' : `/users/${user.login}`}/keys/${key.fingerprint}`;
+    const caller = provedCaller(request, { account, user }, { type: 'signature', keyId, words: `key ${key.fingerprint}` });
+    return { ...caller, context: { ...caller.context, key: key.fingerprint } };
   }
 
   /** Whoever fails has been compared with some key, the store was asked once, and then with some key again: whatever was wrong. */

@@ -2,8 +2,9 @@
 import type { IncomingMessage } from 'node:http';
 import { hashOf, tokenPattern } from '../app/token.ts';
 import type { AccessBook } from './access/book.ts';
+import { provedCaller } from './caller.ts';
 import { Refusal } from './refusal.ts';
-import type { Caller } from './signature.ts';
+import type { Caller } from './caller.ts';
 
 const protocolBegin = 'x-auth-token.';
 
@@ -27,21 +28,6 @@ export const takeToken = (request: IncomingMessage): string | undefined => {
 export const callerByToken = async (book: AccessBook, request: IncomingMessage, token: string): Promise<Caller> => {
   const found = tokenPattern.test(token) ? await book.token(hashOf(token)) : undefined;
   if (found === undefined) throw new Refusal(401, 'InvalidCredentials', 'The token is not valid, or no longer');
-  const {
-    account,
-    user,
-    token: { id },
-  } = found;
-  const address = request.socket.remoteAddress ?? '';
-  return {
-    account,
-    user,
-    context: {
-      account: account.id,
-      role: 'account',
-      ...(user === undefined ? {} : { user }),
-      actor: `${account.name}${user === undefined ? '' : `/${user.login}`} with token ${id} from ${address}`,
-      caller: { type: 'token', keyId: `/${account.name}/tokens/${id}`, address },
-    },
-  };
+  const { account, user, token: used } = found;
+  return provedCaller(request, { account, user }, { type: 'token', keyId: `/${account.name}/tokens/${used.id}`, words: `token ${used.id}` });
 };
