@@ -16,20 +16,10 @@ import { nameRoutes as agentNames } from '../src/agent/http/names.ts';
 import { errorCodes } from '../src/base/errors.ts';
 import { endpoints } from '../src/control/cloudapi/endpoints/all.ts';
 import { openApiDocument } from '../src/control/cloudapi/openapi.ts';
-import { accountRoutes } from '../src/control/http/account-routes.ts';
-import { backupRoutes } from '../src/control/http/backup-routes.ts';
+import { addRoutes } from '../src/control/http/all-routes.ts';
 import { Callers } from '../src/control/http/caller.ts';
-import { dnsRoutes } from '../src/control/http/dns-routes.ts';
-import { firewallRoutes } from '../src/control/http/firewall-routes.ts';
-import { imageRoutes } from '../src/control/http/image-routes.ts';
-import { machineRoutes } from '../src/control/http/machine-routes.ts';
-import { networkRoutes } from '../src/control/http/network-routes.ts';
-import { otherRoutes } from '../src/control/http/other-routes.ts';
-import { packageRoutes } from '../src/control/http/package-routes.ts';
 import { createServer } from '../src/control/http/server.ts';
 import type { Route } from '../src/control/http/server.ts';
-import { snapshotRoutes } from '../src/control/http/snapshot-routes.ts';
-import { streamRoutes } from '../src/control/http/stream-routes.ts';
 import { UserNames } from '../src/sys/peer.ts';
 
 const document = readFileSync(join(import.meta.dirname, '../docs/api.md'), 'utf8');
@@ -46,20 +36,7 @@ const nothing = {} as never;
 const controlRoutes = async (): Promise<string[]> => {
   const routes: Route[] = [];
   await using app = createServer(pino({ level: 'silent' }), new Callers([], new UserNames()), routes);
-  for (const add of [
-    machineRoutes,
-    streamRoutes,
-    snapshotRoutes,
-    imageRoutes,
-    packageRoutes,
-    accountRoutes,
-    backupRoutes,
-    firewallRoutes,
-    dnsRoutes,
-    networkRoutes,
-    otherRoutes,
-  ])
-    add(app, nothing);
+  addRoutes(app, nothing);
   await app.ready();
   return routes.map(({ method, url }) => `${method} ${url}`).toSorted();
 };
