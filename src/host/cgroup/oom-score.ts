@@ -30,7 +30,9 @@ export const offerAll = (pids: Pids, isOffered: boolean, within: number): Promis
   isOffered ? setAll(pids, (now) => (now === offeredOomScore ? null : offeredOomScore)) : setAll(pids, (now) => (now === offeredOomScore ? within : null));
 
 /** For a machine that is guaranteed more or less than before. */
-export const rescoreAll = (pids: Pids, from: number, to: number): Promise<void> => setAll(pids, (now) => (now === from && from !== to ? to : null));
+export const rescoreAll = async (pids: Pids, from: number, to: number): Promise<void> => {
+  if (from !== to) await setAll(pids, (now) => (now === from ? to : null));
+};
 
 export const isOffered = (pids: readonly number[]): boolean => pids[0] !== undefined && oomScoreOf(pids[0]) === offeredOomScore;
 

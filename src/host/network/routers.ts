@@ -130,9 +130,11 @@ export class Routers {
 
   /** After the external network has been restored, which their uplinks belong to. */
   async restoreMachines(kept: ReadonlyMap<string, KeptAttachment[]>): Promise<void> {
+    if (kept.size === 0) return;
+    const links = await this.#options.host.links.list();
     for (const [network, attachments] of kept) {
       const router = await this.#demand(network);
-      if (!(await this.#options.host.links.list()).has(router.uplinkSlot)) await this.#connectUplink(router);
+      if (!links.has(router.uplinkSlot)) await this.#connectUplink(router);
       await router.segment.connections.restore(attachments, []);
     }
   }
