@@ -100,6 +100,15 @@ describe('units for systemd', () => {
     assert.doesNotMatch(control, /MemoryDenyWriteExecute/); // Node compiles as it runs
   });
 
+  it('see a checkout and an instance below /tmp in spite of a /tmp of their own', () => {
+    const below = unitsOf({ ...config, codePath: '/tmp/cenote' }, instancePaths('/var/tmp/mine'));
+    for (const name of ['control', 'resolver']) {
+      const seen = (unit: string): string[] => unit.split('\n').filter((line) => line.startsWith('BindReadOnlyPaths='));
+      assert.deepEqual(seen(below[`cenote-test-${name}.service`]!), ['BindReadOnlyPaths=/var/tmp/mine', 'BindReadOnlyPaths=/tmp/cenote']);
+      assert.deepEqual(seen(units[`cenote-test-${name}.service`]!), []);
+    }
+  });
+
   it('are what systemd itself accepts', async (context) => {
     if (!(await installed('systemd-analyze'))) return context.skip('needs systemd-analyze');
     const directory = temporary(context);

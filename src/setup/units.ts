@@ -173,15 +173,25 @@ const bindLowPorts = 'CAP_NET_BIND_SERVICE';
 const controlLines = (config: InstanceConfig, paths: InstancePaths, service: Service): UnitLines => ({
   unit: [`Wants=${unitName(config.instance, 'agent')}`, `After=network.target ${unitName(config.instance, 'agent')}`],
   before: [],
-  service: ['TimeoutStopSec=30s', 'LimitNOFILE=65536', ...confined(service, paths.control)],
+  service: ['TimeoutStopSec=30s', 'LimitNOFILE=65536', ...confined(service, paths.control), ...seenBelowTmp(config, paths)],
 });
 
 /** Reads what machines send: of the control plane it sees nothing, and the agent lets in only root and the group of the other. */
-const resolverLines = (_config: InstanceConfig, paths: InstancePaths, service: Service): UnitLines => ({
+const resolverLines = (config: InstanceConfig, paths: InstancePaths, service: Service): UnitLines => ({
   unit: ['After=network.target'],
   before: [],
-  service: ['TimeoutStopSec=10s', 'LimitNOFILE=16384', `InaccessiblePaths=-${paths.control}`, ...confined(service, paths.resolver)],
+  service: [
+    'TimeoutStopSec=10s',
+    'LimitNOFILE=16384',
+    `InaccessiblePaths=-${paths.control}`,
+    ...confined(service, paths.resolver),
+    ...seenBelowTmp(config, paths),
+  ],
 });
+
+/** A private `/tmp` would hide a checkout or an instance that lies there. */
+const seenBelowTmp = ({ codePath, nodePath }: InstanceConfig, { root }: InstancePaths): string[] =>
+  [root, codePath, nodePath].filter((path) => path.startsWith('/tmp/') || path.startsWith('/var/tmp/')).map((path) => `BindReadOnlyPaths=${path}`);
 
 /** What faces people, networks or machines: an ordinary user's process, which writes nowhere but in its own directory. */
 const confined = ({ user, lowPorts }: Service, own: string): string[] => [
