@@ -11,11 +11,12 @@
  *   fuzz          every test with random input, long                                 --runs N
  *   pool          a borrower beside machines that claim their guarantees             --trials N
  *   resizes       busy machines resized at random, several at once                   --resizes N
+ *   virtual       Cenote whole on a virtual host: cgroup v2, systemd, without swap
  *   power-loss    lives of a virtual host, each ended by pulling the plug            --lives N
  *
  * `--seed N` repeats a run; `--minutes M` ends `pool` and `resizes` after so many.
  */
-import { resolve } from 'node:path';
+import { basename, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { runAny } from '../src/exec/run.ts';
 import { actions, runAgentCrashes } from '../test/host/agent-crashes.ts';
@@ -56,6 +57,7 @@ const faultTests = [
   'test/integration/control-crash.test.ts',
   'test/integration/control-agent.test.ts',
 ];
+const virtualTests = ['test/virtual/host.test.ts', 'test/virtual/systemd.test.ts', 'test/virtual/without-swap.test.ts'];
 const fuzzTests = [
   'src/**/*.test.ts',
   'test/integration/control-fuzz.test.ts',
@@ -128,6 +130,11 @@ const suites: Record<string, () => Promise<string>> = {
   fuzz: async () => {
     await runTests(fuzzTests, { CENOTE_TEST_SEED: String(seed), CENOTE_FUZZ_RUNS: String(runs) });
     return `${runs} runs of each property and each route`;
+  },
+  virtual: async () => {
+    if (skipVirtualHost !== false) return `skipped: ${skipVirtualHost}`;
+    await runTests(virtualTests, { TEST_VIRTUAL: '1' });
+    return virtualTests.map((path) => basename(path, '.test.ts')).join(', ');
   },
   'power-loss': async () => {
     if (skipVirtualHost !== false) return `skipped: ${skipVirtualHost}`;
