@@ -27,7 +27,7 @@ export const applyV1 = async (files: ControlFiles, groups: GroupsV1, resources: 
   const limit = memoryLimit(resources, poolMib);
   const former = numberOf(files.read(memory, memoryFile));
   const formerWithSwap = files.find(memory, withSwapFile);
-  refuseTooSmall(files, memory, limit);
+  if (formerWithSwap !== null && limit < numberOf(formerWithSwap)) refuseTooSmall(files, memory, limit);
   await using change = new Change(files);
   // The ceiling is for memory and swap together, else a machine that takes too much would fill the host's swap; and the kernel wants the
   // first never above the second. Less memory may be refused, so it comes first. More cannot be taken back once it is used: it comes last.
@@ -50,7 +50,7 @@ export const applyV1 = async (files: ControlFiles, groups: GroupsV1, resources: 
  */
 const refuseTooSmall = (files: ControlFiles, memory: string, limit: number): void => {
   const stat = files.find(memory, 'memory.stat');
-  if (stat === null || files.find(memory, withSwapFile) === null) return;
+  if (stat === null) return;
   const { total_rss: own = 0, total_shmem: shared = 0, total_swap: swapped = 0 } = tableOf(stat);
   const floor = own + shared + swapped;
   if (floor > limit) throw tooSmall(floor, limit);
