@@ -22,6 +22,8 @@ export interface KeeperOptions {
   oomScoreAdjust: number;
   /** Runs before each start. */
   before?: (() => void) | undefined;
+  /** Told of the process when it has been started or adopted. */
+  admit?: (pid: number) => void;
   /** Left running when the keeper stops. */
   leave: boolean;
   log: Logger;
@@ -55,6 +57,7 @@ const keepOne = async (options: KeeperOptions, signal: AbortSignal): Promise<voi
   const adopted = recallProcess(options.pidPath);
   if (adopted !== null) {
     options.log.info({ service: options.name, pid: adopted.pid }, 'adopted');
+    options.admit?.(adopted.pid);
     while (isAlive(adopted) && !signal.aborted) await sleep(adoptedPollMs, undefined, { signal }).catch(() => {});
     if (!signal.aborted) options.log.warn({ service: options.name, pid: adopted.pid }, 'ended');
     return;
@@ -82,6 +85,7 @@ const runOne = (options: KeeperOptions, signal: AbortSignal): Promise<void> =>
       rememberProcess(options.pidPath, identity);
       options.log.info({ service: options.name, pid: identity.pid }, 'started');
       adjustOomScore(identity.pid, options.oomScoreAdjust);
+      options.admit?.(identity.pid);
     }
     const stop = () => {
       child.unref();

@@ -3,11 +3,12 @@
  * most what they are guaranteed; the services weigh more than they ever need, so that they are never kept waiting, and their memory is
  * the last to be swapped (v1) or not taken at all (v2). Without it they run all the same, as any other process of the host.
  */
-import { writeFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { makeGroup, readText, write } from '../host/cgroup/files.ts';
+import { makeGroup, readPids, readText, write } from '../host/cgroup/files.ts';
 import { detectLayout } from '../host/cgroup/layout.ts';
 import type { CgroupLayout } from '../host/cgroup/layout.ts';
+import type { ServiceName } from './service-list.ts';
 
 /** Four cores' worth, shared by few threads that mostly sleep. */
 const shares = 4096;
@@ -19,20 +20,55 @@ const lastToSwap = 1;
 
 export const serviceGroup = (instance: string): string => `/cenote-${instance}.services`;
 
-/** Puts this process, and with it whatever it starts from now on, into the group. */
-export const joinServiceGroup = (instance: string, layout: CgroupLayout = detectLayout()): void => {
+/**
+ * Makes the group, and in it one for each service: what the agent starts (a runtime for each machine that starts) does not keep the others
+ * waiting then. The result moves a process, and whatever it starts from then on.
+ */
+export const openServiceGroup = (instance: string, layout: CgroupLayout = detectLayout()): ((member: Member, pid: number) => void) => {
   const [cpu, memory] = [layout.v1.get('cpu'), layout.v1.get('memory')];
-  if (cpu !== undefined) enter(cpu, instance, { 'cpu.shares': shares });
-  if (memory !== undefined) return enter(memory, instance, { 'memory.swappiness': lastToSwap });
-  if (layout.unified === null) return;
-  const offered = readText(layout.unified, 'cgroup.controllers').split(' ');
-  for (const controller of ['cpu', 'memory']) if (offered.includes(controller)) write(layout.unified, 'cgroup.subtree_control', `+${controller}`);
-  enter(layout.unified, instance, { 'cpu.weight': serviceWeight, 'memory.min': protectedBytes });
+  const { unified } = layout;
+  const parts: Part[] = [];
+  if (cpu !== undefined) parts.push(new Part(cpu, instance, { 'cpu.shares': shares }, true));
+  if (memory !== undefined) parts.push(new Part(memory, instance, { 'memory.swappiness': lastToSwap }, false));
+  else if (unified !== null) {
+    const offered = enable(unified, ['cpu', 'memory']);
+    const part = new Part(unified, instance, { 'cpu.weight': serviceWeight, 'memory.min': protectedBytes }, true);
+    // With processes of its own a group of v2 gives its own groups nothing.
+    for (const pid of readPids(part.group)) part.admit('supervisor', pid);
+    enable(part.group, offered);
+    parts.push(part);
+  }
+  return (member, pid) => {
+    for (const part of parts) part.admit(member, pid);
+  };
 };
 
-const enter = (tree: string, instance: string, settings: Record<string, number>): void => {
-  const group = join(tree, serviceGroup(instance));
-  makeGroup(group);
-  for (const [file, value] of Object.entries(settings)) write(group, file, value);
-  writeFileSync(join(group, 'cgroup.procs'), String(process.pid));
+type Member = ServiceName | 'supervisor';
+
+/** One tree's part of it. */
+class Part {
+  readonly group: string;
+  readonly #divided: boolean;
+
+  constructor(tree: string, instance: string, settings: Record<string, number>, divided: boolean) {
+    this.group = join(tree, serviceGroup(instance));
+    this.#divided = divided;
+    makeGroup(this.group);
+    for (const [file, value] of Object.entries(settings)) write(this.group, file, value);
+  }
+
+  admit(member: Member, pid: number): void {
+    const group = this.#divided ? join(this.group, member) : this.group;
+    makeGroup(group);
+    if (member !== 'supervisor' && existsSync(join(group, 'memory.min'))) write(group, 'memory.min', protectedMib[member] * 2 ** 20);
+    write(group, 'cgroup.procs', pid);
+  }
+}
+
+/** Those of the controllers that the group may hand on. */
+const enable = (group: string, controllers: readonly string[]): string[] => {
+  const offered = readText(group, 'cgroup.controllers').split(' ');
+  const found = controllers.filter((controller) => offered.includes(controller));
+  for (const controller of found) write(group, 'cgroup.subtree_control', `+${controller}`);
+  return found;
 };

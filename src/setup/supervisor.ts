@@ -7,6 +7,7 @@ import { parseArgs } from 'node:util';
 import { pino } from 'pino';
 import { messageOf } from '../base/errors.ts';
 import { createLogger } from '../base/logger.ts';
+import type { Logger } from '../base/logger.ts';
 import { checkRoot, instancePaths } from '../model/instance.ts';
 import type { InstanceConfig, InstancePaths } from '../model/instance.ts';
 import { tryLockFile } from '../sys/flock.ts';
@@ -16,8 +17,9 @@ import { keepRunning } from './keeper.ts';
 import type { KeeperOptions } from './keeper.ts';
 import { cutLog } from './log-file.ts';
 import { identify } from './process-identity.ts';
-import { joinServiceGroup } from './service-group.ts';
+import { openServiceGroup } from './service-group.ts';
 import { asUser, serviceNames, servicesOf } from './service-list.ts';
+import type { ServiceName } from './service-list.ts';
 
 const cutEveryMs = 10_000;
 
@@ -25,7 +27,7 @@ export const supervisorPidPath = (paths: InstancePaths): string => `${paths.run}
 export const servicePidPath = (paths: InstancePaths, name: string): string => `${paths.run}/${name}.pid`;
 export const serviceLogPath = (paths: InstancePaths, name: string): string => `${paths.log}/${name}.log`;
 
-const keepersOf = (config: InstanceConfig, paths: InstancePaths): Omit<KeeperOptions, 'log'>[] =>
+const keepersOf = (config: InstanceConfig, paths: InstancePaths): (Omit<KeeperOptions, 'log' | 'admit'> & { name: ServiceName })[] =>
   servicesOf(config, paths).map((service) => ({
     name: service.name,
     argv: asUser(service.user, service.argv, service.lowPorts),
@@ -48,6 +50,24 @@ export const dropDeadMount = (path: string): void => {
   }
 };
 
+/** Services run without their groups too. */
+const groupOf = (config: InstanceConfig, log: Logger): ReturnType<typeof openServiceGroup> => {
+  const without = (error: unknown): void => log.warn({ error: messageOf(error) }, 'the services have no control group of their own');
+  try {
+    const admit = openServiceGroup(config.instance);
+    return (member, pid) => {
+      try {
+        admit(member, pid);
+      } catch (error) {
+        without(error);
+      }
+    };
+  } catch (error) {
+    without(error);
+    return () => {};
+  }
+};
+
 const main = async (): Promise<void> => {
   const { values } = parseArgs({ options: { root: { type: 'string' } } });
   const paths = instancePaths(checkRoot(values.root ?? ''));
@@ -61,11 +81,8 @@ const main = async (): Promise<void> => {
   }
   ftruncateSync(lock.fd);
   writeSync(lock.fd, JSON.stringify(identify(process.pid)), 0);
-  try {
-    joinServiceGroup(config.instance);
-  } catch (error) {
-    log.warn({ error: messageOf(error) }, 'the services have no control group of their own');
-  }
+  const admit = groupOf(config, log);
+  admit('supervisor', process.pid);
   const stop = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop.abort());
   process.on('SIGHUP', () => {});
@@ -73,7 +90,7 @@ const main = async (): Promise<void> => {
     for (const name of [...serviceNames, 'supervisor']) cutLog(serviceLogPath(paths, name));
   }, cutEveryMs);
   log.info({ pid: process.pid, instance: config.instance }, 'supervisor started');
-  await Promise.all(keepersOf(config, paths).map((keeper) => keepRunning({ ...keeper, log }, stop.signal)));
+  await Promise.all(keepersOf(config, paths).map((keeper) => keepRunning({ ...keeper, admit: (pid) => admit(keeper.name, pid), log }, stop.signal)));
   clearInterval(cutter);
   log.info('supervisor stopped');
   lock[Symbol.dispose]();

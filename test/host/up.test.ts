@@ -10,6 +10,7 @@ import { instancePaths } from '../../src/model/instance.ts';
 import { runDestroy, runDown, runUp } from '../../src/setup/commands.ts';
 import { readMounts, runsSystemd } from '../../src/setup/host-view.ts';
 import { recallProcess, signalProcess } from '../../src/setup/process-identity.ts';
+import { serviceNames } from '../../src/setup/service-list.ts';
 import { servicePidPath, supervisorPidPath } from '../../src/setup/supervisor.ts';
 
 const skip = process.getuid?.() !== 0 ? 'needs root' : false;
@@ -47,9 +48,14 @@ it('a host comes up, goes down with machines running, and is clean afterwards', 
   assert.equal(again.hello?.url, hello!.url);
   assert.equal(again.hello?.runningMs, null, 'it ran all the time');
 
-  if (!runsSystemd())
+  if (!runsSystemd()) {
+    for (const name of serviceNames) {
+      const groups = readFileSync(`/proc/${recallProcess(servicePidPath(paths, name))!.pid}/cgroup`, 'utf8');
+      assert.ok(groups.includes(`/cenote-${instance}.services/${name}\n`), `${name} is in a group of its own: ${groups}`);
+    }
     for (const path of [supervisorPidPath(paths), servicePidPath(paths, 'agent'), servicePidPath(paths, 'control')])
       signalProcess(recallProcess(path)!, 'SIGKILL');
+  }
   assert.equal(await runDestroy({ ...quiet, line: () => {} }), 2, 'without --yes it only says what would go');
   assert.equal(await answers(), true);
   assert.equal(await runDestroy({ ...quiet, yes: true, line: () => {} }), 0);
