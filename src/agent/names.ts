@@ -8,11 +8,12 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../base/logger.ts';
 import { messageOf } from '../base/errors.ts';
-import { instanceSuffixes, namedMachine, serviceSuffixes } from '../dns/machine-names.ts';
+import { instanceSuffixes, isEverybodys, namedMachine, serviceSuffixes } from '../dns/machine-names.ts';
 import type { NamedAccount } from '../dns/machine-names.ts';
 import type { Told, ToldMachine } from '../dns/told.ts';
 import type { MachineSpec } from '../model/machine.ts';
 import type { NetworkDefinition } from '../model/network.ts';
+import { nicsOf } from '../model/nics.ts';
 import type { HostNames, NamesTold, ResolverStatus } from '../model/names-api.ts';
 import type { Journal } from './journal.ts';
 
@@ -34,6 +35,8 @@ export class MachineNames implements AsyncDisposable {
   readonly #options: MachineNamesOptions;
   readonly #stopping = new AbortController();
   readonly #machines = new Map<string, ToldMachine>();
+  /** Networks whose machines ask under their own addresses. */
+  readonly #shared = new Set<string>();
   #accounts: NamedAccount[];
   #socket: Socket | undefined;
   #resolver: ResolverStatus | null = null;
@@ -52,7 +55,8 @@ export class MachineNames implements AsyncDisposable {
   /** What the machine is, or is about to be: a service is left before its machine stops. */
   changed(spec: MachineSpec, running: boolean): void {
     const { id, account, address } = spec;
-    const machine: ToldMachine = { id, account, address, named: namedMachine(spec, running) };
+    const asks = nicsOf(spec).flatMap((nic) => (isEverybodys(nic, this.#shared) ? [nic.address] : []));
+    const machine: ToldMachine = { id, account, address, asks, named: namedMachine(spec, running, this.#shared) };
     if (JSON.stringify(this.#machines.get(id)) === JSON.stringify(machine)) return;
     this.#machines.set(id, machine);
     this.#tell({ kind: 'machine', machine });
@@ -60,6 +64,7 @@ export class MachineNames implements AsyncDisposable {
 
   /** Machines of a fabric network ask under their router's address, for the same account. */
   leads({ id, account, uplink }: NetworkDefinition): void {
+    if (account === null) return void this.#shared.add(id);
     const machine: ToldMachine = { id, account, address: uplink, named: null };
     this.#machines.set(id, machine);
     this.#tell({ kind: 'machine', machine });

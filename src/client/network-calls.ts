@@ -1,5 +1,16 @@
 /** The part of the control plane's API that is about networks, VLANs and addresses. */
-import type { CreateNetwork, CreateVlan, Network, NetworkAddress, UpdateNetwork, UpdateVlan, Vlan } from '../model/network-api.ts';
+import type {
+  CreateNetwork,
+  CreateNetworkPool,
+  CreateVlan,
+  Network,
+  NetworkAddress,
+  NetworkPool,
+  UpdateNetwork,
+  UpdateNetworkPool,
+  UpdateVlan,
+  Vlan,
+} from '../model/network-api.ts';
 import type { HttpClient } from './http.ts';
 
 export interface ControlCall {
@@ -8,6 +19,7 @@ export interface ControlCall {
 
 const part = encodeURIComponent;
 const network = (id: string): string => `/v1/networks/${part(id)}`;
+const pool = (id: string): string => `/v1/network-pools/${part(id)}`;
 
 export class NetworkCalls {
   readonly http: HttpClient;
@@ -47,6 +59,26 @@ export class NetworkCalls {
 
   networkReserve(idOrName: string, address: string, reserved: boolean, call: ControlCall = {}): Promise<NetworkAddress> {
     return this.http.json('POST', `${network(idOrName)}/addresses/${part(address)}`, { json: { reserved }, ...call });
+  }
+
+  networkPoolList(call: ControlCall = {}): Promise<NetworkPool[]> {
+    return this.http.json('GET', '/v1/network-pools', call);
+  }
+
+  networkPoolGet(idOrName: string, call: ControlCall = {}): Promise<NetworkPool> {
+    return this.http.json('GET', pool(idOrName), call);
+  }
+
+  networkPoolCreate(json: CreateNetworkPool, call: ControlCall = {}): Promise<NetworkPool> {
+    return this.http.json('POST', '/v1/network-pools', { json, ...call });
+  }
+
+  networkPoolUpdate(idOrName: string, json: UpdateNetworkPool, call: ControlCall = {}): Promise<NetworkPool> {
+    return this.http.json('POST', `${pool(idOrName)}/update`, { json, ...call });
+  }
+
+  networkPoolDelete(idOrName: string, call: ControlCall = {}): Promise<void> {
+    return this.http.json('DELETE', pool(idOrName), call);
   }
 
   vlanList(call: ControlCall = {}): Promise<Vlan[]> {

@@ -56,6 +56,13 @@ export interface NamedMachine {
 /** `own`: what the account itself is told; `shared`: what everybody is, which is nothing of networks that are the account's own. */
 export type View = 'own' | 'shared';
 
+export interface SharedNetworks {
+  has(network: string): boolean;
+}
+const none: SharedNetworks = new Set<string>();
+
+export const isEverybodys = ({ network }: Pick<Nic, 'network'>, shared: SharedNetworks): boolean => network === externalNetwork || shared.has(network);
+
 export interface MachineFacts {
   id: string;
   account: string;
@@ -66,8 +73,12 @@ export interface MachineFacts {
   metadata?: Metadata | undefined;
 }
 
-/** Null: it has no names. */
-export const namedMachine = ({ id, account, name, address, nics, tags, metadata = {} }: MachineFacts, running: boolean): NamedMachine | null => {
+/** Null: it has no names. `shared`: networks whose names everybody may be told, beside the external one. */
+export const namedMachine = (
+  { id, account, name, address, nics, tags, metadata = {} }: MachineFacts,
+  running: boolean,
+  shared: SharedNetworks = none,
+): NamedMachine | null => {
   const disable = tags[tagNames.disable];
   if (disable !== undefined && disable !== false && disable !== 'false') return null;
   const inService = running && metadata[metadataNames.status] !== 'down';
@@ -78,7 +89,7 @@ export const namedMachine = ({ id, account, name, address, nics, tags, metadata 
     account,
     name,
     // A fabric network is called by its id: what its account calls it is not known here.
-    addresses: nicsOf({ nics, address }).map((nic) => ({ address: nic.address, network: nic.network === externalNetwork ? null : nic.network })),
+    addresses: nicsOf({ nics, address }).map((nic) => ({ address: nic.address, network: isEverybodys(nic, shared) ? null : nic.network })),
     services: inService ? servicesOf(tags) : [],
     reversePtr: isName(reversePtr) ? reversePtr : null,
     acmeChallenge: challengePattern.test(challenge) ? challenge : null,

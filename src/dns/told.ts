@@ -9,6 +9,8 @@ export interface ToldMachine {
   id: string;
   account: string;
   address: string;
+  /** Under which it asks; absent: that one. */
+  asks?: readonly string[] | undefined;
   /** Null: it has no names of its own, but may ask. */
   named: NamedMachine | null;
 }

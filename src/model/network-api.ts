@@ -10,6 +10,7 @@ const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T)
 
 const name = Type.String({ pattern: networkNamePattern });
 const description = Type.String({ maxLength: 255, pattern: '^[^\\u0000]*$' });
+const owners = Type.Array(Type.String({ minLength: 1, maxLength: 64 }), { maxItems: 1000 });
 export const VlanId = Type.Integer({ minimum: 0, maximum: 4095 });
 
 export const Vlan = Type.Object({ id: VlanId, name: Type.String(), description: Type.String(), networks: Type.Integer() }, closed);
@@ -27,8 +28,12 @@ export const Network = Type.Object(
     id: Type.String(),
     name: Type.String(),
     description: Type.String(),
-    /** Whether it is an account's own. The external network is everybody's. */
+    /** Whether it is an account's own. The external network, and shared ones, are the operator's. */
     fabric: Type.Boolean(),
+    /** Whether machines are reached from outside by their addresses on it, and seen there under them. */
+    public: Type.Boolean(),
+    /** Accounts that may use it, by name; none: everybody. Of a shared one, and told to the operator. */
+    owners: Type.Optional(Type.Array(Type.String())),
     vlan: nullable(VlanId),
     subnet: Type.String(),
     gateway: nullable(Type.String()),
@@ -52,6 +57,12 @@ export const CreateNetwork = Type.Object(
   {
     name,
     description: Type.Optional(description),
+    /** A shared one, for machines of several accounts; for operators. */
+    global: Type.Optional(Type.Boolean()),
+    /** Of a shared one: accounts that may use it, by name or id. Absent or empty: everybody. */
+    owners: Type.Optional(owners),
+    /** Of a shared one: machines are reached from outside by their own addresses. */
+    public: Type.Optional(Type.Boolean()),
     /** Absent: the account's lowest, or one that is made. */
     vlan: Type.Optional(VlanId),
     subnet: Type.String({ maxLength: 18 }),
@@ -77,10 +88,37 @@ export const UpdateNetwork = Type.Object(
     rangeLast: Type.Optional(ipv4),
     resolvers: Type.Optional(Type.Array(ipv4, { maxItems: 4 })),
     internetNat: Type.Optional(Type.Boolean()),
+    owners: Type.Optional(owners),
   },
   closed,
 );
 export type UpdateNetwork = Static<typeof UpdateNetwork>;
+
+/** Of shared networks: an address is taken from the first that has one. */
+export const NetworkPool = Type.Object(
+  {
+    id: Type.String(),
+    name: Type.String(),
+    description: Type.String(),
+    /** By name; those that the caller may use. */
+    networks: Type.Array(Type.String()),
+    createdAt: Type.String(),
+  },
+  closed,
+);
+export type NetworkPool = Static<typeof NetworkPool>;
+
+const poolNetworks = Type.Array(Type.String({ minLength: 1, maxLength: 128 }), { minItems: 1, maxItems: 100 });
+
+export const CreateNetworkPool = Type.Object({ name, description: Type.Optional(description), networks: poolNetworks }, closed);
+export type CreateNetworkPool = Static<typeof CreateNetworkPool>;
+
+/** What is left out stays as it is. */
+export const UpdateNetworkPool = Type.Object(
+  { name: Type.Optional(name), description: Type.Optional(description), networks: Type.Optional(poolNetworks) },
+  closed,
+);
+export type UpdateNetworkPool = Static<typeof UpdateNetworkPool>;
 
 export const NetworkAddress = Type.Object(
   {
@@ -98,7 +136,7 @@ export type NetworkAddress = Static<typeof NetworkAddress>;
 export const ReserveAddress = Type.Object({ reserved: Type.Boolean() }, closed);
 export type ReserveAddress = Static<typeof ReserveAddress>;
 
-/** A network, by name or id, with an address of one's choice or without. */
+/** A network or a pool, by name or id, with an address of one's choice or without. */
 export const NicWish = Type.Object(
   { network: Type.String({ minLength: 1, maxLength: 128 }), address: Type.Optional(ipv4), primary: Type.Optional(Type.Boolean()) },
   closed,

@@ -1,6 +1,7 @@
 /**
  * Networks. There is one that every host has, the *external* one: all accounts' machines may be on it, and it leads outside. The others are
- * *fabric networks*, of one account each; of those a host is told what is here, and only while a machine of it is on one.
+ * *fabric networks*, of one account each, and *shared* ones, which the operator makes for several; of those a host is told what is here, and
+ * only while a machine of it is on one.
  */
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
@@ -28,11 +29,14 @@ export type Nic = Static<typeof Nic>;
 
 export const Nics = Type.Array(Nic, { minItems: 1, maxItems: mostNics });
 
-/** What a host has to know of a fabric network to be its router. */
+/** What a host has to know of a fabric network, or of a shared one, to be its router. */
 export const NetworkDefinition = Type.Object(
   {
     id: Type.String({ format: 'uuid' }),
-    account: Type.String({ maxLength: 64 }),
+    /** Null: shared, and its addresses are nobody else's on the host. */
+    account: Type.Union([Type.String({ maxLength: 64 }), Type.Null()]),
+    /** Of a shared one: machines are reached from outside, and seen there, by their own addresses. */
+    isPublic: Type.Optional(Type.Boolean()),
     /** Counts changes: an older one never replaces a newer. */
     version: Type.Integer({ minimum: 1 }),
     subnet: Type.String({ maxLength: 18 }),
@@ -49,6 +53,9 @@ export const NetworkDefinition = Type.Object(
   closed,
 );
 export type NetworkDefinition = Static<typeof NetworkDefinition>;
+
+/** Whether machines of several accounts are on it, as on the external one. */
+export const isShared = ({ account }: Pick<NetworkDefinition, 'account'>): boolean => account === null;
 
 /** What machines send to where a network has no gateway: a next hop need be no address of the subnet. */
 const hop = '169.254.1.1';

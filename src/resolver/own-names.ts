@@ -62,6 +62,11 @@ export class OwnNames {
     }
   }
 
+  /** Whether it is a machine's that was told of. */
+  isKnown(address: string): boolean {
+    return this.#byAddress.has(address);
+  }
+
   /** Undefined: it is for others to say. */
   answer(query: Query, from: string, limit: number): Buffer | undefined {
     if (query.class !== internetClass) return undefined;
@@ -85,8 +90,8 @@ export class OwnNames {
     const former = this.#machines.get(machine.id);
     if (former !== undefined && former.account !== machine.account) this.#forget(machine.id);
     this.#machines.set(machine.id, machine);
-    if (former !== undefined && former.address !== machine.address) this.#forgetAddress(former);
-    this.#byAddress.set(machine.address, machine);
+    if (former !== undefined) this.#forgetAddresses(former);
+    for (const address of asksOf(machine)) this.#byAddress.set(address, machine);
     this.#say(machine);
   }
 
@@ -94,15 +99,15 @@ export class OwnNames {
     const machine = this.#machines.get(id);
     if (machine === undefined) return;
     this.#machines.delete(id);
-    this.#forgetAddress(machine);
+    this.#forgetAddresses(machine);
     const last = ![...this.#machines.values()].some(({ account }) => account === machine.account);
     this.#say({ ...machine, named: null });
     if (last) this.#known.delete(machine.account);
   }
 
   /** Another may have it by now. */
-  #forgetAddress({ id, address }: ToldMachine): void {
-    if (this.#byAddress.get(address)?.id === id) this.#byAddress.delete(address);
+  #forgetAddresses(machine: ToldMachine): void {
+    for (const address of asksOf(machine)) if (this.#byAddress.get(address)?.id === machine.id) this.#byAddress.delete(address);
   }
 
   #setAccounts(accounts: readonly NamedAccount[]): void {
@@ -134,3 +139,5 @@ export class OwnNames {
     return { forward: made(zone), reverse: [made('in-addr.arpa'), made('ip6.arpa')] };
   }
 }
+
+const asksOf = ({ address, asks = [address] }: ToldMachine): readonly string[] => asks;

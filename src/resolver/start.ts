@@ -66,7 +66,7 @@ const openRelay = async (options: ResolverOptions, names: OwnNames, signal: Abor
         port,
         resolvConfPath,
         logger,
-        mayAsk: isMachine,
+        mayAsk: (from) => isMachine(from) || names.isKnown(from),
         answerOwn: (query, from, limit) => names.answer(query, from, limit),
       });
       logger.info({ address, port: relay.port }, 'machines are answered');

@@ -81,7 +81,7 @@ export const addressReserve = async (context: RequestContext, db: Db, network: s
     .execute();
 };
 
-/** In order. Of the external network an account sees what is its own. */
+/** In order. Of a network of several accounts each sees what is its own. */
 export const addressList = async (
   context: RequestContext,
   db: Db,
@@ -90,7 +90,7 @@ export const addressList = async (
 ): Promise<AddressTable[]> => {
   authorize(context, 'read');
   let query = db.selectFrom('address').selectAll().where('network', '=', network.id);
-  if (network.account === null) {
+  if (network.account === null && context.role === 'account') {
     query = query.where(({ or, eb, selectFrom }) =>
       or([
         eb('machine', 'in', selectFrom('machine').select('id').where('account', '=', context.account)),

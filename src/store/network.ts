@@ -1,4 +1,4 @@
-/** Networks: the external one, which is everybody's, and those of accounts. Whoever asks sees the first and their own. */
+/** Networks: the external one, which is everybody's, shared ones, which the operator makes, and those of accounts. Whoever asks sees those that they may use. */
 import type { Selectable } from 'kysely';
 import { CenoteError } from '../base/errors.ts';
 import { externalNetwork } from '../model/nics.ts';
@@ -10,8 +10,11 @@ import type { Db } from './store.ts';
 
 export interface StoredNetwork {
   id: string;
-  /** Null: the external one. */
+  /** Null: the external one, and shared ones. */
   account: string | null;
+  /** Accounts that may use a shared one; none: everybody. */
+  owners: string[];
+  isPublic: boolean;
   vlan: number | null;
   name: string;
   description: string;
@@ -29,12 +32,15 @@ export interface StoredNetwork {
 }
 
 const storedOf = (row: Selectable<NetworkTable>): StoredNetwork => {
-  const { range_first: rangeFirst, range_last: rangeLast, internet_nat: internetNat, created_at: createdAt, resolvers, ...rest } = row;
-  return { ...rest, rangeFirst, rangeLast, createdAt, internetNat: internetNat !== 0, resolvers: JSON.parse(resolvers) as string[] };
+  const { range_first: rangeFirst, range_last: rangeLast, internet_nat: internetNat, is_public: isPublic, created_at: createdAt, ...rest } = row;
+  const [resolvers, owners] = [row.resolvers, row.owners].map((text) => JSON.parse(text) as string[]) as [string[], string[]];
+  return { ...rest, rangeFirst, rangeLast, createdAt, internetNat: internetNat !== 0, isPublic: isPublic !== 0, resolvers, owners };
 };
 
-const rowOf = ({ rangeFirst, rangeLast, createdAt, internetNat, resolvers, ...rest }: StoredNetwork): NetworkTable => ({
+const rowOf = ({ rangeFirst, rangeLast, createdAt, internetNat, isPublic, resolvers, owners, ...rest }: StoredNetwork): NetworkTable => ({
   ...rest,
+  owners: JSON.stringify(owners),
+  is_public: isPublic ? 1 : 0,
   range_first: rangeFirst,
   range_last: rangeLast,
   created_at: createdAt,
@@ -42,10 +48,17 @@ const rowOf = ({ rangeFirst, rangeLast, createdAt, internetNat, resolvers, ...re
   resolvers: JSON.stringify(resolvers),
 });
 
-/** What its hosts are told of a fabric network. */
-export const definitionOf = ({ id, account, version, subnet, gateway, resolvers, internetNat, mtu, uplink }: StoredNetwork): NetworkDefinition => {
-  if (account === null || uplink === null) throw new CenoteError('internal', 'the external network is every host’s own');
-  return { id, account, version, subnet, gateway, resolvers, internetNat, mtu, uplink };
+/** What its hosts are told of any but the external one. */
+export const definitionOf = (network: StoredNetwork): NetworkDefinition => {
+  const { id, account, version, subnet, gateway, resolvers, internetNat, isPublic, mtu, uplink } = network;
+  if (uplink === null) throw new CenoteError('internal', 'the external network is every host’s own');
+  return { id, account, version, subnet, gateway, resolvers, internetNat, mtu, uplink, ...(isPublic ? { isPublic } : {}) };
+};
+
+/** Whether the caller's machines may be on it. */
+const mayUse = ({ role, account }: RequestContext, network: StoredNetwork): boolean => {
+  if (network.account !== null) return network.account === account;
+  return role !== 'account' || network.owners.length === 0 || network.owners.includes(account);
 };
 
 export const networkInsert = async (context: RequestContext, db: Db, network: StoredNetwork): Promise<void> => {
@@ -66,29 +79,49 @@ export const networkDelete = async (context: RequestContext, db: Db, id: string)
   await db.deleteFrom('network').where('id', '=', id).execute();
 };
 
-const visible = (context: RequestContext, db: Db) =>
+/** Their own, and those that may be used by several, whose owners are known only when they are read. */
+const within = (context: RequestContext, db: Db) =>
   db
     .selectFrom('network')
     .selectAll()
     .where((where) => where.or([where('account', '=', context.account), where('account', 'is', null)]));
 
-/** By id, or by name. */
-export const networkGet = async (context: RequestContext, db: Db, idOrName: string): Promise<StoredNetwork> => {
+/** By id, or by name; of one name the caller's own. */
+export const networkFind = async (context: RequestContext, db: Db, idOrName: string): Promise<StoredNetwork | undefined> => {
   authorize(context, 'read');
-  const row = await visible(context, db)
+  const rows = await within(context, db)
     .where((where) => where.or([where('id', '=', idOrName), where('name', '=', idOrName)]))
-    .executeTakeFirst();
-  if (row === undefined) throw new CenoteError('not_found', `there is no network ${JSON.stringify(idOrName.slice(0, 80))}`);
-  return storedOf(row);
+    .execute();
+  const found = rows.map(storedOf).filter((network) => mayUse(context, network));
+  return found.find(({ account }) => account !== null) ?? found[0];
 };
 
-/** The external one first. */
+export const networkGet = async (context: RequestContext, db: Db, idOrName: string): Promise<StoredNetwork> => {
+  const found = await networkFind(context, db, idOrName);
+  if (found === undefined) throw new CenoteError('not_found', `there is no network ${JSON.stringify(idOrName.slice(0, 80))}`);
+  return found;
+};
+
+/** The external one first, then shared ones, then one's own. */
 export const networkList = async (context: RequestContext, db: Db, vlan?: number): Promise<StoredNetwork[]> => {
   authorize(context, 'read');
-  let query = visible(context, db);
+  let query = within(context, db);
   if (vlan !== undefined) query = query.where('vlan', '=', vlan).where('account', '=', context.account);
-  const rows = (await query.orderBy('name').execute()).map(storedOf);
-  return [...rows.filter(({ account }) => account === null), ...rows.filter(({ account }) => account !== null)];
+  const found = (await query.orderBy('name').execute()).map(storedOf).filter((network) => mayUse(context, network));
+  const placeIn = ({ id, account }: StoredNetwork): number => (id === externalNetwork ? 0 : account === null ? 1 : 2);
+  return found.toSorted((one, other) => placeIn(one) - placeIn(other));
+};
+
+/** Every one that no account has for itself. */
+export const networkListShared = async (context: RequestContext, db: Db): Promise<StoredNetwork[]> => {
+  authorize(context, 'read');
+  return (await db.selectFrom('network').selectAll().where('account', 'is', null).execute()).map(storedOf);
+};
+
+/** Its name is nobody's: accounts would take one for the other. */
+export const networkNamed = async (context: RequestContext, db: Db, name: string): Promise<boolean> => {
+  authorize(context, 'operate');
+  return (await db.selectFrom('network').select('id').where('name', '=', name).executeTakeFirst()) !== undefined;
 };
 
 /** Everybody's of these ids. */
@@ -118,6 +151,8 @@ export const networkSetExternal = async (context: RequestContext, db: Db, { subn
   const row: NetworkTable = {
     id: externalNetwork,
     account: null,
+    owners: '[]',
+    is_public: 0,
     vlan: null,
     name: 'default',
     description: '',

@@ -216,8 +216,11 @@ export interface VlanTable {
 
 export interface NetworkTable {
   id: string;
-  /** Null: the external one. */
+  /** Null: the external one, and those that the operator makes for several accounts. */
   account: string | null;
+  /** JSON: the accounts that may use it; none: everybody. */
+  owners: string;
+  is_public: number;
   vlan: number | null;
   name: string;
   description: string;
@@ -234,6 +237,15 @@ export interface NetworkTable {
   uplink: string | null;
   /** Counts changes. */
   version: number;
+  created_at: string;
+}
+
+export interface NetworkPoolTable {
+  id: string;
+  name: string;
+  description: string;
+  /** JSON: ids, those first that are to be used first. */
+  networks: string;
   created_at: string;
 }
 
@@ -285,6 +297,7 @@ export interface Schema {
   event: EventTable;
   vlan: VlanTable;
   network: NetworkTable;
+  network_pool: NetworkPoolTable;
   address: AddressTable;
   firewall_rule: FirewallRuleTable;
 }
@@ -304,6 +317,7 @@ const order = {
   event: true,
   vlan: true,
   network: true,
+  network_pool: true,
   address: true,
   firewall_rule: true,
   image: true,

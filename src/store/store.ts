@@ -27,6 +27,7 @@ import { names } from './migrations/0010-names.ts';
 import { disabledAccounts } from './migrations/0014-disabled-accounts.ts';
 import { tokens } from './migrations/0015-tokens.ts';
 import { networks } from './migrations/0016-networks.ts';
+import { sharedNetworks } from './migrations/0017-shared-networks.ts';
 import type { Schema } from './schema.ts';
 import { Written } from './written.ts';
 
@@ -45,6 +46,7 @@ const migrations = {
   '0014-disabled-accounts': disabledAccounts,
   '0015-tokens': tokens,
   '0016-networks': networks,
+  '0017-shared-networks': sharedNetworks,
 };
 
 export class Store implements AsyncDisposable {

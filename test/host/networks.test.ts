@@ -105,6 +105,29 @@ describe('fabric networks of machines', { skip: skipInstance, timeout: 600_000 }
     await checkHost(instance, services);
   });
 
+  test('machines of two accounts on a network of the operator’s, each told its own names', async () => {
+    await cenote('network', 'create', 'dmz', '--global', '--subnet', '10.200.9.0/24');
+    await create(['mine', { networks: [{ network: 'dmz' }] }]);
+    const made = await alice.send('POST', '/v1/machines?wait=120', { json: small('alices', { networks: [{ network: 'dmz' }] }) });
+    assert.equal((made.body as { job: { state: string } }).job.state, 'succeeded', made.text);
+    const resolves = async (name: string): Promise<string> => {
+      const script = `require('node:dns').lookup('${name}', (error, address) => console.log(error?.code ?? address))`;
+      return (await cenote('exec', 'mine', '--', 'node', '-e', script)).trim();
+    };
+    await until(async () => (await asks('mine', '10.200.9.3')) === 'alices 10.200.9.2');
+    for (const round of ['before', 'after a kill']) {
+      assert.equal(await asks('mine', '10.200.9.3'), 'alices 10.200.9.2', round);
+      await until(async () => (await resolves('mine')) === '10.200.9.2');
+      assert.match(await resolves('alices.inst.alice'), /ENOTFOUND|EAI_AGAIN/, round);
+      await checkHost(instance, services);
+      if (round === 'before') await kill();
+    }
+    assert.match(await asks('one', '10.200.9.2'), /timeout|EHOSTUNREACH/);
+    await cenote('delete', 'mine');
+    await alice.send('DELETE', '/v1/machines/alices?wait=120');
+    await cenote('network', 'delete', 'dmz');
+  });
+
   test('machines come back on their networks, and go', async () => {
     await cenote('reboot', 'one');
     assert.match(await cenote('nic', 'ls', 'one'), /eth0 \* +back .*\neth1 +default .*running/);

@@ -45,7 +45,7 @@ describe('networks on the command line', () => {
       '9000',
     );
     await says(
-      /^NAME +ID +VLAN +SUBNET +GATEWAY +OUTSIDE\ndefault \* .* yes\nback .* 100 +192\.168\.10\.0\/24 +192\.168\.10\.1 +yes\ndb .* no\n$/,
+      /^NAME +ID +OF +VLAN +SUBNET +GATEWAY +OUTSIDE\ndefault \* .* yes\nback .* 100 +192\.168\.10\.0\/24 +192\.168\.10\.1 +yes\ndb .* no\n$/,
       'network',
       'ls',
     );
@@ -95,5 +95,41 @@ describe('networks on the command line', () => {
     await cenote('network', 'delete', 'rear', 'db', '--yes');
     await cenote('vlan', 'delete', '100');
     assert.equal((await cenote('__complete', 'network', 'get', 'de')).stdout.trim(), 'default');
+  });
+
+  it('of the operator, and pools of them, are everybody’s or those of some', async () => {
+    await cenote('account', 'create', 'alice');
+    await says(
+      /^created network front, 203\.0\.113\.0\/29: machines have 203\.0\.113\.2 to 203\.0\.113\.6\n$/,
+      'network',
+      'create',
+      'front',
+      '--global',
+      '--public',
+      '--subnet',
+      '203.0.113.0/29',
+      '--owner',
+      'alice',
+      '--owner',
+      'default',
+    );
+    await cenote('network', 'create', 'more', '--global', '--subnet', '10.99.0.0/29');
+    await says(/^Name: +front\n(.*\n)*Of: +the operator, for alice, default\nPublic: +yes(.*\n)*MTU: +1500\n/, 'network', 'get', 'front');
+    await says(/^updated network front\n$/, 'network', 'update', 'front', '--everybody');
+    await says(/Of: +the operator: everybody’s/, 'network', 'get', 'front');
+    await says(/^created network pool both of more, front\n$/, 'network', 'pool', 'create', 'both', 'more', 'front');
+    await says(/^updated network pool both of front, more\n$/, 'network', 'pool', 'update', 'both', '--network', 'front', '--network', 'more', '-d', 'all');
+    await says(/^NAME +NETWORKS +DESCRIPTION\nboth +front, more +all\n$/, 'network', 'pool', 'ls');
+    await cenote('create', 'web', '--network', 'both');
+    await says(/^web is on network more: eth1, 10\.99\.0\.2\n$/, 'nic', 'add', 'web', 'both');
+    await says(/eth0 \* +front +203\.0\.113\.2 +203\.0\.113\.1 .*\neth1 +more/, 'nic', 'ls', 'web');
+    await refuses(2, /the machine is on every network of the pool "both" already/, 'nic', 'add', 'web', 'both');
+    await refuses(5, /"front" has machines on it: web/, 'network', 'delete', 'front');
+    await cenote('delete', 'web');
+    await refuses(5, /"front" is in the network pool "both"/, 'network', 'delete', 'front');
+    await says(/^deleted network pool both\n$/, 'network', 'pool', 'delete', 'both');
+    await cenote('network', 'delete', 'front', 'more', '--yes');
+    await refuses(2, /vlan: a shared network is of no VLAN/, 'network', 'create', 'x', '--global', '--subnet', '10.98.0.0/24', '--vlan', '2');
+    await refuses(2, /owners: is said of shared networks only/, 'network', 'create', 'x', '--subnet', '10.98.0.0/24', '--owner', 'alice');
   });
 });

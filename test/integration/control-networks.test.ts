@@ -23,6 +23,7 @@ test('what is left out is as usual', async () => {
       name: 'back',
       description: '',
       fabric: true,
+      public: false,
       vlan: 2,
       subnet: '192.168.10.0/28',
       gateway: '192.168.10.1',

@@ -17,8 +17,15 @@ export const command = defineCommand({
     vlan: parsed('NUMBER', parseCount(0, 4095), 'the VLAN it is counted to (default your lowest)', { short: 'v' }),
     mtu: parsed('BYTES', parseCount(576, 9000), 'the largest packet (default 1450)'),
     description: value('TEXT', 'what it is for', { short: 'd' }),
+    global: toggle('for machines of several accounts (operators only)'),
+    owner: many('ACCOUNT', (_field, word) => word, 'with --global: who may use it; more than once (default everybody)', { short: 'o', complete: 'account' }),
+    public: toggle('with --global: machines are reached from outside by their own addresses, which the network outside must lead to this host'),
   },
-  examples: ['network create back --subnet 192.168.10.0/24', 'network create db --subnet 10.9.0.0/22 --range 10.9.1.1-10.9.1.99 --no-nat'],
+  examples: [
+    'network create back --subnet 192.168.10.0/24',
+    'network create db --subnet 10.9.0.0/22 --range 10.9.1.1-10.9.1.99 --no-nat',
+    'network create front --global --public --subnet 203.0.113.0/24 --owner alice',
+  ],
   run: async ({ args, flags }, context) => {
     const body: CreateNetwork = {
       name: args.name,
@@ -30,6 +37,9 @@ export const command = defineCommand({
       ...(flags.vlan === undefined ? {} : { vlan: flags.vlan }),
       ...(flags.mtu === undefined ? {} : { mtu: flags.mtu }),
       ...(flags.description === undefined ? {} : { description: flags.description }),
+      ...(flags.global ? { global: true } : {}),
+      ...(flags.owner.length === 0 ? {} : { owners: flags.owner }),
+      ...(flags.public ? { public: true } : {}),
     };
     const made = await (await context.control()).networkCreate(body, { signal: context.signal });
     if (flags.json) context.output.json(made);

@@ -6,6 +6,7 @@ import type { Column } from '../table.ts';
 const columns: readonly Column<Network>[] = [
   { title: 'NAME', cell: ({ name, isDefault }) => `${name}${isDefault ? ' *' : ''}` },
   { title: 'ID', cell: ({ id }) => shortId(id) },
+  { title: 'OF', cell: ({ fabric }) => (fabric ? 'account' : 'operator') },
   { title: 'VLAN', cell: ({ vlan }) => (vlan === null ? '' : String(vlan)), right: true },
   { title: 'SUBNET', cell: ({ subnet }) => subnet },
   { title: 'GATEWAY', cell: ({ gateway }) => gateway ?? '' },
@@ -13,7 +14,8 @@ const columns: readonly Column<Network>[] = [
 ];
 
 export const command = defineCommand({
-  detail: 'The external network, which every account has, and those of your own. New machines are on the one with a star when nothing is said.',
+  detail:
+    'The external network, which every account has, shared ones that you may use, and those of your own. New machines are on the one with a star when nothing is said.',
   args: {},
   flags: { noHeader: toggle('without the headings', { short: 'H' }) },
   examples: ['network ls', 'network ls --json'],

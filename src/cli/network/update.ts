@@ -1,6 +1,6 @@
 import { CenoteError } from '../../base/errors.ts';
 import type { UpdateNetwork } from '../../model/network-api.ts';
-import { defineCommand, many, one, parsed, value } from '../command.ts';
+import { defineCommand, many, one, parsed, toggle, value } from '../command.ts';
 import { parseSwitch } from '../values.ts';
 import { selectNetwork } from './select.ts';
 import { parseAddress, parseRange } from './values.ts';
@@ -13,6 +13,8 @@ export const command = defineCommand({
     description: value('TEXT', 'what it is for', { short: 'd' }),
     range: parsed('FIRST-LAST', parseRange, 'addresses that are given to machines unasked'),
     resolver: many('ADDRESS', parseAddress, 'what machines ask for names, in place of all there were', { short: 'r' }),
+    owner: many('ACCOUNT', (_field, word) => word, 'of a shared one: who may use it, in place of all there were', { short: 'o', complete: 'account' }),
+    everybody: toggle('of a shared one: every account may use it'),
     nat: parsed('on|off', parseSwitch, 'whether machines reach the outside', { complete: ['on', 'off'] }),
   },
   examples: ['network update back --range 192.168.10.50-192.168.10.200', 'network update back --nat off'],
@@ -22,6 +24,7 @@ export const command = defineCommand({
       ...(flags.description === undefined ? {} : { description: flags.description }),
       ...(flags.range === undefined ? {} : { rangeFirst: flags.range[0], rangeLast: flags.range[1] }),
       ...(flags.resolver.length === 0 ? {} : { resolvers: flags.resolver }),
+      ...(flags.everybody ? { owners: [] } : flags.owner.length === 0 ? {} : { owners: flags.owner }),
       ...(flags.nat === undefined ? {} : { internetNat: flags.nat }),
     };
     if (Object.keys(body).length === 0) throw new CenoteError('invalid_argument', 'nothing to change', { advice: 'see what can be with --help' });

@@ -1,5 +1,5 @@
 /**
- * Tells the host of fabric networks: of one before the first machine that is on it, of a change at once, and of what it may have missed when
+ * Tells the host of fabric and shared networks: of one before the first machine that is on it, of a change at once, and of what it may have missed when
  * the tie to it is made anew. A network that only the host knows (the store may be an old copy) is taken over.
  */
 import { CenoteError } from '../../base/errors.ts';
@@ -10,7 +10,7 @@ import type { NetworkDefinition } from '../../model/network.ts';
 import { placeOf } from '../../model/subnet.ts';
 import { accountEnsure } from '../../store/account.ts';
 import { addressClaim, addressGet } from '../../store/address.ts';
-import { systemContext as system } from '../../store/context.ts';
+import { defaultAccount, systemContext as system } from '../../store/context.ts';
 import { definitionOf, networkExternal, networkInsert, networkListAll, networkListByIds, networkSave } from '../../store/network.ts';
 import type { StoredNetwork } from '../../store/network.ts';
 import type { Db, Store } from '../../store/store.ts';
@@ -67,10 +67,13 @@ export class NetworkSync {
 const take = async (db: Db, definition: NetworkDefinition, stored: StoredNetwork | undefined): Promise<void> => {
   const { size } = subnetOf(definition);
   if (stored !== undefined) return networkSave(system, db, { ...stored, ...definition });
-  await accountEnsure(system, db, definition.account);
+  if (definition.account !== null) await accountEnsure(system, db, definition.account);
   const name = `found-${definition.id.slice(0, 8)}`;
   await networkInsert(system, db, {
+    isPublic: false,
     ...definition,
+    // Whose a shared one was nobody knows any more: until it is said, the operator's.
+    owners: definition.account === null ? [defaultAccount] : [],
     vlan: null,
     name,
     description: 'found on the host and taken over',

@@ -5,6 +5,7 @@
 import { CenoteError, invalid } from '../../base/errors.ts';
 import { addressAt, placeOf } from '../../model/subnet.ts';
 import { subnetOf } from '../../model/network.ts';
+import { externalNetwork } from '../../model/nics.ts';
 import { addressFree, addressGet } from '../../store/address.ts';
 import type { RequestContext } from '../../store/context.ts';
 import type { StoredNetwork } from '../../store/network.ts';
@@ -15,12 +16,20 @@ export class AddressBook {
 
   /** Within the transaction that takes it. */
   async choose(context: RequestContext, db: Db, network: StoredNetwork): Promise<string> {
+    const place = await this.#find(context, db, network);
+    if (place === undefined) throw exhausted(network);
+    this.#next.set(network.id, place + 1);
+    return addressAt(subnetOf(network), place);
+  }
+
+  async hasFree(context: RequestContext, db: Db, network: StoredNetwork): Promise<boolean> {
+    return (await this.#find(context, db, network)) !== undefined;
+  }
+
+  async #find(context: RequestContext, db: Db, network: StoredNetwork): Promise<number | undefined> {
     const { id, rangeFirst } = network;
     const start = Math.max(this.#next.get(id) ?? rangeFirst, rangeFirst);
-    const place = (await this.#search(context, db, network, start)) ?? (start > rangeFirst ? await this.#search(context, db, network, rangeFirst) : undefined);
-    if (place === undefined) throw exhausted(network);
-    this.#next.set(id, place + 1);
-    return addressAt(subnetOf(network), place);
+    return (await this.#search(context, db, network, start)) ?? (start > rangeFirst ? await this.#search(context, db, network, rangeFirst) : undefined);
   }
 
   async #search(context: RequestContext, db: Db, network: StoredNetwork, from: number): Promise<number | undefined> {
@@ -37,7 +46,7 @@ const exhausted = (network: StoredNetwork): CenoteError => {
   const [first, last] = [addressAt(subnet, network.rangeFirst), addressAt(subnet, network.rangeLast)];
   const message = `out of addresses: all ${network.rangeLast - network.rangeFirst + 1} of network ${JSON.stringify(network.name)}, ${first} to ${last}, are in use`;
   const advice = network.account === null ? undefined : 'widen its range, or delete machines that are on it';
-  return new CenoteError(network.account === null ? 'not_enough' : 'in_use', message, { fields: [{ field: 'networks', message }], advice });
+  return new CenoteError(network.id === externalNetwork ? 'not_enough' : 'in_use', message, { fields: [{ field: 'networks', message }], advice });
 };
 
 /** One that was asked for: it may be reserved, or outside the range, but nobody else's. */
@@ -48,7 +57,8 @@ export const demandAddress = async (context: RequestContext, db: Db, network: St
   if (!within) throw invalid('networks', `${address} is not an address for machines in ${network.subnet}`);
   if (address === network.gateway) throw invalid('networks', `${address} is the gateway of network ${JSON.stringify(network.name)}`);
   const held = await addressGet(context, db, network.id, place);
-  if (held === undefined || (held.machine === null && held.uplink_of === null)) return;
-  const message = `${address} of network ${JSON.stringify(network.name)} is in use`;
+  const isKept = held?.reserved === 1 && network.account === null && context.role === 'account';
+  if (held === undefined || (held.machine === null && held.uplink_of === null && !isKept)) return;
+  const message = `${address} of network ${JSON.stringify(network.name)} is ${isKept ? 'reserved by the operator' : 'in use'}`;
   throw new CenoteError('in_use', message, { fields: [{ field: 'networks', message }] });
 };

@@ -11,8 +11,10 @@ import { printRule } from '../../model/firewall/print.ts';
 import { concerns } from '../../model/firewall/rule.ts';
 import type { FirewallMachine, OwnedRule } from '../../model/firewall/rule.ts';
 import type { CreateFirewallRule, FirewallRule, FirewallVerdict, UpdateFirewallRule } from '../../model/firewall/wire.ts';
+import { subnetOf } from '../../model/network.ts';
 import type { Nic } from '../../model/network.ts';
 import { externalNetwork, nicsOf } from '../../model/nics.ts';
+import { placeOf } from '../../model/subnet.ts';
 import type { RequestContext } from '../../store/context.ts';
 import { systemContext as system } from '../../store/context.ts';
 import { eventAppend } from '../../store/event.ts';
@@ -27,7 +29,7 @@ import {
 } from '../../store/firewall-rule.ts';
 import type { StoredRule } from '../../store/firewall-rule.ts';
 import { machineGet, machineListAccount, machineListAll } from '../../store/machine.ts';
-import { networkListByIds } from '../../store/network.ts';
+import { networkListByIds, networkListShared } from '../../store/network.ts';
 import type { Db } from '../../store/store.ts';
 import type { Control } from '../control.ts';
 import { namedBy } from './field.ts';
@@ -153,7 +155,8 @@ const endOf = async (control: Control, context: RequestContext, field: string, t
   }
   const own = (await machineListAccount(context, db)).find((machine) => nicsOf(machine).some(({ address }) => address === text));
   const nic = own === undefined ? undefined : nicsOf(own).find(({ address }) => address === text);
-  return { nics: [{ network: nic?.network ?? externalNetwork, address: text, index: 0, primary: true }] };
+  const shared = nic === undefined ? (await networkListShared(system, db)).find((network) => placeOf(subnetOf(network), text) !== null) : undefined;
+  return { nics: [{ network: nic?.network ?? shared?.id ?? externalNetwork, address: text, index: 0, primary: true }] };
 };
 
 interface Between {
@@ -181,7 +184,8 @@ const judgeBetween = async (control: Control, { rules, machines, sender, receive
   const judgements = left.judgements.filter(({ direction }) => direction === 'out');
   if (judgements.some(({ action }) => action === 'block')) return { allowed: false, judgements };
   const [home] = await networkListByIds(system, control.store.db, [fromNic.network]);
-  const came = policyOn(toNic.network).judge({ from: home?.uplink ?? fromNic.address, to: toNic.address, service });
+  const seenAs = home?.isPublic === true ? fromNic.address : (home?.uplink ?? fromNic.address);
+  const came = policyOn(toNic.network).judge({ from: seenAs, to: toNic.address, service });
   return { allowed: came.allowed, judgements: [...judgements, ...came.judgements.filter(({ direction }) => direction === 'in')] };
 };
 

@@ -4,9 +4,10 @@ import { CenoteError, invalid } from '../../base/errors.ts';
 import { subnetOf } from '../../model/network.ts';
 import { externalNetwork } from '../../model/nics.ts';
 import type { CreateNetwork, CreateVlan, Network, NetworkAddress, UpdateNetwork, UpdateVlan, Vlan } from '../../model/network-api.ts';
-import { addressAt, overlaps, parseSubnet, placeOf } from '../../model/subnet.ts';
+import { addressAt, parseSubnet, placeOf } from '../../model/subnet.ts';
 import type { Subnet } from '../../model/subnet.ts';
 import { addressClaim, addressGet, addressList, addressMachines, addressReserve } from '../../store/address.ts';
+import { authorize } from '../../store/context.ts';
 import type { RequestContext } from '../../store/context.ts';
 import { networkDefault, networkDelete, networkGet, networkInsert, networkList, networkSave, networkSetDefault } from '../../store/network.ts';
 import type { StoredNetwork } from '../../store/network.ts';
@@ -14,6 +15,9 @@ import type { AddressTable } from '../../store/schema.ts';
 import type { Db } from '../../store/store.ts';
 import { vlanDelete, vlanFind, vlanGet, vlanInsert, vlanList, vlanSave } from '../../store/vlan.ts';
 import type { Control } from '../control.ts';
+import { checkSharedSubnet, ownerNames, ownersOf, refusePooled, refuseShared, refuseSharedName } from './shared-network.ts';
+import type { OwnerNames } from './shared-network.ts';
+import { demandWithin, refuseName, refuseOverlap } from './subnet-check.ts';
 
 /** Of one account. */
 const mostNetworks = 1000;
@@ -21,6 +25,8 @@ const mostNetworks = 1000;
 const defaultMtu = 1450;
 /** Numbers of VLANs that are made unasked begin here; 1 means "untagged" to many. */
 const firstVlan = 2;
+/** Shared networks are of one host's, and like the external one. */
+const sharedMtu = 1500;
 
 /** Addresses that are nobody's but a network's own. */
 const privateRanges = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16'].map((cidr) => parseSubnet('subnet', cidr));
@@ -50,18 +56,20 @@ export const vlanRemove = (control: Control, context: RequestContext, id: number
 
 export const networkCreate = async (control: Control, context: RequestContext, asked: CreateNetwork): Promise<Network> => {
   const { addresses, link } = control;
-  const subnet = checkSubnet(asked);
+  const isShared = asked.global === true;
+  if (isShared) authorize(context, 'operate');
+  const subnet = isShared ? checkSharedSubnet(asked) : checkSubnet(asked);
   const created = await control.store.transaction(async (db) => {
-    const others = await networkList(context, db);
-    if (others.length > mostNetworks) throw new CenoteError('not_enough', `there are ${others.length - 1} networks, and ${mostNetworks} is the most`);
-    refuseOverlap(subnet, asked.subnet, others);
-    refuseName(asked.name, others);
+    if (isShared) await refuseShared(context, db, subnet, asked);
+    else await refuseOwn(context, db, subnet, asked);
     const id = randomUUID();
     const gateway = asked.gateway === undefined ? subnet.gateway : asked.gateway;
     const network: StoredNetwork = {
       id,
-      account: context.account,
-      vlan: await vlanFor(context, db, asked.vlan),
+      account: isShared ? null : context.account,
+      owners: await ownersOf(context, db, asked.owners ?? []),
+      isPublic: asked.public ?? false,
+      vlan: isShared ? null : await vlanFor(context, db, asked.vlan),
       name: asked.name,
       description: asked.description ?? '',
       subnet: asked.subnet,
@@ -69,7 +77,7 @@ export const networkCreate = async (control: Control, context: RequestContext, a
       ...rangeOf(subnet, gateway, asked),
       resolvers: asked.resolvers ?? [],
       internetNat: asked.internetNat ?? true,
-      mtu: asked.mtu ?? defaultMtu,
+      mtu: asked.mtu ?? (isShared ? sharedMtu : defaultMtu),
       uplink: await addresses.choose(context, db, link.external),
       version: 1,
       createdAt: new Date().toISOString(),
@@ -78,7 +86,19 @@ export const networkCreate = async (control: Control, context: RequestContext, a
     await addressClaim(context, db, externalNetwork, placeOf(subnetOf(link.external), network.uplink!)!, { uplinkOf: id });
     return network;
   });
-  return shown(created, null);
+  if (isShared) control.changes.tell(null);
+  return show(control, context, created, null);
+};
+
+/** One of the account's own: what it would overlap are those that its machines may be on. */
+const refuseOwn = async (context: RequestContext, db: Db, subnet: Subnet, asked: CreateNetwork): Promise<void> => {
+  const words = Object.entries({ owners: asked.owners, public: asked.public }).filter(([, value]) => value !== undefined);
+  for (const [field] of words) throw invalid(field, 'is said of shared networks only', 'operators make one with --global');
+  const others = await networkList(context, db);
+  const own = others.filter(({ account }) => account !== null);
+  if (own.length >= mostNetworks) throw new CenoteError('not_enough', `there are ${own.length} networks, and ${mostNetworks} is the most`);
+  refuseOverlap(subnet, asked.subnet, others);
+  refuseName(asked.name, others);
 };
 
 const checkSubnet = ({ subnet: cidr, gateway }: Pick<CreateNetwork, 'subnet' | 'gateway'>): Subnet => {
@@ -88,25 +108,6 @@ const checkSubnet = ({ subnet: cidr, gateway }: Pick<CreateNetwork, 'subnet' | '
     throw invalid('subnet', `${cidr} is not within 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16`);
   if (gateway !== undefined && gateway !== null) demandWithin('gateway', subnet, gateway);
   return subnet;
-};
-
-/** As a place. */
-const demandWithin = (field: string, subnet: Subnet, address: string): number => {
-  const place = placeOf(subnet, address);
-  if (place === null || place === 0 || place === subnet.size - 1)
-    throw invalid(field, `${address} is not between ${addressAt(subnet, 1)} and ${addressAt(subnet, subnet.size - 2)}, the addresses of ${subnet.cidr}`);
-  return place;
-};
-
-const refuseOverlap = (subnet: Subnet, cidr: string, others: readonly StoredNetwork[]): void => {
-  const other = others.find((one) => overlaps(subnetOf(one), subnet));
-  if (other !== undefined) throw invalid('subnet', `${cidr} overlaps ${other.subnet}, which is network ${JSON.stringify(other.name)}`);
-};
-
-const refuseName = (name: string, others: readonly StoredNetwork[], self?: string): void => {
-  if (!others.some((one) => one.name === name && one.id !== self)) return;
-  const message = `there is already a network named ${JSON.stringify(name)}`;
-  throw new CenoteError('already_exists', message, { fields: [{ field: 'name', message }] });
 };
 
 /** Without a wish: all that machines may have, but for a gateway at either end. */
@@ -134,59 +135,82 @@ const vlanFor = async (context: RequestContext, db: Db, asked: number | undefine
   return firstVlan;
 };
 
-const demandOwn = ({ account, name }: StoredNetwork): void => {
-  if (account === null) throw new CenoteError('forbidden', `network ${JSON.stringify(name)} is the host's own and cannot be changed`);
+const demandOwn = (context: RequestContext, { id, account, name }: StoredNetwork): void => {
+  if (id === externalNetwork) throw new CenoteError('forbidden', `network ${JSON.stringify(name)} is the host's own and cannot be changed`);
+  if (account === null && context.role === 'account')
+    throw new CenoteError('forbidden', `network ${JSON.stringify(name)} is the operator's and cannot be changed`);
 };
 
 export const networkUpdate = async (control: Control, context: RequestContext, idOrName: string, asked: UpdateNetwork): Promise<Network> => {
   if (Object.keys(asked).length === 0) throw invalid('body', 'nothing to change');
   const { changed, usual } = await control.store.transaction(async (db) => {
     const network = await networkGet(context, db, idOrName);
-    demandOwn(network);
-    const { rangeFirst, rangeLast, ...rest } = asked;
-    if (asked.name !== undefined) refuseName(asked.name, await networkList(context, db), network.id);
+    demandOwn(context, network);
+    const { rangeFirst, rangeLast, owners, ...rest } = asked;
+    if (owners !== undefined && network.account !== null) throw invalid('owners', 'is said of shared networks only');
+    if (asked.name !== undefined && asked.name !== network.name) {
+      if (network.account === null) await refuseSharedName(context, db, asked.name);
+      else refuseName(asked.name, await networkList(context, db), network.id);
+    }
     const subnet = subnetOf(network);
     const range = { rangeFirst: rangeFirst ?? addressAt(subnet, network.rangeFirst), rangeLast: rangeLast ?? addressAt(subnet, network.rangeLast) };
-    const saved: StoredNetwork = { ...network, ...rest, ...rangeOf(subnet, network.gateway, range), version: network.version + 1 };
+    const saved: StoredNetwork = {
+      ...network,
+      ...rest,
+      ...rangeOf(subnet, network.gateway, range),
+      ...(owners === undefined ? {} : { owners: await ownersOf(context, db, owners) }),
+      version: network.version + 1,
+    };
     await networkSave(context, db, saved);
     return { changed: saved, usual: await networkDefault(context, db) };
   });
   await control.networks.changed(changed.id);
-  return shown(changed, usual);
+  return show(control, context, changed, usual);
 };
 
-export const networkRemove = (control: Control, context: RequestContext, idOrName: string): Promise<void> =>
-  control.store.transaction(async (db) => {
+export const networkRemove = async (control: Control, context: RequestContext, idOrName: string): Promise<void> => {
+  const isShared = await control.store.transaction(async (db) => {
     const network = await networkGet(context, db, idOrName);
-    demandOwn(network);
+    demandOwn(context, network);
     const machines = await addressMachines(context, db, network.id);
     if (machines.length > 0) {
       const more = machines.length > 3 ? ' and others' : '';
       throw new CenoteError('in_use', `network ${JSON.stringify(network.name)} has machines on it: ${machines.slice(0, 3).join(', ')}${more}`);
     }
+    if (network.account === null) await refusePooled(context, db, network);
     await networkDelete(context, db, network.id);
+    return network.account === null;
   });
+  if (isShared) control.changes.tell(null);
+};
 
 export const networkShow = async (control: Control, context: RequestContext, idOrName: string): Promise<Network> => {
   const { db } = control.store;
-  return shown(await networkGet(context, db, idOrName), await networkDefault(context, db));
+  return show(control, context, await networkGet(context, db, idOrName), await networkDefault(context, db));
 };
 
 export const networksShow = async (control: Control, context: RequestContext): Promise<Network[]> => {
   const { db } = control.store;
   const usual = await networkDefault(context, db);
-  return (await networkList(context, db)).map((network) => shown(network, usual));
+  const networks = await networkList(context, db);
+  const names = await ownerNames(context, db, networks);
+  return networks.map((network) => shown(network, usual, names));
 };
 
 /** New machines of the account are on it when nothing is said. */
-export const networkMakeDefault = (control: Control, context: RequestContext, idOrName: string): Promise<Network> =>
-  control.store.transaction(async (db) => {
+export const networkMakeDefault = async (control: Control, context: RequestContext, idOrName: string): Promise<Network> => {
+  const made = await control.store.transaction(async (db) => {
     const network = await networkGet(context, db, idOrName);
-    await networkSetDefault(context, db, network.account === null ? null : network.id);
-    return shown(network, network.id);
+    await networkSetDefault(context, db, network.id === externalNetwork ? null : network.id);
+    return network;
   });
+  return show(control, context, made, made.id);
+};
 
-const shown = (network: StoredNetwork, usual: string | null): Network => {
+const show = async (control: Control, context: RequestContext, network: StoredNetwork, usual: string | null): Promise<Network> =>
+  shown(network, usual, await ownerNames(context, control.store.db, [network]));
+
+const shown = (network: StoredNetwork, usual: string | null, names: OwnerNames): Network => {
   const { id, account, vlan, name, description, subnet, gateway, resolvers, internetNat, mtu, uplink, createdAt } = network;
   const [rangeFirst, rangeLast] = [network.rangeFirst, network.rangeLast].map((place) => addressAt(subnetOf(network), place)) as [string, string];
   const isDefault = id === (usual ?? externalNetwork);
@@ -195,6 +219,8 @@ const shown = (network: StoredNetwork, usual: string | null): Network => {
     name,
     description,
     fabric: account !== null,
+    public: network.isPublic,
+    ...(names === undefined || account !== null ? {} : { owners: network.owners.map((owner) => names.get(owner) ?? owner) }),
     vlan,
     subnet,
     gateway,
@@ -227,16 +253,16 @@ export const networkAddress = async (control: Control, context: RequestContext, 
   const place = placeOf(subnetOf(network), address);
   if (place === null) throw new CenoteError('not_found', `${address.slice(0, 40)} is not of network ${JSON.stringify(network.name)}, ${network.subnet}`);
   const row = await addressGet(context, db, network.id, place);
-  // Of the external network one sees who one is, not who others are.
-  const own = network.account === null ? await addressList(context, db, network, { limit: 1_000_000, offset: 0 }) : [];
-  const seen = network.account !== null || own.some((one) => one.place === place);
+  // Of a network of several accounts one sees who one is, not who others are.
+  const own = network.account === null && context.role === 'account' ? await addressList(context, db, network, { limit: 1_000_000, offset: 0 }) : [];
+  const seen = network.account !== null || context.role !== 'account' || own.some((one) => one.place === place);
   return shownAddress(network, place, seen ? row : undefined);
 };
 
 export const networkReserve = (control: Control, context: RequestContext, idOrName: string, address: string, reserved: boolean): Promise<NetworkAddress> =>
   control.store.transaction(async (db) => {
     const network = await networkGet(context, db, idOrName);
-    demandOwn(network);
+    demandOwn(context, network);
     const place = demandWithin('address', subnetOf(network), address);
     if (address === network.gateway) throw new CenoteError('in_use', `${address} is the gateway of network ${JSON.stringify(network.name)}`);
     await addressReserve(context, db, network.id, place, reserved);

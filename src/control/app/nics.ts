@@ -6,19 +6,21 @@ import { mostNics, subnetOf } from '../../model/network.ts';
 import { externalNetwork, nicsOf, withNic } from '../../model/nics.ts';
 import type { Nic } from '../../model/network.ts';
 import type { MachineNic, NicWish } from '../../model/network-api.ts';
-import { netmaskOf, placeOf } from '../../model/subnet.ts';
+import { netmaskOf, overlaps, placeOf } from '../../model/subnet.ts';
 import { addressClaim } from '../../store/address.ts';
 import type { RequestContext } from '../../store/context.ts';
 import type { StoredJob } from '../../store/job.ts';
 import { machineGet } from '../../store/machine.ts';
-import { networkDefault, networkGet, networkList } from '../../store/network.ts';
+import { networkDefault, networkFind, networkGet, networkList, networkListByIds } from '../../store/network.ts';
 import type { StoredNetwork } from '../../store/network.ts';
+import { poolFind } from '../../store/network-pool.ts';
 import type { Db } from '../../store/store.ts';
 import type { Control } from '../control.ts';
 import type { JobRequests } from '../jobs/request.ts';
 import { acceptAction } from './accept.ts';
 import { demandAddress } from './address-book.ts';
 import { namedBy } from './field.ts';
+import { chooseOfPool } from './network-pool.ts';
 
 export interface ChosenNics {
   nics: Nic[];
@@ -40,7 +42,17 @@ export const chooseNics = async (
   if (wishes.length > mostNics) throw invalid('networks', `${wishes.length} NICs are too many: ${mostNics} is the most`);
   const networks: StoredNetwork[] = [];
   for (const wish of wishes)
-    networks.push(wish.network === externalNetwork ? link.external : await namedBy('networks', () => networkGet(context, db, wish.network)));
+    networks.push(
+      await placeFor(
+        { addresses, link },
+        context,
+        db,
+        'networks',
+        wish,
+        networks.map(({ id }) => id),
+      ),
+    );
+  refuseAlike('networks', networks);
   const twice = networks.find(({ id }, at) => networks.findIndex((other) => other.id === id) !== at);
   if (twice !== undefined) throw invalid('networks', `network ${JSON.stringify(twice.name)} is named twice; a machine has one NIC on each`);
   const primaries = wishes.filter(({ primary }) => primary === true);
@@ -59,6 +71,33 @@ export const chooseNics = async (
         await addressClaim(context, inTransaction, network.id, placeOf(subnetOf(network), nics[at]!.address)!, { machine });
     },
   };
+};
+
+/** The network, or that one of a pool which has an address to give. */
+const placeFor = async (
+  { addresses, link }: Pick<Control, 'addresses' | 'link'>,
+  context: RequestContext,
+  db: Db,
+  field: string,
+  wish: NicWish,
+  had: readonly string[],
+): Promise<StoredNetwork> => {
+  if (wish.network === externalNetwork) return link.external;
+  const network = await networkFind(context, db, wish.network);
+  if (network !== undefined) return network;
+  const pool = await poolFind(context, db, wish.network);
+  if (pool === undefined) return namedBy(field, () => networkGet(context, db, wish.network));
+  return chooseOfPool({ addresses }, context, db, field, pool, wish.address, had);
+};
+
+/** What a machine sends to an address goes to one network. */
+const refuseAlike = (field: string, networks: readonly StoredNetwork[]): void => {
+  for (const [at, one] of networks.entries()) {
+    const other = networks.slice(0, at).find((former) => former.id !== one.id && overlaps(subnetOf(former), subnetOf(one)));
+    if (other === undefined) continue;
+    const [first, second] = [other, one].map(({ name, subnet }) => `${JSON.stringify(name)}, ${subnet},`) as [string, string];
+    throw invalid(field, `networks ${first} and ${second} overlap; a machine is on one of them`);
+  }
 };
 
 const chooseAddress = async (
@@ -95,12 +134,14 @@ const expectedNics = (machine: Machine, pending: readonly StoredJob[]): Nic[] =>
 
 export const machineNicAdd = (control: Control, context: RequestContext, id: string, wish: NicWish): Promise<Accepted> =>
   acceptAction(control, context, id, 'nic.add', async (db, { machine }, pending) => {
-    const network = wish.network === externalNetwork ? control.link.external : await namedBy('network', () => networkGet(context, db, wish.network));
     const had = expectedNics(machine, pending);
-    if (had.some((one) => one.network === network.id))
+    const on = had.map((nic) => nic.network);
+    const network = await placeFor(control, context, db, 'network', wish, on);
+    if (on.includes(network.id))
       throw new CenoteError('already_exists', `machine ${JSON.stringify(machine.name)} has a NIC on network ${JSON.stringify(network.name)}`);
     if (had.length >= mostNics)
       throw new CenoteError('not_enough', `machine ${JSON.stringify(machine.name)} has ${had.length} NICs, and ${mostNics} is the most`);
+    refuseAlike('network', [...(await networkListByIds(context, db, on)), network]);
     const address = await chooseAddress(control, context, db, network, wish.address);
     const taken = new Set(had.map(({ index }) => index));
     const index = Array.from({ length: mostNics }, (_, at) => at).find((at) => !taken.has(at))!;

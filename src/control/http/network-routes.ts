@@ -3,13 +3,16 @@ import { Type } from 'typebox';
 import { invalid } from '../../base/errors.ts';
 import {
   CreateNetwork,
+  CreateNetworkPool,
   CreateVlan,
   MachineNic,
   Network,
   NetworkAddress,
+  NetworkPool,
   NicWish,
   ReserveAddress,
   UpdateNetwork,
+  UpdateNetworkPool,
   UpdateVlan,
   Vlan,
 } from '../../model/network-api.ts';
@@ -28,6 +31,7 @@ import {
   vlanRemove,
   vlanUpdate,
 } from '../app/network.ts';
+import { networkPoolCreate, networkPoolRemove, networkPoolShow, networkPoolsShow, networkPoolUpdate } from '../app/network-pool.ts';
 import { machineNicAdd, machineNicRemove, machineNics } from '../app/nics.ts';
 import type { Control } from '../control.ts';
 import { accepted, idParams, waiting } from './accepted.ts';
@@ -79,6 +83,20 @@ export const networkRoutes = (app: App, control: Control): void => {
   app.post('/v1/networks/:id/addresses/:address', { schema: { params: addressParams, body: ReserveAddress, response: { 200: NetworkAddress } } }, (request) =>
     networkReserve(control, request.caller, request.params.id, request.params.address, request.body.reserved),
   );
+
+  const pool = { params: idParams, response: { 200: NetworkPool } };
+  app.get('/v1/network-pools', { schema: { response: { 200: Type.Array(NetworkPool) } } }, (request) => networkPoolsShow(control, request.caller));
+  app.post('/v1/network-pools', { schema: { body: CreateNetworkPool, response: { 201: NetworkPool } } }, async (request, reply) =>
+    reply.code(201).send(await networkPoolCreate(control, request.caller, request.body)),
+  );
+  app.get('/v1/network-pools/:id', { schema: pool }, (request) => networkPoolShow(control, request.caller, request.params.id));
+  app.post('/v1/network-pools/:id/update', { schema: { ...pool, body: UpdateNetworkPool } }, (request) =>
+    networkPoolUpdate(control, request.caller, request.params.id, request.body),
+  );
+  app.delete('/v1/network-pools/:id', { schema: { params: idParams } }, async (request, reply) => {
+    await networkPoolRemove(control, request.caller, request.params.id);
+    return reply.code(204).send();
+  });
 
   app.get('/v1/vlans', { schema: { response: { 200: Type.Array(Vlan) } } }, (request) => vlanList(request.caller, store.db));
   app.post('/v1/vlans', { schema: { body: CreateVlan, response: { 201: Vlan } } }, async (request, reply) =>

@@ -13,6 +13,7 @@ import type { Machine } from '../../model/control-api.ts';
 import type { DnsStatus } from '../../model/names-api.ts';
 import { publicId } from '../../model/public-id.ts';
 import { accountList } from '../../store/account.ts';
+import { networkListShared } from '../../store/network.ts';
 import { systemContext as system } from '../../store/context.ts';
 import type { Store } from '../../store/store.ts';
 import type { Changes } from '../app/changes.ts';
@@ -57,6 +58,8 @@ export class Names implements AsyncDisposable {
   readonly #woken = new Wake();
   readonly #stack = new AsyncDisposableStack();
   #accounts = new Map<string, NamedAccount>();
+  /** Networks of several accounts. */
+  #shared: ReadonlySet<string> = new Set();
   /** What the host was told last; empty: it may have something else. */
   #told = '';
   #stale = true;
@@ -114,10 +117,11 @@ export class Names implements AsyncDisposable {
   }
 
   #named(machine: Machine) {
-    return [namedMachine(machine, machine.state === 'running'), this.#accounts.get(machine.account)] as const;
+    return [namedMachine(machine, machine.state === 'running', this.#shared), this.#accounts.get(machine.account)] as const;
   }
 
   async #readAccounts(): Promise<void> {
+    this.#shared = new Set((await networkListShared(system, this.#parts.store.db)).map(({ id }) => id));
     const accounts = await accountList(system, this.#parts.store.db);
     // A label is an account's also while its names are off: nobody gets them meanwhile.
     const enabled = new Set(accounts.filter(({ namesEnabled }) => namesEnabled).map(({ id }) => id));

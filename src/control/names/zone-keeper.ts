@@ -13,7 +13,7 @@ import { apexTtl, Zone, Zones } from '../../dns/zone.ts';
 import type { Machine } from '../../model/control-api.ts';
 import { systemContext as system } from '../../store/context.ts';
 import { machineFind, machineListAll } from '../../store/machine.ts';
-import { networkExternal } from '../../store/network.ts';
+import { networkListShared } from '../../store/network.ts';
 import type { Store } from '../../store/store.ts';
 import type { Changes } from '../app/changes.ts';
 import { Wake, wakeOrTimeout } from '../wake.ts';
@@ -40,7 +40,10 @@ export class ZoneKeeper implements AsyncDisposable {
   readonly #woken = new Wake();
   readonly #dirty = new Set<string>();
   #all = true;
-  #subnet = '';
+  /** Whose reverse zones there are. */
+  readonly #subnets = new Set<string>();
+  /** Networks of several accounts. */
+  #shared: ReadonlySet<string> = new Set();
   #serials!: Serials;
   #listening: Disposable | undefined;
   #working: Promise<void> | undefined;
@@ -114,10 +117,11 @@ export class ZoneKeeper implements AsyncDisposable {
 
   async #lookAtAll(changed: Set<Zone>): Promise<void> {
     const { store } = this.#options;
-    const network = await networkExternal(system, store.db);
-    if (network !== undefined && network.subnet !== this.#subnet) {
-      this.#subnet = network.subnet;
-      for (const name of reverseZones(network.subnet)) if (this.zones.get(name) === undefined) changed.add(this.#make(name, await this.#serials.next()));
+    const networks = await networkListShared(system, store.db);
+    this.#shared = new Set(networks.map(({ id }) => id));
+    for (const { subnet } of networks.filter((network) => !this.#subnets.has(network.subnet))) {
+      this.#subnets.add(subnet);
+      for (const name of reverseZones(subnet)) if (this.zones.get(name) === undefined) changed.add(this.#make(name, await this.#serials.next()));
     }
     const machines = new Map((await machineListAll(system, store.db)).map(({ machine }) => [machine.id, machine]));
     const gone = [...this.zones.all()].flatMap((zone) => [...zone.speakers].filter((who) => who !== '' && who !== 'servers' && !machines.has(who)));
@@ -127,7 +131,7 @@ export class ZoneKeeper implements AsyncDisposable {
 
   #recordsOf(machine: Machine): Record[] {
     const account = this.#options.accounts().get(machine.account);
-    const named = namedMachine(machine, machine.state === 'running' && machine.desired === 'running');
+    const named = namedMachine(machine, machine.state === 'running' && machine.desired === 'running', this.#shared);
     return account === undefined || named === null ? [] : machineRecords(named, account, this.#options.zone, 'shared');
   }
 

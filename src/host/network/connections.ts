@@ -17,6 +17,15 @@ import { isMachineAddress } from '../../model/subnet.ts';
 import type { Subnet } from '../../model/subnet.ts';
 import { transact } from './transaction.ts';
 
+/** One more address that is reached by a link. */
+export interface Behind {
+  address: string;
+  /** Whose flows are forgotten with it. */
+  machine: string;
+  /** Strangers reach it, and it is seen outside as it is. */
+  isShown: boolean;
+}
+
 /** A machine on this network, by one link. */
 export interface Attachment {
   slot: number;
@@ -26,6 +35,8 @@ export interface Attachment {
   /** Inside it is `eth` and this number. */
   index: number;
   leads: InnerEnd['leads'];
+  /** Of a router: the addresses of its machines, where they are not hidden by its own. */
+  behind?: readonly Behind[] | undefined;
 }
 
 /** Of a machine that runs while the agent comes back. */
@@ -75,12 +86,14 @@ export class Connections {
       await flows.settled(address, connection.machine);
       const name = interfaceName(connection.index);
       await links.connect(slot, address, netnsFd, { name, leads: connection.leads });
+      const behind = behindOf(connection);
+      if (behind.length > 0) await links.reach(slot, address, behind);
       if (ceilingMbps !== null) await links.limit(slot, netnsFd, name, ceilingMbps);
       this.#allow(connection);
     } catch (error) {
       this.#connected.delete(slot);
       await links
-        .disconnect(slot, address)
+        .disconnect(slot, [address])
         .catch((undoError: unknown) => this.#options.logger.error({ err: undoError, slot }, 'a half-made connection could not be undone'));
       throw error;
     }
@@ -102,6 +115,43 @@ export class Connections {
       await links.flush();
       throw error;
     }
+  }
+
+  /** From here on the address is reached by the link, and may come from it. */
+  async addBehind(slot: number, added: Behind): Promise<void> {
+    const { links, flows } = this.#options;
+    await flows.settled(added.address, added.machine);
+    await links.reach(slot, this.#demand(slot).address, [added.address]);
+    try {
+      const attachment = this.#demand(slot);
+      this.#changeBehind(attachment, [...(attachment.behind ?? []), added]);
+    } catch (error) {
+      await links.unreach(slot, [added.address]);
+      throw error;
+    }
+  }
+
+  async removeBehind(slot: number, address: string): Promise<void> {
+    const attachment = this.#connected.get(slot);
+    const gone = attachment?.behind?.find((one) => one.address === address);
+    if (attachment === undefined || gone === undefined) return;
+    this.#changeBehind(
+      attachment,
+      attachment.behind!.filter((one) => one !== gone),
+    );
+    await this.#options.links.unreach(slot, [address]);
+    this.#options.flows.left(address, gone.machine);
+  }
+
+  /** One transaction. */
+  #changeBehind(before: Attachment, behind: readonly Behind[]): void {
+    const { instance, instanceNumber } = this.#options;
+    const now = { ...before, behind };
+    const [old, wanted] = [elementsOf(instanceNumber, before), elementsOf(instanceNumber, now)];
+    const changes = (verb: 'create' | 'delete', from: typeof old, without: typeof old): string =>
+      (['bound', 'behind', 'shown'] as const).map((set) => change(verb, instance, set, difference(from[set], without[set]))).join('');
+    this.#run(changes('delete', old, wanted) + changes('create', wanted, old));
+    this.#connected.set(before.slot, now);
   }
 
   /** Whether it is the way everywhere, in a machine that runs. */
@@ -145,9 +195,10 @@ export class Connections {
     const connection = this.#connected.get(slot);
     if (connection === undefined) return links.discard(slot);
     this.#forbid(connection);
-    await links.disconnect(slot, connection.address);
+    await links.disconnect(slot, [connection.address, ...behindOf(connection)]);
     this.#connected.delete(slot);
     flows.left(connection.address, connection.machine);
+    for (const { address, machine } of connection.behind ?? []) flows.left(address, machine);
   }
 
   async traffic(slot: number): Promise<NetworkTraffic> {
@@ -167,7 +218,10 @@ export class Connections {
     this.#connected.clear();
     for (const { pid: _, ceilingMbps: _ceiling, ...attachment } of real) this.#connected.set(attachment.slot, attachment);
     this.#replaceElements(real);
-    await links.adopt(new Map([...existing].filter(([slot]) => wanted.has(slot))), new Map(real.map((connection) => [connection.slot, connection.address])));
+    await links.adopt(
+      new Map([...existing].filter(([slot]) => wanted.has(slot))),
+      new Map(real.map((connection) => [connection.slot, [connection.address, ...behindOf(connection)]])),
+    );
     for (const slot of existing.keys()) if (!wanted.has(slot)) await links.discard(slot);
     // A crash in the middle of a resize leaves a ceiling at one end, or none where one was.
     for (const { slot, pid, ceilingMbps } of real) {
@@ -214,6 +268,8 @@ export class Connections {
     const elements = elementsOf(instanceNumber, connection);
     this.#run(
       change('create', instance, 'bound', elements.bound) +
+        change('create', instance, 'behind', elements.behind) +
+        change('create', instance, 'shown', elements.shown) +
         change('create', instance, 'hairpin', elements.hairpin) +
         change('create', instance, 'published', elements.publishedTo),
     );
@@ -222,16 +278,18 @@ export class Connections {
   /** What is missing already (someone flushed the table) must not keep the rest from going. */
   #forbid(connection: Attachment): void {
     const { instance, instanceNumber, nftables, logger } = this.#options;
-    const { bound, hairpin, published } = elementsOf(instanceNumber, connection);
+    const { publishedTo: _, ...sets } = elementsOf(instanceNumber, connection);
     try {
       this.#run(
-        change('delete', instance, 'bound', bound) + change('delete', instance, 'hairpin', hairpin) + change('delete', instance, 'published', published),
+        Object.entries(sets)
+          .map(([set, elements]) => change('delete', instance, set, elements))
+          .join(''),
       );
       return;
     } catch (error) {
       logger.warn({ err: error, slot: connection.slot }, 'rules of a machine were changed by someone else');
     }
-    for (const [set, elements] of Object.entries({ bound, hairpin, published })) {
+    for (const [set, elements] of Object.entries(sets)) {
       for (const element of elements) {
         try {
           nftables.run(change('delete', instance, set, [element]));
@@ -246,7 +304,13 @@ export class Connections {
   #replaceElements(connections: readonly Attachment[]): void {
     const { instance, instanceNumber } = this.#options;
     const all = connections.map((connection) => elementsOf(instanceNumber, connection));
-    const contents = { bound: all.flatMap((one) => one.bound), hairpin: all.flatMap((one) => one.hairpin), published: all.flatMap((one) => one.publishedTo) };
+    const contents = {
+      bound: all.flatMap((one) => one.bound),
+      behind: all.flatMap((one) => one.behind),
+      shown: all.flatMap((one) => one.shown),
+      hairpin: all.flatMap((one) => one.hairpin),
+      published: all.flatMap((one) => one.publishedTo),
+    };
     let commands = '';
     for (const [set, elements] of Object.entries(contents)) {
       commands += `flush ${set === 'published' ? 'map' : 'set'} inet ${tableName(instance)} ${set}\n`;
@@ -280,6 +344,8 @@ export class Connections {
     }
   }
 }
+
+const behindOf = ({ behind = [] }: Attachment): string[] => behind.map(({ address }) => address);
 
 const interfaceName = (index: number): string => `eth${index}`;
 

@@ -1,8 +1,10 @@
 /**
- * The table of a fabric network's router. It has the name and the sets of the host's own (see ruleset.ts) and holds to the same: a packet from
+ * The table of the router of a fabric or a shared network. It has the name and the sets of the host's own (see ruleset.ts) and holds to the same: a packet from
  * a machine's link carries that machine's address and MAC or goes no further. What differs is the way out: by `eth0`, the network's own link
- * on the external network, and only under its address there.
+ * on the external network. What machines of a fabric network send there is under its address; machines of a shared one ask the resolver under
+ * their own, by which it knows whose they are, and those of a public one are seen by their own everywhere.
  */
+import { isShared } from '../../model/network.ts';
 import type { NetworkDefinition } from '../../model/network.ts';
 import type { Subnet } from '../../model/subnet.ts';
 import { linkPrefix, tableName } from './ruleset.ts';
@@ -15,7 +17,8 @@ export const fabricRuleset = (instance: string, instanceNumber: number, subnet: 
   const links = `"${linkPrefix(instanceNumber)}*"`;
   const up = `"${uplinkName}"`;
   const { cidr, gateway } = subnet;
-  const { internetNat, uplink } = definition;
+  const { internetNat, uplink, isPublic = false } = definition;
+  const hidden = isShared(definition) ? `ip daddr != ${resolver} ` : '';
   return `
 add table inet ${table}
 flush table inet ${table}
@@ -26,12 +29,14 @@ table inet ${table} {
 
   set bound { type ifname . ether_addr . ipv4_addr; }
   set hairpin { type ipv4_addr . ipv4_addr; }
+  set behind { type ipv4_addr; }
+  set shown { type ipv4_addr; }
   map published { type inet_proto . inet_service : ipv4_addr . inet_service; }
 
   chain early {
     type filter hook prerouting priority raw; policy accept;
     iifname ${links} goto from_machine
-    iifname ${up} ip saddr != ${cidr} return
+    iifname ${up} ${isPublic ? 'ip saddr . ip saddr != @hairpin' : `ip saddr != ${cidr}`} return
     iifname != "lo" counter name spoofed drop
   }
   chain from_machine {
@@ -50,7 +55,7 @@ table inet ${table} {
   }
   chain sources {
     type nat hook postrouting priority srcnat; policy accept;
-    oifname ${up} snat ip to ${uplink}
+    ${isPublic ? '' : `oifname ${up} ${hidden}snat ip to ${uplink}`}
   }
 
   chain input {
@@ -80,7 +85,7 @@ table inet ${table} {
     iifname != ${links} tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
     ct state vmap { established : accept, related : accept, invalid : drop }
     ct status dnat accept
-    iifname ${links} accept
+    ${isPublic ? 'accept' : `iifname ${links} accept`}
     counter name strangers drop
   }
   chain to_outside {

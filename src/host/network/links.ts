@@ -25,6 +25,8 @@ export interface LinksOptions {
   netnsFd?: number | undefined;
   /** Of its links; absent: the kernel's usual. */
   mtu?: number | undefined;
+  /** Others than its machines may have addresses of the subnet, elsewhere. */
+  isPart?: boolean | undefined;
   logger: Logger;
 }
 
@@ -70,10 +72,10 @@ export class Links {
 
   /** The gateway's address, where the machines expect it and nobody else sees it, and an end for the rest of the subnet. */
   async openGateway(): Promise<void> {
-    const { subnet } = this.#options;
+    const { subnet, isPart = false } = this.#options;
     const requests = [
       message.addAddress(message.loopbackIndex, subnet.gateway, 'host'),
-      message.addUnreachable(addressFromNumber(subnet.first), subnet.prefix),
+      ...(isPart ? [] : [message.addUnreachable(addressFromNumber(subnet.first), subnet.prefix)]),
       message.setUp({ index: message.loopbackIndex }),
     ];
     demand('set up the gateway address', await this.#socket.send(requests));
@@ -141,6 +143,21 @@ export class Links {
     demand(`route ${address}`, await this.#socket.send([message.addNeighbour(outer, address, mac), message.addMachineRoute(outer, address, subnet.gateway)]));
   }
 
+  /** More addresses, beside or behind the one that the link was connected with. */
+  async reach(slot: number, by: string, addresses: readonly string[]): Promise<void> {
+    const outer = await this.#indexOf(slot);
+    const { gateway } = this.#options.subnet;
+    const requests = addresses.flatMap((address) => [message.addNeighbour(outer, address, macBytes(by)), message.addMachineRoute(outer, address, gateway)]);
+    demand(`route ${addresses.join(', ')}`, await this.#socket.send(requests));
+  }
+
+  async unreach(slot: number, addresses: readonly string[]): Promise<void> {
+    const index = this.#indexes.get(slot);
+    if (index === undefined) return;
+    const requests = addresses.flatMap((address) => [message.deleteMachineRoute(index, address), message.deleteNeighbour(index, address)]);
+    demand(`remove the route to ${addresses.join(', ')}`, await this.#socket.send(requests), 'ESRCH', 'ENODEV', 'EINVAL', 'ENOENT');
+  }
+
   /** Another NIC of the machine leads everywhere from now on, or this one does. There is no moment without a way. */
   async lead(netnsFd: number, { name, leads }: InnerEnd): Promise<void> {
     const { subnet } = this.#options;
@@ -171,10 +188,10 @@ export class Links {
   }
 
   /** No route leads to the link from here on, and the link goes with the next batch. */
-  async disconnect(slot: number, address: string): Promise<void> {
+  async disconnect(slot: number, addresses: readonly string[]): Promise<void> {
     const index = this.#indexes.get(slot);
-    const requests = index === undefined ? [] : [message.deleteMachineRoute(index, address)];
-    demand(`remove the route to ${address}`, await this.#socket.send(requests), 'ESRCH', 'ENODEV', 'EINVAL');
+    const requests = index === undefined ? [] : addresses.map((address) => message.deleteMachineRoute(index, address));
+    demand(`remove the route to ${addresses.join(', ')}`, await this.#socket.send(requests), 'ESRCH', 'ENODEV', 'EINVAL');
     await this.discard(slot);
   }
 
@@ -221,26 +238,28 @@ export class Links {
    * Takes these links as the ones in use, and makes the host's side of them what it must be: routes of ours into one of them
    * from any other address go, missing ones come. What is right already is not touched.
    */
-  async adopt(links: Map<number, FoundLink>, addresses: Map<number, string>): Promise<void> {
+  async adopt(links: Map<number, FoundLink>, addresses: Map<number, readonly [own: string, ...more: string[]]>): Promise<void> {
     const slots = new Map([...links].map(([slot, { index }]) => [index, slot]));
     const requests: NetlinkRequest[] = [];
-    const routed = new Set<number>();
+    const routed = new Set<string>();
     for (const { body } of await this.#socket.dump(message.listOwnRoutes())) {
       const attributes = parseAttributes(body.subarray(12));
       const index = attributes.get(message.routeAttributes.oif)?.readUInt32LE(0);
       const destination = attributes.get(message.routeAttributes.destination)?.join('.');
       const slot = index === undefined ? undefined : slots.get(index);
       if (index === undefined || slot === undefined || destination === undefined) continue;
-      if (addresses.get(slot) === destination) routed.add(slot);
+      if (addresses.get(slot)?.includes(destination) === true) routed.add(`${slot} ${destination}`);
       else requests.push(message.deleteMachineRoute(index, destination));
     }
     for (const [slot, { index, group }] of links) {
       this.#indexes.set(slot, index);
       if (group !== defaultGroup) requests.push(message.setGroup({ index }, defaultGroup));
-      const address = addresses.get(slot);
-      if (address === undefined) continue;
-      requests.push(message.addNeighbour(index, address, macBytes(address)));
-      if (!routed.has(slot)) requests.push(message.addMachineRoute(index, address, this.#options.subnet.gateway));
+      const [own, ...more] = addresses.get(slot) ?? [];
+      if (own === undefined) continue;
+      for (const address of [own, ...more]) {
+        requests.push(message.addNeighbour(index, address, macBytes(own)));
+        if (!routed.has(`${slot} ${address}`)) requests.push(message.addMachineRoute(index, address, this.#options.subnet.gateway));
+      }
     }
     // A machine may end meanwhile, and its link with it.
     demand('restore links', await this.#socket.send(requests), 'ESRCH', 'ENODEV');

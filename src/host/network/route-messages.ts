@@ -14,6 +14,7 @@ export const messageTypes = {
   deleteRoute: 25,
   getRoute: 26,
   newNeighbour: 28,
+  deleteNeighbour: 29,
 } as const;
 export const linkAttributes = { address: 1, name: 3, queue: 6, linkInfo: 18, group: 27, stats64: 23 } as const;
 export const routeAttributes = { destination: 1, oif: 4 } as const;
@@ -108,17 +109,24 @@ export const addAddress = (index: number, address: string, scope: keyof typeof s
   addressRequest(messageTypes.newAddress, netlinkFlags.create | netlinkFlags.replace, index, address, scopes[scope]);
 export const deleteAddress = (index: number, address: string): NetlinkRequest => addressRequest(messageTypes.deleteAddress, 0, index, address, scopes.host);
 
-export const addNeighbour = (index: number, address: string, mac: Buffer): NetlinkRequest => {
+const neighbourHeader = (index: number): Buffer => {
   const header = Buffer.alloc(12);
   header[0] = afInet;
   header.writeInt32LE(index, 4);
   header.writeUInt16LE(neighbourPermanent, 8);
-  return {
-    type: messageTypes.newNeighbour,
-    flags: netlinkFlags.create | netlinkFlags.replace,
-    body: Buffer.concat([header, attribute(1, addressBytes(address)), attribute(2, mac)]),
-  };
+  return header;
 };
+
+export const addNeighbour = (index: number, address: string, mac: Buffer): NetlinkRequest => ({
+  type: messageTypes.newNeighbour,
+  flags: netlinkFlags.create | netlinkFlags.replace,
+  body: Buffer.concat([neighbourHeader(index), attribute(1, addressBytes(address)), attribute(2, mac)]),
+});
+export const deleteNeighbour = (index: number, address: string): NetlinkRequest => ({
+  type: messageTypes.deleteNeighbour,
+  flags: 0,
+  body: Buffer.concat([neighbourHeader(index), attribute(1, addressBytes(address))]),
+});
 
 interface Route {
   destination: string;

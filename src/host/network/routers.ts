@@ -9,13 +9,14 @@ import { CenoteError } from '../../base/errors.ts';
 import type { CrashPoints } from '../../base/crash-point.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { PublishedPort } from '../../model/machine.ts';
-import { subnetOf } from '../../model/network.ts';
+import { isShared, subnetOf } from '../../model/network.ts';
 import type { NetworkDefinition } from '../../model/network.ts';
 import { closeFd } from '../../sys/libc.ts';
 import { createNamedNamespace, openNamedNamespace, removeNamedNamespace } from '../../sys/named-netns.ts';
 import { inNetworkNamespace } from '../../sys/netns.ts';
-import type { Attachment, KeptAttachment } from './connections.ts';
+import type { Attachment, Behind, KeptAttachment } from './connections.ts';
 import { fabricRuleset } from './fabric-ruleset.ts';
+import { changeWhole, replaceWhole } from './ruleset.ts';
 import { openSegment } from './segment.ts';
 import type { Segment } from './segment.ts';
 
@@ -47,7 +48,8 @@ interface Router {
   segment: Segment;
   /** Machines' published ports, by their slots. */
   published: Map<number, PublishedPort[]>;
-  machines: Set<number>;
+  /** By their slots. */
+  machines: Map<number, { machine: string; address: string }>;
   closing: NodeJS.Timeout | undefined;
 }
 
@@ -84,10 +86,12 @@ export class Routers {
 
   async attach(network: string, attachment: Attachment, netnsFd: number, ceilingMbps: number | null): Promise<void> {
     const router = await this.#demand(network);
-    router.machines.add(attachment.slot);
+    const { slot, machine, address } = attachment;
+    router.machines.set(slot, { machine, address });
     clearTimeout(router.closing);
     try {
       await router.segment.connections.attach(attachment, netnsFd, ceilingMbps);
+      for (const one of behind(router.definition, [attachment])) await this.#options.host.connections.addBehind(router.uplinkSlot, one);
       if (attachment.publish.length > 0) await this.#publish(router, attachment.slot, attachment.publish);
     } catch (error) {
       await this.detach(network, attachment.slot);
@@ -105,6 +109,8 @@ export class Routers {
     const router = await this.#open.get(network);
     if (router === undefined) return;
     if (router.published.has(slot)) await this.#publish(router, slot, []);
+    const machine = router.machines.get(slot);
+    if (machine !== undefined) await this.#options.host.connections.removeBehind(router.uplinkSlot, machine.address);
     await router.segment.connections.disconnect(slot);
     router.machines.delete(slot);
     if (router.machines.size === 0) router.closing = setTimeout(() => this.#leave(network, router), this.#options.lingerMs ?? usualLingerMs).unref();
@@ -119,12 +125,13 @@ export class Routers {
     const uplinks: KeptAttachment[] = [];
     for (const [network, attachments] of kept) {
       const router = await this.#demand(network, true);
-      for (const { slot, publish } of attachments) {
-        router.machines.add(slot);
+      for (const { slot, machine, address, publish } of attachments) {
+        router.machines.set(slot, { machine, address });
         if (publish.length > 0) router.published.set(slot, publish);
       }
       uplinks.push({ ...this.#uplink(router), pid: null, ceilingMbps: null });
     }
+    replaceWhole(this.#options.host.nftables, this.#options.instance, [...kept.keys()].map((id) => this.#definitions.get(id)).flatMap(wholeOf));
     return uplinks;
   }
 
@@ -185,11 +192,15 @@ export class Routers {
     });
     inNetworkNamespace(netnsFd, () => writeFileSync('/proc/sys/net/ipv4/ip_forward', '1'));
     const subnet = subnetOf(definition);
-    const segment = undo.use(await openSegment({ instance, instanceNumber, subnet, netnsFd, mtu: definition.mtu, resolver: host.subnet.gateway, logger }));
-    const router: Router = { definition, uplinkSlot, netnsFd, segment, published: new Map(), machines: new Set(), closing: undefined };
+    const { mtu, isPublic: isPart } = definition;
+    const segment = undo.use(await openSegment({ instance, instanceNumber, subnet, netnsFd, mtu, isPart, resolver: host.subnet.gateway, logger }));
+    const router: Router = { definition, uplinkSlot, netnsFd, segment, published: new Map(), machines: new Map(), closing: undefined };
     this.#loadRules(router);
     crash.reach('network: rules of a router loaded');
-    if (!isKept) await this.#connectUplink(router);
+    if (!isKept) {
+      await this.#connectUplink(router);
+      changeWhole('add', host.nftables, instance, wholeOf(definition));
+    }
     crash.reach('network: router connected');
     await onOpen(definition, segment);
     undo.move();
@@ -204,9 +215,17 @@ export class Routers {
   }
 
   /** On the external network a router is like a machine, with all that is published of its machines. */
-  #uplink({ definition, uplinkSlot, published }: Router): Attachment {
+  #uplink({ definition, uplinkSlot, published, machines }: Router): Attachment {
     const publish = [...published.values()].flat().map(({ protocol, hostPort }) => ({ protocol, hostPort, machinePort: hostPort }));
-    return { slot: uplinkSlot, machine: definition.id, address: definition.uplink, publish, index: 0, leads: 'everywhere' };
+    return {
+      slot: uplinkSlot,
+      machine: definition.id,
+      address: definition.uplink,
+      publish,
+      index: 0,
+      leads: 'everywhere',
+      behind: behind(definition, machines.values()),
+    };
   }
 
   async #publish(router: Router, slot: number, publish: PublishedPort[]): Promise<void> {
@@ -237,7 +256,9 @@ export class Routers {
   async #remove(network: string, router: Router): Promise<void> {
     this.#options.onClose(network);
     try {
-      await this.#options.host.connections.disconnect(router.uplinkSlot);
+      const { host, instance } = this.#options;
+      changeWhole('delete', host.nftables, instance, wholeOf(router.definition));
+      await host.connections.disconnect(router.uplinkSlot);
       await router.segment[Symbol.asyncDispose]();
       closeFd(router.netnsFd);
       removeNamedNamespace(join(this.#options.directory, `${router.uplinkSlot}-${network}`));
@@ -267,3 +288,10 @@ export class Routers {
     });
   }
 }
+
+/** What the external network has to know of these machines: nothing, where the router's own address stands for them. */
+const behind = (definition: NetworkDefinition, machines: Iterable<{ machine: string; address: string }>): Behind[] =>
+  isShared(definition) ? Array.from(machines, ({ machine, address }) => ({ machine, address, isShown: definition.isPublic === true })) : [];
+
+/** Subnets whose addresses are nowhere else. */
+const wholeOf = (definition: NetworkDefinition | undefined): string[] => (definition !== undefined && isShared(definition) ? [definition.subnet] : []);

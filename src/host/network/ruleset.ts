@@ -5,9 +5,10 @@
  * What it holds to: a packet from a machine's link carries that machine's own address and MAC or goes no further; machines
  * reach the host's own services only where named here; nobody but neighbours and published ports reaches a machine.
  */
-import type { Attachment } from './connections.ts';
+import type { Attachment, Behind } from './connections.ts';
 import { macOf } from '../../model/mac.ts';
 import type { Subnet } from '../../model/subnet.ts';
+import type { NftRunner } from '../../sys/nftables.ts';
 
 export const tableName = (instance: string): string => `cenote-${instance}`;
 export const linkPrefix = (instanceNumber: number): string => `cn${instanceNumber}v`;
@@ -28,6 +29,10 @@ table inet ${table} {
 
   set bound { type ifname . ether_addr . ipv4_addr; }
   set hairpin { type ipv4_addr . ipv4_addr; }
+  # Behind a link: the machines of a shared network, by its router. Of them, those that strangers reach; and the subnets that hold nobody else.
+  set behind { type ipv4_addr; }
+  set shown { type ipv4_addr; }
+  set whole { type ipv4_addr; flags interval; }
   map published { type inet_proto . inet_service : ipv4_addr . inet_service; }
   set resolving { type ipv4_addr; size 65536; flags dynamic, timeout; timeout 1m; }
 
@@ -35,6 +40,7 @@ table inet ${table} {
     type filter hook prerouting priority raw; policy accept;
     iifname ${links} goto from_machine
     iifname != "lo" ip saddr ${cidr} counter name spoofed drop
+    iifname != "lo" ip saddr @behind counter name spoofed drop
   }
   # Anything but IPv4 fails the lookup, so it is dropped as well.
   chain from_machine {
@@ -91,12 +97,14 @@ table inet ${table} {
     type filter hook forward priority filter; policy accept;
     oifname ${links} goto to_machine
     iifname ${links} goto to_outside
+    ip daddr @whole counter name strangers reject with icmp type host-unreachable
   }
   chain to_machine {
     iifname != ${links} tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
     ct state vmap { established : accept, related : accept, invalid : drop }
     ct status dnat accept
     iifname ${links} goto neighbours
+    ip daddr @shown accept
     counter name strangers drop
   }
   # Neighbour to neighbour. One account owns all machines for now; firewall rules find their place here.
@@ -108,6 +116,7 @@ table inet ${table} {
     tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
     ct state vmap { established : accept, related : accept, invalid : drop }
     ip daddr 169.254.0.0/16 counter name refused reject with icmpx type admin-prohibited
+    ip daddr @whole counter name refused reject with icmp type host-unreachable
   }
 }
 `;
@@ -115,12 +124,29 @@ table inet ${table} {
 
 /** What one connected machine is in the table's sets. */
 export const elementsOf = (instanceNumber: number, connection: Attachment) => ({
-  bound: [`"${linkName(instanceNumber, connection.slot)}" . ${macOf(connection.address)} . ${connection.address}`],
+  bound: [connection, ...behindOf(connection)].map(
+    ({ address }) => `"${linkName(instanceNumber, connection.slot)}" . ${macOf(connection.address)} . ${address}`,
+  ),
+  behind: behindOf(connection).map(({ address }) => address),
+  shown: behindOf(connection).flatMap(({ address, isShown }) => (isShown ? [address] : [])),
   hairpin: [`${connection.address} . ${connection.address}`],
   published: connection.publish.map((port) => `${port.protocol} . ${port.hostPort}`),
   publishedTo: connection.publish.map((port) => `${port.protocol} . ${port.hostPort} : ${connection.address} . ${port.machinePort}`),
 });
 
+const behindOf = ({ behind = [] }: Attachment): readonly Behind[] => behind;
+
 /** A command on the elements of one set; nothing when there are none. */
 export const change = (verb: 'add' | 'create' | 'delete', instance: string, set: string, elements: readonly string[]): string =>
   elements.length === 0 ? '' : `${verb} element inet ${tableName(instance)} ${set} { ${elements.join(', ')} }\n`;
+
+/** Harmless when it is so already. */
+export const changeWhole = (verb: 'add' | 'delete', nftables: NftRunner, instance: string, subnets: readonly string[]): void => {
+  if (subnets.length === 0) return;
+  // What is deleted must be there.
+  nftables.run(change('add', instance, 'whole', subnets) + (verb === 'delete' ? change('delete', instance, 'whole', subnets) : ''));
+};
+
+export const replaceWhole = (nftables: NftRunner, instance: string, subnets: readonly string[]): void => {
+  nftables.run(`flush set inet ${tableName(instance)} whole\n${change('add', instance, 'whole', subnets)}`);
+};

@@ -18,6 +18,7 @@ export interface SegmentOptions {
   /** Of the router; absent: this host is the router. */
   netnsFd?: number | undefined;
   mtu?: number | undefined;
+  isPart?: boolean | undefined;
   /** Where questions to its gateway go, when that is on another network. */
   resolver?: string | undefined;
   logger: Logger;

@@ -3,9 +3,10 @@ import { Type } from 'typebox';
 import { publicId } from '../../../model/public-id.ts';
 import type { NetworkAddress } from '../../../model/network-api.ts';
 import { networkAddress, networkAddresses, networkReserve, networkShow, networksShow } from '../../app/network.ts';
+import { poolFind, poolList } from '../../../store/network-pool.ts';
 import type { Call } from '../endpoint.ts';
 import { endpoint } from '../endpoint.ts';
-import { networkWire, WireNetwork } from '../wire/network.ts';
+import { networkWire, poolWire, WireNetwork } from '../wire/network.ts';
 
 const none = Type.Object({});
 const pageLimit = 1000;
@@ -37,7 +38,8 @@ export const networkEndpoints = [
     answer: Type.Array(WireNetwork),
     handle: async ({ control, context, parameters }) => {
       const networks = await networksShow(control, context);
-      return { body: networks.filter(({ fabric }) => parameters.fabric !== true || fabric).map(networkWire) };
+      if (parameters.fabric === true) return { body: networks.filter(({ fabric }) => fabric).map(networkWire) };
+      return { body: [...networks.map(networkWire), ...(await poolList(context, control.store.db)).map(poolWire)] };
     },
   }),
   endpoint({
@@ -46,7 +48,10 @@ export const networkEndpoints = [
     path: one,
     parameters: none,
     answer: WireNetwork,
-    handle: async ({ control, context, path }) => ({ body: networkWire(await networkShow(control, context, path['network']!)) }),
+    handle: async ({ control, context, path }) => {
+      const pool = await poolFind(context, control.store.db, path['network']!);
+      return { body: pool === undefined ? networkWire(await networkShow(control, context, path['network']!)) : poolWire(pool) };
+    },
   }),
   endpoint({
     name: 'ListNetworkIPs',

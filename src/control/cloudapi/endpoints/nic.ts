@@ -61,10 +61,12 @@ export const nicEndpoints = [
       const { network, primary } = call.parameters;
       const wish = wishOf(network);
       const location = (mac: string) => ({ location: `/${call.account.name}/machines/${id}/nics/${bare(mac)}` });
-      const there = (await nicsOfMachine(call)).find((nic) => nic.network === wish.network);
+      const had = await nicsOfMachine(call);
+      const there = had.find((nic) => nic.network === wish.network);
       if (there !== undefined) return { status: 302, headers: location(there.mac) };
       await ended(call, await machineNicAdd(call.control, call.context, id, { ...wish, ...(primary === undefined ? {} : { primary }) }));
-      const body = (await nicsOfMachine(call)).find((nic) => nic.network === wish.network);
+      // Of a pool it is on one of the networks.
+      const body = (await nicsOfMachine(call)).find((nic) => !had.some(({ mac }) => mac === nic.mac));
       if (body === undefined)
         throw new Refusal(503, 'ServiceUnavailable', 'the NIC is not there yet: the host cannot be reached', { headers: { 'retry-after': '5' } });
       return { body, headers: location(body.mac) };

@@ -1,13 +1,14 @@
-/** Networks and NICs as CloudAPI shows them. Of the external network accounts see that there is one, of their own all. */
+/** Networks and NICs as CloudAPI shows them. Of the operator's networks accounts see that they are there, of their own all. */
 import { Type } from 'typebox';
 import { macOf } from '../../../model/mac.ts';
 import type { Machine } from '../../../model/control-api.ts';
 import { subnetOf } from '../../../model/network.ts';
-import { nicsOf } from '../../../model/nics.ts';
+import { externalNetwork, nicsOf } from '../../../model/nics.ts';
 import type { Nic } from '../../../model/network.ts';
 import type { Network } from '../../../model/network-api.ts';
 import { netmaskOf } from '../../../model/subnet.ts';
 import type { StoredNetwork } from '../../../store/network.ts';
+import type { StoredPool } from '../../../store/network-pool.ts';
 import { nicState } from '../../app/nics.ts';
 
 export const WireNetwork = Type.Object({
@@ -31,8 +32,8 @@ const externalDescription = "machines' own addresses, reached from the host and 
 export const networkWire = (network: Network) => ({
   id: network.id,
   name: network.name,
-  public: false,
-  description: network.fabric ? network.description : externalDescription,
+  public: network.public,
+  description: network.id === externalNetwork ? externalDescription : network.description,
   ...(network.fabric
     ? {
         fabric: true,
@@ -46,6 +47,14 @@ export const networkWire = (network: Network) => ({
         internet_nat: network.internetNat,
       }
     : {}),
+});
+
+/** A pool is shown as a network, and named where one is. */
+export const poolWire = ({ id, name, description, networks }: StoredPool) => ({
+  id,
+  name,
+  public: networks.every(({ isPublic }) => isPublic),
+  description,
 });
 
 export const WireNic = Type.Object({

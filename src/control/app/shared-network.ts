@@ -1,0 +1,69 @@
+/** What is special about networks that the operator makes for several accounts: whose they may be, and what they may not take from anybody. */
+import { CenoteError, invalid } from '../../base/errors.ts';
+import type { CreateNetwork } from '../../model/network-api.ts';
+import { overlaps, parseSubnet } from '../../model/subnet.ts';
+import type { Subnet } from '../../model/subnet.ts';
+import { accountGet, accountList } from '../../store/account.ts';
+import type { RequestContext } from '../../store/context.ts';
+import { networkListShared, networkNamed } from '../../store/network.ts';
+import type { StoredNetwork } from '../../store/network.ts';
+import { poolFind, poolsWith } from '../../store/network-pool.ts';
+import type { Db } from '../../store/store.ts';
+import { namedBy } from './field.ts';
+import { demandWithin, refuseOverlap } from './subnet-check.ts';
+
+const mostShared = 1000;
+
+/** Addresses that are never a machine's: this host, loopback, link-local, multicast and what is beyond. */
+const noMachines = ['0.0.0.0/8', '127.0.0.0/8'].map((cidr) => parseSubnet('subnet', cidr));
+const linkLocal = parseSubnet('subnet', '169.254.0.0/16');
+const firstMulticast = 0xe000_0000;
+
+export const checkSharedSubnet = ({ subnet: cidr, gateway, vlan, public: isPublic = false }: CreateNetwork): Subnet => {
+  const subnet = parseSubnet('subnet', cidr);
+  const wrong = [...noMachines, linkLocal].find((one) => overlaps(one, subnet));
+  if (wrong !== undefined) throw invalid('subnet', `${cidr} overlaps ${wrong.cidr}, which machines have no addresses of`);
+  if (subnet.first + subnet.size > firstMulticast) throw invalid('subnet', `${cidr} is at or beyond 224.0.0.0, which machines have no addresses of`);
+  if (vlan !== undefined)
+    throw invalid('vlan', 'a shared network is of no VLAN', 'VLANs are groups of an account’s own networks; tags on the wire are the host’s to make');
+  if (isPublic && gateway === null) throw invalid('gateway', 'a public network leads outside, and so has a gateway');
+  if (gateway !== undefined && gateway !== null) demandWithin('gateway', subnet, gateway);
+  return subnet;
+};
+
+export const refuseShared = async (context: RequestContext, db: Db, subnet: Subnet, asked: CreateNetwork): Promise<void> => {
+  const others = await networkListShared(context, db);
+  if (others.length >= mostShared) throw new CenoteError('not_enough', `there are ${others.length} networks, and ${mostShared} is the most`);
+  refuseOverlap(subnet, asked.subnet, others);
+  await refuseSharedName(context, db, asked.name);
+};
+
+/** Of networks of every account, and of pools. */
+export const refuseSharedName = async (context: RequestContext, db: Db, name: string): Promise<void> => {
+  const pool = await poolFind(context, db, name);
+  if (pool === undefined && !(await networkNamed(context, db, name))) return;
+  const message = `there is already a network ${pool === undefined ? '' : 'pool '}named ${JSON.stringify(name)}`;
+  throw new CenoteError('already_exists', message, { fields: [{ field: 'name', message }] });
+};
+
+export const refusePooled = async (context: RequestContext, db: Db, { id, name }: StoredNetwork): Promise<void> => {
+  const pools = await poolsWith(context, db, id);
+  if (pools.length === 0) return;
+  throw new CenoteError('in_use', `network ${JSON.stringify(name)} is in the network pool ${pools.map((pool) => JSON.stringify(pool)).join(', ')}`);
+};
+
+/** Their ids. */
+export const ownersOf = async (context: RequestContext, db: Db, asked: readonly string[]): Promise<string[]> => {
+  const ids = new Set<string>();
+  for (const owner of asked) ids.add((await namedBy('owners', () => accountGet(context, db, owner))).id);
+  return [...ids];
+};
+
+/** What accounts are called, for whoever may know; an owner that is gone is its id. */
+export type OwnerNames = ReadonlyMap<string, string> | undefined;
+
+export const ownerNames = async (context: RequestContext, db: Db, networks: readonly StoredNetwork[]): Promise<OwnerNames> => {
+  if (context.role === 'account') return undefined;
+  if (networks.every(({ owners }) => owners.length === 0)) return new Map();
+  return new Map((await accountList(context, db)).map(({ id, name }) => [id, name]));
+};

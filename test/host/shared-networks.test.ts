@@ -1,0 +1,220 @@
+/** Networks of the operator with real namespaces and real packets, at the driver: machines of several accounts, hidden behind the host or seen as they are. */
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { createLogger } from '../../src/base/logger.ts';
+import { run } from '../../src/exec/run.ts';
+import { openNetwork } from '../../src/host/network/open.ts';
+import type { Connection, KeptConnection, Network } from '../../src/host/network/network.ts';
+import { parseRule } from '../../src/model/firewall/parse.ts';
+import { macBytes } from '../../src/model/mac.ts';
+import { externalNetwork } from '../../src/model/nics.ts';
+import type { NetworkDefinition, Nic } from '../../src/model/network.ts';
+import { addressBytes } from '../../src/model/subnet.ts';
+import { Relay } from '../../src/resolver/relay.ts';
+import { Place, askFromHost, becomeHost, createOutside, hostAddress, outsideAddress, udpFrame, until } from './network-world.ts';
+
+const subnet = '10.80.0.0/16';
+const publicSubnet = '203.0.113.0/24';
+const logger = createLogger({ name: 'test', level: 'fatal' });
+const scratch = mkdtempSync(join(tmpdir(), 'cenote-shared-'));
+const resolvConfPath = join(scratch, 'resolv.conf');
+writeFileSync(resolvConfPath, 'nameserver 127.0.0.1\n');
+const instance = `shared${process.pid}`;
+const routers = `/run/cenote-${instance}/networks`;
+const open = (): Promise<Network> => openNetwork({ instance, instanceNumber: 4, subnet, logger, resolvConfPath, routerLingerMs: 20 });
+
+const define = (number: number, more: Partial<NetworkDefinition>): NetworkDefinition => ({
+  id: `00000000-0000-4000-8000-00000000000${number}`,
+  account: null,
+  version: 1,
+  subnet: '10.99.0.0/24',
+  gateway: '10.99.0.1',
+  resolvers: [],
+  internetNat: true,
+  mtu: 1500,
+  uplink: `10.80.0.${number + 100}`,
+  ...more,
+});
+const hidden = define(1, {});
+const seen = define(2, { subnet: publicSubnet, gateway: '203.0.113.1', isPublic: true });
+const fabric = define(3, { account: 'blue', subnet: '192.168.10.0/24', gateway: '192.168.10.1' });
+
+const on = (network: string, address: string, index = 0, primary = true): Nic => ({ network, address, index, primary });
+const connection = (slot: number, machine: string, nics: readonly Nic[], publish: Connection['publish'] = []): Connection => ({
+  slot,
+  machine,
+  address: nics.find(({ primary }) => primary)!.address,
+  nics,
+  publish,
+});
+const unreached = /timeout|EHOSTUNREACH|ENETUNREACH|ECONNREFUSED/;
+
+describe('shared networks', () => {
+  let network: Network;
+  let outside: Place;
+  const world = new AsyncDisposableStack();
+  const machines = new Map<string, { place: Place; connection: Connection }>();
+  const settle = async (made: Connection): Promise<Place> => {
+    const place = world.use(await Place.create('machine'));
+    if (made.nics!.some((nic) => nic.network === externalNetwork)) await network.prepare(made.slot, place.fd);
+    await network.connect(made, place.fd);
+    machines.set(made.machine, { place, connection: made });
+    await place.serve(90);
+    return place;
+  };
+  const place = (name: string): Place => machines.get(name)!.place;
+  const defineAll = async () => {
+    for (const definition of [hidden, seen, fabric]) await network.define(definition);
+  };
+  before(async () => {
+    await becomeHost();
+    outside = world.use(await createOutside(subnet, publicSubnet, hidden.subnet));
+    await run('ip', ['route', 'add', 'default', 'via', outsideAddress]);
+    await outside.serve(90);
+    network = await open();
+    await defineAll();
+    await settle(connection(1, 'hidden-a', [on(hidden.id, '10.99.0.5')], [{ protocol: 'tcp', hostPort: 8081, machinePort: 90 }]));
+    await settle(connection(2, 'hidden-b', [on(hidden.id, '10.99.0.6')]));
+    await settle(connection(3, 'seen-a', [on(seen.id, '203.0.113.5')], [{ protocol: 'tcp', hostPort: 8083, machinePort: 90 }]));
+    await settle(connection(4, 'seen-b', [on(seen.id, '203.0.113.6')]));
+    await settle(connection(5, 'plain', [on(externalNetwork, '10.80.0.5')]));
+    await settle(connection(6, 'blue', [on(fabric.id, '192.168.10.5')]));
+  });
+
+  after(async () => {
+    await network.close({ remove: true });
+    assert.equal(await run('nft', ['list', 'tables']), '');
+    assert.doesNotMatch(await run('ip', ['route']), /203\.0\.113|10\.99/);
+    assert.deepEqual(existsSync(routers) ? readdirSync(routers) : [], []);
+    await world.disposeAsync();
+    rmSync(scratch, { recursive: true });
+    rmSync(`/run/cenote-${instance}`, { recursive: true, force: true });
+  });
+
+  test('machines on one reach each other', async () => {
+    assert.equal(await place('hidden-b').ask('tcp', '10.99.0.5', 90), '10.99.0.6');
+    assert.equal(await place('seen-b').ask('udp', '203.0.113.5', 90), '203.0.113.6');
+  });
+
+  test('those of a public one are reached from everywhere, and seen as they are', async () => {
+    assert.equal(await outside.ask('tcp', '203.0.113.5', 90), outsideAddress);
+    assert.equal(await outside.ask('udp', '203.0.113.6', 90), outsideAddress);
+    assert.equal(await place('seen-a').ask('tcp', outsideAddress, 90), '203.0.113.5');
+    assert.equal(await place('plain').ask('tcp', '203.0.113.5', 90), '10.80.0.5');
+    assert.equal(await place('blue').ask('tcp', '203.0.113.5', 90), fabric.uplink);
+    assert.equal(await place('hidden-a').ask('tcp', '203.0.113.5', 90), hidden.uplink);
+    assert.equal(await askFromHost('tcp', '203.0.113.5', 90), '10.80.0.1');
+    assert.equal(await outside.ask('tcp', hostAddress, 8083), outsideAddress);
+    // What they do not come into: the host, machines' own addresses elsewhere.
+    assert.match(await place('seen-a').ask('tcp', '10.80.0.105', 90), unreached);
+    assert.match(await place('seen-a').ask('tcp', '192.168.10.5', 90), unreached);
+  });
+
+  test('those of another are hidden behind its own address, and reached by what they publish', async () => {
+    assert.equal(await place('hidden-a').ask('tcp', outsideAddress, 90), hostAddress);
+    assert.equal(await place('hidden-a').ask('tcp', '10.80.0.5', 90), hidden.uplink);
+    assert.equal(await outside.ask('tcp', hostAddress, 8081), outsideAddress);
+    for (const from of ['plain', 'blue', 'seen-a']) assert.match(await place(from).ask('tcp', '10.99.0.5', 90), unreached, from);
+    assert.match(await outside.ask('tcp', '10.99.0.5', 90), unreached);
+  });
+
+  test('an address that nobody has is answered here', async () => {
+    assert.equal(await place('plain').ask('tcp', '203.0.113.99', 90), 'EHOSTUNREACH');
+    assert.equal(await place('seen-a').ask('tcp', '203.0.113.99', 90), 'EHOSTUNREACH');
+    // The host may have told of a better way just before, and then says no more: what matters is that nothing comes back as if forwarded.
+    assert.match(await outside.ask('tcp', '203.0.113.99', 90), unreached);
+    assert.match(await place('hidden-a').ask('tcp', '10.99.0.99', 90), /EHOSTUNREACH/);
+  });
+
+  test('the resolver sees who asks', async () => {
+    const asked: string[] = [];
+    await using _relay = await Relay.open({
+      address: '10.80.0.1',
+      port: 53,
+      resolvConfPath,
+      logger,
+      mayAsk: (from) => {
+        asked.push(from);
+        return true;
+      },
+    });
+    const script = `const r = new (require('node:dns').Resolver)({ timeout: 700, tries: 1 }); r.setServers([process.argv[1]]); r.resolve4('x.test', (e) => console.log(e.code))`;
+    for (const [name, server] of [
+      ['hidden-a', '10.99.0.1'],
+      ['seen-b', '203.0.113.1'],
+    ] as const)
+      assert.equal((await place(name).run(process.execPath, '-e', script, server)).trim(), 'ESERVFAIL', name);
+    assert.deepEqual([...new Set(asked)], ['10.99.0.5', '203.0.113.6']);
+  });
+
+  test('nobody takes one of their addresses', async () => {
+    const listener = place('seen-b').follow(
+      process.execPath,
+      '-e',
+      "const u = require('node:dgram').createSocket('udp4'); u.on('message', (m) => console.log(String(m))); u.bind(91, () => console.log('ready'))",
+    );
+    await until(() => listener.lines.includes('ready'));
+    const send = (from: Place, source: string, mac: Buffer, router: Buffer, payload: string) =>
+      from.sendFrame(
+        udpFrame({ sourceMac: mac, destinationMac: router, source: addressBytes(source), destination: addressBytes('203.0.113.6'), port: 91, payload }),
+      );
+    const routerMac = (text: string) => macBytes(text);
+    const hostMac = Buffer.from((await run('ip', ['-br', 'link', 'show', 'up0'])).match(/([0-9a-f]{2}:){5}[0-9a-f]{2}/)![0].replaceAll(':', ''), 'hex');
+    const outsideMac = Buffer.from(
+      (await outside.run('ip', '-br', 'link', 'show', 'eth0')).match(/([0-9a-f]{2}:){5}[0-9a-f]{2}/)![0].replaceAll(':', ''),
+      'hex',
+    );
+    send(place('seen-a'), '203.0.113.7', macBytes('203.0.113.5'), routerMac('203.0.113.1'), 'a machine beside');
+    send(place('plain'), '203.0.113.5', macBytes('10.80.0.5'), routerMac('10.80.0.1'), 'a machine of another network');
+    send(place('hidden-a'), '203.0.113.5', macBytes('10.99.0.5'), routerMac('10.99.0.1'), 'a machine of a hidden network');
+    send(outside, '203.0.113.5', outsideMac, hostMac, 'the outside as a machine');
+    send(outside, '10.99.0.5', outsideMac, hostMac, 'the outside as a hidden machine');
+    send(outside, '198.51.100.2', outsideMac, hostMac, 'the outside');
+    send(place('seen-a'), '203.0.113.5', macBytes('203.0.113.5'), routerMac('203.0.113.1'), 'itself');
+    await until(() => listener.lines.includes('itself') && listener.lines.includes('the outside'));
+    assert.deepEqual(listener.lines.toSorted(), ['itself', 'ready', 'the outside']);
+  });
+
+  test('the firewall judges by everybody’s rules, and by the sender as it is', async () => {
+    const machine = { id: seen.id, account: 'green', address: '203.0.113.5', nics: [on(seen.id, '203.0.113.5')], tags: {}, firewall: true };
+    const rule = { id: 'r', account: 'green', rule: parseRule(`FROM ip ${outsideAddress} TO all vms ALLOW tcp PORT 90`), log: false };
+    await network.firewall.restore([], [machine]);
+    assert.equal(await outside.ask('tcp', '203.0.113.5', 90), 'timeout');
+    await network.firewall.changeRules([rule], []);
+    assert.equal(await outside.ask('tcp', '203.0.113.5', 90), outsideAddress);
+    assert.equal(await place('seen-b').ask('tcp', '203.0.113.5', 90), 'timeout');
+    await network.firewall.restore([], []);
+  });
+
+  test('a flow goes on while the agent is restarted, and addresses go with their machines', async () => {
+    const server = place('seen-b').follow(process.execPath, '-e', "require('node:net').createServer((s) => s.pipe(s)).listen(92, () => console.log('ready'))");
+    await until(() => server.lines.includes('ready'));
+    const talker = outside.follow(
+      process.execPath,
+      '-e',
+      "const s = require('node:net').connect(92, '203.0.113.6'); let n = 0; s.on('data', () => { console.log(++n); setTimeout(() => s.write('x'), 5); }); s.on('close', () => console.log('closed')); s.on('error', () => {}); s.on('connect', () => s.write('x'));",
+    );
+    await until(() => talker.lines.length > 5);
+    await network.disconnect(1);
+    machines.delete('hidden-a');
+    const kept = [...machines.values()].map(({ place: machine, connection: one }): KeptConnection => ({ ...one, pid: machine.pid, ceilingMbps: null }));
+    await network.close({ remove: false });
+    network = await open();
+    await defineAll();
+    await network.restore(kept, []);
+    const lines = talker.lines.length;
+    await until(() => talker.lines.length > lines + 20);
+    assert.ok(!talker.lines.includes('closed'));
+    await network.disconnect(4);
+    assert.match(await outside.ask('tcp', '203.0.113.6', 90), unreached);
+    assert.equal(await outside.ask('tcp', '203.0.113.5', 90), outsideAddress);
+    await network.disconnect(3);
+    await until(() => !readdirSync(routers).some((name) => name.endsWith(seen.id)));
+    const spare = await settle(connection(4, 'seen-c', [on(seen.id, '203.0.113.6')]));
+    assert.equal(await outside.ask('tcp', '203.0.113.6', 90), outsideAddress);
+    assert.equal(await spare.ask('tcp', outsideAddress, 90), '203.0.113.6');
+  });
+});
