@@ -18,7 +18,7 @@ import { start } from '../../exec/run.ts';
 import { isErrno } from '../../sys/libc.ts';
 import { TerminalInput } from '../../sys/terminal-input.ts';
 import { listenForConsole, setWindowSize } from '../../sys/terminal.ts';
-import { capabilities } from './specification.ts';
+import { processCapabilities } from './specification.ts';
 import type { ExecProcess, ExecSession } from './runtime.ts';
 
 interface ExecRequest {
@@ -50,7 +50,7 @@ export const execInMachine = async ({ program, state, directory, machine, reques
     args: request.command,
     env: as.env,
     cwd: as.cwd,
-    capabilities: { bounding: capabilities, effective: capabilities, permitted: capabilities, inheritable: [] },
+    capabilities: processCapabilities(as.noNewPrivileges),
     noNewPrivileges: as.noNewPrivileges,
   };
   writeFileSync(processFile, JSON.stringify(specification), { mode: 0o600 });

@@ -15,6 +15,17 @@ export const capabilities = [
   'CAP_SYS_CHROOT',
 ] as const;
 
+/**
+ * Debian's `ping` has CAP_NET_RAW on its file, and the kernel runs no program whose file's capabilities are beyond the bounding set. Where
+ * nothing can be gained by a program's start, the file's may be there: it then runs without, as pings need none (ping_group_range below).
+ */
+export const processCapabilities = (noNewPrivileges: boolean) => ({
+  bounding: noNewPrivileges ? [...capabilities, 'CAP_NET_RAW'] : capabilities,
+  effective: capabilities,
+  permitted: capabilities,
+  inheritable: [],
+});
+
 const maskedPaths = [
   '/proc/acpi',
   '/proc/asound',
@@ -75,7 +86,7 @@ export const machineSpecification = (request: SpecificationRequest) => ({
     args: request.args,
     env: request.env,
     cwd: request.cwd,
-    capabilities: { bounding: capabilities, effective: capabilities, permitted: capabilities, inheritable: [] },
+    capabilities: processCapabilities(request.noNewPrivileges),
     noNewPrivileges: request.noNewPrivileges,
     // When the whole host runs out, machines go before the agent and what else keeps the host alive. Higher is always allowed, lower is not.
     oomScoreAdj: request.oomScoreAdj,
