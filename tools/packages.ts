@@ -8,5 +8,7 @@ const added = await ensurePackages(() => {}, undefined, {
   postgresql: 'psql',
   'bind9-dnsutils': 'dig',
   nsd: 'nsd',
+  'openssh-server': 'sshd',
+  packer: 'packer',
 });
 if (added.length > 0) console.log(`installed ${added.join(', ')}`);
