@@ -22,7 +22,7 @@
  *   DELETE /v1/machines/:id/snapshots/:name         204
  *   POST   /v1/machines/:id/snapshots/:name/rollback  Generation -> MachineStatus
  *   GET    /v1/images, /v1/platforms                Image[], Platform[]
- *   POST   /v1/images?request=JSON(ImageCreate)     application/x-tar body (none with fromMachine) -> Image
+ *   POST   /v1/images?request=JSON(ImageCreate)     application/x-tar body (none with fromMachine or fromImage) -> Image
  *   DELETE /v1/images/:id                           204
  *   POST   /v1/platforms                            PlatformBuild -> application/x-ndjson stream of Progress, last has `platform` or `error`
  *   DELETE /v1/platforms/:name/:version             204
@@ -90,6 +90,8 @@ export const ImageCreate = Type.Object(
     config: ImageConfig,
     /** Take the content from this machine's root instead of the body. */
     fromMachine: Type.Optional(Type.String({ format: 'uuid' })),
+    /** Or all that this image has. */
+    fromImage: Type.Optional(Type.String({ format: 'uuid' })),
   },
   closed,
 );

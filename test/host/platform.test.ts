@@ -208,6 +208,20 @@ test('an image from an archive lies over the platform, once, under its name', as
   await assert.rejects(platforms.imageDelete((await imageNamed('base')).id), { code: 'invalid_argument' });
 });
 
+test('a copy of an image is whole, and stays when the first goes', async () => {
+  const first = image('first');
+  await platforms.imageCreate(first, { tar: archive({ 'app/hello': 'echo copied', 'etc/mine': 'x' }) }, new AbortController().signal);
+  const copy = await platforms.imageCreate(image('copy'), { image: first.id }, new AbortController().signal);
+  await platforms.imageDelete(first.id);
+  assert.equal(await says(await platforms.rootParts(copy, host), ['sh', '-c', 'sh /app/hello; cat /etc/mine']), 'copied\nx');
+  await platforms.imageDelete(copy.id);
+  await assert.rejects(platforms.imageCreate(image('none'), { image: first.id }, new AbortController().signal), { code: 'not_found' });
+  assert.equal(
+    (await platforms.imageList()).some(({ name }) => name === 'none'),
+    false,
+  );
+});
+
 test('a refused image leaves nothing', async () => {
   const trees = await storage.treeList('image');
   await assert.rejects(platforms.imageCreate(image('bad'), { tar: archive({ 'usr/bin/x': '' }) }, never), /\/usr is the platform's/);

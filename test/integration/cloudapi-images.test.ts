@@ -44,13 +44,20 @@ test('an image made of an instance, and who has it', async () => {
   await bob.must('instance', 'create', '-w', '--allow-shared-images', '-n', 'mine', image.id, 'tiny');
   assert.notEqual((await bob.triton('image', 'delete', '-f', image.id)).code, 0);
   assert.match((await alice.triton('image', 'delete', '-f', 'site')).stderr, /there are instances made of this image/);
+  await bob.must('image', 'clone', image.id);
+  const [clone] = (await bob.lines<Shown>('image', 'ls', '-j')).filter(({ id, name }) => name === 'site' && id !== image.id);
+  assert.deepEqual([clone!.version, clone!.description, clone!.tags, clone!.acl], ['1.2.3', 'another', { colour: 'blue' }, []]);
+  assert.match((await bob.triton('image', 'clone', image.id)).stderr, /already an image site@1.2.3/);
   await alice.must('image', 'unshare', 'site', bobId);
   assert.equal(await seen(), false);
+  await bob.must('instance', 'create', '-w', '-n', 'of-clone', clone!.id, 'tiny');
+  await bob.must('instance', 'delete', '-f', '-w', 'of-clone');
+  await bob.must('image', 'delete', '-f', clone!.id);
   await bob.must('instance', 'delete', '-f', '-w', 'mine');
   await alice.must('image', 'delete', '-f', 'site');
   assert.equal((await alice.triton('image', 'get', image.id)).code, 3);
   for (const words of [
-    ['image', 'clone', 'base'],
+    ['image', 'clone', 'base'], // it is everybody's
     ['image', 'export', 'base', '/x'],
   ])
     assert.notEqual((await alice.triton(...words)).code, 0);

@@ -5,6 +5,7 @@ import { CenoteError, asCenoteError, invalid } from '../../base/errors.ts';
 import { ImageCreate, PlatformBuild } from '../../model/agent-api.ts';
 import type { Progress } from '../../model/agent-api.ts';
 import { checkSignal } from '../../model/signal.ts';
+import type { ImageContent } from '../../host/platform/platform.ts';
 import { withPlainRoot } from '../machine/files.ts';
 import type { AgentRoutes } from './server.ts';
 
@@ -16,11 +17,11 @@ export const imageRoutes: AgentRoutes = (app, { host, machines }) => {
     checkSignal('config.StopSignal', wanted.config.StopSignal ?? '');
     const closed = new AbortController();
     request.raw.socket.once('close', () => closed.abort());
-    const create = (content: { tar: Readable } | { directory: string }) => host.platforms.imageCreate(wanted, content, closed.signal);
-    const { fromMachine } = wanted;
-    const image = await (fromMachine === undefined
-      ? create({ tar: request.body instanceof Readable ? request.body : emptyBody() })
-      : withPlainRoot(machines.get(fromMachine), (directory) => create({ directory })));
+    const create = (content: ImageContent) => host.platforms.imageCreate(wanted, content, closed.signal);
+    const { fromMachine, fromImage } = wanted;
+    if (fromMachine !== undefined && fromImage !== undefined) throw invalid('fromImage', 'is not together with fromMachine');
+    const given = (): ImageContent => (fromImage === undefined ? { tar: request.body instanceof Readable ? request.body : emptyBody() } : { image: fromImage });
+    const image = await (fromMachine === undefined ? create(given()) : withPlainRoot(machines.get(fromMachine), (directory) => create({ directory })));
     host.events.emit('image.created', image.id, `image ${image.name} was created`);
     return image;
   });
@@ -71,5 +72,5 @@ const parseRequest = (text: string | undefined): ImageCreate => {
 };
 
 const emptyBody = (): never => {
-  throw invalid('body', 'must be a tar archive (content type application/x-tar), or name a machine in fromMachine');
+  throw invalid('body', 'must be a tar archive (content type application/x-tar), or name a machine in fromMachine or an image in fromImage');
 };

@@ -1,7 +1,8 @@
 /** Images that accounts make of their machines, and who may use them. The operator's images are everyone's. */
 import type { Readable } from 'node:stream';
-import { CenoteError } from '../../base/errors.ts';
+import { CenoteError, invalid } from '../../base/errors.ts';
 import { newImageId } from '../../base/ids.ts';
+import type { ImageCreate } from '../../model/agent-api.ts';
 import type { CreateImage } from '../../model/control-api.ts';
 import type { Image } from '../../model/image.ts';
 import { authorize, systemContext as system } from '../../store/context.ts';
@@ -108,12 +109,41 @@ export const accountImageMake = async (
   const source = fromMachine === undefined ? undefined : await machineMade(context, store.db, fromMachine);
   const image = await store.transaction((db) => record(context, db, { name, version: undefined, about: { tags: {}, acl: [] } }));
   const given = source === undefined ? { kind: asked.kind ?? ('app' as const), config: {} } : contentOf(source.spec);
-  const request = { id: image.id, name: imageNameOf(image.id), ...given, config: { ...given.config, ...asked.config } };
+  const made = await fill(
+    control,
+    context,
+    image.id,
+    { ...given, config: { ...given.config, ...asked.config } },
+    source === undefined ? content : undefined,
+    signal,
+  );
+  return { ...made, name: `${image.name}@${image.version}` };
+};
+
+/** One's own of what another account shares, which stays when that no longer does. What is said of it comes along. It is made also when whoever asked hangs up. */
+export const accountImageClone = async (control: Control, context: RequestContext, id: string): Promise<VisibleImage> => {
+  authorize(context, 'write');
+  const { content, owned, shared } = await visibleImage(control, context, id);
+  if (content === undefined || owned === undefined || !shared) throw invalid('image', 'only what another account shares can be cloned');
+  const { name, version, about } = owned;
+  const image = await control.store.transaction((db) => record(context, db, { name, version, about: { ...about, acl: [] } }));
+  await fill(control, context, image.id, { kind: content.kind, config: content.config, fromImage: id });
+  return visibleImage(control, context, image.id);
+};
+
+/** The record goes when the host cannot make it. */
+const fill = async (
+  control: Control,
+  context: RequestContext,
+  id: string,
+  wanted: Omit<ImageCreate, 'id' | 'name'>,
+  content?: Readable,
+  signal?: AbortSignal,
+): Promise<Image> => {
   try {
-    const made = await control.agent.imageCreate(request, source === undefined ? content : undefined, { signal });
-    return { ...made, name: `${image.name}@${image.version}` };
+    return await control.agent.imageCreate({ id, name: imageNameOf(id), ...wanted }, content, signal === undefined ? {} : { signal });
   } catch (error) {
-    await store.transaction((db) => ownedImageDelete(context, db, image.id));
+    await control.store.transaction((db) => ownedImageDelete(context, db, id));
     throw error;
   } finally {
     control.catalog.invalidate();

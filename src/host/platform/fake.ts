@@ -4,7 +4,7 @@ import { CenoteError, invalid } from '../../base/errors.ts';
 import { platformKey } from '../../model/agent-api.ts';
 import type { ImageCreate, PlatformBuild, Progress } from '../../model/agent-api.ts';
 import type { Image, Platform, PlatformRef } from '../../model/image.ts';
-import type { Platforms, RootParts } from './platform.ts';
+import type { ImageContent, Platforms, RootParts } from './platform.ts';
 
 export interface FakePlatformsOptions {
   inUse?: ((id: string) => readonly string[] | Promise<readonly string[]>) | undefined;
@@ -53,7 +53,7 @@ export class FakePlatforms implements Platforms {
     return this.#images.get(id) ?? null;
   }
 
-  async imageCreate(request: ImageCreate, content: Parameters<Platforms['imageCreate']>[1], signal: AbortSignal): Promise<Image> {
+  async imageCreate(request: ImageCreate, content: ImageContent, signal: AbortSignal): Promise<Image> {
     const existing = this.#images.get(request.id);
     if (existing !== undefined) return existing;
     if ((await this.imageList()).some(({ name }) => name === request.name))

@@ -47,6 +47,12 @@ export const checkSystemTree = async (root: string): Promise<void> => {
 /** Of /etc what is one machine's alone. An app gets the platform's again; an own userland keeps a place for them. */
 const machinesOwn = ['hostname', 'hosts', 'resolv.conf', 'machine-id'];
 const neverCopied = [...mounted, 'tmp'];
+const copyTimeoutMs = 3_600_000;
+
+/** All of a finished image's tree. */
+export const copyTree = async (from: string, to: string, signal: AbortSignal): Promise<void> => {
+  await run('cp', ['--archive', '--reflink=auto', '--', `${from}/.`, `${to}/`], { signal, timeoutMs: copyTimeoutMs });
+};
 
 /** A machine's merged root, at rest, into an image's tree. */
 export const copyRoot = async (from: string, root: string, kind: 'app' | 'system', signal: AbortSignal): Promise<void> => {
@@ -55,7 +61,7 @@ export const copyRoot = async (from: string, root: string, kind: 'app' | 'system
     if (left.has(name)) continue;
     signal.throwIfAborted();
     // One file system for each name by itself: /usr is a mount of its own, and mounts below are not the machine's data.
-    await run('cp', ['--archive', '--reflink=auto', '--one-file-system', '--', join(from, name), `${root}/`], { signal, timeoutMs: 3_600_000 });
+    await run('cp', ['--archive', '--reflink=auto', '--one-file-system', '--', join(from, name), `${root}/`], { signal, timeoutMs: copyTimeoutMs });
   }
   for (const name of machinesOwn) {
     const path = join(root, 'etc', name);

@@ -14,8 +14,8 @@ import { builtInImages } from './built-in-images.ts';
 import type { BuiltInImage } from './built-in-images.ts';
 import { buildDebian, osRelease } from './debian-build.ts';
 import { hostTemplate } from './host-template.ts';
-import { appNameRule, checkAppTree, checkSystemTree, copyRoot } from './image-rules.ts';
-import type { Platforms, RootParts } from './platform.ts';
+import { appNameRule, checkAppTree, checkSystemTree, copyRoot, copyTree } from './image-rules.ts';
+import type { ImageContent, Platforms, RootParts } from './platform.ts';
 import { pruneAgainst } from './prune.ts';
 import { hashOf, writeTemplate } from './template-entry.ts';
 import { TreeStore, sizeMibOf } from './tree-store.ts';
@@ -128,8 +128,12 @@ export const openPlatforms = async (options: PlatformsOptions): Promise<Platform
     for (const tree of outdated) if ((await inUse(tree.id)).length === 0) await trees.delete(tree);
   };
 
-  const fillImage = async (request: ImageCreate, content: Parameters<Platforms['imageCreate']>[1], root: string, signal: AbortSignal) => {
-    if ('directory' in content) {
+  const fillImage = async (request: ImageCreate, content: ImageContent, root: string, signal: AbortSignal) => {
+    if ('image' in content) {
+      const source = imageTree(content.image);
+      if (source === undefined) throw new CenoteError('not_found', `there is no image ${content.image}`);
+      await copyTree(trees.root(source), root, signal);
+    } else if ('directory' in content) {
       await copyRoot(content.directory, root, request.kind, signal);
       if (request.kind === 'app')
         await pruneAgainst(

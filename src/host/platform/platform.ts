@@ -16,6 +16,11 @@ export interface RootParts {
   usr: string | null;
 }
 
+/**
+ * A tar stream (plain, gzip or zstd), a directory that the caller has made safe (a machine's merged root), or all of another image, by its id.
+ */
+export type ImageContent = { tar: Readable } | { directory: string } | { image: string };
+
 export interface Platforms {
   platformList(): Promise<Platform[]>;
   /** `version` left out: the newest. Null when there is none. */
@@ -26,8 +31,7 @@ export interface Platforms {
 
   imageList(): Promise<Image[]>;
   imageGet(id: string): Promise<Image | null>;
-  /** From a tar stream (plain, gzip or zstd), or with `content: {directory}` copied from a directory the caller has made safe (a machine's merged root). */
-  imageCreate(request: ImageCreate, content: { tar: Readable } | { directory: string }, signal: AbortSignal): Promise<Image>;
+  imageCreate(request: ImageCreate, content: ImageContent, signal: AbortSignal): Promise<Image>;
   imageDelete(id: string): Promise<void>;
 
   rootParts(image: { id: string }, platform: PlatformRef | null): Promise<RootParts>;

@@ -3,7 +3,7 @@ import { Type } from 'typebox';
 import { accountFind } from '../../../store/account.ts';
 import { systemContext as system } from '../../../store/context.ts';
 import type { ImageAbout, OwnedImage } from '../../../store/image.ts';
-import { accountImageCreate, accountImageDelete, accountImageUpdate, visibleImage, visibleImages } from '../../app/account-image.ts';
+import { accountImageClone, accountImageCreate, accountImageDelete, accountImageUpdate, visibleImage, visibleImages } from '../../app/account-image.ts';
 import type { Call } from '../endpoint.ts';
 import { endpoint } from '../endpoint.ts';
 import { invalidArgument, notFound } from '../refusal.ts';
@@ -108,6 +108,15 @@ export const imageEndpoints = [
     parameters: Type.Object({ name: Type.Optional(Name), version: Type.Optional(Version), ...about }),
     answer: WireImage,
     handle: update,
+  }),
+  endpoint({
+    name: 'CloneImage',
+    method: 'POST',
+    path: '/:account/images/:image',
+    action: 'clone',
+    parameters: none,
+    answer: WireImage,
+    handle: async ({ control, context, path }) => ({ body: imageWire(await accountImageClone(control, context, path['image']!)) }),
   }),
   endpoint({
     name: 'DeleteImage',

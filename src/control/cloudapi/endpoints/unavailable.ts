@@ -78,7 +78,6 @@ export const unavailableEndpoints = [
 
   refused('ImportImageFromDatacenter', 'POST', '/:account/images', 'another datacenter', 'import-from-datacenter'),
   refused('ExportImage', 'POST', '/:account/images/:image', 'exporting an image', 'export'),
-  refused('CloneImage', 'POST', '/:account/images/:image', 'cloning an image', 'clone'),
 
   empty('ListMigrations', '/:account/migrations'),
   missing('GetMigration', '/:account/migrations/:machine', 'migration'),
