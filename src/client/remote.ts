@@ -8,14 +8,13 @@ import type { Duplex } from 'node:stream';
 import type { ConnectionOptions } from 'node:tls';
 import { CenoteError } from '../base/errors.ts';
 import { signedHeaders } from './ssh/signer.ts';
-import type { Signer } from './ssh/signer.ts';
+import type { KeyOwner, Signer } from './ssh/signer.ts';
 
 /** Whom to believe: whom this host does, an authority (PEM), or just this certificate (PEM). */
 export type Trust = { kind: 'system' } | { kind: 'authority' | 'certificate'; pem: string };
 
-export interface RemoteOptions {
+export interface RemoteOptions extends KeyOwner {
   url: string;
-  account: string;
   signer: Signer;
   trust: Trust;
 }
@@ -68,7 +67,7 @@ export class Remote implements Disposable {
   }
 
   sign(method: string, path: string): Promise<OutgoingHttpHeaders> {
-    return signedHeaders(this.#options.signer, this.#options.account, method, path);
+    return signedHeaders(this.#options.signer, this.#options, method, path);
   }
 
   request(options: RequestOptions): ClientRequest {
@@ -119,12 +118,14 @@ export class Remote implements Disposable {
   /** What the server's refusal means for whoever has this profile. */
   refused(error: CenoteError, { headers }: IncomingMessage): CenoteError {
     if (error.code !== 'unauthorized') return error;
-    const { account, signer } = this.#options;
+    const { account, user, signer } = this.#options;
     const skewMs = Date.now() - Date.parse(headers.date ?? '');
     const advice =
       Math.abs(skewMs) > noticedSkewMs
         ? `this host's clock is ${Math.abs(Math.round(skewMs / 1000))} s ${skewMs > 0 ? 'ahead of' : 'behind'} the server's: set it`
-        : `is there an account ${account} with the key ${signer.publicKey.sha256}? On the server: cenote account key ls ${account}`;
+        : user === undefined
+          ? `is there an account ${account} with the key ${signer.publicKey.sha256}? On the server: cenote account key ls ${account}`
+          : `has account ${account} a user ${user} with the key ${signer.publicKey.sha256}? The account's owner sees it: triton rbac keys ${user}`;
     return new CenoteError('unauthorized', error.message, { cause: error, advice });
   }
 

@@ -1,13 +1,16 @@
 /** The command line against a control plane elsewhere: a profile, TLS, an SSH key; and everything that may be wrong with those. */
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import sshpk from 'sshpk';
 import { runAny } from '../../src/exec/run.ts';
 import type { Machine } from '../../src/model/control-api.ts';
 import { launcher } from '../support/cli-fixture.ts';
+import { cloudApiFixture, makeMachine } from '../support/cloudapi-fixture.ts';
 import { eventually } from '../support/control-fixture.ts';
 import { remoteFixture } from '../support/remote-fixture.ts';
 import type { RemoteFixture } from '../support/remote-fixture.ts';
@@ -221,4 +224,37 @@ describe('cenote with a profile', () => {
     assert.match(await remote.must('profile', 'ls'), /^local \*/m);
     assert.equal((await remote.cenote('profile', 'use', 'home')).code, 4);
   });
+});
+
+it('a profile may be of a user of the account, who does what his roles grant', async () => {
+  await using here = await cloudApiFixture();
+  const home = mkdtempSync(join(tmpdir(), 'cenote-user-'));
+  try {
+    const key = sshpk.generatePrivateKey('ed25519');
+    writeFileSync(join(home, 'key'), key.toString('openssh'), { mode: 0o600 });
+    const front = await makeMachine(here.alice, 'front');
+    await here.alice.send('POST', '/my/users', { json: { login: 'carol', email: 'carol@example.com', password: 'secret123' } });
+    await here.alice.send('POST', '/my/users/carol/keys', { json: { name: 'laptop', key: key.toPublic().toString('ssh') } });
+    await here.alice.send('POST', '/my/policies', { json: { name: 'look', rules: ['CAN getmachine and listmachines'] } });
+    const members = [{ type: 'subuser', login: 'carol', default: true }];
+    await here.alice.send('POST', '/my/roles', { json: { name: 'looker', members, policies: [{ name: 'look' }] } });
+    for (const path of ['machines', `machines/${front}`]) await here.alice.send('PUT', `/my/${path}`, { json: { 'role-tag': ['looker'] } });
+    const env = { PATH: process.env['PATH']!, HOME: home, CENOTE_NODE: process.execPath };
+    const cenote = (...words: string[]) => runAny(launcher, words, { env, cwd: home, timeoutMs: 60_000 });
+    const created = (user: string) => cenote('profile', 'create', 'ops', '--url', here.url, '--account', 'alice', '--user', user, '--key', join(home, 'key'));
+
+    const odd = await created('../alice');
+    assert.deepEqual([odd.code, odd.stderr.includes('--user: "../alice" is not the login of a user')], [2, true], odd.stderr);
+    const stranger = await created('dave');
+    assert.deepEqual([stranger.code, stranger.stderr.includes('has account alice a user dave with the key SHA256:')], [77, true], stranger.stderr);
+    const made = await created('carol');
+    assert.equal(made.code, 0, made.stderr);
+    assert.match((await cenote('profile', 'ls')).stdout, /ops +alice\/carol +http:/);
+    assert.match((await cenote('profile', 'get', 'ops')).stdout, /User: +carol/);
+    assert.match((await cenote('--profile', 'ops', 'ls')).stdout, /front/);
+    const refused = await cenote('--profile', 'ops', 'delete', 'front');
+    assert.equal(refused.code, 77, refused.stderr);
+  } finally {
+    rmSync(home, { recursive: true, force: true });
+  }
 });

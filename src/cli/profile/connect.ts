@@ -6,10 +6,10 @@ import type { CliConfig } from '../config.ts';
 import { profileGet } from './store.ts';
 import type { Profile } from './store.ts';
 
-export const connectTo = async ({ url, account, key, trust }: Profile, config: CliConfig): Promise<ControlClient> => {
+export const connectTo = async ({ url, account, user, key, trust }: Profile, config: CliConfig): Promise<ControlClient> => {
   const signer = await openSigner(key, config.sshAgent);
   return new ControlClient(
-    new Remote({ url, account, signer, trust }),
+    new Remote({ url, account, user, signer, trust }),
     `see the network between here and ${new URL(url).host}, and whether it runs there: cenote doctor`,
   );
 };

@@ -23,6 +23,7 @@ export const command = defineCommand({
   flags: {
     url: value('URL', 'where the control plane serves CloudAPI: https://HOST:PORT'),
     account: value('ACCOUNT', 'the account to act for'),
+    user: value('LOGIN', 'one of its users, with a key and roles of his own', { short: 'u' }),
     key: value('FILE|FINGERPRINT', 'a private key; or one of the SSH agent', { complete: 'file' }),
     trust: value('FINGERPRINT', "SHA-256 of the server's certificate: trust this one"),
     ca: value('FILE', "certificate (PEM) of the authority that vouches for the server's", { complete: 'file' }),
@@ -30,6 +31,7 @@ export const command = defineCommand({
   examples: [
     'profile create home --url https://192.0.2.7:7080 --account alice --trust 4F:21:…',
     'profile create work --url https://cloud.example.com --account alice --key ~/.ssh/work',
+    'profile create ops --url https://cloud.example.com --account alice --user carol',
   ],
   run: async ({ args, flags }, context) => {
     const { config, output, signal } = context;
@@ -44,7 +46,7 @@ export const command = defineCommand({
     const url = parseUrl(flags.url);
     const key = await keyOf(flags.key, config);
     const trust = await trustOf(url, flags, signal);
-    const profile = { url: url.origin, account: flags.account, key, trust };
+    const profile = { url: url.origin, account: flags.account, ...(flags.user === undefined ? {} : { user: checkLogin(flags.user) }), key, trust };
     using control = await connectTo(profile, config);
     const { version } = await control.info({ signal });
     await profileSave(config, name, profile);
@@ -53,6 +55,12 @@ export const command = defineCommand({
     output.line(`  cenote --profile ${name} ls, or for all commands: cenote profile use ${name}`);
   },
 });
+
+/** It becomes part of the path that names the key. */
+const checkLogin = (login: string): string => {
+  if (!/^[a-zA-Z0-9][a-zA-Z0-9_.@-]{0,63}$/.test(login)) throw invalid('--user', `${JSON.stringify(login.slice(0, 80))} is not the login of a user`);
+  return login;
+};
 
 const parseUrl = (text: string): URL => {
   const url = URL.canParse(text) ? new URL(text) : undefined;

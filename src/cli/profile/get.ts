@@ -18,11 +18,12 @@ export const command = defineCommand({
   run: async ({ args, flags }, { config, output }) => {
     const profile = await profileGet(config, args.name);
     if (flags.json) return output.json({ name: args.name, ...profile });
-    const { url, account, key } = profile;
+    const { url, account, user, key } = profile;
     const lines = detailLines([
       ['Name', args.name],
       ['URL', url],
       ['Account', account],
+      ...(user === undefined ? [] : [['User', user] as [string, string]]),
       ['Key', 'file' in key ? key.file : `${key.fingerprint}, of the SSH agent`],
       ['Trusts', trustText(profile)],
     ]);

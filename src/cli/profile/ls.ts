@@ -1,4 +1,5 @@
 import { asCenoteError } from '../../base/errors.ts';
+import type { KeyOwner } from '../../client/ssh/signer.ts';
 import { defineCommand } from '../command.ts';
 import { localProfile } from '../config.ts';
 import { chosenProfile, profileGet, profileNames } from './store.ts';
@@ -10,6 +11,8 @@ interface Row {
   url: string;
 }
 
+const ownerOf = ({ account, user }: KeyOwner): string => (user === undefined ? account : `${account}/${user}`);
+
 export const command = defineCommand({
   detail: 'The one marked with * is used; `local` is the instance on this host.',
   args: {},
@@ -20,7 +23,7 @@ export const command = defineCommand({
     const rows: Row[] = [{ name: localProfile, chosen: chosen === undefined, account: '-', url: config.controlSocket }];
     for (const name of await profileNames(config)) {
       const about = await profileGet(config, name).catch((error: unknown) => ({ account: '-', url: asCenoteError(error).message }));
-      rows.push({ name, chosen: name === chosen, account: about.account, url: about.url });
+      rows.push({ name, chosen: name === chosen, account: ownerOf(about), url: about.url });
     }
     if (flags.json) return output.json(rows);
     output.table(rows, [

@@ -15,6 +15,8 @@ import { whyNot } from '../why-not.ts';
 export interface Profile {
   url: string;
   account: string;
+  /** One of the account's users; absent: the account itself. */
+  user?: string | undefined;
   key: KeySource;
   trust: Trust;
 }

@@ -49,12 +49,19 @@ const fromAgent = async (fingerprint: string, agentSocket: string | undefined): 
 
 const byAgent = (socketPath: string, publicKey: PublicKey): Signer => ({ publicKey, sign: (data) => agentSign(socketPath, publicKey, data) });
 
+/** Whose key it is: an account's, or one of a user of the account. */
+export interface KeyOwner {
+  account: string;
+  user?: string | undefined;
+}
+
 /** What proves a request: its date, and that this method and path are meant. */
-export const signedHeaders = async (signer: Signer, account: string, method: string, path: string): Promise<{ date: string; authorization: string }> => {
+export const signedHeaders = async (signer: Signer, owner: KeyOwner, method: string, path: string): Promise<{ date: string; authorization: string }> => {
   const date = new Date().toUTCString();
   const { publicKey } = signer;
   const signature = await signer.sign(Buffer.from(`(request-target): ${method.toLowerCase()} ${path}\ndate: ${date}`));
-  const keyId = `/${account}/keys/${encodeURIComponent(publicKey.sha256)}`;
+  const of = owner.user === undefined ? owner.account : `${owner.account}/users/${owner.user}`;
+  const keyId = `/${of}/keys/${encodeURIComponent(publicKey.sha256)}`;
   const authorization = `Signature keyId="${keyId}",algorithm="${publicKey.algorithm}",headers="(request-target) date",signature="${signature.toString('base64')}"`;
   return { date, authorization };
 };
