@@ -97,7 +97,8 @@ const adopt = async (host: Host, machines: Machines): Promise<Set<string>> => {
     // A number may have gone to another process since: only one in the machine's own group is the machine's.
     if (!(await host.cgroups.processes(machine.id)).includes(process.pid)) continue;
     const { address, nics, publish, resources } = spec;
-    connections.push({ slot: record.slot, machine: machine.id, address, nics, publish, pid: process.pid, ceilingMbps: resources.networkCeilingMbps });
+    const { networkMbps: guaranteeMbps, networkCeilingMbps: ceilingMbps } = resources;
+    connections.push({ slot: record.slot, machine: machine.id, address, nics, publish, pid: process.pid, ceilingMbps, guaranteeMbps });
     machine.adopt({ slot: record.slot, process, defaults: onceAsked(() => execDefaults(host, spec, process.pid)) });
     adopted.add(machine.id);
     await host.cgroups.thaw(machine.id); // a crash in the middle of a snapshot leaves it frozen

@@ -20,7 +20,7 @@ import { defaultProfilePath, loadSeccomp } from '../host/runtime/seccomp.ts';
 import { capabilities } from '../host/runtime/specification.ts';
 import { openSandboxes } from '../host/sandbox/pool.ts';
 import { openStorage } from '../host/storage/open.ts';
-import { dnsZone, lxcfsPidPath, noOvercommit } from '../model/instance.ts';
+import { dnsZone, lxcfsPidPath, noOvercommit, shapedUplinks } from '../model/instance.ts';
 import type { AgentConfig } from './config.ts';
 import { Events } from './events.ts';
 import { FirewallRules } from './firewall.ts';
@@ -70,7 +70,14 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
     (opened) => opened.close(),
   );
   const network = up.adopt(
-    await openNetwork({ instance: instance.instance, instanceNumber: instance.number, subnet: instance.subnet, logger, crash: config.crash }),
+    await openNetwork({
+      instance: instance.instance,
+      instanceNumber: instance.number,
+      subnet: instance.subnet,
+      uplinks: shapedUplinks(instance),
+      logger,
+      crash: config.crash,
+    }),
     (opened) => opened.close({ remove: false }),
   );
   const runtime = up.adopt(

@@ -6,6 +6,7 @@ import { Type } from 'typebox';
 import type { Static, TSchema } from 'typebox';
 import { Value } from 'typebox/value';
 import { CenoteError, invalid } from '../base/errors.ts';
+import { mostUplinks, uplinkPattern } from './uplink.ts';
 
 const closed = { additionalProperties: false } as const;
 
@@ -78,6 +79,8 @@ export const InstanceConfig = Type.Object(
     overcommit: Type.Optional(Overcommit),
     /** What the host's uplink carries, Mbit/s, for machines' guarantees; absent: nobody has said, and nothing is set aside. */
     networkMbps: Type.Optional(Type.Integer({ minimum: 1, maximum: 10_000_000 })),
+    /** The devices that lead outside, on which those guarantees are to hold; absent: they are only set aside. */
+    uplinks: Type.Optional(Type.Array(Type.String({ pattern: uplinkPattern }), { minItems: 1, maxItems: mostUplinks })),
     /** Where accounts' own clients are served; absent: on the loopback, at a port that follows from the instance's number. */
     cloudapi: Type.Optional(CloudApiPlace),
     /** Names in the DNS; absent: machines have them, and nobody else is told. */
@@ -95,6 +98,10 @@ export const InstanceConfig = Type.Object(
   closed,
 );
 export type InstanceConfig = Static<typeof InstanceConfig>;
+
+/** What the network driver is to shape, if anything. */
+export const shapedUplinks = ({ networkMbps, uplinks }: InstanceConfig): { devices: readonly string[]; capacityMbps: number } | undefined =>
+  networkMbps === undefined || uplinks === undefined ? undefined : { devices: uplinks, capacityMbps: networkMbps };
 
 /** Where things are beneath a root directory, for all who must agree on it. */
 export interface InstancePaths {

@@ -27,7 +27,7 @@ const receiveBytes = 256 * 1024;
 const batchMessages = 64;
 
 export const netlinkProtocols = { route: 0, netfilter: 12 } as const;
-export const netlinkFlags = { request: 1, ack: 4, replace: 0x100, exclusive: 0x200, create: 0x400, dump: 0x300 } as const;
+export const netlinkFlags = { request: 1, ack: 4, echo: 8, replace: 0x100, exclusive: 0x200, create: 0x400, dump: 0x300 } as const;
 
 export interface NetlinkRequest {
   type: number;

@@ -29,6 +29,10 @@ export const resizeMachine = async (machine: Machine, resources: Resources): Pro
         undo.defer(() => host.network.limit(run.slot, run.process.pid, former.networkCeilingMbps));
         await host.network.limit(run.slot, run.process.pid, resources.networkCeilingMbps);
       }
+      if (resources.networkMbps !== former.networkMbps) {
+        undo.defer(() => host.network.guarantee(run.slot, former.networkMbps));
+        await host.network.guarantee(run.slot, resources.networkMbps);
+      }
       host.crash.reach('resize: network');
     }
     if (resources.diskMib > former.diskMib) await quota();

@@ -83,7 +83,7 @@ export const bringUp = async (host: Host, spec: MachineSpec, onSlot: (slot: numb
     });
     // The network is connected while the runtime works: neither needs the other.
     const { address, nics, publish, resources } = spec;
-    const connection = { slot: sandbox.slot, machine: id, address, nics, publish };
+    const connection = { slot: sandbox.slot, machine: id, address, nics, publish, guaranteeMbps: resources.networkMbps };
     const connected = guardedConnect(host, spec, () => host.network.connect(connection, sandbox.networkNamespaceFd, resources.networkCeilingMbps));
     // Taken back only when it is done: what is connected after it was disconnected would stay, and keep the address from the next run.
     undo.defer(settled(connected));

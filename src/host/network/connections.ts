@@ -16,6 +16,7 @@ import { change, elementsOf, tableName } from './ruleset.ts';
 import { isMachineAddress } from '../../model/subnet.ts';
 import type { Subnet } from '../../model/subnet.ts';
 import { transact } from './transaction.ts';
+import type { Uplinks } from './uplinks.ts';
 
 /** One more address that is reached by a link. */
 export interface Behind {
@@ -37,6 +38,8 @@ export interface Attachment {
   leads: InnerEnd['leads'];
   /** Of a router: the addresses of its machines, where they are not hidden by its own. */
   behind?: readonly Behind[] | undefined;
+  /** Of what it sends out of the host. */
+  guaranteeMbps: number;
 }
 
 /** Of a machine that runs while the agent comes back. */
@@ -53,6 +56,8 @@ export interface ConnectionsOptions {
   links: Links;
   nftables: NftRunner;
   flows: ConntrackFlows;
+  /** Where guarantees hold; absent: nowhere. */
+  uplinks?: Uplinks | undefined;
   logger: Logger;
 }
 
@@ -77,7 +82,7 @@ export class Connections {
   async connect(connection: Attachment, netnsFd: number, ceilingMbps: number | null = null): Promise<void> {
     this.#check(connection);
     const { slot, address } = connection;
-    const { links, flows } = this.#options;
+    const { links, flows, uplinks } = this.#options;
     if (this.#connected.has(slot)) throw new CenoteError('wrong_state', `slot ${slot} is connected already`);
     for (const other of this.#connected.values())
       if (other.address === address) throw new CenoteError('in_use', `the address ${address} is in use by another machine`);
@@ -85,13 +90,17 @@ export class Connections {
     try {
       await flows.settled(address, connection.machine);
       const name = interfaceName(connection.index);
+      const shaped = uplinks?.set(address, connection.guaranteeMbps);
+      shaped?.catch(() => {}); // heard of below
       await links.connect(slot, address, netnsFd, { name, leads: connection.leads });
       const behind = behindOf(connection);
       if (behind.length > 0) await links.reach(slot, address, behind);
       if (ceilingMbps !== null) await links.limit(slot, netnsFd, name, ceilingMbps);
+      await shaped;
       this.#allow(connection);
     } catch (error) {
       this.#connected.delete(slot);
+      await uplinks?.remove(address);
       await links
         .disconnect(slot, [address])
         .catch((undoError: unknown) => this.#options.logger.error({ err: undoError, slot }, 'a half-made connection could not be undone'));
@@ -145,12 +154,18 @@ export class Connections {
 
   /** One transaction. */
   #changeBehind(before: Attachment, behind: readonly Behind[]): void {
-    const { instance, instanceNumber } = this.#options;
+    const { instance } = this.#options;
     const now = { ...before, behind };
-    const [old, wanted] = [elementsOf(instanceNumber, before), elementsOf(instanceNumber, now)];
+    const [old, wanted] = [this.#elementsOf(before), this.#elementsOf(now)];
     const changes = (verb: 'create' | 'delete', from: typeof old, without: typeof old): string =>
       (['bound', 'behind', 'shown'] as const).map((set) => change(verb, instance, set, difference(from[set], without[set]))).join('');
-    this.#run(changes('delete', old, wanted) + changes('create', wanted, old));
+    const classes = change('delete', instance, 'classes', difference(old.classes, wanted.classes));
+    this.#run(
+      changes('delete', old, wanted) +
+        classes +
+        changes('create', wanted, old) +
+        change('create', instance, 'classes', difference(wanted.classesTo, old.classesTo)),
+    );
     this.#connected.set(before.slot, now);
   }
 
@@ -189,13 +204,21 @@ export class Connections {
     }
   }
 
+  /** The same again is harmless. When it cannot be, all is as before. */
+  async guarantee(slot: number, guaranteeMbps: number): Promise<void> {
+    const attachment = this.#demand(slot);
+    await this.#options.uplinks?.set(attachment.address, guaranteeMbps);
+    this.#connected.set(slot, { ...attachment, guaranteeMbps });
+  }
+
   async disconnect(slot: number): Promise<void> {
     checkSlot(slot);
-    const { links, flows } = this.#options;
+    const { links, flows, uplinks } = this.#options;
     const connection = this.#connected.get(slot);
     if (connection === undefined) return links.discard(slot);
     this.#forbid(connection);
     await links.disconnect(slot, [connection.address, ...behindOf(connection)]);
+    await uplinks?.remove(connection.address);
     this.#connected.delete(slot);
     flows.left(connection.address, connection.machine);
     for (const { address, machine } of connection.behind ?? []) flows.left(address, machine);
@@ -210,13 +233,15 @@ export class Connections {
   async restore(kept: KeptAttachment[], prepared: number[]): Promise<void> {
     for (const connection of kept) this.#check(connection);
     prepared.forEach(checkSlot);
-    const { links, flows, logger } = this.#options;
+    const { links, flows, uplinks, logger } = this.#options;
     const existing = await links.list();
     const real = kept.filter(({ slot }) => existing.has(slot));
     const lost = kept.filter(({ slot }) => !existing.has(slot));
     const wanted = new Set([...real.map((connection) => connection.slot), ...prepared]);
     this.#connected.clear();
     for (const { pid: _, ceilingMbps: _ceiling, ...attachment } of real) this.#connected.set(attachment.slot, attachment);
+    // A class is there before packets are sent into it.
+    await uplinks?.restore(new Map(real.map(({ address, guaranteeMbps }) => [address, guaranteeMbps])));
     this.#replaceElements(real);
     await links.adopt(
       new Map([...existing].filter(([slot]) => wanted.has(slot))),
@@ -264,21 +289,22 @@ export class Connections {
   }
 
   #allow(connection: Attachment): void {
-    const { instance, instanceNumber } = this.#options;
-    const elements = elementsOf(instanceNumber, connection);
+    const { instance } = this.#options;
+    const elements = this.#elementsOf(connection);
     this.#run(
       change('create', instance, 'bound', elements.bound) +
         change('create', instance, 'behind', elements.behind) +
         change('create', instance, 'shown', elements.shown) +
         change('create', instance, 'hairpin', elements.hairpin) +
+        change('create', instance, 'classes', elements.classesTo) +
         change('create', instance, 'published', elements.publishedTo),
     );
   }
 
   /** What is missing already (someone flushed the table) must not keep the rest from going. */
   #forbid(connection: Attachment): void {
-    const { instance, instanceNumber, nftables, logger } = this.#options;
-    const { publishedTo: _, ...sets } = elementsOf(instanceNumber, connection);
+    const { instance, nftables, logger } = this.#options;
+    const { publishedTo: _, classesTo: __, ...sets } = this.#elementsOf(connection);
     try {
       this.#run(
         Object.entries(sets)
@@ -302,21 +328,27 @@ export class Connections {
 
   /** One transaction: the kernel goes from the old elements to the new ones at once, and one that stays is never absent. */
   #replaceElements(connections: readonly Attachment[]): void {
-    const { instance, instanceNumber } = this.#options;
-    const all = connections.map((connection) => elementsOf(instanceNumber, connection));
+    const { instance } = this.#options;
+    const all = connections.map((connection) => this.#elementsOf(connection));
     const contents = {
       bound: all.flatMap((one) => one.bound),
       behind: all.flatMap((one) => one.behind),
       shown: all.flatMap((one) => one.shown),
       hairpin: all.flatMap((one) => one.hairpin),
       published: all.flatMap((one) => one.publishedTo),
+      classes: all.flatMap((one) => one.classesTo),
     };
     let commands = '';
     for (const [set, elements] of Object.entries(contents)) {
-      commands += `flush ${set === 'published' ? 'map' : 'set'} inet ${tableName(instance)} ${set}\n`;
+      commands += `flush ${set === 'published' || set === 'classes' ? 'map' : 'set'} inet ${tableName(instance)} ${set}\n`;
       for (let at = 0; at < elements.length; at += elementsPerCommand) commands += change('add', instance, set, elements.slice(at, at + elementsPerCommand));
     }
     this.#run(commands);
+  }
+
+  #elementsOf(connection: Attachment): ReturnType<typeof elementsOf> {
+    const { instanceNumber, uplinks } = this.#options;
+    return elementsOf(instanceNumber, connection, uplinks && ((address) => uplinks.classOf(address)));
   }
 
   #run(commands: string): void {

@@ -32,6 +32,7 @@ table inet ${table} {
   set behind { type ipv4_addr; }
   set shown { type ipv4_addr; }
   map published { type inet_proto . inet_service : ipv4_addr . inet_service; }
+  map classes { type ipv4_addr : classid; } # the host's; here nobody has one
 
   chain early {
     type filter hook prerouting priority raw; policy accept;

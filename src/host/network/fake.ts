@@ -22,6 +22,7 @@ export interface FakeNetwork extends Network {
   readonly connected: ReadonlyMap<number, Connection>;
   /** Mbit/s of the connected ones, by slot. */
   readonly ceilings: ReadonlyMap<number, number | null>;
+  readonly guarantees: ReadonlyMap<number, number>;
   /** What `traffic` says for a slot. */
   setTraffic(slot: number, traffic: NetworkTraffic): void;
 }
@@ -31,6 +32,7 @@ export const createFakeNetwork = (options: FakeNetworkOptions = {}): FakeNetwork
   const prepared = new Set<number>();
   const connected = new Map<number, Connection>();
   const ceilings = new Map<number, number | null>();
+  const guarantees = new Map<number, number>();
   const definitions = new Map<string, NetworkDefinition>();
   const counters = new Map<number, NetworkTraffic>();
   const firewallRules = new Map<string, OwnedRule>();
@@ -58,6 +60,7 @@ export const createFakeNetwork = (options: FakeNetworkOptions = {}): FakeNetwork
     prepared,
     connected,
     ceilings,
+    guarantees,
     firewallRules,
     firewallMachines,
     firewall: {
@@ -86,6 +89,7 @@ export const createFakeNetwork = (options: FakeNetworkOptions = {}): FakeNetwork
         throw new CenoteError('wrong_state', `slot ${connection.slot} has no link: it was not prepared`);
       connected.set(connection.slot, connection);
       ceilings.set(connection.slot, ceilingMbps);
+      guarantees.set(connection.slot, connection.guaranteeMbps ?? 0);
     },
     knows: (network) => network === externalNetwork || definitions.has(network),
     define: async (definition) => void definitions.set(definition.id, definition),
@@ -103,11 +107,17 @@ export const createFakeNetwork = (options: FakeNetworkOptions = {}): FakeNetwork
       if (!connected.has(slot)) throw new CenoteError('wrong_state', `slot ${slot} is not connected`);
       ceilings.set(slot, ceilingMbps);
     },
+    guarantee: async (slot, guaranteeMbps) => {
+      if (!connected.has(slot)) throw new CenoteError('wrong_state', `slot ${slot} is not connected`);
+      guarantees.set(slot, guaranteeMbps);
+    },
+    uplinks: () => [],
     disconnect: async (slot) => {
       prepared.delete(slot);
       connected.delete(slot);
       counters.delete(slot);
       ceilings.delete(slot);
+      guarantees.delete(slot);
     },
     traffic: async (slot) => {
       if (!connected.has(slot) && !prepared.has(slot)) throw new CenoteError('not_found', `slot ${slot} has no link`);
@@ -119,6 +129,7 @@ export const createFakeNetwork = (options: FakeNetworkOptions = {}): FakeNetwork
       for (const { pid: _, ceilingMbps, ...connection } of connections) {
         connected.set(connection.slot, connection);
         ceilings.set(connection.slot, ceilingMbps);
+        guarantees.set(connection.slot, connection.guaranteeMbps ?? 0);
       }
       for (const slot of slots) prepared.add(slot);
     },

@@ -47,9 +47,11 @@ export class Machines {
     this.#bySlot.set(slot, { ...former, publish });
   }
 
-  async setNics(connection: Connection, pid: number, ceilingMbps: number | null): Promise<void> {
-    const { slot, publish } = connection;
+  async setNics(wanted: Connection, pid: number, ceilingMbps: number | null): Promise<void> {
+    const { slot, publish } = wanted;
     const former = this.#demand(slot);
+    const { guaranteeMbps = 0 } = former;
+    const connection = { ...wanted, guaranteeMbps };
     const [before, after] = [nicsOf(former), nicsOf(connection)];
     const [oldPrimary, newPrimary] = [primaryOf(former), primaryOf(connection)];
     await using undo = new AsyncDisposableStack();
@@ -57,14 +59,16 @@ export class Machines {
     undo.defer(() => closeFd(netnsFd));
     for (const nic of after.filter((one) => !before.some((other) => isSame(one, other)))) {
       const { network, address, index } = nic;
-      await this.#attach(network, { slot, machine: former.machine, address, publish: [], index, leads: 'subnet' }, netnsFd, ceilingMbps);
+      await this.#attach(network, { slot, machine: former.machine, address, publish: [], index, leads: 'subnet', guaranteeMbps: 0 }, netnsFd, ceilingMbps);
       undo.defer(() => this.#detach(network, slot));
     }
     if (oldPrimary.network !== newPrimary.network) {
       const exchange = async (from: Nic, to: Nic): Promise<void> => {
         await this.#publish(from.network, slot, []);
+        await this.#guarantee(from.network, slot, 0);
         await this.#lead(from.network, slot, netnsFd, 'subnet');
         await this.#lead(to.network, slot, netnsFd, this.#leads(to));
+        await this.#guarantee(to.network, slot, guaranteeMbps);
         await this.#publish(to.network, slot, publish);
       };
       undo.defer(() => exchange(newPrimary, oldPrimary));
@@ -82,6 +86,13 @@ export class Machines {
 
   async limit(slot: number, pid: number, ceilingMbps: number | null): Promise<void> {
     for (const { network } of nicsOf(this.#demand(slot))) await (await this.#segment(network)).connections.limit(slot, pid, ceilingMbps);
+  }
+
+  /** It holds for what leaves by the primary NIC: the others lead nowhere but to their neighbours. */
+  async guarantee(slot: number, guaranteeMbps: number): Promise<void> {
+    const connection = this.#demand(slot);
+    await this.#guarantee(primaryOf(connection).network, slot, guaranteeMbps);
+    this.#bySlot.set(slot, { ...connection, guaranteeMbps });
   }
 
   /** Harmless for one that is not connected: what was prepared for it goes. */
@@ -121,9 +132,10 @@ export class Machines {
     await this.#routers.restoreMachines(onFabrics);
   }
 
-  #attachment({ slot, machine, publish }: Connection, nic: Nic): Attachment {
+  #attachment({ slot, machine, publish, guaranteeMbps = 0 }: Connection, nic: Nic): Attachment {
     const { address, index, primary } = nic;
-    return { slot, machine, address, index, publish: primary ? publish : [], leads: this.#leads(nic) };
+    const leads = this.#leads(nic);
+    return { slot, machine, address, index, publish: primary ? publish : [], leads, guaranteeMbps: primary ? guaranteeMbps : 0 };
   }
 
   #leads({ network, primary }: Nic): InnerEnd['leads'] {
@@ -142,6 +154,10 @@ export class Machines {
 
   #publish(network: string, slot: number, publish: PublishedPort[]): Promise<void> {
     return network === externalNetwork ? this.#host.connections.publish(slot, publish) : this.#routers.publish(network, slot, publish);
+  }
+
+  #guarantee(network: string, slot: number, guaranteeMbps: number): Promise<void> {
+    return network === externalNetwork ? this.#host.connections.guarantee(slot, guaranteeMbps) : this.#routers.guarantee(network, slot, guaranteeMbps);
   }
 
   async #lead(network: string, slot: number, netnsFd: number, leads: InnerEnd['leads']): Promise<void> {

@@ -6,6 +6,7 @@
  */
 import type { PublishedPort } from '../../model/machine.ts';
 import type { NetworkDefinition, Nic } from '../../model/network.ts';
+import type { UplinkStatus } from '../../model/uplink.ts';
 import type { Firewall } from './firewall/open.ts';
 
 export interface Connection {
@@ -17,6 +18,8 @@ export interface Connection {
   nics?: readonly Nic[] | undefined;
   /** At the primary NIC. */
   publish: PublishedPort[];
+  /** Of what it sends out of the host; absent: none. */
+  guaranteeMbps?: number | undefined;
 }
 
 /** One that runs while the agent comes back. */
@@ -49,6 +52,10 @@ export interface Network {
   setNics(connection: Connection, pid: number, ceilingMbps: number | null): Promise<void>;
   /** The ceiling each way in Mbit/s, null for none, of a connected machine whose first process this is. The same again is harmless. */
   limit(slot: number, pid: number, ceilingMbps: number | null): Promise<void>;
+  /** Mbit/s of what a connected machine sends out of the host. The same again is harmless. */
+  guarantee(slot: number, guaranteeMbps: number): Promise<void>;
+  /** Devices on which guarantees hold, or should; none where nobody said what they carry. */
+  uplinks(): UplinkStatus[];
   /** No packet flows from here on; the addresses may be given to another. The links themselves are removed later, in a batch. */
   disconnect(slot: number): Promise<void>;
   /** Counters of a connected slot's links, as the machine sees them. */

@@ -20,6 +20,8 @@ import type { ReservedCheck } from './publish-check.ts';
 import { Routers } from './routers.ts';
 import { loadRuleset, tableName } from './ruleset.ts';
 import { openSegment } from './segment.ts';
+import { Uplinks, releaseUplinks } from './uplinks.ts';
+import type { UplinksOptions } from './uplinks.ts';
 
 export interface NetworkOptions {
   /** Names the nftables table. */
@@ -35,6 +37,8 @@ export interface NetworkOptions {
   crash?: CrashPoints | undefined;
   /** How long a fabric network's router stays after its last machine. */
   routerLingerMs?: number | undefined;
+  /** The devices on which guarantees are to hold, and what each carries; absent: nothing is shaped. */
+  uplinks?: Pick<UplinksOptions, 'devices' | 'capacityMbps' | 'lookMs'> | undefined;
 }
 
 const defaultResolverPort = 53;
@@ -48,10 +52,13 @@ export const openNetwork = async (options: NetworkOptions): Promise<Network> => 
   const logger = options.logger.child({ component: 'network' });
   const resolvConfPath = options.resolvConfPath ?? '/etc/resolv.conf';
   await using undo = new AsyncDisposableStack();
-  const host = undo.use(await openSegment({ instance, instanceNumber, subnet, logger }));
+  const uplinks =
+    options.uplinks === undefined ? undefined : undo.adopt(new Uplinks({ instanceNumber, subnet, ...options.uplinks, logger }), (opened) => opened.close());
+  await (uplinks === undefined ? releaseUplinks(instanceNumber) : uplinks.open());
+  const host = undo.use(await openSegment({ instance, instanceNumber, subnet, uplinks, logger }));
   enableForwarding();
   let resolverPort = defaultResolverPort;
-  const loadRules = (): void => host.loadRules(loadRuleset(instance, instanceNumber, subnet, resolverPort));
+  const loadRules = (): void => host.loadRules(loadRuleset({ instance, instanceNumber, subnet, resolverPort, uplinks: options.uplinks?.devices ?? [] }));
   loadRules();
   const publishCheck = openPublishCheck({ instance, nftables: host.nftables, checkReserved: options.checkReserved });
   const firewalls = new Firewalls();
@@ -80,6 +87,8 @@ export const openNetwork = async (options: NetworkOptions): Promise<Network> => 
     publish: (connection) => machines.publish(connection),
     setNics: (connection, pid, ceilingMbps) => machines.setNics(connection, pid, ceilingMbps),
     limit: (slot, pid, ceilingMbps) => machines.limit(slot, pid, ceilingMbps),
+    guarantee: (slot, guaranteeMbps) => machines.guarantee(slot, guaranteeMbps),
+    uplinks: () => uplinks?.status() ?? [],
     disconnect: (slot) => machines.disconnect(slot),
     traffic: (slot) => machines.traffic(slot),
     restore: (kept, prepared) => machines.restore(kept, prepared),
@@ -101,6 +110,7 @@ export const openNetwork = async (options: NetworkOptions): Promise<Network> => 
         host.nftables.run(`add table inet ${tableName(instance)}\ndelete table inet ${tableName(instance)}\n`);
       }
       await held.disposeAsync();
+      if (remove) await releaseUplinks(instanceNumber);
     },
   };
 };

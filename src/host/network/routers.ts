@@ -50,6 +50,8 @@ interface Router {
   published: Map<number, PublishedPort[]>;
   /** By their slots. */
   machines: Map<number, { machine: string; address: string }>;
+  /** Mbit/s of what its machines send out of the host, by their slots. */
+  guarantees: Map<number, number>;
   closing: NodeJS.Timeout | undefined;
 }
 
@@ -92,6 +94,7 @@ export class Routers {
     try {
       await router.segment.connections.attach(attachment, netnsFd, ceilingMbps);
       for (const one of behind(router.definition, [attachment])) await this.#options.host.connections.addBehind(router.uplinkSlot, one);
+      if (attachment.guaranteeMbps > 0) await this.#guarantee(router, attachment.slot, attachment.guaranteeMbps);
       if (attachment.publish.length > 0) await this.#publish(router, attachment.slot, attachment.publish);
     } catch (error) {
       await this.detach(network, attachment.slot);
@@ -105,12 +108,18 @@ export class Routers {
     await this.#publish(router, slot, publish);
   }
 
+  /** All that leaves the network has the sum of its machines' guarantees. */
+  async guarantee(network: string, slot: number, guaranteeMbps: number): Promise<void> {
+    await this.#guarantee(await this.#demand(network), slot, guaranteeMbps);
+  }
+
   async detach(network: string, slot: number): Promise<void> {
     const router = await this.#open.get(network);
     if (router === undefined) return;
     if (router.published.has(slot)) await this.#publish(router, slot, []);
     const machine = router.machines.get(slot);
     if (machine !== undefined) await this.#options.host.connections.removeBehind(router.uplinkSlot, machine.address);
+    if (router.guarantees.has(slot)) await this.#guarantee(router, slot, 0);
     await router.segment.connections.disconnect(slot);
     router.machines.delete(slot);
     if (router.machines.size === 0) router.closing = setTimeout(() => this.#leave(network, router), this.#options.lingerMs ?? usualLingerMs).unref();
@@ -125,8 +134,9 @@ export class Routers {
     const uplinks: KeptAttachment[] = [];
     for (const [network, attachments] of kept) {
       const router = await this.#demand(network, true);
-      for (const { slot, machine, address, publish } of attachments) {
+      for (const { slot, machine, address, publish, guaranteeMbps } of attachments) {
         router.machines.set(slot, { machine, address });
+        if (guaranteeMbps > 0) router.guarantees.set(slot, guaranteeMbps);
         if (publish.length > 0) router.published.set(slot, publish);
       }
       uplinks.push({ ...this.#uplink(router), pid: null, ceilingMbps: null });
@@ -194,7 +204,7 @@ export class Routers {
     const subnet = subnetOf(definition);
     const { mtu, isPublic: isPart } = definition;
     const segment = undo.use(await openSegment({ instance, instanceNumber, subnet, netnsFd, mtu, isPart, resolver: host.subnet.gateway, logger }));
-    const router: Router = { definition, uplinkSlot, netnsFd, segment, published: new Map(), machines: new Map(), closing: undefined };
+    const router: Router = { definition, uplinkSlot, netnsFd, segment, published: new Map(), machines: new Map(), guarantees: new Map(), closing: undefined };
     this.#loadRules(router);
     crash.reach('network: rules of a router loaded');
     if (!isKept) {
@@ -215,7 +225,7 @@ export class Routers {
   }
 
   /** On the external network a router is like a machine, with all that is published of its machines. */
-  #uplink({ definition, uplinkSlot, published, machines }: Router): Attachment {
+  #uplink({ definition, uplinkSlot, published, machines, guarantees }: Router): Attachment {
     const publish = [...published.values()].flat().map(({ protocol, hostPort }) => ({ protocol, hostPort, machinePort: hostPort }));
     return {
       slot: uplinkSlot,
@@ -225,18 +235,28 @@ export class Routers {
       index: 0,
       leads: 'everywhere',
       behind: behind(definition, machines.values()),
+      guaranteeMbps: [...guarantees.values()].reduce((sum, one) => sum + one, 0),
     };
   }
 
   async #publish(router: Router, slot: number, publish: PublishedPort[]): Promise<void> {
     const former = router.published.get(slot);
-    if (publish.length > 0) router.published.set(slot, publish);
-    else router.published.delete(slot);
+    putOrDelete(router.published, slot, publish.length > 0 ? publish : undefined);
     try {
       await this.#options.host.connections.publish(router.uplinkSlot, this.#uplink(router).publish);
     } catch (error) {
-      if (former === undefined) router.published.delete(slot);
-      else router.published.set(slot, former);
+      putOrDelete(router.published, slot, former);
+      throw error;
+    }
+  }
+
+  async #guarantee(router: Router, slot: number, guaranteeMbps: number): Promise<void> {
+    const former = router.guarantees.get(slot);
+    putOrDelete(router.guarantees, slot, guaranteeMbps > 0 ? guaranteeMbps : undefined);
+    try {
+      await this.#options.host.connections.guarantee(router.uplinkSlot, this.#uplink(router).guaranteeMbps);
+    } catch (error) {
+      putOrDelete(router.guarantees, slot, former);
       throw error;
     }
   }
@@ -295,3 +315,7 @@ const behind = (definition: NetworkDefinition, machines: Iterable<{ machine: str
 
 /** Subnets whose addresses are nowhere else. */
 const wholeOf = (definition: NetworkDefinition | undefined): string[] => (definition !== undefined && isShared(definition) ? [definition.subnet] : []);
+const putOrDelete = <Key, Value>(map: Map<Key, Value>, key: Key, value: Value | undefined): void => {
+  if (value === undefined) map.delete(key);
+  else map.set(key, value);
+};

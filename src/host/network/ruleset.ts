@@ -14,8 +14,17 @@ export const tableName = (instance: string): string => `cenote-${instance}`;
 export const linkPrefix = (instanceNumber: number): string => `cn${instanceNumber}v`;
 export const linkName = (instanceNumber: number, slot: number): string => `${linkPrefix(instanceNumber)}${slot}`;
 
+export interface RulesetOptions {
+  instance: string;
+  instanceNumber: number;
+  subnet: Subnet;
+  resolverPort: number;
+  /** Devices with a queue of ours, in which each machine has a class. */
+  uplinks: readonly string[];
+}
+
 /** Loads the rules anew without touching the sets: no packet of a running machine is lost when the agent restarts. */
-export const loadRuleset = (instance: string, instanceNumber: number, subnet: Subnet, resolverPort: number): string => {
+export const loadRuleset = ({ instance, instanceNumber, subnet, resolverPort, uplinks }: RulesetOptions): string => {
   const table = tableName(instance);
   const links = `"${linkPrefix(instanceNumber)}*"`;
   const { cidr, gateway } = subnet;
@@ -34,6 +43,7 @@ table inet ${table} {
   set shown { type ipv4_addr; }
   set whole { type ipv4_addr; flags interval; }
   map published { type inet_proto . inet_service : ipv4_addr . inet_service; }
+  map classes { type ipv4_addr : classid; }
   set resolving { type ipv4_addr; size 65536; flags dynamic, timeout; timeout 1m; }
 
   chain early {
@@ -112,7 +122,9 @@ table inet ${table} {
     accept
   }
   # Link-local addresses are where a cloud gives its hosts their credentials. Invalid packets are not translated, so they would show inner addresses.
+  # Here the source is the machine's own, also of answers by a published port: sources are translated only when a packet is about to leave.
   chain to_outside {
+    ${uplinks.length === 0 ? '' : `oifname { ${uplinks.map((name) => `"${name}"`).join(', ')} } meta priority set ip saddr map @classes`}
     tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
     ct state vmap { established : accept, related : accept, invalid : drop }
     ip daddr 169.254.0.0/16 counter name refused reject with icmpx type admin-prohibited
@@ -122,8 +134,8 @@ table inet ${table} {
 `;
 };
 
-/** What one connected machine is in the table's sets. */
-export const elementsOf = (instanceNumber: number, connection: Attachment) => ({
+/** What one connected machine is in the table's sets; `classOf` where it has a class on the uplink. */
+export const elementsOf = (instanceNumber: number, connection: Attachment, classOf?: (address: string) => string) => ({
   bound: [connection, ...behindOf(connection)].map(
     ({ address }) => `"${linkName(instanceNumber, connection.slot)}" . ${macOf(connection.address)} . ${address}`,
   ),
@@ -132,6 +144,9 @@ export const elementsOf = (instanceNumber: number, connection: Attachment) => ({
   hairpin: [`${connection.address} . ${connection.address}`],
   published: connection.publish.map((port) => `${port.protocol} . ${port.hostPort}`),
   publishedTo: connection.publish.map((port) => `${port.protocol} . ${port.hostPort} : ${connection.address} . ${port.machinePort}`),
+  // What is seen by an address behind the link is in the class of the link's own.
+  classes: classOf === undefined ? [] : [connection, ...behindOf(connection)].map(({ address }) => address),
+  classesTo: classOf === undefined ? [] : [connection, ...behindOf(connection)].map(({ address }) => `${address} : ${classOf(connection.address)}`),
 });
 
 const behindOf = ({ behind = [] }: Attachment): readonly Behind[] => behind;

@@ -10,6 +10,7 @@ import type { HostFirewall } from './firewall/open.ts';
 import { ConntrackFlows } from './flows.ts';
 import { Links } from './links.ts';
 import { tableName } from './ruleset.ts';
+import type { Uplinks } from './uplinks.ts';
 
 export interface SegmentOptions {
   instance: string;
@@ -21,6 +22,8 @@ export interface SegmentOptions {
   isPart?: boolean | undefined;
   /** Where questions to its gateway go, when that is on another network. */
   resolver?: string | undefined;
+  /** By which machines on it leave the host. */
+  uplinks?: Uplinks | undefined;
   logger: Logger;
 }
 
@@ -35,13 +38,13 @@ export interface Segment extends AsyncDisposable {
 }
 
 export const openSegment = async (options: SegmentOptions): Promise<Segment> => {
-  const { instance, instanceNumber, subnet, netnsFd, resolver, logger } = options;
+  const { instance, instanceNumber, subnet, netnsFd, resolver, uplinks, logger } = options;
   await using undo = new AsyncDisposableStack();
   const nftables: NftRunner = netnsFd === undefined ? undo.use(openNftables()) : new NftablesIn(netnsFd);
   const links = undo.adopt(new Links(options), (opened) => opened.close());
   const flows = undo.adopt(new ConntrackFlows(logger, netnsFd), (opened) => opened.close());
   await links.openGateway();
-  const connections = new Connections({ instance, instanceNumber, subnet, links, nftables, flows, logger });
+  const connections = new Connections({ instance, instanceNumber, subnet, links, nftables, flows, uplinks, logger });
   const firewall = openFirewall({ instance, subnet, resolver, nftables, flows, logger });
   const held = undo.move();
   return {

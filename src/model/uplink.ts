@@ -1,0 +1,22 @@
+/** What leads outside: how much of it may be guaranteed, and how a host says whether guarantees hold there. */
+import { Type } from 'typebox';
+import type { Static } from 'typebox';
+
+/** Of the device's name. */
+export const uplinkPattern = '^[A-Za-z0-9_.-]{1,15}$';
+export const mostUplinks = 8;
+
+/** Never promised to machines: half of it is for the host's own traffic and other instances', half for whoever borrows. */
+const reservePart = 0.05;
+export const reserveMbps = (capacityMbps: number): number => Math.max(1, Math.ceil(capacityMbps * reservePart));
+
+export const UplinkStatus = Type.Object(
+  {
+    device: Type.String(),
+    capacityMbps: Type.Integer(),
+    /** Why guarantees do not hold there now; null: they do. */
+    lacks: Type.Union([Type.String(), Type.Null()]),
+  },
+  { additionalProperties: false },
+);
+export type UplinkStatus = Static<typeof UplinkStatus>;

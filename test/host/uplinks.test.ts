@@ -1,0 +1,258 @@
+/** Network guarantees on an uplink, with real packets: who gets what when all want all, and that nobody else's queue is touched. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createLogger } from '../../src/base/logger.ts';
+import { run, runAny } from '../../src/exec/run.ts';
+import { openNetwork } from '../../src/host/network/open.ts';
+import type { Connection, Network } from '../../src/host/network/network.ts';
+import { externalNetwork } from '../../src/model/nics.ts';
+import type { NetworkDefinition, Nic } from '../../src/model/network.ts';
+import { counter, floodTcp, floodUdp, rates } from './flood.ts';
+import type { Counted } from './flood.ts';
+import { Place, becomeHost, createOutside, hostAddress, outsideAddress, until } from './network-world.ts';
+
+const subnet = '10.80.0.0/16';
+const logger = createLogger({ name: 'test', level: 'fatal' });
+const scratch = mkdtempSync(join(tmpdir(), 'cenote-uplinks-'));
+const resolvConfPath = join(scratch, 'resolv.conf');
+writeFileSync(resolvConfPath, 'nameserver 127.0.0.1\n');
+const instance = `uplink${process.pid}`;
+const device = 'up0';
+const capacityMbps = 100;
+const open = (uplinks?: { capacityMbps: number }): Promise<Network> =>
+  openNetwork({ instance, instanceNumber: 1, subnet, logger, resolvConfPath, uplinks: uplinks && { devices: [device], lookMs: 50, ...uplinks } });
+
+const firstPort = 9000;
+/** What one machine's own link lets through: so that who floods does not take the processor. */
+const linkMbps = 95;
+const guarantees = [10, 20, 40];
+const back: NetworkDefinition = {
+  id: '00000000-0000-4000-8000-000000000001',
+  account: 'blue',
+  version: 1,
+  subnet: '192.168.10.0/24',
+  gateway: '192.168.10.1',
+  resolvers: [],
+  internetNat: true,
+  mtu: 1450,
+  uplink: '10.80.0.101',
+};
+const machines: Connection[] = [
+  ...guarantees.map((guaranteeMbps, index) => ({ slot: index, machine: `m${index}`, address: `10.80.0.${10 + index}`, publish: [], guaranteeMbps })),
+  ...[5, 6].map((last, index) => ({
+    slot: 3 + index,
+    machine: `fabric${index}`,
+    address: `192.168.10.${last}`,
+    nics: [{ network: back.id, address: `192.168.10.${last}`, index: 0, primary: true } satisfies Nic],
+    publish: index === 0 ? [{ protocol: 'tcp' as const, hostPort: 8080, machinePort: 80 }] : [],
+    guaranteeMbps: 10,
+  })),
+];
+
+/** Bytes sent by each class, by its number. */
+const sent = async (): Promise<Map<string, number>> => {
+  const found = (await run('tc', ['-s', 'class', 'show', 'dev', device])).matchAll(/^class htb (\S+) .*\n Sent (\d+) bytes/gm);
+  return new Map(Array.from(found, ([, number, bytes]) => [number!, Number(bytes)]));
+};
+const queues = (): Promise<string> => run('tc', ['qdisc', 'show', 'dev', device]);
+/** By class: `10Mbit of 100Mbit`. */
+const classes = async (): Promise<Record<string, string>> => {
+  const found = (await run('tc', ['class', 'show', 'dev', device])).matchAll(/^class htb ce01:(\S+) .*rate (\S+) ceil (\S+)/gm);
+  return Object.fromEntries(Array.from(found, ([, minor, rate, ceil]) => [minor!, `${rate} of ${ceil}`]));
+};
+const usual = {
+  '1': '100Mbit of 100Mbit',
+  ffff: '2500Kbit of 100Mbit',
+  a: '10Mbit of 100Mbit',
+  b: '20Mbit of 100Mbit',
+  c: '40Mbit of 100Mbit',
+  '65': '20Mbit of 100Mbit',
+};
+
+describe('guarantees on an uplink', () => {
+  const world = new AsyncDisposableStack();
+  const places: Place[] = [];
+  let network: Network;
+  let outside: Place;
+  let counted: Counted;
+
+  before(async () => {
+    await becomeHost();
+    outside = world.use(await createOutside(subnet));
+    counted = outside.follow(process.execPath, '-e', counter(firstPort, 6));
+    await until(() => counted.lines.length > 0);
+    network = await open({ capacityMbps });
+    await network.define(back);
+    for (const machine of machines) {
+      const place = world.use(await Place.create('machine'));
+      places.push(place);
+      if (machine.nics === undefined) await network.prepare(machine.slot, place.fd);
+      await network.connect(machine, place.fd, linkMbps);
+    }
+  });
+
+  after(async () => {
+    await network.close({ remove: true });
+    const left = await queues();
+    await world.disposeAsync();
+    rmSync(scratch, { recursive: true });
+    assert.doesNotMatch(left, /htb/, 'the default queue is back');
+  });
+
+  /** What these get while all of them send; `host`: the host as well, to the last port. */
+  const shares = async (who: readonly number[], { tcp = [], host = false }: { tcp?: readonly number[]; host?: boolean } = {}): Promise<number[]> => {
+    const words = (index: number): string[] => [tcp.includes(index) ? floodTcp : floodUdp, outsideAddress, String(firstPort + index), '4'];
+    const sending = who.map((index) => places[index]!.run('perl', '-e', ...words(index)));
+    if (host) sending.push(run('perl', ['-e', ...words(5)]));
+    await sleep(1000);
+    const got = await rates(counted, 2000);
+    await Promise.all(sending);
+    return got;
+  };
+  const hasAtLeast = (got: readonly number[], index: number, mbps: number): void =>
+    assert.ok(got[index]! > mbps * 0.9, `${mbps} Mbit/s were promised, of ${got.map((rate) => rate.toFixed(1)).join(', ')}`);
+
+  test('each has its guarantee at least, by UDP or TCP; what is left is shared in proportion', async (context) => {
+    assert.deepEqual(await classes(), usual);
+    const got = await shares([0, 1, 2], { tcp: [1] });
+    context.diagnostic(got.join(' '));
+    for (const [index, guarantee] of guarantees.entries()) hasAtLeast(got, index, guarantee * 1.2);
+    assert.ok(got.reduce((sum, one) => sum + one) < capacityMbps);
+  });
+
+  test('one alone has all, also with the least guarantee', async () => hasAtLeast(await shares([0]), 0, 85));
+
+  test('the host itself is not starved, and starves nobody', async (context) => {
+    const got = await shares([0, 1, 2], { host: true });
+    context.diagnostic(got.join(' '));
+    for (const [index, guarantee] of guarantees.entries()) hasAtLeast(got, index, guarantee);
+    hasAtLeast(got, 5, 5);
+  });
+
+  test('a network of machines has the sum of what they have', async (context) => {
+    const got = await shares([0, 1, 2, 3, 4]);
+    context.diagnostic(got.join(' '));
+    for (const [index, guarantee] of guarantees.entries()) hasAtLeast(got, index, guarantee);
+    assert.ok(got[3]! + got[4]! > 18, `two of a network had ${got[3]} and ${got[4]}`);
+  });
+
+  test('answers of published ports are in the class of who answers', async () => {
+    const serve = `require('node:net').createServer((s) => { s.on('error', () => {}); s.end(Buffer.alloc(1000000)); }).listen(80, () => console.log('ready')); setTimeout(process.exit, 60000);`;
+    const ask = (port: number) =>
+      outside.run(process.execPath, '-e', `require('node:net').connect(${port}, '${hostAddress}').on('data', () => {}).on('end', () => process.exit())`);
+    await network.publish({ ...machines[0]!, publish: [{ protocol: 'tcp', hostPort: 8000, machinePort: 80 }] });
+    for (const [index, port, minor] of [
+      [0, 8000, 'a'],
+      [3, 8080, '65'],
+    ] as const) {
+      const server = places[index]!.follow(process.execPath, '-e', serve);
+      await until(() => server.lines.length > 0);
+      const former = await sent();
+      await ask(port);
+      const now = await sent();
+      const more = (number: string) => now.get(`ce01:${number}`)! - former.get(`ce01:${number}`)!;
+      assert.ok(more(minor) > 1_000_000, `${more(minor)} bytes in class ${minor}`);
+      assert.ok(more('ffff') < 10_000, `${more('ffff')} bytes in the host's class`);
+    }
+  });
+
+  test('a guarantee that is changed is so at once, on a network too', async () => {
+    await network.guarantee(0, 40);
+    await network.guarantee(2, 0);
+    await network.guarantee(4, 15);
+    const { c: _, ...rest } = await classes();
+    const { c: __, ...others } = usual;
+    assert.deepEqual(rest, { ...others, a: '40Mbit of 100Mbit', '65': '25Mbit of 100Mbit' });
+    const got = await shares([0, 1, 2]);
+    hasAtLeast(got, 0, 40);
+    hasAtLeast(got, 1, 20);
+    await network.guarantee(0, 10);
+    await network.guarantee(2, 40);
+    await network.guarantee(4, 10);
+    assert.deepEqual(await classes(), usual);
+  });
+
+  test('it follows the machine to the network that is its way out', async () => {
+    const machine = machines[0]!;
+    const nic = (network: string, address: string, index: number, primary: boolean): Nic => ({ network, address, index, primary });
+    const both = (primary: string): Nic[] => [
+      nic(externalNetwork, machine.address, 0, primary === externalNetwork),
+      nic(back.id, '192.168.10.9', 1, primary === back.id),
+    ];
+    await network.setNics({ ...machine, address: '192.168.10.9', nics: both(back.id) }, places[0]!.pid, linkMbps);
+    const moved = await classes();
+    assert.equal(moved['65'], '30Mbit of 100Mbit');
+    assert.match(moved['a']!, /^\d+bit of/, 'and its former class has the least');
+    hasAtLeast(await shares([0]), 0, 80);
+    await network.setNics({ ...machine, nics: both(externalNetwork) }, places[0]!.pid, linkMbps);
+    await network.setNics(machine, places[0]!.pid, linkMbps);
+    assert.deepEqual(await classes(), usual);
+  });
+
+  test('it holds while no agent is there, and is taken over as it is', async () => {
+    const before = await sent();
+    await network.close({ remove: false });
+    const got = await shares([0, 1, 2]);
+    for (const [index, guarantee] of guarantees.entries()) hasAtLeast(got, index, guarantee);
+    network = await open({ capacityMbps });
+    await network.define(back);
+    const kept = machines.map((machine, index) => ({ ...machine, pid: places[index]!.pid, ceilingMbps: linkMbps }));
+    await network.restore(kept, []);
+    assert.deepEqual(await classes(), usual);
+    for (const [number, bytes] of await sent()) assert.ok(bytes >= before.get(number)!, `class ${number} was made anew`);
+
+    await network.close({ remove: false });
+    network = await open({ capacityMbps: 1000 });
+    await network.define(back);
+    await network.restore(kept.slice(1), []);
+    assert.deepEqual(await classes(), {
+      '1': '1Gbit of 1Gbit',
+      ffff: '25Mbit of 1Gbit',
+      b: '20Mbit of 1Gbit',
+      c: '40Mbit of 1Gbit',
+      '65': '20Mbit of 1Gbit',
+    });
+    await network.close({ remove: false });
+    network = await open();
+    assert.doesNotMatch(await queues(), /htb/, 'without a capacity nothing is shaped');
+    await network.close({ remove: false });
+    network = await open({ capacityMbps });
+    await network.define(back);
+    await network.restore(kept, []);
+    assert.deepEqual(await classes(), { ...usual });
+    hasAtLeast(await shares([0, 1, 2]), 0, 10);
+  });
+
+  test('what is taken away comes back; what is another’s is left alone', async () => {
+    const lacks = () => network.uplinks()[0]!.lacks;
+    await run('tc', ['qdisc', 'del', 'dev', device, 'root']);
+    await network.guarantee(1, 30);
+    await until(async () => lacks() === null && Object.keys(await classes()).length === 6);
+    assert.deepEqual(await classes(), { ...usual, b: '30Mbit of 100Mbit' });
+    await network.guarantee(1, 20);
+
+    await run('tc', ['qdisc', 'replace', 'dev', device, 'root', 'handle', '8:', 'htb']);
+    await until(() => lacks() !== null);
+    assert.match(lacks()!, /up0 has another root queue: htb 8:/);
+    await network.guarantee(1, 25);
+    await sleep(120);
+    assert.match(await queues(), /htb 8: root/);
+    await run('tc', ['qdisc', 'del', 'dev', device, 'root']);
+    await until(() => lacks() === null);
+    assert.deepEqual(await classes(), { ...usual, b: '25Mbit of 100Mbit' });
+    await network.guarantee(1, 20);
+
+    await run('ip', ['link', 'del', device]);
+    await until(() => lacks() === 'there is no device up0');
+    await network.disconnect(2);
+    assert.equal((await runAny('tc', ['class', 'show', 'dev', device])).code, 1);
+    await run('ip', ['link', 'add', device, 'type', 'veth', 'peer', 'name', 'up1']);
+    await until(() => lacks() === null);
+    const { c: _, ...others } = usual;
+    assert.deepEqual(await classes(), others);
+  });
+});
