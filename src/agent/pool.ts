@@ -1,10 +1,11 @@
 /** The pool as it is, put together when somebody asks: nothing of it is measured, or kept, in between. */
 import { hostname, release } from 'node:os';
 import { setImmediate as turn } from 'node:timers/promises';
-import { hostMeters } from '../host/metrics/host-meters.ts';
+import { hostMeters, sentBy } from '../host/metrics/host-meters.ts';
 import type { Overcommit } from '../model/instance.ts';
 import type { PoolMachine, PoolStatus } from '../model/pool.ts';
 import type { PoolSize } from '../model/resources.ts';
+import { reserveMbps } from '../model/uplink.ts';
 import type { Host } from './host.ts';
 import { machineUsage } from './machine/usage.ts';
 import type { BurstMeter } from './machine/usage.ts';
@@ -22,6 +23,7 @@ export interface PoolPlan {
   reserve: Amount;
   share: Amount & { diskMib: number };
   overcommit: Overcommit;
+  /** What the uplink carries. */
   networkMbps: number | null;
 }
 
@@ -35,7 +37,7 @@ export const poolSize = ({ share, overcommit, networkMbps }: PoolPlan): PoolSize
   cpuMillis: Math.floor(share.cpuMillis * overcommit.cpu),
   memoryMib: Math.floor(share.memoryMib * overcommit.memory),
   diskMib: Math.floor(share.diskMib * overcommit.disk),
-  networkMbps,
+  networkMbps: networkMbps === null ? null : Math.max(0, networkMbps - reserveMbps(networkMbps)),
 });
 
 /** Machines measured before other requests have their turn. */
@@ -51,15 +53,22 @@ export const poolStatus = async (host: Host, machines: Machines, plan: PoolPlan,
   }
   const { totalMib, usedMib } = await host.storage.capacity();
   const { disk, ...meters } = hostMeters(host.storage.device);
+  const { networkMbps } = plan;
+  const devices = host.network.uplinks().map(({ device }) => device);
   return {
     clockMs: performance.now(),
     host: { name: hostname(), kernel: release(), cpuMillis: plan.host.cpuMillis, ...meters },
-    reserve: { ...plan.reserve, diskMib: Math.max(0, Math.floor(totalMib - plan.share.diskMib)) },
+    reserve: {
+      ...plan.reserve,
+      diskMib: Math.max(0, Math.floor(totalMib - plan.share.diskMib)),
+      networkMbps: networkMbps === null ? null : reserveMbps(networkMbps),
+    },
     share: plan.share,
     overcommit: plan.overcommit,
     pool: machines.pool,
     guaranteed: { ...machines.guaranteed },
     disk: { totalMib, usedMib, readBytes: disk?.readBytes ?? null, writtenBytes: disk?.writtenBytes ?? null },
+    uplink: networkMbps === null ? null : { capacityMbps: networkMbps, sentBytes: sentBy(devices) },
     machines: measured,
   };
 };

@@ -43,6 +43,7 @@ import { ImageConfig } from './image.ts';
 import { MetadataChange } from './metadata.ts';
 import { resourceNamePattern, snapshotNamePattern } from './names.ts';
 import { PoolSize, Resources, Unsupported } from './resources.ts';
+import { UplinkStatus } from './uplink.ts';
 
 const closed = { additionalProperties: false } as const;
 const generation = Type.Integer({ minimum: 1 });
@@ -137,7 +138,8 @@ export const AgentInfo = Type.Object(
     /** Resources that this host cannot honour: asked for, they are refused. */
     unsupported: Type.Array(Unsupported),
     storage: StorageFeatures,
-    network: Type.Object({ subnet: Type.String(), gateway: Type.String() }, closed),
+    /** `uplinks`: where network guarantees hold, or should. */
+    network: Type.Object({ subnet: Type.String(), gateway: Type.String(), uplinks: Type.Array(UplinkStatus) }, closed),
     machines: Type.Object({ total: Type.Integer(), running: Type.Integer() }, closed),
   },
   closed,

@@ -6,7 +6,7 @@ import { Type } from 'typebox';
 import type { Static, TSchema } from 'typebox';
 import { Value } from 'typebox/value';
 import { CenoteError, invalid } from '../base/errors.ts';
-import { mostUplinks, uplinkPattern } from './uplink.ts';
+import { mostUplinks, uplinkPattern } from './uplink-name.ts';
 
 const closed = { additionalProperties: false } as const;
 

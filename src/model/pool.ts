@@ -31,7 +31,7 @@ export const PoolStatus = Type.Object(
       closed,
     ),
     /** Kept for the host itself: never promised. */
-    reserve: Type.Object({ cpuMillis: Type.Integer(), memoryMib: Type.Integer(), diskMib: Type.Integer() }, closed),
+    reserve: Type.Object({ cpuMillis: Type.Integer(), memoryMib: Type.Integer(), diskMib: Type.Integer(), networkMbps: nullable(Type.Integer()) }, closed),
     /** What this instance has of the host. */
     share: Type.Object({ cpuMillis: Type.Integer(), memoryMib: Type.Integer(), diskMib: Type.Integer() }, closed),
     overcommit: Overcommit,
@@ -39,6 +39,8 @@ export const PoolStatus = Type.Object(
     pool: PoolSize,
     guaranteed: Type.Object({ cpuMillis: Type.Integer(), memoryMib: Type.Integer(), diskMib: Type.Integer(), networkMbps: Type.Integer() }, closed),
     disk: Type.Object({ totalMib: Type.Number(), usedMib: Type.Number(), readBytes: nullable(Type.Number()), writtenBytes: nullable(Type.Number()) }, closed),
+    /** Null where nobody has said what it carries. Sent by all that runs on the host; null where nothing is shaped. */
+    uplink: nullable(Type.Object({ capacityMbps: Type.Integer(), sentBytes: nullable(Type.Number()) }, closed)),
     /** Those that run. */
     machines: Type.Array(PoolMachine),
   },

@@ -2,10 +2,6 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
 
-/** Of the device's name. */
-export const uplinkPattern = '^[A-Za-z0-9_.-]{1,15}$';
-export const mostUplinks = 8;
-
 /** Never promised to machines: half of it is for the host's own traffic and other instances', half for whoever borrows. */
 const reservePart = 0.05;
 export const reserveMbps = (capacityMbps: number): number => Math.max(1, Math.ceil(capacityMbps * reservePart));

@@ -32,6 +32,8 @@ export interface UpOptions extends SetupOptions {
   memoryMib?: number | undefined;
   /** What the host's uplink carries, Mbit/s; null: nothing is set aside of it. Without, it stays as it is. */
   networkMbps?: number | null | undefined;
+  /** The devices that carry it, or those of the default route. Without, they stay as they are. */
+  uplinks?: readonly string[] | 'default' | undefined;
   /** How often CPU, memory and disk may be promised. Without, it stays as it is; 1 is once. */
   overcommit?: Partial<Overcommit> | undefined;
   /** Where CloudAPI is served. Without, it stays as it is. */

@@ -2,6 +2,7 @@
 import { CenoteError } from '../base/errors.ts';
 import { ControlClient } from '../client/control.ts';
 import { AgentClient } from '../client/agent.ts';
+import { releaseUplinks } from '../host/network/uplinks.ts';
 import { instancePaths } from '../model/instance.ts';
 import type { InstancePaths } from '../model/instance.ts';
 import { loadInstanceConfig } from './config.ts';
@@ -20,6 +21,8 @@ export const bringDown = async (options: DownOptions, progress: Progress): Promi
   const manager = serviceManager(config.instance, config, paths);
   await progress.step('services', async () => {
     await manager.stop({ machines: options.machines === true });
+    // Without machines nobody has anything to be guaranteed.
+    if (options.machines === true) await releaseUplinks(config.number);
     return { said: `agent and control plane stopped; ${options.machines === true ? 'no machine runs' : 'machines that run go on'}` };
   });
 };

@@ -25,6 +25,7 @@ import { prepareHost } from './prepare-host.ts';
 import type { Progress, Step } from './progress.ts';
 import { answers } from './readiness.ts';
 import { checkRootDirectory, upLockPath } from './root-directory.ts';
+import { chooseUplinks } from './uplinks.ts';
 
 const lockTimeoutMs = 120_000;
 
@@ -71,6 +72,8 @@ const changeHost = async (options: UpOptions, paths: InstancePaths, progress: Pr
     const existing = findInstanceConfig(root);
     const storage = choosePool(options, existing?.storage ?? null, diskRoomAt(root), hasBtrfs());
     const networkMbps = options.networkMbps === undefined ? (existing?.networkMbps ?? null) : options.networkMbps;
+    const { uplinks, lacks } = await chooseUplinks({ networkMbps, uplinks: options.uplinks }, entry, allotment.list());
+    if (lacks !== null) progress.note(`  note: network guarantees are set aside, but held by nothing: ${lacks}`);
     const overcommit = { ...noOvercommit, ...existing?.overcommit, ...options.overcommit };
     const cloudapi = options.cloudapi === undefined ? existing?.cloudapi : { ...cloudApiPlace(entry), ...defined(options.cloudapi) };
     const dns = changedDns(existing?.dns, options.dns ?? {}, entry.number);
@@ -83,6 +86,7 @@ const changeHost = async (options: UpOptions, paths: InstancePaths, progress: Pr
       uidBlocks: entry.uidBlocks,
       storage,
       ...(networkMbps === null ? {} : { networkMbps }),
+      ...(uplinks.length === 0 ? {} : { uplinks }),
       ...(isDeepStrictEqual(overcommit, noOvercommit) ? {} : { overcommit }),
       ...(cloudapi === undefined ? {} : { cloudapi }),
       ...(dns === undefined ? {} : { dns }),

@@ -1,5 +1,7 @@
 /** Machines that send as much as they can, and a place outside that counts what arrives: for tests of who gets what of an uplink. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { run, runAny } from '../../src/exec/run.ts';
+import { Place, until } from './network-world.ts';
 
 /** Arguments: address, port, seconds. UDP; where the sender's link has a ceiling it sends so much, and sleeps. */
 export const floodUdp =
@@ -41,3 +43,36 @@ export const rates = async ({ lines, write }: Counted, milliseconds: number): Pr
   const last = await read();
   return last.bytes.map((total, index) => ((total - first.bytes[index]!) * 8) / 1000 / (last.at - first.at));
 };
+
+/** A link of the caller's own that leads out of the host, to a place that counts. */
+export interface TestUplink extends AsyncDisposable {
+  device: string;
+  outside: Place;
+  /** The address to send to. */
+  there: string;
+  counted: Counted;
+}
+
+/** `prefix`: of a /24 that nobody else uses, as `198.18.7`. */
+export const createUplink = async (device: string, prefix: string, ports: number): Promise<TestUplink> => {
+  await using undo = new AsyncDisposableStack();
+  const outside = undo.use(await Place.create('outside'));
+  await run('ip', ['link', 'add', device, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', String(outside.pid)]);
+  undo.defer(async () => void (await runAny('ip', ['link', 'del', device])));
+  await run('ip', ['addr', 'add', `${prefix}.1/24`, 'dev', device]);
+  await run('ip', ['link', 'set', device, 'up']);
+  const there = `${prefix}.2`;
+  await outside.run('ip', 'addr', 'add', `${there}/24`, 'dev', 'eth0');
+  await outside.run('ip', 'link', 'set', 'eth0', 'up');
+  const counted = outside.follow(process.execPath, '-e', counter(firstPort, ports));
+  await until(() => counted.lines.length > 0);
+  const held = undo.move();
+  return { device, outside, there, counted, [Symbol.asyncDispose]: () => held.disposeAsync() };
+};
+
+/** Of the ports that count. */
+export const firstPort = 9000;
+
+/** From a network namespace, by way of a process in it. */
+export const floodFrom = (pid: number, script: string, to: string, index: number, seconds: number): Promise<string> =>
+  run('nsenter', ['--net', '--target', String(pid), 'perl', '-e', script, to, String(firstPort + index), String(seconds)]);

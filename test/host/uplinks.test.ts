@@ -11,7 +11,7 @@ import { openNetwork } from '../../src/host/network/open.ts';
 import type { Connection, Network } from '../../src/host/network/network.ts';
 import { externalNetwork } from '../../src/model/nics.ts';
 import type { NetworkDefinition, Nic } from '../../src/model/network.ts';
-import { counter, floodTcp, floodUdp, rates } from './flood.ts';
+import { counter, firstPort, floodTcp, floodUdp, rates } from './flood.ts';
 import type { Counted } from './flood.ts';
 import { Place, becomeHost, createOutside, hostAddress, outsideAddress, until } from './network-world.ts';
 
@@ -26,7 +26,6 @@ const capacityMbps = 100;
 const open = (uplinks?: { capacityMbps: number }): Promise<Network> =>
   openNetwork({ instance, instanceNumber: 1, subnet, logger, resolvConfPath, uplinks: uplinks && { devices: [device], lookMs: 50, ...uplinks } });
 
-const firstPort = 9000;
 /** What one machine's own link lets through: so that who floods does not take the processor. */
 const linkMbps = 95;
 const guarantees = [10, 20, 40];

@@ -11,6 +11,7 @@ export const auditKinds = [
   'mounts',
   'control groups',
   'links',
+  'queues',
   'tables',
   'loop devices',
   'processes',
@@ -44,6 +45,7 @@ export const auditHost = async (roots: readonly string[] = []): Promise<AuditSna
     mounts: mounts(roots),
     'control groups': controlGroups(),
     links: await links(instances),
+    queues: await queues(instances),
     tables: await tables(),
     'loop devices': await loopDevices(),
     processes: processes(),
@@ -116,6 +118,16 @@ const links = async (instances: readonly AllottedInstance[]): Promise<Found[]> =
     const match = /^\d+: (cn(\d+)[a-z][^@: ]*)/.exec(line);
     if (match === null) return [];
     return [{ line: match[1]!, owner: instances.find(({ number }) => number === Number(match[2]))?.instance ?? null }];
+  });
+
+/** Root queues of shaped devices, whose number has the instance's in it. */
+const queues = async (instances: readonly AllottedInstance[]): Promise<Found[]> =>
+  (await linesOf('tc', ['qdisc', 'show'])).flatMap((line) => {
+    const match = /^qdisc htb ce([0-9a-f]{2}): dev (\S+) root/.exec(line);
+    if (match === null) return [];
+    return [
+      { line: `${match[2]!} has htb ce${match[1]!}:`, owner: instances.find(({ number }) => number === Number.parseInt(match[1]!, 16))?.instance ?? null },
+    ];
   });
 
 const tables = async (): Promise<Found[]> =>

@@ -298,7 +298,7 @@ export class SimulatedAgent implements AsyncDisposable, StreamCounters {
       guaranteed: { ...noGuarantees },
       unsupported: this.options.unsupported,
       storage: { driver: 'fake', quota: 'none', snapshots: true, lacks: [] },
-      network: { subnet, gateway },
+      network: { subnet, gateway, uplinks: [] },
       machines: { total: this.machines.size, running },
     };
   }

@@ -60,12 +60,13 @@ export const poolOf = (agent: SimulatedPool): PoolStatus => {
       swapFreeMib: 0,
       pressure: null,
     },
-    reserve: { cpuMillis: 200, memoryMib: 512, diskMib: 1024 },
+    reserve: { cpuMillis: 200, memoryMib: 512, diskMib: 1024, networkMbps: null },
     share: { cpuMillis: 3800, memoryMib: 7680, diskMib: 20_000 },
     overcommit: { cpu: 1, memory: 1, disk: 1 },
     pool: { networkMbps: null, ...agent.options.pool },
     guaranteed,
     disk: { totalMib: 21_024, usedMib: 500, readBytes: 0, writtenBytes: 0 },
+    uplink: null,
     machines,
   };
 };

@@ -8,6 +8,12 @@ import type { AgentInfo } from '../../model/agent-api.ts';
 const share = (guaranteed: number, pool: number, format: (amount: number) => string): string =>
   `${format(guaranteed)} of ${format(pool)} guaranteed (${pool === 0 ? 0 : Math.round((guaranteed / pool) * 100)} %)`;
 
+const uplink = ({ pool, guaranteed, network }: AgentInfo): string[] => {
+  if (pool.networkMbps === null) return ['of unknown capacity'];
+  const held = network.uplinks.map(({ device, lacks }) => (lacks === null ? `held on ${device}` : `not held: ${lacks}`));
+  return [share(guaranteed.networkMbps, pool.networkMbps, formatMbps), ...(held.length === 0 ? ['set aside only: no device is shaped'] : held)];
+};
+
 const agentDetails = (agent: AgentInfo): Detail[] => [
   [
     'Host',
@@ -18,7 +24,7 @@ const agentDetails = (agent: AgentInfo): Detail[] => [
   ['Machines', `${agent.machines.running} running of ${agent.machines.total}`],
   ['CPU', `${share(agent.guaranteed.cpuMillis, agent.pool.cpuMillis, formatCpu)} cores`],
   ['Memory', share(agent.guaranteed.memoryMib, agent.pool.memoryMib, formatMib)],
-  ['Uplink', agent.pool.networkMbps === null ? 'of unknown capacity' : share(agent.guaranteed.networkMbps, agent.pool.networkMbps, formatMbps)],
+  ['Uplink', uplink(agent)],
   ['Disk', `${share(agent.guaranteed.diskMib, agent.pool.diskMib, formatMib)}, ${formatMib(agent.pool.diskUsedMib)} used`],
   ['Storage', `${agent.storage.driver}, quota ${agent.storage.quota}${agent.storage.snapshots ? '' : ', no snapshots'}`],
   ['Lacks', agent.storage.lacks],

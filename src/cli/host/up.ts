@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { parseCpuMillis, parseSizeMib } from '../../base/units.ts';
 import { invalid, messageOf } from '../../base/errors.ts';
+import { uplinkPattern } from '../../model/uplink-name.ts';
 import { Interrupted } from '../context.ts';
 import { defineCommand, many, parsed, toggle, value } from '../command.ts';
 import type { Parse } from '../command.ts';
@@ -20,6 +21,11 @@ const readUrl = (field: string, path: string): string => {
   } catch (error) {
     throw invalid(field, `${path} cannot be read: ${messageOf(error)}`);
   }
+};
+
+const parseUplink: Parse<string> = (field, text) => {
+  if (new RegExp(uplinkPattern).test(text)) return text;
+  throw invalid(field, `${JSON.stringify(text)} is not the name of a network device`);
 };
 
 interface DnsFlags {
@@ -43,6 +49,7 @@ export const command = defineCommand({
     cpu: parsed('CORES', parseCpuMillis, 'the most this instance may guarantee'),
     memory: parsed('SIZE', parseSizeMib, 'the most this instance may guarantee'),
     netCapacity: parsed('MBPS', parseMbpsCeiling, "what the host's uplink carries, for network guarantees, such as 1G; none sets nothing aside of it"),
+    uplink: many('DEVICE', parseUplink, 'the network device that carries it, several times for several; default is that of the default route'),
     cloudapi: parsed('ADDRESS[:PORT]', parseListen, 'where CloudAPI is served; with TLS on any address but the loopback (the default)'),
     dns: parsed('ADDRESS[:PORT]', parseDnsListen, "where machines' names are served to others; none serves them to nobody but machines (the default)"),
     dnsZone: parsed('ZONE', parseZone, 'what all names end with; none is the default again, INSTANCE.cenote.internal'),
@@ -65,9 +72,20 @@ export const command = defineCommand({
     const { runUp } = await import('../../setup/commands.ts');
     const { poolSize, device, cpu, memory, netCapacity, database, noHello } = flags;
     const networkMbps = netCapacity === 'none' ? null : netCapacity;
+    const uplinks = flags.uplink.length === 0 ? undefined : flags.uplink.includes('default') ? ('default' as const) : flags.uplink;
     const ratios = { cpu: flags.overcommitCpu, memory: flags.overcommitMemory, disk: flags.overcommitDisk };
     const overcommit = Object.fromEntries(Object.entries(ratios).filter(([, ratio]) => ratio !== undefined));
-    const sizes = { poolSizeMib: poolSize, device, cpuMillis: cpu, memoryMib: memory, networkMbps, overcommit, cloudapi: flags.cloudapi, dns: dnsOf(flags) };
+    const sizes = {
+      poolSizeMib: poolSize,
+      device,
+      cpuMillis: cpu,
+      memoryMib: memory,
+      networkMbps,
+      uplinks,
+      overcommit,
+      cloudapi: flags.cloudapi,
+      dns: dnsOf(flags),
+    };
     try {
       return await runUp({ ...setupOptions(context, flags.json), ...sizes, database, noHello });
     } catch (error) {

@@ -51,12 +51,18 @@ export interface PoolReport {
   machines: MachineReport[];
 }
 
+/** Of the uplink, by all that runs on the host; null where that is not known. */
+const sentMbps = (before: PoolStatus, now: PoolStatus, seconds: number): number | null => {
+  const [former, sent] = [before.uplink?.sentBytes ?? null, now.uplink?.sentBytes ?? null];
+  return former === null || sent === null ? null : (Math.max(0, sent - former) * 8) / 1e6 / seconds;
+};
+
 export const reportPool = (before: PoolStatus, now: PoolStatus): PoolReport => {
   const seconds = Math.max(0.001, (now.clockMs - before.clockMs) / 1000);
   const former = new Map(before.machines.map((machine) => [machine.usage.id, machine]));
   const machines = now.machines.map((machine) => reportMachine(former.get(machine.usage.id), machine, seconds)).toSorted(byBorrowed);
   const busyMillis = ((now.host.cpuBusySeconds - before.host.cpuBusySeconds) * 1000) / seconds;
-  return { host: now.host, busyMillis, resources: reportResources(now, machines, busyMillis), machines };
+  return { host: now.host, busyMillis, resources: reportResources(now, machines, { busyMillis, sentMbps: sentMbps(before, now, seconds) }), machines };
 };
 
 const reportMachine = (former: PoolMachine | undefined, { name, resources, usage }: PoolMachine, seconds: number): MachineReport => {
@@ -86,8 +92,14 @@ const above = (used: number, guarantee: number): number => Math.max(0, used - gu
 const byBorrowed = (one: MachineReport, other: MachineReport): number =>
   other.cpu.borrowedMillis - one.cpu.borrowedMillis || other.memory.borrowedMib - one.memory.borrowedMib || one.name.localeCompare(other.name);
 
-const reportResources = (now: PoolStatus, machines: readonly MachineReport[], busyMillis: number): ResourceReport[] => {
-  const { host, reserve, share, overcommit, pool, guaranteed, disk } = now;
+/** What the whole host does. */
+interface Busy {
+  busyMillis: number;
+  sentMbps: number | null;
+}
+
+const reportResources = (now: PoolStatus, machines: readonly MachineReport[], { busyMillis, sentMbps: sent }: Busy): ResourceReport[] => {
+  const { host, reserve, share, overcommit, pool, guaranteed, disk, uplink } = now;
   const sum = (of: (machine: MachineReport) => number): number => machines.reduce((total, machine) => total + of(machine), 0);
   const elsewhere = (capacity: number, kept: number, own: number): number => Math.max(0, Math.floor(capacity) - kept - own);
   return [
@@ -146,15 +158,15 @@ const reportResources = (now: PoolStatus, machines: readonly MachineReport[], bu
     {
       resource: 'network',
       unit: 'mbps',
-      capacity: pool.networkMbps,
-      reserve: null,
+      capacity: uplink?.capacityMbps ?? null,
+      reserve: reserve.networkMbps,
       elsewhere: null,
       overcommit: null,
       guaranteed: guaranteed.networkMbps,
       left: pool.networkMbps === null ? null : above(pool.networkMbps, guaranteed.networkMbps),
       used: sum(({ network }) => Math.max(network.receivedMbps, network.sentMbps)),
       borrowed: sum(({ network }) => network.borrowedMbps),
-      free: null,
+      free: uplink === null || sent === null ? null : above(uplink.capacityMbps, sent),
     },
   ];
 };

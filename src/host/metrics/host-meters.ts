@@ -27,6 +27,12 @@ export const hostMeters = (device: string | null): HostMeters => ({
   disk: device === null ? null : diskMeters(device),
 });
 
+/** By all that runs on the host, since each device came up; null where one is away, or none is named. */
+export const sentBy = (devices: readonly string[]): number | null => {
+  const sent = devices.map((device) => readNumber(`/sys/class/net/${device}/statistics/tx_bytes`));
+  return sent.length === 0 || sent.includes(null) ? null : sent.reduce<number>((sum, one) => sum + (one ?? 0), 0);
+};
+
 /** The line `cpu`: user nice system idle iowait irq softirq steal; what guests used is in user already. */
 export const parseBusySeconds = (stat: string): number => {
   const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] = stat.slice(0, stat.indexOf('\n')).split(/\s+/).slice(1).map(Number);
@@ -44,6 +50,16 @@ const diskMeters = (device: string): HostMeters['disk'] => {
     return { readBytes: (fields[2] ?? 0) * sectorBytes, writtenBytes: (fields[6] ?? 0) * sectorBytes };
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return null;
+    throw error;
+  }
+};
+
+/** Null for a file that is not there. */
+const readNumber = (path: string): number | null => {
+  try {
+    return Number(readFileSync(path, 'utf8'));
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'EINVAL')) return null;
     throw error;
   }
 };

@@ -10,6 +10,7 @@ import { examineForwarding } from './forwarding.ts';
 import { examineKernel } from './kernel.ts';
 import { examineInstance, examinePrograms } from './programs.ts';
 import { examineRoom } from './room.ts';
+import { examineShaping } from './shaping.ts';
 
 export const examineHost = async (root: string): Promise<Finding[]> => {
   const layout = detectLayout();
@@ -23,5 +24,6 @@ export const examineHost = async (root: string): Promise<Finding[]> => {
     hasBfq: hasBfq(),
     maxUserNamespaces: readSetting('user.max_user_namespaces'),
   });
-  return [...kernel, ...(await examinePrograms()), await examineForwarding(), ...examineRoom(root), ...(await examineInstance(instancePaths(root)))];
+  const network = [await examineForwarding(), await examineShaping()];
+  return [...kernel, ...(await examinePrograms()), ...network, ...examineRoom(root), ...(await examineInstance(instancePaths(root)))];
 };

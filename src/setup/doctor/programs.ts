@@ -2,10 +2,12 @@
 import { CenoteError, messageOf } from '../../base/errors.ts';
 import { AgentClient } from '../../client/agent.ts';
 import { ControlClient } from '../../client/control.ts';
-import type { InstancePaths } from '../../model/instance.ts';
+import { shapedUplinks } from '../../model/instance.ts';
+import type { InstanceConfig, InstancePaths } from '../../model/instance.ts';
 import { findInstanceConfig } from '../config.ts';
 import { runsSystemd } from '../host-view.ts';
 import { missingPackages, versionOf } from '../packages.ts';
+import { defaultDevices } from '../uplinks.ts';
 import { fail, ok, warn } from './finding.ts';
 import type { Finding } from './finding.ts';
 
@@ -33,8 +35,9 @@ export const examinePrograms = async (): Promise<Finding[]> => {
 };
 
 export const examineInstance = async (paths: InstancePaths): Promise<Finding[]> => {
+  let config: InstanceConfig | null;
   try {
-    const config = findInstanceConfig(paths.root);
+    config = findInstanceConfig(paths.root);
     if (config === null) return [ok('instance', `none at ${paths.root} yet: \`cenote up\` makes it`)];
   } catch (error) {
     return [fail('instance', messageOf(error))];
@@ -55,5 +58,29 @@ export const examineInstance = async (paths: InstancePaths): Promise<Finding[]> 
       return `answers; ${machines.running} of ${machines.total} machines running; storage ${storage.driver}, quota ${storage.quota}${storage.lacks.length === 0 ? '' : `, lacks ${storage.lacks.join('; ')}`}`;
     }),
     answer('control plane', async () => `answers; store ${(await control.info()).store}`),
+    ...examineUplinks(config, agent),
   ]);
+};
+
+/** Only where guarantees are to hold. */
+const examineUplinks = (config: InstanceConfig, agent: AgentClient): Promise<Finding>[] => {
+  const shaped = shapedUplinks(config);
+  return shaped === undefined ? [] : [examineUplink(shaped.devices, agent)];
+};
+
+const examineUplink = async (devices: readonly string[], agent: AgentClient): Promise<Finding> => {
+  const elsewhere = defaultDevices().filter((device) => !devices.includes(device));
+  try {
+    const { network } = await agent.info();
+    const lacking = network.uplinks.flatMap(({ lacks }) => lacks ?? []);
+    if (lacking.length > 0) return warn('uplink', `network guarantees do not hold: ${lacking.join('; ')}`);
+  } catch {
+    // Said of the agent itself; what holds is in the kernel.
+  }
+  return elsewhere.length === 0
+    ? ok('uplink', `network guarantees hold for what leaves by ${devices.join(', ')}`)
+    : warn(
+        'uplink',
+        `network guarantees hold by ${devices.join(', ')} only, and there is a default route by ${elsewhere.join(', ')}: cenote up --uplink default`,
+      );
 };
