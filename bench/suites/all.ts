@@ -13,6 +13,7 @@ import { poolSuite } from './pool.ts';
 import { resizeSuite } from './resize.ts';
 import { snapshotSuite } from './snapshot.ts';
 import { startSuite } from './start.ts';
+import { uplinkSuite } from './uplink.ts';
 
 export const suites: readonly Suite[] = [
   figure1Suite,
@@ -27,5 +28,6 @@ export const suites: readonly Suite[] = [
   listSuite,
   insideSuite,
   poolSuite,
+  uplinkSuite,
   densitySuite,
 ];
