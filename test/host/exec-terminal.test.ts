@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
+import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'node:test';
 import { WebSocket } from 'ws';
@@ -34,6 +35,33 @@ const terminal = async (cenote: TestInstance, script: string): Promise<Session> 
     end: () => socket.terminate(),
   };
 };
+
+test('as many sessions as a machine may have', { skip: skipInstance }, async () => {
+  await using cenote = await startInstance({ poolSizeMib: 1024, memoryMib: 1024 });
+  await cenote.must('create', 'web', '--memory', '64M', '--disk', '64M');
+  const open = async (): Promise<WebSocket | string> => {
+    const socket = new WebSocket(`ws+unix:${instancePaths(cenote.root).controlSocket}:/v1/machines/web/exec`);
+    const { promise, resolve } = Promise.withResolvers<WebSocket | string>();
+    socket.once('open', () => resolve(socket));
+    socket.once('unexpected-response', (_request, response) => void text(response).then((body) => resolve(`${response.statusCode} ${body}`)));
+    return promise;
+  };
+  const sockets: WebSocket[] = [];
+  for (;;) {
+    const made = await open();
+    if (typeof made === 'string') {
+      assert.match(made, /^429 .*web has 64 exec sessions, as many as may be at once/);
+      break;
+    }
+    made.send(JSON.stringify({ command: ['sleep', '54321'], tty: false, stdin: false }));
+    sockets.push(made);
+  }
+  assert.equal(sockets.length, 64);
+  sockets.pop()!.terminate();
+  while (typeof (await open()) === 'string') await sleep(50);
+  for (const socket of sockets) socket.terminate();
+  await cenote.until('web', ['sh', '-c', '! cat /proc/[0-9]*/cmdline | tr "\\0" " " | grep -q "sleep 5432[1]"']);
+});
 
 test('a program that does not read its terminal', { skip: skipInstance }, async () => {
   await using cenote = await startInstance({ poolSizeMib: 1024, memoryMib: 1024 });

@@ -18,9 +18,17 @@ const probeMs = 2000;
 const maxMessageBytes = 1024 * 1024;
 /** Output waits for the client beyond this much on its way. */
 const highWaterBytes = 1024 * 1024;
+/** Of a machine at once: each costs a process of the runtime's, which is the host's and not the machine's. */
+const mostSessions = 64;
 
 export const execRoute = ({ machines, host }: AgentServerOptions) => {
   const server = new WebSocketServer({ noServer: true, maxPayload: maxMessageBytes, perMessageDeflate: false });
+  const sessions = new Map<string, number>();
+  const count = (id: string, change: 1 | -1): void => {
+    const now = (sessions.get(id) ?? 0) + change;
+    if (now === 0) sessions.delete(id);
+    else sessions.set(id, now);
+  };
   return (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     try {
       const id = path.exec(request.url ?? '')?.[1];
@@ -30,9 +38,16 @@ export const execRoute = ({ machines, host }: AgentServerOptions) => {
         throw new CenoteError('wrong_state', `${machine.spec.name} is ${machine.state}, not running`, {
           advice: `start it with \`cenote start ${machine.spec.name}\``,
         });
-      server.handleUpgrade(request, socket, head, (client) =>
-        serve(machine, client, (error) => host.logger.info({ machine: id, error: error.message }, 'exec failed')),
-      );
+      if ((sessions.get(id) ?? 0) >= mostSessions)
+        throw new CenoteError('too_busy', `${machine.spec.name} has ${mostSessions} exec sessions, as many as may be at once`, {
+          advice: 'end one of them',
+          retryable: true,
+        });
+      server.handleUpgrade(request, socket, head, (client) => {
+        count(id, 1);
+        client.once('close', () => count(id, -1));
+        serve(machine, client, (error) => host.logger.info({ machine: id, error: error.message }, 'exec failed'));
+      });
     } catch (error) {
       refuse(socket, asCenoteError(error));
     }
@@ -55,11 +70,17 @@ const serve = (machine: Machine, client: WebSocket, onError: (error: Error) => v
   client.on('error', onError);
   client.once('message', (data) => {
     clearTimeout(late);
-    // What comes while the process is being made waits here.
+    // What comes while the process is being made waits at the client's; what has been read already waits here.
     const early: RawData[] = [];
     const keep = (message: RawData) => void early.push(message);
     client.on('message', keep);
+    client.pause();
+    const probe = probing(client);
     begin(machine, data)
+      .finally(() => {
+        clearInterval(probe);
+        client.resume();
+      })
       .then((session) => {
         client.off('message', keep);
         attach(client, session);
