@@ -2,7 +2,7 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { networkNamePattern } from './names.ts';
-import { Nic } from './network.ts';
+import { NetworkRoutes, Nic } from './network.ts';
 
 const closed = { additionalProperties: false } as const;
 const ipv4 = Type.String({ format: 'ipv4' });
@@ -41,6 +41,8 @@ export const Network = Type.Object(
     rangeFirst: Type.String(),
     rangeLast: Type.String(),
     resolvers: Type.Array(Type.String()),
+    /** Machines' addresses by the subnets that they carry. */
+    routes: Type.Record(Type.String(), Type.String()),
     internetNat: Type.Boolean(),
     mtu: Type.Integer(),
     /** By which it is seen outside; null for the external network itself. */
@@ -72,6 +74,7 @@ export const CreateNetwork = Type.Object(
     rangeFirst: Type.Optional(ipv4),
     rangeLast: Type.Optional(ipv4),
     resolvers: Type.Optional(Type.Array(ipv4, { maxItems: 4 })),
+    routes: Type.Optional(NetworkRoutes),
     internetNat: Type.Optional(Type.Boolean()),
     mtu: Type.Optional(Type.Integer({ minimum: 576, maximum: 9000 })),
   },
@@ -87,6 +90,7 @@ export const UpdateNetwork = Type.Object(
     rangeFirst: Type.Optional(ipv4),
     rangeLast: Type.Optional(ipv4),
     resolvers: Type.Optional(Type.Array(ipv4, { maxItems: 4 })),
+    routes: Type.Optional(NetworkRoutes),
     internetNat: Type.Optional(Type.Boolean()),
     owners: Type.Optional(owners),
   },

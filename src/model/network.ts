@@ -29,6 +29,12 @@ export type Nic = Static<typeof Nic>;
 
 export const Nics = Type.Array(Nic, { minItems: 1, maxItems: mostNics });
 
+export const mostRoutes = 64;
+
+/** Where machines of a network send what is for certain subnets: to one of them, by its address. */
+export const NetworkRoutes = Type.Record(Type.String({ maxLength: 18 }), ipv4, { maxProperties: mostRoutes });
+export type NetworkRoutes = Static<typeof NetworkRoutes>;
+
 /** What a host has to know of a fabric network, or of a shared one, to be its router. */
 export const NetworkDefinition = Type.Object(
   {
@@ -47,6 +53,7 @@ export const NetworkDefinition = Type.Object(
     /** Whether machines reach the outside, by the network's address on the external network. */
     internetNat: Type.Boolean(),
     mtu: Type.Integer({ minimum: 576, maximum: 9000 }),
+    routes: Type.Optional(NetworkRoutes),
     /** The network's own address on the external network. */
     uplink: ipv4,
   },

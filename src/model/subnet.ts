@@ -19,17 +19,27 @@ export const addressToNumber = (address: string): number => address.split('.').r
 export const addressFromNumber = (value: number): string => [24, 16, 8, 0].map((shift) => Math.floor(value / 2 ** shift) % 256).join('.');
 export const addressBytes = (address: string): Buffer => Buffer.from(address.split('.').map(Number));
 
-/** Without a gateway it is the first address after the subnet's own. */
-export const parseSubnet = (field: string, cidr: string, gateway?: string): Subnet => {
+/** Where packets go, as one route has it. */
+export type Destination = Omit<Subnet, 'gateway'>;
+
+export const parseDestination = (field: string, cidr: string, [least, most]: readonly [number, number] = [1, 32]): Destination => {
   const [network = '', prefixText = '', ...rest] = cidr.split('/');
   if (!isIPv4(network) || !/^\d{1,2}$/.test(prefixText) || rest.length > 0) throw invalid(field, `"${cidr}" is not an IPv4 subnet such as 10.80.0.0/16`);
   const prefix = Number(prefixText);
-  if (prefix < 8 || prefix > 29) throw invalid(field, `"${cidr}" has a prefix of ${prefix}; it must be 8 to 29`);
+  if (prefix < least || prefix > most) throw invalid(field, `"${cidr}" has a prefix of ${prefix}; it must be ${least} to ${most}`);
   const size = 2 ** (32 - prefix);
   const first = addressToNumber(network);
   if (first % size !== 0)
     throw invalid(field, `"${cidr}" does not begin at the start of a /${prefix}; ${addressFromNumber(first - (first % size))}/${prefix} does`);
-  return { cidr, first, prefix, size, gateway: gateway ?? addressFromNumber(first + 1) };
+  return { cidr, first, prefix, size };
+};
+
+const subnetPrefixes = [8, 29] as const;
+
+/** Without a gateway it is the first address after the subnet's own. */
+export const parseSubnet = (field: string, cidr: string, gateway?: string): Subnet => {
+  const destination = parseDestination(field, cidr, subnetPrefixes);
+  return { ...destination, gateway: gateway ?? addressFromNumber(destination.first + 1) };
 };
 
 /** Null for an address outside, and for what is none. */

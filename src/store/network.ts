@@ -2,7 +2,7 @@
 import type { Selectable } from 'kysely';
 import { CenoteError } from '../base/errors.ts';
 import { externalNetwork } from '../model/nics.ts';
-import type { NetworkDefinition } from '../model/network.ts';
+import type { NetworkDefinition, NetworkRoutes } from '../model/network.ts';
 import { authorize } from './context.ts';
 import type { RequestContext } from './context.ts';
 import type { NetworkTable } from './schema.ts';
@@ -24,6 +24,7 @@ export interface StoredNetwork {
   rangeFirst: number;
   rangeLast: number;
   resolvers: string[];
+  routes: NetworkRoutes;
   internetNat: boolean;
   mtu: number;
   uplink: string | null;
@@ -34,12 +35,23 @@ export interface StoredNetwork {
 const storedOf = (row: Selectable<NetworkTable>): StoredNetwork => {
   const { range_first: rangeFirst, range_last: rangeLast, internet_nat: internetNat, is_public: isPublic, created_at: createdAt, ...rest } = row;
   const [resolvers, owners] = [row.resolvers, row.owners].map((text) => JSON.parse(text) as string[]) as [string[], string[]];
-  return { ...rest, rangeFirst, rangeLast, createdAt, internetNat: internetNat !== 0, isPublic: isPublic !== 0, resolvers, owners };
+  return {
+    ...rest,
+    rangeFirst,
+    rangeLast,
+    createdAt,
+    internetNat: internetNat !== 0,
+    isPublic: isPublic !== 0,
+    resolvers,
+    owners,
+    routes: JSON.parse(row.routes) as NetworkRoutes,
+  };
 };
 
-const rowOf = ({ rangeFirst, rangeLast, createdAt, internetNat, isPublic, resolvers, owners, ...rest }: StoredNetwork): NetworkTable => ({
+const rowOf = ({ rangeFirst, rangeLast, createdAt, internetNat, isPublic, resolvers, owners, routes, ...rest }: StoredNetwork): NetworkTable => ({
   ...rest,
   owners: JSON.stringify(owners),
+  routes: JSON.stringify(routes),
   is_public: isPublic ? 1 : 0,
   range_first: rangeFirst,
   range_last: rangeLast,
@@ -50,9 +62,10 @@ const rowOf = ({ rangeFirst, rangeLast, createdAt, internetNat, isPublic, resolv
 
 /** What its hosts are told of any but the external one. */
 export const definitionOf = (network: StoredNetwork): NetworkDefinition => {
-  const { id, account, version, subnet, gateway, resolvers, internetNat, isPublic, mtu, uplink } = network;
+  const { id, account, version, subnet, gateway, resolvers, internetNat, isPublic, mtu, uplink, routes } = network;
   if (uplink === null) throw new CenoteError('internal', 'the external network is every host’s own');
-  return { id, account, version, subnet, gateway, resolvers, internetNat, mtu, uplink, ...(isPublic ? { isPublic } : {}) };
+  const unusual = { ...(isPublic ? { isPublic } : {}), ...(Object.keys(routes).length > 0 ? { routes } : {}) };
+  return { id, account, version, subnet, gateway, resolvers, internetNat, mtu, uplink, ...unusual };
 };
 
 /** Whether the caller's machines may be on it. */
@@ -157,6 +170,7 @@ export const networkSetExternal = async (context: RequestContext, db: Db, { subn
     name: 'default',
     description: '',
     resolvers: '[]',
+    routes: '{}',
     internet_nat: 1,
     mtu: 1500,
     uplink: null,

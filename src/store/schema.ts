@@ -231,6 +231,8 @@ export interface NetworkTable {
   range_last: number;
   /** JSON. */
   resolvers: string;
+  /** JSON: machines' addresses by the subnets that they carry. */
+  routes: string;
   internet_nat: number;
   mtu: number;
   /** Its own address on the external network. */

@@ -28,6 +28,7 @@ import { disabledAccounts } from './migrations/0014-disabled-accounts.ts';
 import { tokens } from './migrations/0015-tokens.ts';
 import { networks } from './migrations/0016-networks.ts';
 import { sharedNetworks } from './migrations/0017-shared-networks.ts';
+import { networkRoutes } from './migrations/0018-network-routes.ts';
 import type { Schema } from './schema.ts';
 import { Written } from './written.ts';
 
@@ -47,6 +48,7 @@ const migrations = {
   '0015-tokens': tokens,
   '0016-networks': networks,
   '0017-shared-networks': sharedNetworks,
+  '0018-network-routes': networkRoutes,
 };
 
 export class Store implements AsyncDisposable {

@@ -56,6 +56,11 @@ const connection = (slot: number, machine: string, nics: readonly Nic[], publish
   nics,
   publish,
 });
+/** Says what datagrams come to port 91. */
+const listenScript =
+  "const u = require('node:dgram').createSocket('udp4'); u.on('message', (m) => console.log(String(m))); u.bind(91, () => console.log('ready'))";
+/** Says what comes of asking a server for a name. */
+const resolveScript = `const r = new (require('node:dns').Resolver)({ timeout: 700, tries: 1 }); r.setServers([process.argv[1]]); r.resolve4('x.test', (e) => console.log(e.code))`;
 const tcp = (hostPort: number, machinePort: number) => ({ protocol: 'tcp' as const, hostPort, machinePort });
 
 describe('fabric networks', () => {
@@ -140,11 +145,7 @@ describe('fabric networks', () => {
   });
 
   test('what claims to be another is dropped', async () => {
-    const listener = place('blue-b').follow(
-      process.execPath,
-      '-e',
-      "const u = require('node:dgram').createSocket('udp4'); u.on('message', (m) => console.log(String(m))); u.bind(91, () => console.log('ready'))",
-    );
+    const listener = place('blue-b').follow(process.execPath, '-e', listenScript);
     await until(() => listener.lines.includes('ready'));
     const send = (source: string, mac: string, payload: string) =>
       place('blue-a').sendFrame(
@@ -203,13 +204,12 @@ describe('fabric networks', () => {
     assert.match(network.resolvConf([], [on(islandNet.id, '192.168.30.5')]), /^nameserver 169\.254\.1\.1\n/);
     assert.match(network.resolvConf([], [on(externalNetwork, '10.80.0.5')]), /^nameserver 10\.80\.0\.1\n/);
     await using _relay = await Relay.open({ address: '10.80.0.1', port: 53, resolvConfPath, logger, mayAsk: () => true });
-    const script = `const r = new (require('node:dns').Resolver)({ timeout: 700, tries: 1 }); r.setServers([process.argv[1]]); r.resolve4('x.test', (e) => console.log(e.code))`;
     for (const [name, server] of [
       ['blue-a', '192.168.10.1'],
       ['closed-a', '192.168.20.1'],
     ] as const) {
       // The relay has nobody to ask, and says so.
-      assert.equal((await place(name).run(process.execPath, '-e', script, server)).trim(), 'ESERVFAIL', name);
+      assert.equal((await place(name).run(process.execPath, '-e', resolveScript, server)).trim(), 'ESERVFAIL', name);
     }
   });
 
@@ -328,6 +328,63 @@ describe('fabric networks', () => {
     }
     await until(() => !readdirSync(routers).some((name) => name.endsWith(islandNet.id)));
     assert.equal(await place('blue-a').ask('tcp', '192.168.10.6', 90), '192.168.10.5', 'others stay');
+  });
+
+  test('what a machine carries goes to it, and may come from it, from the network’s machines and nobody else', async () => {
+    const carrying = { ...blueNet, version: 2, routes: { '10.0.0.0/8': '192.168.10.6', '172.31.0.0/16': '192.168.10.99' } };
+    const carrier = place('blue-b');
+    await carrier.run('ip', 'addr', 'add', '10.2.0.1/32', 'dev', 'lo');
+    assert.match(await place('blue-a').ask('tcp', '10.2.0.1', 90), /timeout|EHOSTUNREACH|ENETUNREACH/);
+    await network.define(carrying);
+    assert.equal(await place('blue-a').ask('tcp', '10.2.0.1', 90), '192.168.10.5');
+    const second = on(blueNet.id, '192.168.10.30', 1, false);
+    const { place: machine, connection: former } = machines.get('plain')!;
+    await network.setNics({ ...former, nics: [...former.nics!, second] }, machine.pid, null);
+    assert.equal(await machine.ask('tcp', '10.2.0.1', 90), '192.168.10.30', 'also by a NIC that is not primary');
+    await network.setNics(former, machine.pid, null);
+    assert.match(await machine.ask('tcp', '10.2.0.1', 90), /timeout|EHOSTUNREACH|ENETUNREACH/);
+    assert.match(await place('green-a').ask('tcp', '10.2.0.1', 90), /timeout|EHOSTUNREACH|ENETUNREACH/, 'another network has nothing to do with it');
+    // The way out, and to the resolver, is what it was.
+    assert.equal(await place('blue-a').ask('tcp', outsideAddress, 90), hostAddress);
+    await using _relay = await Relay.open({ address: '10.80.0.1', port: 53, resolvConfPath, logger, mayAsk: () => true });
+    assert.equal((await place('blue-a').run(process.execPath, '-e', resolveScript, '192.168.10.1')).trim(), 'ESERVFAIL');
+
+    const listener = place('blue-a').follow(process.execPath, '-e', listenScript);
+    await until(() => listener.lines.includes('ready'));
+    const send = (from: string, mac: string, source: string, payload: string) =>
+      place(from).sendFrame(
+        udpFrame({
+          sourceMac: macBytes(mac),
+          destinationMac: macBytes('192.168.10.1'),
+          source: addressBytes(source),
+          destination: addressBytes('192.168.10.5'),
+          port: 91,
+          payload,
+        }),
+      );
+    send('blue-b', '192.168.10.6', '10.99.0.9', 'carried');
+    send('blue-b', '192.168.10.6', '11.0.0.9', 'not carried');
+    send('blue-b', '192.168.10.6', '172.31.0.9', 'carried by another');
+    send('blue-b', '192.168.10.6', '192.168.10.8', 'a machine beside');
+    send('blue-b', '192.168.10.6', '192.168.10.6', 'itself');
+    await until(() => listener.lines.includes('itself'));
+    assert.deepEqual(listener.lines, ['ready', 'carried', 'itself']);
+
+    const kept = [...machines.values()].map(({ place: one, connection: made }): KeptConnection => ({ ...made, pid: one.pid, ceilingMbps: null }));
+    const restart = async (definition: NetworkDefinition) => {
+      await network.close({ remove: false });
+      network = await open();
+      for (const one of [definition, greenNet, { ...closedNet, version: 3 }, islandNet]) await network.define(one);
+      await network.restore(kept, []);
+    };
+    await restart(carrying);
+    assert.equal(await place('blue-a').ask('tcp', '10.2.0.1', 90), '192.168.10.5');
+    await restart({ ...blueNet, version: 3, routes: { '10.3.0.0/16': '192.168.10.6' } });
+    assert.match(await place('blue-a').ask('tcp', '10.2.0.1', 90), /timeout|EHOSTUNREACH|ENETUNREACH/);
+    await network.define({ ...blueNet, version: 4, routes: { '10.2.0.1/32': '192.168.10.6' } });
+    assert.equal(await place('blue-a').ask('tcp', '10.2.0.1', 90), '192.168.10.5');
+    await network.define({ ...blueNet, version: 5 });
+    assert.match(await place('blue-a').ask('tcp', '10.2.0.1', 90), /timeout|EHOSTUNREACH|ENETUNREACH/);
   });
 
   test('an address is free as soon as its machine is gone', async () => {

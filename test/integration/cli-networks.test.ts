@@ -55,7 +55,10 @@ describe('networks on the command line', () => {
       'get',
       'db',
     );
-    await says(/^updated network rear\n$/, 'network', 'update', 'back', '--name', 'rear', '--nat', 'off');
+    await says(/^updated network rear\n$/, 'network', 'update', 'back', '--name', 'rear', '--nat', 'off', '--route', '10.7.0.0/16=192.168.10.9');
+    await says(/Routes: +10\.7\.0\.0\/16 by 192\.168\.10\.9\n/, 'network', 'get', 'rear');
+    await says(/^updated network rear\n$/, 'network', 'update', 'rear', '--no-routes');
+    await refuses(2, /is not a route such as/, 'network', 'update', 'rear', '--route', '10.7.0.0/16');
     const rear = (await cenote('network', 'ls', '--json')).json<Network[]>().find(({ name }) => name === 'rear');
     assert.deepEqual([rear!.name, rear!.internetNat], ['rear', false]);
     await says(/^new machines are on network rear\n$/, 'network', 'default', rear!.id.slice(0, 8));

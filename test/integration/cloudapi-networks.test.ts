@@ -58,7 +58,10 @@ test('a fabric from nothing to NICs on it', async () => {
   await refused(/10\.7\.0\.9 is not between 10\.8\.0\.1 and 10\.8\.0\.254/, ...create('more', '10.8.0.0/24', '10.8.0.2', '10.7.0.9', '-x'));
   await refused(/is before/, ...create('more', '10.8.0.0/24', '10.8.0.9', '10.8.0.2', '-x'));
   await refused(/already a network named/, ...create('back', '10.8.0.0/24', '10.8.0.2', '10.8.0.9', '-x'));
-  await refused(/static routes are not available/, ...create('more', '10.8.0.0/24', '10.8.0.2', '10.8.0.9', '-x', '-R', '10.1.0.0/16=10.8.0.3'));
+  await refused(/10\.1\.0\.3 is not between 10\.8\.0\.1 and/, ...create('more', '10.8.0.0/24', '10.8.0.2', '10.8.0.9', '-x', '-R', '10.1.0.0/16=10.1.0.3'));
+  await alice.must(...create('routed', '10.8.0.0/24', '10.8.0.2', '10.8.0.9', '-x', '-R', '10.1.0.0/16=10.8.0.3'));
+  assert.match(await alice.must('network', 'get', 'routed'), /"10\.1\.0\.0\/16": ?"10\.8\.0\.3"/);
+  await alice.must('network', 'delete', 'routed');
 
   const networks = await alice.lines<WireNetwork>('network', 'ls', '-j');
   assert.deepEqual(

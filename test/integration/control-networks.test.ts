@@ -30,6 +30,7 @@ test('what is left out is as usual', async () => {
       rangeFirst: '192.168.10.2',
       rangeLast: '192.168.10.14',
       resolvers: [],
+      routes: {},
       internetNat: true,
       mtu: 1450,
       uplink: '10.77.0.2',
@@ -74,6 +75,13 @@ test('what cannot be is refused with the numbers', async () => {
     [{ name: 'x', subnet: '192.168.20.0/24', vlan: 7 }, /there is no VLAN 7/],
     [{ name: 'x', subnet: '192.168.20.0/24', mtu: 100 }, /mtu/],
     [{ name: 'x', subnet: '192.168.20.0/24', resolvers: ['x'] }, /resolvers/],
+    [{ name: 'x', subnet: '192.168.20.0/24', routes: { '10.1.0.0/33': '192.168.20.5' } }, /has a prefix of 33; it must be 1 to 32/],
+    [{ name: 'x', subnet: '192.168.20.0/24', routes: { '10.1.0.1/16': '192.168.20.5' } }, /does not begin at the start of a \/16/],
+    [{ name: 'x', subnet: '192.168.20.0/24', routes: { '192.168.0.0/16': '192.168.20.5' } }, /overlaps 192\.168\.20\.0\/24, which is the network itself/],
+    [{ name: 'x', subnet: '192.168.20.0/24', routes: { '127.0.0.0/9': '192.168.20.5' } }, /overlaps 127\.0\.0\.0\/8, which no machine carries/],
+    [{ name: 'x', subnet: '192.168.20.0/24', routes: { '10.1.0.0/16': '192.168.21.5' } }, /192\.168\.21\.5 is not between/],
+    [{ name: 'x', subnet: '192.168.20.0/24', routes: { '10.1.0.0/16': '192.168.20.1' } }, /192\.168\.20\.1 is the gateway/],
+    [{ name: 'x', subnet: '192.168.20.0/24', routes: { '10.1.0.0/16': 'x' } }, /routes/],
     [{ name: 'back', subnet: '192.168.20.0/24' }, /already a network named "back"/],
     [{ name: 'default', subnet: '192.168.20.0/24' }, /already a network named "default"/],
     [{ name: '../x', subnet: '192.168.20.0/24' }, /name/],
@@ -129,9 +137,13 @@ test('addresses come round last, are reserved, run out and are given back', asyn
       ['192.168.10.4', false, false],
     ],
   );
+  await client.networkUpdate('back', { routes: { '10.9.0.0/16': '192.168.10.5' } });
+  assert.deepEqual([...agent.networks.values()][0]!.routes, { '10.9.0.0/16': '192.168.10.5' });
+  await client.networkUpdate('back', { routes: {} });
   const wider = await client.networkUpdate('back', { rangeLast: '192.168.10.9', internetNat: false });
   assert.deepEqual([wider.rangeLast, wider.internetNat], ['192.168.10.9', false]);
-  assert.deepEqual([agent.networks.get(wider.id)!.version, agent.networks.get(wider.id)!.internetNat], [2, false], 'the host is told at once');
+  assert.deepEqual([agent.networks.get(wider.id)!.version, agent.networks.get(wider.id)!.internetNat], [4, false], 'the host is told at once');
+  assert.equal(agent.networks.get(wider.id)!.routes, undefined);
   assert.equal(await create('e'), '192.168.10.5');
   // One that the host refuses gives everything back when it is deleted.
   agent.fault = ({ method, path }) => (method === 'PUT' && path.includes('/machines/') ? { kind: 'refuse', code: 'failed', message: 'no' } : undefined);

@@ -1,7 +1,7 @@
 import type { CreateNetwork } from '../../model/network-api.ts';
 import { defineCommand, many, one, parsed, toggle, value } from '../command.ts';
 import { parseCount } from '../format.ts';
-import { parseAddress, parseRange } from './values.ts';
+import { parseAddress, parseRange, parseRoute } from './values.ts';
 
 export const command = defineCommand({
   detail:
@@ -12,6 +12,7 @@ export const command = defineCommand({
     gateway: parsed('ADDRESS', parseAddress, 'where machines send what is not for it (default its first address)', { short: 'g' }),
     noGateway: toggle('it leads nowhere else'),
     range: parsed('FIRST-LAST', parseRange, 'addresses that are given to machines unasked (default all)'),
+    route: many('SUBNET=ADDRESS', parseRoute, 'the machine with this address carries what is for the subnet; more than once'),
     resolver: many('ADDRESS', parseAddress, 'what machines ask for names (default the host)', { short: 'r' }),
     noNat: toggle('machines on it do not reach the outside', { short: 'x' }),
     vlan: parsed('NUMBER', parseCount(0, 4095), 'the VLAN it is counted to (default your lowest)', { short: 'v' }),
@@ -32,6 +33,7 @@ export const command = defineCommand({
       subnet: flags.subnet ?? '',
       ...(flags.noGateway ? { gateway: null } : flags.gateway === undefined ? {} : { gateway: flags.gateway }),
       ...(flags.range === undefined ? {} : { rangeFirst: flags.range[0], rangeLast: flags.range[1] }),
+      ...(flags.route.length === 0 ? {} : { routes: Object.fromEntries(flags.route) }),
       ...(flags.resolver.length === 0 ? {} : { resolvers: flags.resolver }),
       ...(flags.noNat ? { internetNat: false } : {}),
       ...(flags.vlan === undefined ? {} : { vlan: flags.vlan }),

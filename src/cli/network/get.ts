@@ -22,6 +22,7 @@ export const command = defineCommand({
       ['Gateway', found.gateway ?? 'none'],
       ['Range', `${found.rangeFirst} to ${found.rangeLast}`],
       ['Resolvers', found.resolvers.length > 0 ? found.resolvers : ['the host']],
+      ['Routes', Object.entries(found.routes).map(([subnet, by]) => `${subnet} by ${by}`)],
       ['Outside', found.internetNat && found.gateway !== null ? (found.uplink === null || found.public ? 'yes' : `yes, as ${found.uplink}`) : 'no'],
       ['MTU', found.mtu],
       ['Created', `${found.createdAt} (${formatAge(found.createdAt)} ago)`],

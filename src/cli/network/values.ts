@@ -14,6 +14,13 @@ export const parseRange = (field: string, text: string): [first: string, last: s
   return [parseAddress(field, first), parseAddress(field, last)];
 };
 
+/** `SUBNET=ADDRESS`: the address carries the subnet. */
+export const parseRoute = (field: string, text: string): [subnet: string, by: string] => {
+  const [subnet = '', by = '', ...rest] = text.split('=');
+  if (rest.length > 0 || by === '') throw invalid(field, `${JSON.stringify(text.slice(0, 40))} is not a route such as 10.9.0.0/16=192.168.10.5`);
+  return [subnet, parseAddress(field, by)];
+};
+
 /** `NETWORK`, or `NETWORK=ADDRESS`. */
 export const parseNic = (field: string, text: string): NicWish => {
   const at = text.lastIndexOf('=');

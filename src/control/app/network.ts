@@ -17,7 +17,7 @@ import { vlanDelete, vlanFind, vlanGet, vlanInsert, vlanList, vlanSave } from '.
 import type { Control } from '../control.ts';
 import { checkSharedSubnet, ownerNames, ownersOf, refusePooled, refuseShared, refuseSharedName } from './shared-network.ts';
 import type { OwnerNames } from './shared-network.ts';
-import { demandWithin, refuseName, refuseOverlap } from './subnet-check.ts';
+import { checkRoutes, demandWithin, refuseName, refuseOverlap } from './subnet-check.ts';
 
 /** Of one account. */
 const mostNetworks = 1000;
@@ -76,6 +76,7 @@ export const networkCreate = async (control: Control, context: RequestContext, a
       gateway,
       ...rangeOf(subnet, gateway, asked),
       resolvers: asked.resolvers ?? [],
+      routes: checkRoutes(subnet, gateway, asked.routes ?? {}),
       internetNat: asked.internetNat ?? true,
       mtu: asked.mtu ?? (isShared ? sharedMtu : defaultMtu),
       uplink: await addresses.choose(context, db, link.external),
@@ -158,6 +159,7 @@ export const networkUpdate = async (control: Control, context: RequestContext, i
       ...network,
       ...rest,
       ...rangeOf(subnet, network.gateway, range),
+      ...(asked.routes === undefined ? {} : { routes: checkRoutes(subnet, network.gateway, asked.routes) }),
       ...(owners === undefined ? {} : { owners: await ownersOf(context, db, owners) }),
       version: network.version + 1,
     };
@@ -211,7 +213,7 @@ const show = async (control: Control, context: RequestContext, network: StoredNe
   shown(network, usual, await ownerNames(context, control.store.db, [network]));
 
 const shown = (network: StoredNetwork, usual: string | null, names: OwnerNames): Network => {
-  const { id, account, vlan, name, description, subnet, gateway, resolvers, internetNat, mtu, uplink, createdAt } = network;
+  const { id, account, vlan, name, description, subnet, gateway, resolvers, routes, internetNat, mtu, uplink, createdAt } = network;
   const [rangeFirst, rangeLast] = [network.rangeFirst, network.rangeLast].map((place) => addressAt(subnetOf(network), place)) as [string, string];
   const isDefault = id === (usual ?? externalNetwork);
   return {
@@ -227,6 +229,7 @@ const shown = (network: StoredNetwork, usual: string | null, names: OwnerNames):
     rangeFirst,
     rangeLast,
     resolvers,
+    routes,
     internetNat,
     mtu,
     uplink,

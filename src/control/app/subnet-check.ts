@@ -1,7 +1,8 @@
 /** What is refused of any network: an address that is not of it, one that overlaps, a name that there is. */
 import { CenoteError, invalid } from '../../base/errors.ts';
 import { subnetOf } from '../../model/network.ts';
-import { addressAt, overlaps, placeOf } from '../../model/subnet.ts';
+import type { NetworkRoutes } from '../../model/network.ts';
+import { addressAt, overlaps, parseDestination, placeOf } from '../../model/subnet.ts';
 import type { Subnet } from '../../model/subnet.ts';
 import type { StoredNetwork } from '../../store/network.ts';
 
@@ -22,4 +23,19 @@ export const refuseName = (name: string, others: readonly StoredNetwork[], self?
   if (!others.some((one) => one.name === name && one.id !== self)) return;
   const message = `there is already a network named ${JSON.stringify(name)}`;
   throw new CenoteError('already_exists', message, { fields: [{ field: 'name', message }] });
+};
+
+const noDestinations = ['0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/4'].map((cidr) => parseDestination('routes', cidr));
+
+/** What machines of the network carry for it. */
+export const checkRoutes = (subnet: Subnet, gateway: string | null, routes: NetworkRoutes): NetworkRoutes => {
+  for (const [cidr, by] of Object.entries(routes)) {
+    const destination = parseDestination('routes', cidr);
+    if (overlaps(destination, subnet)) throw invalid('routes', `${cidr} overlaps ${subnet.cidr}, which is the network itself`);
+    const wrong = noDestinations.find((one) => overlaps(one, destination));
+    if (wrong !== undefined) throw invalid('routes', `${cidr} overlaps ${wrong.cidr}, which no machine carries`);
+    demandWithin('routes', subnet, by);
+    if (by === gateway) throw invalid('routes', `${by} is the gateway; machines send it everything that goes elsewhere`);
+  }
+  return routes;
 };

@@ -3,51 +3,23 @@
  * here, in the order in which no packet can go where it must not: a link is able before it is allowed, and forbidden before it
  * is dismantled.
  */
-import { CenoteError, invalid } from '../../base/errors.ts';
+import { CenoteError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { PublishedPort } from '../../model/machine.ts';
+import type { NetworkRoutes } from '../../model/network.ts';
 import { closeFd, openFd, openFlags } from '../../sys/libc.ts';
 import { NftablesError } from '../../sys/nftables.ts';
 import type { NftRunner } from '../../sys/nftables.ts';
+import { behindOf, checkAttachment, checkSlot, difference, interfaceName, keyOf, samePort } from './attachment.ts';
+import type { Attachment, Behind, KeptAttachment } from './attachment.ts';
 import type { ConntrackFlows } from './flows.ts';
-import type { InnerEnd, Links } from './links.ts';
+import type { InnerEnd, Links, Reached } from './links.ts';
 import type { NetworkTraffic } from './network.ts';
 import { change, elementsOf, tableName } from './ruleset.ts';
-import { isMachineAddress } from '../../model/subnet.ts';
-import type { Subnet } from '../../model/subnet.ts';
+import { parseDestination } from '../../model/subnet.ts';
+import type { Destination, Subnet } from '../../model/subnet.ts';
 import { transact } from './transaction.ts';
 import type { Uplinks } from './uplinks.ts';
-
-/** One more address that is reached by a link. */
-export interface Behind {
-  address: string;
-  /** Whose flows are forgotten with it. */
-  machine: string;
-  /** Strangers reach it, and it is seen outside as it is. */
-  isShown: boolean;
-}
-
-/** A machine on this network, by one link. */
-export interface Attachment {
-  slot: number;
-  machine: string;
-  address: string;
-  publish: PublishedPort[];
-  /** Inside it is `eth` and this number. */
-  index: number;
-  leads: InnerEnd['leads'];
-  /** Of a router: the addresses of its machines, where they are not hidden by its own. */
-  behind?: readonly Behind[] | undefined;
-  /** Of what it sends out of the host. */
-  guaranteeMbps: number;
-}
-
-/** Of a machine that runs while the agent comes back. */
-export interface KeptAttachment extends Attachment {
-  /** Null: a router, which its own keeper looks after. */
-  pid: number | null;
-  ceilingMbps: number | null;
-}
 
 export interface ConnectionsOptions {
   instance: string;
@@ -61,16 +33,43 @@ export interface ConnectionsOptions {
   logger: Logger;
 }
 
-const largestSlot = 999_999;
 /** Elements in one command of a restore: keeps one line of text, and one message to the kernel, of reasonable size. */
 const elementsPerCommand = 500;
 
 export class Connections {
   readonly #options: ConnectionsOptions;
   readonly #connected = new Map<number, Attachment>();
+  /** What is carried, by the addresses of those who carry it. */
+  #routes: ReadonlyMap<string, readonly Destination[]> = new Map();
 
   constructor(options: ConnectionsOptions) {
     this.#options = options;
+  }
+
+  /** What machines of this network carry for it. */
+  async setRoutes(routes: NetworkRoutes): Promise<void> {
+    const former = this.#routes;
+    this.#routes = Map.groupBy(
+      Object.keys(routes).map((cidr) => parseDestination('routes', cidr)),
+      ({ cidr }) => routes[cidr]!,
+    );
+    const { links } = this.#options;
+    for (const { slot, address } of this.#connected.values()) {
+      const [before, now] = [former.get(address) ?? [], this.#carriedBy(address)];
+      const gone = before.filter(({ cidr }) => !now.some((one) => one.cidr === cidr));
+      if (gone.length > 0) await links.uncarry(slot, address, gone);
+      if (now.length > 0) await links.carry(slot, address, now);
+    }
+  }
+
+  #carriedBy(address: string): readonly Destination[] {
+    return this.#routes.get(address) ?? [];
+  }
+
+  /** As inside: what one carries oneself does not go to the router. */
+  #innerEnd({ index, leads, address }: Pick<Attachment, 'index' | 'leads' | 'address'>): InnerEnd {
+    const routes = [...this.#routes].flatMap(([by, destinations]) => (by === address ? [] : destinations));
+    return { name: interfaceName(index), leads, routes };
   }
 
   async prepare(slot: number, netnsFd: number): Promise<void> {
@@ -80,7 +79,7 @@ export class Connections {
   }
 
   async connect(connection: Attachment, netnsFd: number, ceilingMbps: number | null = null): Promise<void> {
-    this.#check(connection);
+    checkAttachment(this.#options.subnet, connection);
     const { slot, address } = connection;
     const { links, flows, uplinks } = this.#options;
     if (this.#connected.has(slot)) throw new CenoteError('wrong_state', `slot ${slot} is connected already`);
@@ -89,10 +88,12 @@ export class Connections {
     this.#connected.set(slot, connection);
     try {
       await flows.settled(address, connection.machine);
-      const name = interfaceName(connection.index);
+      const inner = this.#innerEnd(connection);
+      const { name } = inner;
       const shaped = uplinks?.set(address, connection.guaranteeMbps);
       shaped?.catch(() => {}); // heard of below
-      await links.connect(slot, address, netnsFd, { name, leads: connection.leads });
+      await links.connect(slot, address, netnsFd, inner);
+      if (this.#routes.has(address)) await links.carry(slot, address, this.#carriedBy(address));
       const behind = behindOf(connection);
       if (behind.length > 0) await links.reach(slot, address, behind);
       if (ceilingMbps !== null) await links.limit(slot, netnsFd, name, ceilingMbps);
@@ -172,14 +173,14 @@ export class Connections {
   /** Whether it is the way everywhere, in a machine that runs. */
   async lead(slot: number, netnsFd: number, leads: InnerEnd['leads']): Promise<void> {
     const attachment = this.#demand(slot);
-    await this.#options.links.lead(netnsFd, { name: interfaceName(attachment.index), leads });
+    await this.#options.links.lead(netnsFd, this.#innerEnd({ ...attachment, leads }));
     this.#connected.set(slot, { ...attachment, leads });
   }
 
   async publish(slot: number, publish: PublishedPort[]): Promise<void> {
     const before = this.#demand(slot);
     const connection = { ...before, publish };
-    this.#check(connection);
+    checkAttachment(this.#options.subnet, connection);
     const { instance, instanceNumber, flows } = this.#options;
     const old = elementsOf(instanceNumber, before);
     const now = elementsOf(instanceNumber, connection);
@@ -231,7 +232,7 @@ export class Connections {
   }
 
   async restore(kept: KeptAttachment[], prepared: number[]): Promise<void> {
-    for (const connection of kept) this.#check(connection);
+    for (const connection of kept) checkAttachment(this.#options.subnet, connection);
     prepared.forEach(checkSlot);
     const { links, flows, uplinks, logger } = this.#options;
     const existing = await links.list();
@@ -245,7 +246,12 @@ export class Connections {
     this.#replaceElements(real);
     await links.adopt(
       new Map([...existing].filter(([slot]) => wanted.has(slot))),
-      new Map(real.map((connection) => [connection.slot, [connection.address, ...behindOf(connection)]])),
+      new Map(
+        real.map((connection): [number, Reached] => [
+          connection.slot,
+          { addresses: [connection.address, ...behindOf(connection)], carries: this.#carriedBy(connection.address) },
+        ]),
+      ),
     );
     for (const slot of existing.keys()) if (!wanted.has(slot)) await links.discard(slot);
     // A crash in the middle of a resize leaves a ceiling at one end, or none where one was.
@@ -361,31 +367,4 @@ export class Connections {
     if (attachment === undefined) throw new CenoteError('wrong_state', `slot ${slot} is not connected`);
     return attachment;
   }
-
-  #check(connection: Attachment): void {
-    checkSlot(connection.slot);
-    const { subnet } = this.#options;
-    if (!isMachineAddress(subnet, connection.address)) throw invalid('address', `"${connection.address}" is not an address for machines in ${subnet.cidr}`);
-    const seen = new Set<string>();
-    for (const { protocol, hostPort, machinePort } of connection.publish) {
-      if (protocol !== 'tcp' && protocol !== 'udp') throw invalid('publish', `"${String(protocol)}" is not tcp or udp`);
-      for (const port of [hostPort, machinePort])
-        if (!Number.isInteger(port) || port < 1 || port > 65535) throw invalid('publish', `${port} is not a port (1 to 65535)`);
-      if (seen.has(`${protocol} ${hostPort}`)) throw invalid('publish', `${protocol} port ${hostPort} is named twice`);
-      seen.add(`${protocol} ${hostPort}`);
-    }
-  }
 }
-
-const behindOf = ({ behind = [] }: Attachment): string[] => behind.map(({ address }) => address);
-
-const interfaceName = (index: number): string => `eth${index}`;
-
-const checkSlot = (slot: number): void => {
-  if (!Number.isInteger(slot) || slot < 0 || slot > largestSlot) throw invalid('slot', `${slot} is not a slot (0 to ${largestSlot})`);
-};
-
-const samePort = (one: PublishedPort, other: PublishedPort): boolean =>
-  one.protocol === other.protocol && one.hostPort === other.hostPort && one.machinePort === other.machinePort;
-const difference = (from: readonly string[], without: readonly string[]): string[] => from.filter((one) => !without.includes(one));
-const keyOf = (element: string): string => element.slice(0, element.indexOf(' : '));

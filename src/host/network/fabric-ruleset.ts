@@ -18,6 +18,8 @@ export const fabricRuleset = (instance: string, instanceNumber: number, subnet: 
   const up = `"${uplinkName}"`;
   const { cidr, gateway } = subnet;
   const { internetNat, uplink, isPublic = false } = definition;
+  // What a machine carries may come from it: what goes there by its link.
+  const carries = Object.keys(definition.routes ?? {}).length > 0;
   const hidden = isShared(definition) ? `ip daddr != ${resolver} ` : '';
   return `
 add table inet ${table}
@@ -42,6 +44,7 @@ table inet ${table} {
   }
   chain from_machine {
     iifname . ether saddr . ip saddr @bound goto from_known_machine
+    ${carries ? 'fib saddr . iif oif exists goto from_known_machine' : ''}
     counter name spoofed drop
   }
   chain from_known_machine {

@@ -15,8 +15,8 @@ import * as message from './route-messages.ts';
 import { linkName, linkPrefix } from './ruleset.ts';
 import { clearCeiling, setCeiling } from './shaping.ts';
 import { macBytes } from '../../model/mac.ts';
-import { addressFromNumber } from '../../model/subnet.ts';
-import type { Subnet } from '../../model/subnet.ts';
+import { addressFromNumber, parseDestination } from '../../model/subnet.ts';
+import type { Destination, Subnet } from '../../model/subnet.ts';
 
 export interface LinksOptions {
   instanceNumber: number;
@@ -34,6 +34,14 @@ export interface LinksOptions {
 export interface InnerEnd {
   name: string;
   leads: 'everywhere' | 'subnet';
+  /** More that is by this network, where it does not lead everywhere. */
+  routes?: readonly Destination[] | undefined;
+}
+
+/** What a link in use must have on the host's side: addresses, the link's own first, and what its machine carries. */
+export interface Reached {
+  addresses: readonly [own: string, ...more: string[]];
+  carries: readonly Destination[];
 }
 
 /** A host end as the kernel has it. */
@@ -126,7 +134,7 @@ export class Links {
   }
 
   /** Address, MAC, neighbours and routes of both ends. */
-  async connect(slot: number, address: string, netnsFd: number, { name, leads }: InnerEnd): Promise<void> {
+  async connect(slot: number, address: string, netnsFd: number, { name, leads, routes = [] }: InnerEnd): Promise<void> {
     const { subnet } = this.#options;
     const outer = await this.#indexOf(slot);
     const mac = macBytes(address);
@@ -137,7 +145,9 @@ export class Links {
     const insideRequests = [
       message.addAddress(index, address, 'universe'),
       message.addNeighbour(index, subnet.gateway, macBytes(subnet.gateway)),
-      leads === 'everywhere' ? message.addDefaultRoute(index, subnet.gateway) : message.addSubnetRoute(index, subnet),
+      ...(leads === 'everywhere'
+        ? [message.addDefaultRoute(index, subnet.gateway)]
+        : [subnet, ...routes].map((destination) => message.addRouteBy(index, destination, subnet.gateway))),
     ];
     demand(`give ${name} the address ${address}`, await inner.send(insideRequests));
     demand(`route ${address}`, await this.#socket.send([message.addNeighbour(outer, address, mac), message.addMachineRoute(outer, address, subnet.gateway)]));
@@ -158,19 +168,42 @@ export class Links {
     demand(`remove the route to ${addresses.join(', ')}`, await this.#socket.send(requests), 'ESRCH', 'ENODEV', 'EINVAL', 'ENOENT');
   }
 
+  /** The link's machine takes what is for these. */
+  async carry(slot: number, by: string, destinations: readonly Destination[]): Promise<void> {
+    const outer = await this.#indexOf(slot);
+    const requests = destinations.map((destination) => message.addRouteBy(outer, destination, by));
+    demand(`route ${destinations.map(({ cidr }) => cidr).join(', ')}`, await this.#socket.send(requests));
+  }
+
+  async uncarry(slot: number, by: string, destinations: readonly Destination[]): Promise<void> {
+    const outer = await this.#indexOf(slot);
+    const requests = destinations.map((destination) => message.deleteRouteBy(outer, destination, by));
+    demand(`remove the route to ${destinations.map(({ cidr }) => cidr).join(', ')}`, await this.#socket.send(requests), 'ESRCH');
+  }
+
+  /** A router's own way to these is by its link `name`, whatever its machines carry. */
+  async keepBy(name: string, destination: Destination, gateway: string): Promise<void> {
+    const [found] = await this.#socket.send([message.getLink({ name })]);
+    demand(`find ${name}`, [found!]);
+    demand(`route ${destination.cidr}`, await this.#socket.send([message.addRouteBy(indexOf(found!.messages[0]!), destination, gateway)]));
+  }
+
   /** Another NIC of the machine leads everywhere from now on, or this one does. There is no moment without a way. */
-  async lead(netnsFd: number, { name, leads }: InnerEnd): Promise<void> {
+  async lead(netnsFd: number, { name, leads, routes = [] }: InnerEnd): Promise<void> {
     const { subnet } = this.#options;
     using inside = this.#openInside(netnsFd);
     const [found] = await inside.send([message.getLink({ name })]);
     demand(`find ${name} inside`, [found!]);
     const index = indexOf(found!.messages[0]!);
-    const [first, ...then] =
-      leads === 'everywhere'
-        ? [message.addDefaultRoute(index, subnet.gateway), message.deleteSubnetRoute(index, subnet)]
-        : [message.addSubnetRoute(index, subnet)];
-    demand(`route by ${name} inside`, await inside.send([first]));
-    demand(`route by ${name} inside`, await inside.send(then), 'ESRCH');
+    const destinations = [subnet, ...routes];
+    if (leads === 'subnet') {
+      const requests = destinations.map((destination) => message.addRouteBy(index, destination, subnet.gateway));
+      demand(`route by ${name} inside`, await inside.send(requests));
+      return;
+    }
+    demand(`route by ${name} inside`, await inside.send([message.addDefaultRoute(index, subnet.gateway)]));
+    const former = destinations.map((destination) => message.deleteRouteBy(index, destination, subnet.gateway));
+    demand(`route by ${name} inside`, await inside.send(former), 'ESRCH');
   }
 
   /** What the link carries, each way: at the host's end what goes to the machine, at the machine's what comes from it. */
@@ -238,29 +271,34 @@ export class Links {
    * Takes these links as the ones in use, and makes the host's side of them what it must be: routes of ours into one of them
    * from any other address go, missing ones come. What is right already is not touched.
    */
-  async adopt(links: Map<number, FoundLink>, addresses: Map<number, readonly [own: string, ...more: string[]]>): Promise<void> {
+  async adopt(links: Map<number, FoundLink>, reached: ReadonlyMap<number, Reached>): Promise<void> {
     const slots = new Map([...links].map(([slot, { index }]) => [index, slot]));
     const requests: NetlinkRequest[] = [];
-    const routed = new Set<string>();
+    const missing = new Map<string, NetlinkRequest>();
+    for (const [slot, { index, group }] of links) {
+      this.#indexes.set(slot, index);
+      if (group !== defaultGroup) requests.push(message.setGroup({ index }, defaultGroup));
+      const wanted = reached.get(slot);
+      if (wanted === undefined) continue;
+      const [own] = wanted.addresses;
+      for (const address of wanted.addresses) {
+        requests.push(message.addNeighbour(index, address, macBytes(own)));
+        missing.set(`${slot} ${address}/32`, message.addMachineRoute(index, address, this.#options.subnet.gateway));
+      }
+      for (const destination of wanted.carries) missing.set(`${slot} ${destination.cidr} by ${own}`, message.addRouteBy(index, destination, own));
+    }
     for (const { body } of await this.#socket.dump(message.listOwnRoutes())) {
       const attributes = parseAttributes(body.subarray(12));
       const index = attributes.get(message.routeAttributes.oif)?.readUInt32LE(0);
       const destination = attributes.get(message.routeAttributes.destination)?.join('.');
       const slot = index === undefined ? undefined : slots.get(index);
       if (index === undefined || slot === undefined || destination === undefined) continue;
-      if (addresses.get(slot)?.includes(destination) === true) routed.add(`${slot} ${destination}`);
-      else requests.push(message.deleteMachineRoute(index, destination));
+      const by = attributes.get(message.routeAttributes.gateway)?.join('.');
+      const found = parseDestination('route', `${destination}/${body[1]}`);
+      if (missing.delete(`${slot} ${found.cidr}${by === undefined ? '' : ` by ${by}`}`)) continue;
+      requests.push(by === undefined ? message.deleteMachineRoute(index, destination) : message.deleteRouteBy(index, found, by));
     }
-    for (const [slot, { index, group }] of links) {
-      this.#indexes.set(slot, index);
-      if (group !== defaultGroup) requests.push(message.setGroup({ index }, defaultGroup));
-      const [own, ...more] = addresses.get(slot) ?? [];
-      if (own === undefined) continue;
-      for (const address of [own, ...more]) {
-        requests.push(message.addNeighbour(index, address, macBytes(own)));
-        if (!routed.has(`${slot} ${address}`)) requests.push(message.addMachineRoute(index, address, this.#options.subnet.gateway));
-      }
-    }
+    requests.push(...missing.values());
     // A machine may end meanwhile, and its link with it.
     demand('restore links', await this.#socket.send(requests), 'ESRCH', 'ENODEV');
   }

@@ -7,7 +7,7 @@ import type { PublishedPort } from '../../model/machine.ts';
 import { externalNetwork, nicsOf } from '../../model/nics.ts';
 import type { Nic } from '../../model/network.ts';
 import { closeFd, openFd, openFlags } from '../../sys/libc.ts';
-import type { Attachment, KeptAttachment } from './connections.ts';
+import type { Attachment, KeptAttachment } from './attachment.ts';
 import type { InnerEnd } from './links.ts';
 import type { Connection, KeptConnection, NetworkTraffic } from './network.ts';
 import type { Routers } from './routers.ts';

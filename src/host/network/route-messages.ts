@@ -2,7 +2,7 @@
 import { attribute, nested, netlinkFlags, text, u32, u8 } from '../../sys/netlink.ts';
 import type { NetlinkRequest } from '../../sys/netlink.ts';
 import { addressBytes, addressFromNumber } from '../../model/subnet.ts';
-import type { Subnet } from '../../model/subnet.ts';
+import type { Destination } from '../../model/subnet.ts';
 
 export const messageTypes = {
   newLink: 16,
@@ -17,7 +17,7 @@ export const messageTypes = {
   deleteNeighbour: 29,
 } as const;
 export const linkAttributes = { address: 1, name: 3, queue: 6, linkInfo: 18, group: 27, stats64: 23 } as const;
-export const routeAttributes = { destination: 1, oif: 4 } as const;
+export const routeAttributes = { destination: 1, oif: 4, gateway: 5 } as const;
 
 const afInet = 2;
 const afInet6 = 10;
@@ -162,8 +162,7 @@ const create = netlinkFlags.create | netlinkFlags.replace;
 export const addDefaultRoute = (index: number, gateway: string): NetlinkRequest =>
   routeRequest(messageTypes.newRoute, create, { destination: '0.0.0.0', prefix: 0, kind: 'unicast', scope: 'universe', index, gateway });
 
-/** To the machines of one's network, by its router as everything. */
-const subnetRoute = (index: number, { first, prefix, gateway }: Subnet): Route => ({
+const routeBy = (index: number, { first, prefix }: Destination, gateway: string): Route => ({
   destination: addressFromNumber(first),
   prefix,
   kind: 'unicast',
@@ -171,8 +170,11 @@ const subnetRoute = (index: number, { first, prefix, gateway }: Subnet): Route =
   index,
   gateway,
 });
-export const addSubnetRoute = (index: number, subnet: Subnet): NetlinkRequest => routeRequest(messageTypes.newRoute, create, subnetRoute(index, subnet));
-export const deleteSubnetRoute = (index: number, subnet: Subnet): NetlinkRequest => routeRequest(messageTypes.deleteRoute, 0, subnetRoute(index, subnet));
+/** To the machines of one's network, by its router as everything; or to what a machine carries. */
+export const addRouteBy = (index: number, destination: Destination, gateway: string): NetlinkRequest =>
+  routeRequest(messageTypes.newRoute, create, routeBy(index, destination, gateway));
+export const deleteRouteBy = (index: number, destination: Destination, gateway: string): NetlinkRequest =>
+  routeRequest(messageTypes.deleteRoute, 0, routeBy(index, destination, gateway));
 
 const machineRoute = (index: number, address: string, source: string): Route => ({
   destination: address,

@@ -14,8 +14,8 @@ import type { NetworkDefinition } from '../../model/network.ts';
 import { closeFd } from '../../sys/libc.ts';
 import { createNamedNamespace, openNamedNamespace, removeNamedNamespace } from '../../sys/named-netns.ts';
 import { inNetworkNamespace } from '../../sys/netns.ts';
-import type { Attachment, Behind, KeptAttachment } from './connections.ts';
-import { fabricRuleset } from './fabric-ruleset.ts';
+import type { Attachment, Behind, KeptAttachment } from './attachment.ts';
+import { fabricRuleset, uplinkName } from './fabric-ruleset.ts';
 import { changeWhole, replaceWhole } from './ruleset.ts';
 import { openSegment } from './segment.ts';
 import type { Segment } from './segment.ts';
@@ -78,6 +78,7 @@ export class Routers {
     const router = await this.#open.get(definition.id);
     if (router === undefined) return;
     router.definition = definition;
+    await this.#setRoutes(router);
     this.#loadRules(router);
   }
 
@@ -153,6 +154,7 @@ export class Routers {
       const router = await this.#demand(network);
       if (!links.has(router.uplinkSlot)) await this.#connectUplink(router);
       await router.segment.connections.restore(attachments, []);
+      await this.#setRoutes(router);
     }
   }
 
@@ -205,6 +207,7 @@ export class Routers {
     const { mtu, isPublic: isPart } = definition;
     const segment = undo.use(await openSegment({ instance, instanceNumber, subnet, netnsFd, mtu, isPart, resolver: host.subnet.gateway, logger }));
     const router: Router = { definition, uplinkSlot, netnsFd, segment, published: new Map(), machines: new Map(), guarantees: new Map(), closing: undefined };
+    await segment.connections.setRoutes(definition.routes ?? {});
     this.#loadRules(router);
     crash.reach('network: rules of a router loaded');
     if (!isKept) {
@@ -222,6 +225,14 @@ export class Routers {
     // What a former agent, or a link that somebody took away, has left of it.
     await connections.disconnect(router.uplinkSlot);
     await connections.attach(this.#uplink(router), router.netnsFd);
+    await this.#setRoutes(router);
+  }
+
+  async #setRoutes({ definition: { routes = {} }, segment }: Router): Promise<void> {
+    // Else the way to the resolver would be by whoever carries what its address is in.
+    const { subnet } = this.#options.host;
+    if (Object.keys(routes).length > 0) await segment.links.keepBy(uplinkName, subnet, subnet.gateway);
+    await segment.connections.setRoutes(routes);
   }
 
   /** On the external network a router is like a machine, with all that is published of its machines. */

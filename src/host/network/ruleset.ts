@@ -5,7 +5,7 @@
  * What it holds to: a packet from a machine's link carries that machine's own address and MAC or goes no further; machines
  * reach the host's own services only where named here; nobody but neighbours and published ports reaches a machine.
  */
-import type { Attachment, Behind } from './connections.ts';
+import type { Attachment, Behind } from './attachment.ts';
 import { macOf } from '../../model/mac.ts';
 import type { Subnet } from '../../model/subnet.ts';
 import type { NftRunner } from '../../sys/nftables.ts';

@@ -1,12 +1,13 @@
 /** VLANs and networks that an account makes for itself. */
 import { Type } from 'typebox';
+import { NetworkRoutes } from '../../../model/network.ts';
 import type { CreateNetwork, Network, UpdateNetwork, Vlan } from '../../../model/network-api.ts';
 import { vlanGet, vlanList } from '../../../store/vlan.ts';
 import { networkCreate, networkRemove, networkShow, networksShow, networkUpdate, vlanCreate, vlanRemove, vlanUpdate } from '../../app/network.ts';
 import { vlanId } from '../../http/network-routes.ts';
 import type { Call, Method } from '../endpoint.ts';
 import { endpoint } from '../endpoint.ts';
-import { invalidArgument, notFound } from '../refusal.ts';
+import { notFound } from '../refusal.ts';
 import { networkWire, WireNetwork } from '../wire/network.ts';
 
 const none = Type.Object({});
@@ -43,7 +44,7 @@ const networkChanges = {
   provision_start_ip: Type.Optional(Type.String({ format: 'ipv4' })),
   provision_end_ip: Type.Optional(Type.String({ format: 'ipv4' })),
   resolvers: Type.Optional(Type.Array(Type.String({ format: 'ipv4' }), { maxItems: 4 })),
-  routes: Type.Optional(Type.Unknown()),
+  routes: Type.Optional(NetworkRoutes),
   internet_nat: Type.Optional(Type.Boolean()),
 };
 
@@ -52,18 +53,18 @@ interface AskedNetwork {
   provision_start_ip?: string;
   provision_end_ip?: string;
   resolvers?: string[];
-  routes?: unknown;
+  routes?: NetworkRoutes;
   internet_nat?: boolean;
 }
 
 const changesOf = (asked: AskedNetwork): Omit<UpdateNetwork, 'name'> => {
   const { description, provision_start_ip: rangeFirst, provision_end_ip: rangeLast, resolvers, routes, internet_nat: internetNat } = asked;
-  if (typeof routes === 'object' && routes !== null && Object.keys(routes).length > 0) throw invalidArgument('routes', 'static routes are not available');
   return {
     ...(description === undefined ? {} : { description }),
     ...(rangeFirst === undefined ? {} : { rangeFirst }),
     ...(rangeLast === undefined ? {} : { rangeLast }),
     ...(resolvers === undefined ? {} : { resolvers }),
+    ...(routes === undefined ? {} : { routes }),
     ...(internetNat === undefined ? {} : { internetNat }),
   };
 };

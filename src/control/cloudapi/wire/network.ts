@@ -43,7 +43,7 @@ export const networkWire = (network: Network) => ({
         provision_end_ip: network.rangeLast,
         ...(network.gateway === null ? {} : { gateway: network.gateway }),
         resolvers: network.resolvers,
-        routes: {},
+        routes: network.routes,
         internet_nat: network.internetNat,
       }
     : {}),
