@@ -5,7 +5,7 @@ import type { MachineAction, MachineCreate, MachineResize, MachineUpdate } from 
 import { platformKey } from '../model/agent-api.ts';
 import { commandOf } from '../model/command.ts';
 import type { MachineSpec, MachineStatus } from '../model/machine.ts';
-import { checkNics, nicsOf } from '../model/nics.ts';
+import { checkNics, nicsOf, placesOfNics } from '../model/nics.ts';
 import type { Nic } from '../model/network.ts';
 import { refuseUnsupported } from '../model/resources.ts';
 import type { Guarantees, PoolSize } from '../model/resources.ts';
@@ -58,7 +58,7 @@ export class Machines {
   add(record: MachineRecord): Machine {
     const machine = new Machine(this.#host, record);
     this.#byId.set(machine.id, machine);
-    for (const nic of nicsOf(record.spec)) this.#addresses.set(placeKey(nic), machine.id);
+    for (const place of placesOf(record.spec)) this.#addresses.set(placeKey(place), machine.id);
     this.#books.enter(record.spec.resources);
     return machine;
   }
@@ -160,11 +160,11 @@ export class Machines {
     if (JSON.stringify(request.spec.resources) !== JSON.stringify(machine.spec.resources))
       throw new CenoteError('invalid_argument', 'resources are changed by resize, not by update');
     // Taken before anything is done for it; what it has no more it gives up when that is done.
-    for (const nic of nicsOf(request.spec)) this.#addresses.set(placeKey(nic), id);
+    for (const place of placesOf(request.spec)) this.#addresses.set(placeKey(place), id);
     try {
       return await updateMachine(machine, request);
     } finally {
-      const kept = new Set(nicsOf(machine.spec).map(placeKey));
+      const kept = new Set(placesOf(machine.spec).map(placeKey));
       for (const [key, holder] of this.#addresses) if (holder === id && !kept.has(key)) this.#addresses.delete(key);
     }
   }
@@ -201,11 +201,11 @@ export class Machines {
   /** Before anything is accepted: who is told may ask again when the host knows more. */
   #demandPlaces(spec: MachineSpec): void {
     checkNics(spec);
-    for (const nic of nicsOf(spec)) {
-      if (!this.#host.network.knows(nic.network)) throw new CenoteError('unavailable', `the host does not know the network ${nic.network}`);
-      const holder = this.#addresses.get(placeKey(nic));
+    for (const place of placesOf(spec)) {
+      if (!this.#host.network.knows(place.network)) throw new CenoteError('unavailable', `the host does not know the network ${place.network}`);
+      const holder = this.#addresses.get(placeKey(place));
       if (holder !== undefined && holder !== spec.id)
-        throw new CenoteError('in_use', `address ${nic.address} belongs to machine ${holder}`, { fields: [{ field: 'spec.address', message: 'in use' }] });
+        throw new CenoteError('in_use', `address ${place.address} belongs to machine ${holder}`, { fields: [{ field: 'spec.address', message: 'in use' }] });
     }
   }
 
@@ -219,12 +219,13 @@ export class Machines {
     if (this.#byId.get(machine.id) !== machine) return;
     this.#byId.delete(machine.id);
     this.#host.names.gone(machine.id);
-    for (const nic of nicsOf(machine.spec)) this.#addresses.delete(placeKey(nic));
+    for (const place of placesOf(machine.spec)) this.#addresses.delete(placeKey(place));
     this.#books.strike(machine.spec.resources);
   }
 }
 
-const placeKey = ({ network, address }: Nic): string => `${network} ${address}`;
+const placesOf = (spec: MachineSpec) => placesOfNics(nicsOf(spec));
+const placeKey = ({ network, address }: Pick<Nic, 'network' | 'address'>): string => `${network} ${address}`;
 
 /** Whether a run lies over the tree of this id, which is the last but one part of the tree's path. */
 const liesOver = ({ slot, trees }: MachineRecord, id: string): boolean => slot !== null && trees?.some((path) => path.split('/').at(-2) === id) === true;

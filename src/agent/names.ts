@@ -13,7 +13,7 @@ import type { NamedAccount } from '../dns/machine-names.ts';
 import type { Told, ToldMachine } from '../dns/told.ts';
 import type { MachineSpec } from '../model/machine.ts';
 import type { NetworkDefinition } from '../model/network.ts';
-import { nicsOf } from '../model/nics.ts';
+import { addressesOf, nicsOf } from '../model/nics.ts';
 import type { HostNames, NamesTold, ResolverStatus } from '../model/names-api.ts';
 import type { Journal } from './journal.ts';
 
@@ -55,7 +55,7 @@ export class MachineNames implements AsyncDisposable {
   /** What the machine is, or is about to be: a service is left before its machine stops. */
   changed(spec: MachineSpec, running: boolean): void {
     const { id, account, address } = spec;
-    const asks = nicsOf(spec).flatMap((nic) => (isEverybodys(nic, this.#shared) ? [nic.address] : []));
+    const asks = nicsOf(spec).flatMap((nic) => (isEverybodys(nic, this.#shared) ? addressesOf(nic) : []));
     const machine: ToldMachine = { id, account, address, asks, named: namedMachine(spec, running, this.#shared) };
     if (JSON.stringify(this.#machines.get(id)) === JSON.stringify(machine)) return;
     this.#machines.set(id, machine);

@@ -129,6 +129,8 @@ export const sections: readonly Section[] = [
       'ip release': entry('Let addresses be given to any machine again', () => import('./ip/release.ts')),
       'nic ls': entry("List a machine's NICs", () => import('./nic/ls.ts')),
       'nic add': entry('Put a running machine on one more network', () => import('./nic/add.ts')),
+      'nic address add': entry('Give a running machine one more address on a network', () => import('./nic/address-add.ts')),
+      'nic address remove': entry('Take an address from a running machine', () => import('./nic/address-remove.ts')),
       'nic remove': entry('Take a running machine off a network', () => import('./nic/remove.ts')),
     },
   },

@@ -23,7 +23,7 @@ import type { Image, Platform } from '../model/image.ts';
 import type { MachineProcess, MachineState, MachineUsage, Snapshot } from '../model/machine.ts';
 import type { MetadataChange } from '../model/metadata.ts';
 import type { DnsStatus, NameRecord } from '../model/names-api.ts';
-import type { MachineNic, NicWish } from '../model/network-api.ts';
+import type { AddressWish, MachineNic, NicWish } from '../model/network-api.ts';
 import type { PoolStatus } from '../model/pool.ts';
 import type { Package } from '../model/resources.ts';
 import { HttpClient } from './http.ts';
@@ -135,6 +135,14 @@ export class ControlClient extends NetworkCalls implements Disposable {
   }
 
   /** By its MAC. */
+  machineAddressAdd(id: string, mac: string, json: AddressWish, call: ActionCall = {}): Promise<Accepted> {
+    return this.#action('POST', `${machine(id)}/nics/${part(mac)}/addresses`, json, call);
+  }
+
+  machineAddressRemove(id: string, mac: string, address: string, call: ActionCall = {}): Promise<Accepted> {
+    return this.#action('DELETE', `${machine(id)}/nics/${part(mac)}/addresses/${part(address)}`, undefined, call);
+  }
+
   machineNicRemove(id: string, mac: string, call: ActionCall = {}): Promise<Accepted> {
     return this.#action('DELETE', `${machine(id)}/nics/${part(mac)}`, undefined, call);
   }

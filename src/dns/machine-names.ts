@@ -10,7 +10,7 @@
  */
 import type { Metadata, Tags } from '../model/machine.ts';
 import type { Nic } from '../model/network.ts';
-import { externalNetwork, nicsOf } from '../model/nics.ts';
+import { externalNetwork, nicsOf, placesOfNics } from '../model/nics.ts';
 import { isName, labelOf } from './name.ts';
 import { addressData } from './record.ts';
 import type { Record, RecordData } from './record.ts';
@@ -89,7 +89,10 @@ export const namedMachine = (
     account,
     name,
     // A fabric network is called by its id: what its account calls it is not known here.
-    addresses: nicsOf({ nics, address }).map((nic) => ({ address: nic.address, network: isEverybodys(nic, shared) ? null : nic.network })),
+    addresses: placesOfNics(nicsOf({ nics, address })).map((place) => ({
+      address: place.address,
+      network: isEverybodys(place, shared) ? null : place.network,
+    })),
     services: inService ? servicesOf(tags) : [],
     reversePtr: isName(reversePtr) ? reversePtr : null,
     acmeChallenge: challengePattern.test(challenge) ? challenge : null,

@@ -147,6 +147,10 @@ export const NicWish = Type.Object(
 );
 export type NicWish = Static<typeof NicWish>;
 
+/** One more address on a NIC: of one's choice, or the next. */
+export const AddressWish = Type.Object({ address: Type.Optional(ipv4) }, closed);
+export type AddressWish = Static<typeof AddressWish>;
+
 export const MachineNic = Type.Object(
   {
     ...Nic.properties,

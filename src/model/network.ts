@@ -12,6 +12,8 @@ const closed = { additionalProperties: false } as const;
 const ipv4 = Type.String({ format: 'ipv4' });
 
 export const mostNics = 32;
+/** Of one NIC. */
+export const mostAddresses = 32;
 
 /** A machine's place on a network: at most one on each. */
 export const Nic = Type.Object(
@@ -22,6 +24,8 @@ export const Nic = Type.Object(
     index: Type.Integer({ minimum: 0, maximum: mostNics - 1 }),
     /** The one whose gateway leads to everywhere else; exactly one is. */
     primary: Type.Boolean(),
+    /** Further addresses of the network that it has. */
+    more: Type.Optional(Type.Array(ipv4, { minItems: 1, maxItems: mostAddresses - 1, uniqueItems: true })),
   },
   closed,
 );

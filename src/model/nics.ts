@@ -10,6 +10,22 @@ export const externalNetwork = publicId('network', 'default');
 export const nicsOf = ({ nics, address }: { nics?: readonly Nic[] | undefined; address: string }): readonly Nic[] =>
   nics ?? [{ network: externalNetwork, address, index: 0, primary: true }];
 
+/** The one it is known by first. */
+export const addressesOf = ({ address, more = [] }: { address: string; more?: readonly string[] | undefined }): string[] => [address, ...more];
+
+/** Each with its network. */
+export const placesOfNics = (nics: readonly Nic[]): Pick<Nic, 'network' | 'address'>[] =>
+  nics.flatMap((nic) => addressesOf(nic).map((address) => ({ network: nic.network, address })));
+
+/** With other further addresses on one of them. */
+export const withMore = (nics: readonly Nic[], network: string, change: (more: readonly string[]) => readonly string[]): Nic[] =>
+  nics.map((nic) => {
+    if (nic.network !== network) return nic;
+    const { more = [], ...rest } = nic;
+    const now = change(more);
+    return now.length === 0 ? rest : { ...rest, more: [...now] };
+  });
+
 /** With a further one; a new primary takes that from the former. */
 export const withNic = (nics: readonly Nic[], added: Nic): Nic[] => [
   ...nics.filter(({ network }) => network !== added.network).map((nic) => (added.primary ? { ...nic, primary: false } : nic)),
@@ -24,4 +40,5 @@ export const checkNics = (spec: { nics?: readonly Nic[] | undefined; address: st
   if (primary.address !== spec.address) throw invalid('nics', `the primary one has ${primary.address}, and the machine ${spec.address}`);
   for (const key of ['network', 'index'] as const)
     if (new Set(nics.map((nic) => nic[key])).size < nics.length) throw invalid('nics', `two of them have the same ${key}`);
+  for (const nic of nics) if (nic.more?.includes(nic.address) === true) throw invalid('nics', `one has ${nic.address} twice`);
 };

@@ -1,6 +1,5 @@
 /** Addresses that somebody has or that are kept free: places in a network, each once. */
 import { sql } from 'kysely';
-import type { Nic } from '../model/network.ts';
 import { authorize } from './context.ts';
 import type { RequestContext } from './context.ts';
 import type { AddressTable } from './schema.ts';
@@ -51,12 +50,16 @@ export const addressClaim = async (context: RequestContext, db: Db, network: str
 };
 
 /** What a machine has beyond the places named goes back; what is reserved stays so. */
-export const addressRelease = async (context: RequestContext, db: Db, machine: string, keep: readonly Pick<Nic, 'network'>[] = []): Promise<void> => {
+export const addressRelease = async (
+  context: RequestContext,
+  db: Db,
+  machine: string,
+  keep: readonly Pick<AddressTable, 'network' | 'place'>[] = [],
+): Promise<void> => {
   authorize(context, 'write');
-  const networks = keep.map(({ network }) => network);
-  const others = db.selectFrom('address').select(['network', 'place', 'reserved']).where('machine', '=', machine);
-  const gone = await (networks.length === 0 ? others : others.where('network', 'not in', networks)).execute();
-  for (const { network, place, reserved } of gone) {
+  const had = await db.selectFrom('address').select(['network', 'place', 'reserved']).where('machine', '=', machine).execute();
+  for (const { network, place, reserved } of had) {
+    if (keep.some((one) => one.network === network && one.place === place)) continue;
     const one = { network, place };
     if (reserved === 0) await db.deleteFrom('address').where('network', '=', one.network).where('place', '=', one.place).execute();
     else await db.updateTable('address').set({ machine: null }).where('network', '=', one.network).where('place', '=', one.place).execute();

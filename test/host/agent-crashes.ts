@@ -11,7 +11,7 @@ import { runAny } from '../../src/exec/run.ts';
 import { monitorsName } from '../../src/host/cgroup/parent.ts';
 import type { Accepted } from '../../src/model/control-api.ts';
 import type { MachineStatus } from '../../src/model/machine.ts';
-import { externalNetwork, nicsOf } from '../../src/model/nics.ts';
+import { addressesOf, externalNetwork, nicsOf } from '../../src/model/nics.ts';
 import type { OwnServices } from '../support/own-services.ts';
 import type { TestInstance } from '../support/instance.ts';
 import { random } from '../support/random.ts';
@@ -331,7 +331,9 @@ export const checkHost = async (instance: TestInstance, services: OwnServices) =
     ...routers.map((name) => [name.slice(name.indexOf('-') + 1), `${run}/networks/${name}`] as const),
   ]) {
     const inTable = await addressesInFirewall(instance.instance, namespace);
-    const here = guarded.flatMap((machine) => nicsOf(machine.spec).flatMap((nic) => (nic.network === network ? [{ ...machine, address: nic.address }] : [])));
+    const here = guarded.flatMap((machine) =>
+      nicsOf(machine.spec).flatMap((nic) => (nic.network === network ? addressesOf(nic).map((address) => ({ ...machine, address })) : [])),
+    );
     for (const { spec, state, address } of here) assert.ok(state !== 'running' || inTable.has(address), `the firewall of ${spec.name} is not in force`);
     for (const address of inTable)
       assert.ok(

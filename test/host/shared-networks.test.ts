@@ -121,6 +121,52 @@ describe('shared networks', () => {
     assert.match(await outside.ask('tcp', '10.99.0.5', 90), unreached);
   });
 
+  test('several addresses on one NIC, which come and go while the machine runs', async () => {
+    const { place: machine, connection: former } = machines.get('seen-a')!;
+    const withMore = (...more: string[]): Connection => ({ ...former, nics: [{ ...former.nics![0]!, more }] });
+    await network.setNics(withMore('203.0.113.50', '203.0.113.51'), machine.pid, null);
+    assert.equal(await outside.ask('tcp', '203.0.113.50', 90), outsideAddress);
+    assert.equal(await place('seen-b').ask('tcp', '203.0.113.51', 90), '203.0.113.6');
+    assert.equal(await machine.ask('tcp', outsideAddress, 90), '203.0.113.5', 'the first is what it is known by');
+    const script = `require('node:net').connect({ host: process.argv[1], port: 90, localAddress: '203.0.113.51' }).on('data', (d) => console.log(String(d))).on('error', (e) => console.log(e.code))`;
+    assert.equal((await machine.run(process.execPath, '-e', script, outsideAddress)).trim(), '203.0.113.51');
+    await assert.rejects(network.setNics(withMore('203.0.113.50', '203.0.113.51', '203.0.113.6'), machine.pid, null), { code: 'in_use' });
+    await assert.rejects(network.setNics(withMore('203.0.113.50', '203.0.113.51', '203.0.114.6'), machine.pid, null), { code: 'invalid_argument' });
+    assert.doesNotMatch(await machine.run('ip', '-br', 'addr'), /203\.0\.11[34]\.6/);
+    await assert.rejects(network.connect(connection(9, 'thief', [on(seen.id, '203.0.113.50', 3)]), machine.fd), { code: 'in_use' });
+    // On the external network, and one that is connected with them from the start.
+    const plain = machines.get('plain')!;
+    const more: Connection = { ...plain.connection, nics: [{ ...plain.connection.nics![0]!, more: ['10.80.0.50'] }] };
+    await network.setNics(more, plain.place.pid, null);
+    assert.equal(await askFromHost('tcp', '10.80.0.50', 90), '10.80.0.1');
+    const guarded = { id: seen.id, account: 'green', tags: {}, firewall: true };
+    await network.firewall.restore([], [{ ...guarded, address: '10.80.0.5', nics: more.nics! }]);
+    for (const address of ['10.80.0.5', '10.80.0.50']) assert.equal(await place('blue').ask('tcp', address, 90), 'timeout', 'a firewall is on all of them');
+    const rule = { id: 'r', account: 'green', rule: parseRule(`FROM any TO vm ${seen.id} ALLOW tcp PORT 90`), log: false };
+    await network.firewall.changeRules([rule], []);
+    assert.equal(await place('blue').ask('tcp', '10.80.0.50', 90), fabric.uplink);
+    await network.firewall.restore([], []);
+    await network.setNics(plain.connection, plain.place.pid, null);
+    assert.match(await place('blue').ask('tcp', '10.80.0.50', 90), unreached);
+
+    const kept = [...machines.values()].map(({ place: one, connection: made }): KeptConnection => ({
+      ...(made.machine === 'seen-a' ? withMore('203.0.113.50', '203.0.113.51') : made),
+      pid: one.pid,
+      ceilingMbps: null,
+    }));
+    await network.close({ remove: false });
+    network = await open();
+    await defineAll();
+    await network.restore(kept, []);
+    assert.equal(await outside.ask('tcp', '203.0.113.50', 90), outsideAddress);
+    await network.setNics(withMore('203.0.113.51'), machine.pid, null);
+    assert.match(await outside.ask('tcp', '203.0.113.50', 90), unreached);
+    assert.equal(await outside.ask('tcp', '203.0.113.51', 90), outsideAddress);
+    await network.setNics(former, machine.pid, null);
+    assert.doesNotMatch(await machine.run('ip', '-br', 'addr'), /203\.0\.113\.5\d/);
+    assert.equal(await outside.ask('tcp', '203.0.113.5', 90), outsideAddress);
+  });
+
   test('an address that nobody has is answered here', async () => {
     assert.equal(await place('plain').ask('tcp', '203.0.113.99', 90), 'EHOSTUNREACH');
     assert.equal(await place('seen-a').ask('tcp', '203.0.113.99', 90), 'EHOSTUNREACH');

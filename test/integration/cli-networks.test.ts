@@ -77,6 +77,11 @@ describe('networks on the command line', () => {
     await says(/Address: +10\.77\.\d+\.\d+\n +192\.168\.10\.9 \(eth1\)\n/, 'get', 'web');
     assert.equal((await cenote('get', 'app', '--json')).json<Machine>().address, '192.168.10.2');
     await says(/^web is on network db: eth2, 10\.9\.1\.1\n$/, 'nic', 'add', 'web', 'db');
+    await says(/^web has 192\.168\.10\.9, 192\.168\.10\.3 on network rear\n$/, 'nic', 'address', 'add', 'web', 'rear');
+    await says(/^web has .*192\.168\.10\.30 on network rear\n$/, 'nic', 'address', 'add', 'web', 'rear', '--address', '192.168.10.30');
+    await says(/eth1 +rear +192\.168\.10\.9, 192\.168\.10\.3, 192\.168\.10\.30 /, 'nic', 'ls', 'web');
+    await says(/ +192\.168\.10\.3 \(eth1\)\n/, 'get', 'web');
+    await says(/^web no longer has 192\.168\.10\.3\n$/, 'nic', 'address', 'remove', 'web', 'rear', '192.168.10.3');
     await says(/^web is no longer on network rear\n$/, 'nic', 'remove', 'web', 'rear');
     assert.equal((await cenote('nic', 'ls', 'web', '--json')).json<MachineNic[]>().length, 2);
     await refuses(4, /web has no NIC on network rear/, 'nic', 'remove', 'web', 'rear');

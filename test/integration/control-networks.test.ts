@@ -196,6 +196,52 @@ test('NICs are added and removed, and what fails gives its address back', async 
   assert.deepEqual(agent.doubled, []);
 });
 
+test('addresses are added to a NIC and removed, and what fails gives its address back', async () => {
+  await using fixture = await controlFixture();
+  const { client, agent } = fixture;
+  await client.networkCreate({ ...back, rangeLast: '192.168.10.4' });
+  const { machine } = await client.machineCreate({ name: 'web', networks: [{ network: 'back' }] }, wait);
+  const mac = macOf('192.168.10.2');
+  const added = await client.machineAddressAdd('web', mac, {}, wait);
+  assert.deepEqual([added.job.state, added.machine!.address], ['succeeded', '192.168.10.2']);
+  await client.machineAddressAdd('web', mac, { address: '192.168.10.9' }, wait);
+  const shown = async () => (await client.machineNicList('web')).map((nic) => [nic.address, nic.more]);
+  assert.deepEqual(await shown(), [['192.168.10.2', ['192.168.10.3', '192.168.10.9']]]);
+  assert.deepEqual(agent.machines.get(machine!.id)!.status.spec.nics![0]!.more, ['192.168.10.3', '192.168.10.9']);
+  for (const [address, expected] of [
+    ['192.168.10.9', /is in use/],
+    ['192.168.10.1', /is the gateway/],
+    ['192.168.11.1', /is not an address for machines in/],
+  ] as const)
+    await assert.rejects(client.machineAddressAdd('web', mac, { address }), expected);
+  await assert.rejects(client.machineAddressAdd('web', '02:ce:00:00:00:00', {}), { code: 'not_found' });
+  await assert.rejects(client.machineCreate({ networks: [{ network: 'back', address: '192.168.10.3' }] }), /is in use/);
+  await assert.rejects(client.machineAddressRemove('web', mac, '192.168.10.2'), { code: 'wrong_state' });
+  await assert.rejects(client.machineAddressRemove('web', mac, '192.168.10.4'), { code: 'not_found' });
+  agent.fault = ({ path }) => (path.endsWith('/update') ? { kind: 'refuse', code: 'failed', message: 'no' } : undefined);
+  assert.equal((await client.machineAddressAdd('web', mac, {}, wait)).job.state, 'failed');
+  agent.fault = () => undefined;
+  assert.deepEqual(await addressesOf(client, 'back'), ['192.168.10.2', '192.168.10.3', '192.168.10.9']);
+  await client.machineAddressAdd('web', mac, {}, wait);
+  await assert.rejects(client.machineAddressAdd('web', mac, {}), /out of addresses: all 3/);
+  // Another NIC comes and goes; a host that comes back has them all.
+  await client.machineNicAdd('web', { network: externalNetwork }, wait);
+  await agent.stop();
+  await agent.start();
+  await client.machineNicRemove('web', macOf((await client.machineNicList('web')).find(({ networkName }) => networkName === 'default')!.address), wait);
+  await client.machineAddressRemove('web', mac, '192.168.10.3', wait);
+  assert.deepEqual(await shown(), [['192.168.10.2', ['192.168.10.9', '192.168.10.4']]]);
+  assert.deepEqual(await addressesOf(client, 'back'), ['192.168.10.2', '192.168.10.4', '192.168.10.9']);
+  // All at once, and none undoes another.
+  await client.networkUpdate('back', { rangeLast: '192.168.10.14' });
+  const many = await Promise.all(Array.from({ length: 9 }, () => client.machineAddressAdd('web', mac, {}, { wait: 30 })));
+  assert.ok(many.every(({ job }) => job.state === 'succeeded'));
+  assert.equal((await shown())[0]![1]!.length, 11);
+  await client.machineDelete('web', wait);
+  assert.deepEqual(await addressesOf(client, 'back'), []);
+  assert.deepEqual(agent.doubled, []);
+});
+
 test('accepted one after another, NICs do not undo each other', async () => {
   await using fixture = await controlFixture();
   const { client, agent } = fixture;

@@ -47,6 +47,7 @@ const bodies: Readonly<Record<string, unknown>> = {
   'POST /v1/vlans': { id: 7, name: 'seven' },
   'POST /v1/vlans/:id/update': { name: 'renamed' },
   'POST /v1/machines/:id/nics': { network: 'back' },
+  'POST /v1/machines/:id/nics/:mac/addresses': {},
   'POST /v1/accounts/:id/keys': { key: 'none' },
   ...Object.fromEntries(operators),
 };

@@ -1,5 +1,5 @@
 /** What a simulated host has from the start, and the status of a machine on it. */
-import { nicsOf } from '../../src/model/nics.ts';
+import { nicsOf, placesOfNics } from '../../src/model/nics.ts';
 import type { Image, Platform } from '../../src/model/image.ts';
 import type { MachineSpec, MachineStatus } from '../../src/model/machine.ts';
 
@@ -46,4 +46,6 @@ export const statusOf = (spec: MachineSpec, generation: number, desired: 'runnin
 export const clash = (one: MachineSpec, other: MachineSpec): boolean =>
   one.id !== other.id &&
   ((one.name === other.name && one.account === other.account) ||
-    nicsOf(one).some((nic) => nicsOf(other).some(({ network, address }) => network === nic.network && address === nic.address)));
+    placesOfNics(nicsOf(one)).some((place) =>
+      placesOfNics(nicsOf(other)).some(({ network, address }) => network === place.network && address === place.address),
+    ));

@@ -7,7 +7,8 @@ import { CenoteError, messageOf } from '../../base/errors.ts';
 import type { MachineUpdate } from '../../model/agent-api.ts';
 import type { MachineSpec, MachineStatus } from '../../model/machine.ts';
 import { checkMetadataSize, mergeNamed } from '../../model/metadata.ts';
-import { nicsOf } from '../../model/nics.ts';
+import { addressesOf, nicsOf } from '../../model/nics.ts';
+import type { Nic } from '../../model/network.ts';
 import { firewallMachine } from '../firewall.ts';
 import type { Machine } from './machine.ts';
 import type { MachineRecord } from './record.ts';
@@ -128,14 +129,25 @@ const changeInPlace = async (machine: Machine, former: MachineSpec, next: Machin
   host.events.emit('machine.updated', machine.id, `${next.name} was updated`, { restarted: false });
 };
 
-/** The firewall knows a NIC before its first packet, and for as long as it has one. */
+/** Those that there are next, as they are then where nothing goes. */
+const nicsOfBoth = (former: readonly Nic[], next: readonly Nic[]): Nic[] => {
+  const had = new Map(former.map((nic) => [nic.network, nic]));
+  const kept = next.map((nic) => {
+    const gone = (had.get(nic.network)?.more ?? []).filter((address) => !addressesOf(nic).includes(address));
+    return gone.length === 0 ? nic : { ...nic, more: [...(nic.more ?? []), ...gone] };
+  });
+  return [...kept, ...former.filter(({ network }) => !next.some((nic) => nic.network === network))];
+};
+
+/** The firewall knows an address before its first packet, and for as long as it has one. */
 const changeNics = async (machine: Machine, former: MachineSpec, next: MachineSpec) => {
   const { host, run } = machine;
   const { firewall } = host.network;
-  const isChanged = JSON.stringify(nicsOf(former)) !== JSON.stringify(nicsOf(next));
+  const [before, now] = [nicsOf(former), nicsOf(next)];
+  const isChanged = JSON.stringify(before) !== JSON.stringify(now);
   if (run === null || !isChanged) return firewall.setMachine(firewallMachine(next));
-  const gone = nicsOf(former).filter(({ network }) => !nicsOf(next).some((nic) => nic.network === network));
-  await firewall.setMachine({ ...firewallMachine(next), nics: [...nicsOf(next), ...gone] });
+  const both = nicsOfBoth(before, now);
+  await firewall.setMachine({ ...firewallMachine(next), nics: both });
   host.crash.reach('nics: known to the firewall');
   const { address, nics, publish, resources } = next;
   try {
@@ -145,7 +157,7 @@ const changeNics = async (machine: Machine, former: MachineSpec, next: MachineSp
     throw error;
   }
   host.crash.reach('nics: connected');
-  if (gone.length > 0) await firewall.setMachine(firewallMachine(next));
+  if (both.some((nic) => !now.includes(nic))) await firewall.setMachine(firewallMachine(next));
 };
 
 const comeUp = async (machine: Machine) => {

@@ -1,7 +1,7 @@
 /** What a machine may read: its metadata, and below `sdc:` what its host says of it. */
 import type { Network } from '../../host/network/network.ts';
 import { macOf } from '../../model/mac.ts';
-import { nicsOf } from '../../model/nics.ts';
+import { addressesOf, nicsOf } from '../../model/nics.ts';
 import type { Nic } from '../../model/network.ts';
 import type { MachineSpec } from '../../model/machine.ts';
 import { hostNamespace, isInternal } from '../../model/metadata.ts';
@@ -35,11 +35,11 @@ const facts: Facts = {
   volumes: () => '[]',
 };
 
-const nicFacts = ({ address, index, primary }: Nic, gateway: string | null) => ({
+const nicFacts = ({ address, more, index, primary }: Nic, gateway: string | null) => ({
   interface: `eth${index}`,
   mac: macOf(address),
   ip: address,
-  ips: [`${address}/32`],
+  ips: addressesOf({ address, more }).map((one) => `${one}/32`),
   netmask: '255.255.255.255',
   ...(gateway === null ? {} : { gateway, gateways: [gateway] }),
   primary,

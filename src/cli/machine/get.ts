@@ -53,9 +53,7 @@ const details = (machine: Shown, names: readonly string[]): Detail[] => [
 /** The primary one first; most machines have only that. */
 const addressesOf = (machine: Pick<Machine, 'address' | 'nics'>): string[] => [
   machine.address,
-  ...nicsOf(machine)
-    .filter(({ primary }) => !primary)
-    .map(({ address, index }) => `${address} (eth${index})`),
+  ...nicsOf(machine).flatMap(({ primary, address, more = [], index }) => (primary ? more : [address, ...more]).map((one) => `${one} (eth${index})`)),
 ];
 
 export const command = defineCommand({

@@ -6,7 +6,7 @@ import type { Column } from '../table.ts';
 const columns: readonly Column<MachineNic>[] = [
   { title: 'NIC', cell: ({ index, primary }) => `eth${index}${primary ? ' *' : ''}` },
   { title: 'NETWORK', cell: ({ networkName, network }) => networkName || network },
-  { title: 'ADDRESS', cell: ({ address }) => address },
+  { title: 'ADDRESS', cell: ({ address, more = [] }) => [address, ...more].join(', ') },
   { title: 'GATEWAY', cell: ({ gateway }) => gateway ?? '' },
   { title: 'MAC', cell: ({ mac }) => mac },
   { title: 'STATE', cell: ({ state }) => state },

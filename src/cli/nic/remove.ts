@@ -1,8 +1,7 @@
-import { CenoteError } from '../../base/errors.ts';
 import { defineCommand, one } from '../command.ts';
 import { finishJob } from '../jobs.ts';
-import { selectNetwork } from '../network/select.ts';
 import { selectMachine } from '../select.ts';
+import { selectNic } from './select.ts';
 
 export const command = defineCommand({
   detail: 'While the machine runs; its other NICs are not touched. The primary one stays until another is.',
@@ -11,15 +10,12 @@ export const command = defineCommand({
   examples: ['nic remove web back'],
   run: async ({ args, flags }, context) => {
     const machine = await selectMachine(context, args.name);
-    const network = await selectNetwork(context, args.network);
+    const nic = await selectNic(context, machine, args.network);
     const control = await context.control();
-    const nic = (await control.machineNicList(machine.id, { signal: context.signal })).find((one) => one.network === network.id);
-    if (nic === undefined)
-      throw new CenoteError('not_found', `${machine.name} has no NIC on network ${network.name}`, { advice: `see what it has: cenote nic ls ${machine.name}` });
     const accepted = await finishJob(context, { doing: `taking a NIC from ${machine.name}`, machine: machine.id }, (options) =>
       control.machineNicRemove(machine.id, nic.mac, options),
     );
     if (flags.json) context.output.json(accepted);
-    else context.output.line(`${machine.name} is no longer on network ${network.name}`);
+    else context.output.line(`${machine.name} is no longer on network ${nic.networkName}`);
   },
 });

@@ -4,7 +4,7 @@
  */
 import { shortId } from '../../base/ids.ts';
 import { subnetOf } from '../../model/network.ts';
-import { nicsOf } from '../../model/nics.ts';
+import { nicsOf, placesOfNics } from '../../model/nics.ts';
 import { placeOf } from '../../model/subnet.ts';
 import { addressClaim, addressGet } from '../../store/address.ts';
 import { systemContext as system } from '../../store/context.ts';
@@ -73,7 +73,7 @@ const makeWay = async (db: Db, stored: StoredMachine, isOnHost: (id: string) => 
 
 /** An address that a machine which is on the host has stays with it; from one that is not, it is taken. */
 const claimAddresses = async (db: Db, { machine }: StoredMachine, isOnHost: (id: string) => boolean): Promise<void> => {
-  const nics = nicsOf(machine);
+  const nics = placesOfNics(nicsOf(machine));
   const networks = new Map(
     (
       await networkListByIds(

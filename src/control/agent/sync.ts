@@ -3,7 +3,7 @@
  * with their generation (the store may be an old copy); those that only the store has are shown failed, never made anew unasked.
  */
 import type { MachineStatus } from '../../model/machine.ts';
-import { nicsOf } from '../../model/nics.ts';
+import { nicsOf, placesOfNics } from '../../model/nics.ts';
 import { guaranteesOf } from '../../model/resources.ts';
 import { systemContext as system } from '../../store/context.ts';
 import { eventAppend } from '../../store/event.ts';
@@ -69,15 +69,14 @@ export const syncOne = (store: Store, id: string, status: MachineStatus | null, 
     return change === 'claims' && pending.length === 0 ? 'whole' : 'done';
   });
 
-const claimsOf = ({ machine }: StoredMachine): string =>
-  JSON.stringify([machine.name, nicsOf(machine).map(({ network, address }) => [network, address]), machine.publish]);
+const claimsOf = ({ machine }: StoredMachine): string => JSON.stringify([machine.name, placesOfNics(nicsOf(machine)), machine.publish]);
 
 const applyChange = (stored: StoredMachine, status: MachineStatus, pending: readonly StoredJob[]): 'none' | 'state' | 'claims' => {
   const before = [JSON.stringify(stored.machine), JSON.stringify(stored.spec), claimsOf(stored)];
   applyStatus(stored, status);
   applyPending(stored, pending);
   if (pending.length === 0) stored.reserved = guaranteesOf(status.spec.resources);
-  if (claimsOf(stored) !== before[2] || stored.addresses < nicsOf(stored.machine).length) return 'claims';
+  if (claimsOf(stored) !== before[2] || stored.addresses < placesOfNics(nicsOf(stored.machine)).length) return 'claims';
   return JSON.stringify(stored.machine) === before[0] && JSON.stringify(stored.spec) === before[1] ? 'none' : 'state';
 };
 

@@ -13,7 +13,7 @@ import type { FirewallMachine, OwnedRule } from '../../model/firewall/rule.ts';
 import type { CreateFirewallRule, FirewallRule, FirewallVerdict, UpdateFirewallRule } from '../../model/firewall/wire.ts';
 import { subnetOf } from '../../model/network.ts';
 import type { Nic } from '../../model/network.ts';
-import { externalNetwork, nicsOf } from '../../model/nics.ts';
+import { addressesOf, externalNetwork, nicsOf } from '../../model/nics.ts';
 import { placeOf } from '../../model/subnet.ts';
 import type { RequestContext } from '../../store/context.ts';
 import { systemContext as system } from '../../store/context.ts';
@@ -153,8 +153,7 @@ const endOf = async (control: Control, context: RequestContext, field: string, t
     const words = `${JSON.stringify(text.slice(0, 80))} is neither a machine nor an address`;
     return { nics: nicsOf((await namedBy(field, () => machineGet(context, db, text), { words })).machine) };
   }
-  const own = (await machineListAccount(context, db)).find((machine) => nicsOf(machine).some(({ address }) => address === text));
-  const nic = own === undefined ? undefined : nicsOf(own).find(({ address }) => address === text);
+  const nic = (await machineListAccount(context, db)).flatMap(nicsOf).find((one) => addressesOf(one).includes(text));
   const shared = nic === undefined ? (await networkListShared(system, db)).find((network) => placeOf(subnetOf(network), text) !== null) : undefined;
   return { nics: [{ network: nic?.network ?? shared?.id ?? externalNetwork, address: text, index: 0, primary: true }] };
 };
@@ -174,7 +173,7 @@ const judgeBetween = async (control: Control, { rules, machines, sender, receive
       rules,
       machines.flatMap((machine) => {
         const nic = nicsOf(machine).find((one) => one.network === network);
-        return nic === undefined ? [] : [{ ...firewallMachineOf(machine), address: nic.address }];
+        return nic === undefined ? [] : [{ ...firewallMachineOf(machine), address: nic.address, more: nic.more }];
       }),
     );
   const shared = sender.nics.find((nic) => receiver.nics.some((other) => other.network === nic.network));

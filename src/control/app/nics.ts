@@ -2,10 +2,10 @@
 import { CenoteError, invalid } from '../../base/errors.ts';
 import type { Accepted, Machine } from '../../model/control-api.ts';
 import { macOf } from '../../model/mac.ts';
-import { mostNics, subnetOf } from '../../model/network.ts';
-import { externalNetwork, nicsOf, withNic } from '../../model/nics.ts';
+import { mostAddresses, mostNics, subnetOf } from '../../model/network.ts';
+import { addressesOf, externalNetwork, nicsOf, withMore, withNic } from '../../model/nics.ts';
 import type { Nic } from '../../model/network.ts';
-import type { MachineNic, NicWish } from '../../model/network-api.ts';
+import type { AddressWish, MachineNic, NicWish } from '../../model/network-api.ts';
 import { netmaskOf, overlaps, placeOf } from '../../model/subnet.ts';
 import { addressClaim } from '../../store/address.ts';
 import type { RequestContext } from '../../store/context.ts';
@@ -127,10 +127,16 @@ const expectedNics = (machine: Machine, pending: readonly StoredJob[]): Nic[] =>
   let nics = [...nicsOf(machine)];
   for (const { job, request } of pending) {
     if (job.action === 'nic.add') nics = withNic(nics, (request as JobRequests['nic.add']).nic);
+    if (job.action === 'address.add') nics = added(nics, request as JobRequests['address.add']);
+    if (job.action === 'address.remove') nics = removed(nics, request as JobRequests['address.remove']);
     if (job.action === 'nic.remove') nics = nics.filter(({ network }) => network !== (request as JobRequests['nic.remove']).network);
   }
   return nics;
 };
+
+const added = (nics: readonly Nic[], { network, address }: Pick<Nic, 'network' | 'address'>): Nic[] => withMore(nics, network, (more) => [...more, address]);
+const removed = (nics: readonly Nic[], { network, address }: Pick<Nic, 'network' | 'address'>): Nic[] =>
+  withMore(nics, network, (more) => more.filter((one) => one !== address));
 
 export const machineNicAdd = (control: Control, context: RequestContext, id: string, wish: NicWish): Promise<Accepted> =>
   acceptAction(control, context, id, 'nic.add', async (db, { machine }, pending) => {
@@ -151,13 +157,39 @@ export const machineNicAdd = (control: Control, context: RequestContext, id: str
 
 export const machineNicRemove = (control: Control, context: RequestContext, id: string, mac: string): Promise<Accepted> =>
   acceptAction(control, context, id, 'nic.remove', (_db, { machine }, pending) => {
-    const nic = expectedNics(machine, pending).find(({ address }) => samePlace(macOf(address), mac));
-    if (nic === undefined) throw new CenoteError('not_found', `machine ${JSON.stringify(machine.name)} has no NIC ${mac.slice(0, 40)}`);
+    const nic = demandNic(machine, expectedNics(machine, pending), mac);
     if (nic.primary)
       throw new CenoteError('wrong_state', `${nic.address} is the primary NIC of machine ${JSON.stringify(machine.name)}`, {
         advice: 'add one on another network that is primary first',
       });
     return { network: nic.network };
+  });
+
+const demandNic = (machine: Machine, nics: readonly Nic[], mac: string): Nic => {
+  const nic = nics.find(({ address }) => samePlace(macOf(address), mac));
+  if (nic === undefined) throw new CenoteError('not_found', `machine ${JSON.stringify(machine.name)} has no NIC ${mac.slice(0, 40)}`);
+  return nic;
+};
+
+/** One more address on a NIC, the one asked for or the next of its network. */
+export const machineAddressAdd = (control: Control, context: RequestContext, id: string, mac: string, asked: AddressWish): Promise<Accepted> =>
+  acceptAction(control, context, id, 'address.add', async (db, { machine }, pending) => {
+    const nic = demandNic(machine, expectedNics(machine, pending), mac);
+    const had = addressesOf(nic).length;
+    if (had >= mostAddresses) throw new CenoteError('not_enough', `NIC ${macOf(nic.address)} has ${had} addresses, and ${mostAddresses} is the most`);
+    const network = nic.network === externalNetwork ? control.link.external : await networkGet(context, db, nic.network);
+    const address = await chooseAddress(control, context, db, network, asked.address);
+    await addressClaim(context, db, network.id, placeOf(subnetOf(network), address)!, { machine: machine.id });
+    return { network: network.id, address };
+  });
+
+export const machineAddressRemove = (control: Control, context: RequestContext, id: string, mac: string, address: string): Promise<Accepted> =>
+  acceptAction(control, context, id, 'address.remove', (_db, { machine }, pending) => {
+    const nic = demandNic(machine, expectedNics(machine, pending), mac);
+    if (nic.address === address)
+      throw new CenoteError('wrong_state', `${address} is what NIC ${macOf(address)} is known by`, { advice: 'remove the NIC, or another of its addresses' });
+    if (nic.more?.includes(address) !== true) throw new CenoteError('not_found', `NIC ${macOf(nic.address)} has no address ${address.slice(0, 40)}`);
+    return { network: nic.network, address };
   });
 
 const samePlace = (one: string, other: string): boolean => one.replaceAll(':', '') === other.toLowerCase().replaceAll(':', '');

@@ -2,6 +2,7 @@
 import { Type } from 'typebox';
 import { invalid } from '../../base/errors.ts';
 import {
+  AddressWish,
   CreateNetwork,
   CreateNetworkPool,
   CreateVlan,
@@ -32,7 +33,7 @@ import {
   vlanUpdate,
 } from '../app/network.ts';
 import { networkPoolCreate, networkPoolRemove, networkPoolShow, networkPoolsShow, networkPoolUpdate } from '../app/network-pool.ts';
-import { machineNicAdd, machineNicRemove, machineNics } from '../app/nics.ts';
+import { machineAddressAdd, machineAddressRemove, machineNicAdd, machineNicRemove, machineNics } from '../app/nics.ts';
 import type { Control } from '../control.ts';
 import { accepted, idParams, waiting } from './accepted.ts';
 import { integerOf } from './query.ts';
@@ -43,6 +44,7 @@ const page = 1000;
 const farthest = 1_000_000_000;
 const addressParams = Type.Object({ ...idParams.properties, address: Type.String({ maxLength: 64 }) });
 const nicParams = Type.Object({ ...idParams.properties, mac: Type.String({ maxLength: 64 }) });
+const nicAddressParams = Type.Object({ ...nicParams.properties, address: Type.String({ maxLength: 64 }) });
 
 export const networkRoutes = (app: App, control: Control): void => {
   const { store } = control;
@@ -117,6 +119,13 @@ export const networkRoutes = (app: App, control: Control): void => {
   app.post('/v1/machines/:id/nics', { ...waiting, schema: { params: idParams, body: NicWish } }, async (request, reply) =>
     accepted(control, request, reply, 202, await machineNicAdd(control, request.caller, request.params.id, request.body)),
   );
+  app.post('/v1/machines/:id/nics/:mac/addresses', { ...waiting, schema: { params: nicParams, body: AddressWish } }, async (request, reply) =>
+    accepted(control, request, reply, 202, await machineAddressAdd(control, request.caller, request.params.id, request.params.mac, request.body)),
+  );
+  app.delete('/v1/machines/:id/nics/:mac/addresses/:address', { ...waiting, schema: { params: nicAddressParams } }, async (request, reply) => {
+    const { id, mac, address } = request.params;
+    return accepted(control, request, reply, 202, await machineAddressRemove(control, request.caller, id, mac, address));
+  });
   app.delete('/v1/machines/:id/nics/:mac', { ...waiting, schema: { params: nicParams } }, async (request, reply) =>
     accepted(control, request, reply, 202, await machineNicRemove(control, request.caller, request.params.id, request.params.mac)),
   );

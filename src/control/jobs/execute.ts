@@ -5,7 +5,7 @@
 import { CenoteError } from '../../base/errors.ts';
 import type { AgentClient } from '../../client/agent.ts';
 import type { MachineSpec, MachineStatus } from '../../model/machine.ts';
-import { nicsOf, withNic } from '../../model/nics.ts';
+import { nicsOf, placesOfNics, withMore, withNic } from '../../model/nics.ts';
 import type { Nic } from '../../model/network.ts';
 import type { StoredMachine } from '../../store/machine.ts';
 import { mergeNamed } from '../../model/metadata.ts';
@@ -35,7 +35,7 @@ type Executors = { [A in Action]: (execution: Execution<A>) => Promise<Outcome> 
 
 const executors: Executors = {
   create: async ({ agent, stored, generation, request, signal }) => {
-    if (stored.addresses < nicsOf(request.spec).length)
+    if (stored.addresses < placesOfNics(nicsOf(request.spec)).length)
       throw new CenoteError('in_use', `its address ${request.spec.address} belongs to another machine found on the host`);
     const { spec, desired, fromSnapshot } = request;
     return { status: await agent.machineCreate(spec.id, { generation, spec, desired, ...(fromSnapshot === null ? {} : { fromSnapshot }) }, { signal }) };
@@ -70,6 +70,16 @@ const executors: Executors = {
     const { network } = execution.request;
     return change(execution, placed(nicsOf(execution.stored.spec).filter((nic) => nic.network !== network)));
   },
+  'address.add': (execution) =>
+    change(
+      execution,
+      withMoreOf(execution, (more, address) => [...more.filter((one) => one !== address), address]),
+    ),
+  'address.remove': (execution) =>
+    change(
+      execution,
+      withMoreOf(execution, (more, address) => more.filter((one) => one !== address)),
+    ),
   rename: async ({ agent, stored, generation, request, signal }) => ({
     status: await agent.machineRename(stored.spec.id, { generation, name: request.name }, { signal }),
   }),
@@ -108,6 +118,11 @@ const placed = (nics: Nic[]): Pick<MachineSpec, 'nics' | 'address'> => {
   return { nics, address: primary.address };
 };
 
+const withMoreOf = (
+  { stored, request: { network, address } }: Execution<'address.add' | 'address.remove'>,
+  change: (more: readonly string[], address: string) => string[],
+) => placed(withMore(nicsOf(stored.spec), network, (more) => change(more, address)));
+
 /** What a machine runs on with. */
 const change = async <A extends Action>({ agent, stored, generation, signal }: Execution<A>, patch: Partial<MachineSpec>): Promise<Outcome> => ({
   status: await agent.machineUpdate(stored.spec.id, { generation, spec: { ...stored.spec, ...patch } }, { signal }),
@@ -119,7 +134,7 @@ const start = async ({ agent, stored, generation, signal }: Execution<'start'>):
   try {
     return await agent.machineStart(spec.id, { generation }, { signal });
   } catch (error) {
-    if (!(error instanceof CenoteError) || error.code !== 'not_found' || stored.addresses < nicsOf(spec).length) throw error;
+    if (!(error instanceof CenoteError) || error.code !== 'not_found' || stored.addresses < placesOfNics(nicsOf(spec)).length) throw error;
     return agent.machineCreate(spec.id, { generation, spec, desired: 'running', adopt: true }, { signal });
   }
 };

@@ -6,9 +6,11 @@ import type { CenoteError } from '../../base/errors.ts';
 import type { Accepted } from '../../model/control-api.ts';
 import type { Job } from '../../model/event.ts';
 import type { MachineStatus } from '../../model/machine.ts';
-import { nicsOf } from '../../model/nics.ts';
+import { subnetOf } from '../../model/network.ts';
 import type { Nic } from '../../model/network.ts';
+import { nicsOf, placesOfNics } from '../../model/nics.ts';
 import { guaranteesOf, noGuarantees } from '../../model/resources.ts';
+import { placeOf } from '../../model/subnet.ts';
 import { addressRelease } from '../../store/address.ts';
 import { systemContext as system } from '../../store/context.ts';
 import { deletedMachineInsert } from '../../store/deleted-machine.ts';
@@ -18,6 +20,7 @@ import { jobFinish, jobGet, jobListUnfinishedByMachine } from '../../store/job.t
 import type { StoredJob } from '../../store/job.ts';
 import { machineFind, machineRemove, machineSave, machineSaveTags, machineSettleClaims } from '../../store/machine.ts';
 import type { Claims, StoredMachine } from '../../store/machine.ts';
+import { networkListByIds } from '../../store/network.ts';
 import type { Db, Store } from '../../store/store.ts';
 import { applyStatus, applyPending } from '../agent/report.ts';
 import type { Outcome } from './execute.ts';
@@ -83,6 +86,7 @@ const applyFailure = (target: StoredMachine, job: Job, error: CenoteError, found
   if (found === null && job.action === 'create') target.reserved = { ...noGuarantees };
 };
 
+const placing: ReadonlySet<Action> = new Set(['nic.add', 'nic.remove', 'address.add', 'address.remove']);
 const claiming: ReadonlySet<Action> = new Set(['update', 'rename']);
 
 const claimsOf = (pending: readonly StoredJob[]): Claims => ({
@@ -90,9 +94,31 @@ const claimsOf = (pending: readonly StoredJob[]): Claims => ({
   ports: pending.flatMap(({ job, request }) => (job.action === 'update' ? ((request as JobRequests['update']).patch.publish ?? []) : [])),
 });
 
-/** Their addresses are taken already. */
-const nicsAwaited = (pending: readonly StoredJob[]): Nic[] =>
-  pending.flatMap(({ job, request }) => (job.action === 'nic.add' ? [(request as JobRequests['nic.add']).nic] : []));
+type Place = Pick<Nic, 'network' | 'address'>;
+
+/** What is taken already for actions that wait. */
+const placesAwaited = (pending: readonly StoredJob[]): Place[] =>
+  pending.flatMap(({ job, request }) => {
+    if (job.action === 'nic.add') return [(request as JobRequests['nic.add']).nic];
+    return job.action === 'address.add' ? [request as JobRequests['address.add']] : [];
+  });
+
+/** What the machine neither has nor is to have goes back. */
+const settleAddresses = async (db: Db, { machine }: StoredMachine, pending: readonly StoredJob[]): Promise<void> => {
+  const places = [...placesOfNics(nicsOf(machine)), ...placesAwaited(pending)];
+  const networks = await networkListByIds(
+    system,
+    db,
+    places.map(({ network }) => network),
+  );
+  const subnets = new Map(networks.map((network) => [network.id, subnetOf(network)]));
+  const keep = places.flatMap(({ network, address }) => {
+    const subnet = subnets.get(network);
+    const place = subnet === undefined ? null : placeOf(subnet, address);
+    return place === null ? [] : [{ network, place }];
+  });
+  await addressRelease(system, db, machine.id, keep);
+};
 
 const settle = async (db: Db, target: StoredMachine, action: Action, succeeded: boolean): Promise<void> => {
   const pending = await jobListUnfinishedByMachine(system, db, target.machine.id);
@@ -100,8 +126,7 @@ const settle = async (db: Db, target: StoredMachine, action: Action, succeeded: 
   if (pending.length === 0 && action !== 'create') target.reserved = guaranteesOf(target.machine.resources);
   await machineSave(system, db, target);
   if (claiming.has(action)) await machineSettleClaims(system, db, target.machine, claimsOf(pending));
-  if (action === 'nic.add' || action === 'nic.remove')
-    await addressRelease(system, db, target.machine.id, [...nicsOf(target.machine), ...nicsAwaited(pending)]);
+  if (placing.has(action)) await settleAddresses(db, target, pending);
   if ((action === 'update' || action === 'tags') && succeeded) await machineSaveTags(system, db, target.machine);
 };
 

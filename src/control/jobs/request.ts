@@ -36,6 +36,8 @@ export interface JobRequests {
   'image.create': { image: string };
   'nic.add': { nic: Nic };
   'nic.remove': { network: string };
+  'address.add': { network: string; address: string };
+  'address.remove': { network: string; address: string };
   delete: None;
   'snapshot.create': { name: string };
   'snapshot.delete': { name: string };

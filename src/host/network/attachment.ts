@@ -6,12 +6,14 @@ import type { Subnet } from '../../model/subnet.ts';
 import type { InnerEnd } from './links.ts';
 
 /** One more address that is reached by a link. */
-export interface Behind {
+export interface Further {
   address: string;
   /** Whose flows are forgotten with it. */
   machine: string;
   /** Strangers reach it, and it is seen outside as it is. */
   isShown: boolean;
+  /** The machine at the link has it; else others do, whom it leads to. */
+  isInside: boolean;
 }
 
 /** A machine on this network, by one link. */
@@ -23,8 +25,8 @@ export interface Attachment {
   /** Inside it is `eth` and this number. */
   index: number;
   leads: InnerEnd['leads'];
-  /** Of a router: the addresses of its machines, where they are not hidden by its own. */
-  behind?: readonly Behind[] | undefined;
+  /** Of a router: the addresses of its machines, where they are not hidden by its own. Of a machine: those that it has beside the first. */
+  further?: readonly Further[] | undefined;
   /** Of what it sends out of the host. */
   guaranteeMbps: number;
 }
@@ -41,6 +43,8 @@ const largestSlot = 999_999;
 export const checkAttachment = (subnet: Subnet, connection: Attachment): void => {
   checkSlot(connection.slot);
   if (!isMachineAddress(subnet, connection.address)) throw invalid('address', `"${connection.address}" is not an address for machines in ${subnet.cidr}`);
+  for (const { address, isInside } of connection.further ?? [])
+    if (isInside && !isMachineAddress(subnet, address)) throw invalid('address', `"${address}" is not an address for machines in ${subnet.cidr}`);
   const seen = new Set<string>();
   for (const { protocol, hostPort, machinePort } of connection.publish) {
     if (protocol !== 'tcp' && protocol !== 'udp') throw invalid('publish', `"${String(protocol)}" is not tcp or udp`);
@@ -51,7 +55,8 @@ export const checkAttachment = (subnet: Subnet, connection: Attachment): void =>
   }
 };
 
-export const behindOf = ({ behind = [] }: Attachment): string[] => behind.map(({ address }) => address);
+export const furtherOf = ({ further = [] }: Attachment): string[] => further.map(({ address }) => address);
+export const insideOf = ({ further = [] }: Attachment): string[] => further.flatMap(({ address, isInside }) => (isInside ? [address] : []));
 
 export const interfaceName = (index: number): string => `eth${index}`;
 

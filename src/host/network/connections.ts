@@ -10,8 +10,8 @@ import type { NetworkRoutes } from '../../model/network.ts';
 import { closeFd, openFd, openFlags } from '../../sys/libc.ts';
 import { NftablesError } from '../../sys/nftables.ts';
 import type { NftRunner } from '../../sys/nftables.ts';
-import { behindOf, checkAttachment, checkSlot, difference, interfaceName, keyOf, samePort } from './attachment.ts';
-import type { Attachment, Behind, KeptAttachment } from './attachment.ts';
+import { checkAttachment, checkSlot, difference, furtherOf, insideOf, interfaceName, keyOf, samePort } from './attachment.ts';
+import type { Attachment, Further, KeptAttachment } from './attachment.ts';
 import type { ConntrackFlows } from './flows.ts';
 import type { InnerEnd, Links, Reached } from './links.ts';
 import type { NetworkTraffic } from './network.ts';
@@ -84,7 +84,7 @@ export class Connections {
     const { links, flows, uplinks } = this.#options;
     if (this.#connected.has(slot)) throw new CenoteError('wrong_state', `slot ${slot} is connected already`);
     for (const other of this.#connected.values())
-      if (other.address === address) throw new CenoteError('in_use', `the address ${address} is in use by another machine`);
+      if ([other.address, ...furtherOf(other)].includes(address)) throw new CenoteError('in_use', `the address ${address} is in use by another machine`);
     this.#connected.set(slot, connection);
     try {
       await flows.settled(address, connection.machine);
@@ -94,8 +94,11 @@ export class Connections {
       shaped?.catch(() => {}); // heard of below
       await links.connect(slot, address, netnsFd, inner);
       if (this.#routes.has(address)) await links.carry(slot, address, this.#carriedBy(address));
-      const behind = behindOf(connection);
-      if (behind.length > 0) await links.reach(slot, address, behind);
+      const further = furtherOf(connection);
+      if (further.length > 0) {
+        await links.addInside(netnsFd, name, insideOf(connection));
+        await links.reach(slot, address, further);
+      }
       if (ceilingMbps !== null) await links.limit(slot, netnsFd, name, ceilingMbps);
       await shaped;
       this.#allow(connection);
@@ -127,39 +130,46 @@ export class Connections {
     }
   }
 
-  /** From here on the address is reached by the link, and may come from it. */
-  async addBehind(slot: number, added: Behind): Promise<void> {
-    const { links, flows } = this.#options;
+  /** From here on the address is reached by the link, and may come from it. `netnsFd` is the machine's, where it is to have it. */
+  async addFurther(slot: number, added: Further, netnsFd: number | null = null): Promise<void> {
+    const { links, flows, subnet } = this.#options;
+    const { index, ...former } = this.#demand(slot);
+    checkAttachment(subnet, { ...former, index, further: [added] });
+    for (const other of this.#connected.values())
+      if ([other.address, ...furtherOf(other)].includes(added.address)) throw new CenoteError('in_use', `the address ${added.address} is in use already`);
     await flows.settled(added.address, added.machine);
+    if (netnsFd !== null) await links.addInside(netnsFd, interfaceName(index), [added.address]);
     await links.reach(slot, this.#demand(slot).address, [added.address]);
     try {
       const attachment = this.#demand(slot);
-      this.#changeBehind(attachment, [...(attachment.behind ?? []), added]);
+      this.#changeFurther(attachment, [...(attachment.further ?? []), added]);
     } catch (error) {
       await links.unreach(slot, [added.address]);
+      if (netnsFd !== null) await links.removeInside(netnsFd, interfaceName(index), added.address);
       throw error;
     }
   }
 
-  async removeBehind(slot: number, address: string): Promise<void> {
+  async removeFurther(slot: number, address: string, netnsFd: number | null = null): Promise<void> {
     const attachment = this.#connected.get(slot);
-    const gone = attachment?.behind?.find((one) => one.address === address);
+    const gone = attachment?.further?.find((one) => one.address === address);
     if (attachment === undefined || gone === undefined) return;
-    this.#changeBehind(
+    this.#changeFurther(
       attachment,
-      attachment.behind!.filter((one) => one !== gone),
+      attachment.further!.filter((one) => one !== gone),
     );
     await this.#options.links.unreach(slot, [address]);
+    if (netnsFd !== null) await this.#options.links.removeInside(netnsFd, interfaceName(attachment.index), address);
     this.#options.flows.left(address, gone.machine);
   }
 
   /** One transaction. */
-  #changeBehind(before: Attachment, behind: readonly Behind[]): void {
+  #changeFurther(before: Attachment, further: readonly Further[]): void {
     const { instance } = this.#options;
-    const now = { ...before, behind };
+    const now = { ...before, further };
     const [old, wanted] = [this.#elementsOf(before), this.#elementsOf(now)];
     const changes = (verb: 'create' | 'delete', from: typeof old, without: typeof old): string =>
-      (['bound', 'behind', 'shown'] as const).map((set) => change(verb, instance, set, difference(from[set], without[set]))).join('');
+      (['bound', 'further', 'shown'] as const).map((set) => change(verb, instance, set, difference(from[set], without[set]))).join('');
     const classes = change('delete', instance, 'classes', difference(old.classes, wanted.classes));
     this.#run(
       changes('delete', old, wanted) +
@@ -218,11 +228,11 @@ export class Connections {
     const connection = this.#connected.get(slot);
     if (connection === undefined) return links.discard(slot);
     this.#forbid(connection);
-    await links.disconnect(slot, [connection.address, ...behindOf(connection)]);
+    await links.disconnect(slot, [connection.address, ...furtherOf(connection)]);
     await uplinks?.remove(connection.address);
     this.#connected.delete(slot);
     flows.left(connection.address, connection.machine);
-    for (const { address, machine } of connection.behind ?? []) flows.left(address, machine);
+    for (const { address, machine } of connection.further ?? []) flows.left(address, machine);
   }
 
   async traffic(slot: number): Promise<NetworkTraffic> {
@@ -249,7 +259,7 @@ export class Connections {
       new Map(
         real.map((connection): [number, Reached] => [
           connection.slot,
-          { addresses: [connection.address, ...behindOf(connection)], carries: this.#carriedBy(connection.address) },
+          { addresses: [connection.address, ...furtherOf(connection)], carries: this.#carriedBy(connection.address) },
         ]),
       ),
     );
@@ -299,7 +309,7 @@ export class Connections {
     const elements = this.#elementsOf(connection);
     this.#run(
       change('create', instance, 'bound', elements.bound) +
-        change('create', instance, 'behind', elements.behind) +
+        change('create', instance, 'further', elements.further) +
         change('create', instance, 'shown', elements.shown) +
         change('create', instance, 'hairpin', elements.hairpin) +
         change('create', instance, 'classes', elements.classesTo) +
@@ -338,7 +348,7 @@ export class Connections {
     const all = connections.map((connection) => this.#elementsOf(connection));
     const contents = {
       bound: all.flatMap((one) => one.bound),
-      behind: all.flatMap((one) => one.behind),
+      further: all.flatMap((one) => one.further),
       shown: all.flatMap((one) => one.shown),
       hairpin: all.flatMap((one) => one.hairpin),
       published: all.flatMap((one) => one.publishedTo),

@@ -31,7 +31,7 @@ table inet ${table} {
 
   set bound { type ifname . ether_addr . ipv4_addr; }
   set hairpin { type ipv4_addr . ipv4_addr; }
-  set behind { type ipv4_addr; }
+  set further { type ipv4_addr; }
   set shown { type ipv4_addr; }
   map published { type inet_proto . inet_service : ipv4_addr . inet_service; }
   map classes { type ipv4_addr : classid; } # the host's; here nobody has one

@@ -1,6 +1,7 @@
 /** The firewall of a host with several networks: each has a table in its own namespace, with the rules of whoever may be on it. */
 import { nicsOf } from '../../model/nics.ts';
 import type { FirewallMachine, OwnedRule } from '../../model/firewall/rule.ts';
+import type { Nic } from '../../model/network.ts';
 import type { Firewall } from './firewall/open.ts';
 
 interface Part {
@@ -58,8 +59,8 @@ export class Firewalls implements Firewall {
     this.#isKnown = true;
     const former = this.#machines.get(machine.id);
     this.#machines.set(machine.id, machine);
-    const on = new Map(nicsOf(machine).map((nic) => [nic.network, nic.address]));
-    for (const [network, address] of on) await this.#parts.get(network)?.firewall.setMachine({ ...machine, address });
+    const on = new Map(nicsOf(machine).map((nic) => [nic.network, nic]));
+    for (const [network, nic] of on) await this.#parts.get(network)?.firewall.setMachine(machineAt(machine, nic));
     for (const { network } of former === undefined ? [] : nicsOf(former))
       if (!on.has(network)) await this.#parts.get(network)?.firewall.removeMachine(machine.id);
   }
@@ -73,10 +74,12 @@ export class Firewalls implements Firewall {
   #machinesOn(network: string): FirewallMachine[] {
     return [...this.#machines.values()].flatMap((machine) => {
       const nic = nicsOf(machine).find((one) => one.network === network);
-      return nic === undefined ? [] : [{ ...machine, address: nic.address }];
+      return nic === undefined ? [] : [machineAt(machine, nic)];
     });
   }
 }
+
+const machineAt = (machine: FirewallMachine, { address, more }: Nic): FirewallMachine => ({ ...machine, address, ...(more === undefined ? {} : { more }) });
 
 /** An operator's rules are about everybody's machines. */
 const concerning = ({ account }: Part, rules: readonly OwnedRule[]): readonly OwnedRule[] =>

@@ -153,6 +153,20 @@ export class Links {
     demand(`route ${address}`, await this.#socket.send([message.addNeighbour(outer, address, mac), message.addMachineRoute(outer, address, subnet.gateway)]));
   }
 
+  /** More addresses that the machine itself has. */
+  async addInside(netnsFd: number, name: string, addresses: readonly string[]): Promise<void> {
+    if (addresses.length === 0) return;
+    using inside = this.#openInside(netnsFd);
+    const index = await indexIn(inside, name);
+    const outcomes = await inside.send(addresses.map((address) => message.addAddress(index, address, 'universe')));
+    demand(`give ${name} the addresses ${addresses.join(', ')}`, outcomes);
+  }
+
+  async removeInside(netnsFd: number, name: string, address: string): Promise<void> {
+    using inside = this.#openInside(netnsFd);
+    demand(`take the address ${address} from ${name}`, await inside.send([message.deleteAddress(await indexIn(inside, name), address)]), 'EADDRNOTAVAIL');
+  }
+
   /** More addresses, beside or behind the one that the link was connected with. */
   async reach(slot: number, by: string, addresses: readonly string[]): Promise<void> {
     const outer = await this.#indexOf(slot);
@@ -183,18 +197,14 @@ export class Links {
 
   /** A router's own way to these is by its link `name`, whatever its machines carry. */
   async keepBy(name: string, destination: Destination, gateway: string): Promise<void> {
-    const [found] = await this.#socket.send([message.getLink({ name })]);
-    demand(`find ${name}`, [found!]);
-    demand(`route ${destination.cidr}`, await this.#socket.send([message.addRouteBy(indexOf(found!.messages[0]!), destination, gateway)]));
+    demand(`route ${destination.cidr}`, await this.#socket.send([message.addRouteBy(await indexIn(this.#socket, name), destination, gateway)]));
   }
 
   /** Another NIC of the machine leads everywhere from now on, or this one does. There is no moment without a way. */
   async lead(netnsFd: number, { name, leads, routes = [] }: InnerEnd): Promise<void> {
     const { subnet } = this.#options;
     using inside = this.#openInside(netnsFd);
-    const [found] = await inside.send([message.getLink({ name })]);
-    demand(`find ${name} inside`, [found!]);
-    const index = indexOf(found!.messages[0]!);
+    const index = await indexIn(inside, name);
     const destinations = [subnet, ...routes];
     if (leads === 'subnet') {
       const requests = destinations.map((destination) => message.addRouteBy(index, destination, subnet.gateway));
@@ -210,9 +220,7 @@ export class Links {
   async limit(slot: number, netnsFd: number, name: string, mbps: number | null): Promise<void> {
     const outer = await this.#indexOf(slot);
     using inside = this.#openInside(netnsFd);
-    const [found] = await inside.send([message.getLink({ name })]);
-    demand(`find ${name} inside`, [found!]);
-    const inner = indexOf(found!.messages[0]!);
+    const inner = await indexIn(inside, name);
     const request = (index: number): NetlinkRequest[] => [mbps === null ? clearCeiling(index) : setCeiling(index, mbps)];
     const what = mbps === null ? 'take the ceiling from' : `set the ceiling of ${mbps} Mbit/s on`;
     const harmless = mbps === null ? ['ENOENT', 'EINVAL'] : [];
@@ -350,3 +358,9 @@ export class Links {
 }
 
 const indexOf = (link: NetlinkMessage): number => link.body.readInt32LE(4);
+
+const indexIn = async (socket: NetlinkSocket, name: string): Promise<number> => {
+  const [found] = await socket.send([message.getLink({ name })]);
+  demand(`find ${name}`, [found!]);
+  return indexOf(found!.messages[0]!);
+};

@@ -7,7 +7,7 @@ import type { PublishedPort } from '../../model/machine.ts';
 import { externalNetwork, nicsOf } from '../../model/nics.ts';
 import type { Nic } from '../../model/network.ts';
 import { closeFd, openFd, openFlags } from '../../sys/libc.ts';
-import type { Attachment, KeptAttachment } from './attachment.ts';
+import type { Attachment, Further, KeptAttachment } from './attachment.ts';
 import type { InnerEnd } from './links.ts';
 import type { Connection, KeptConnection, NetworkTraffic } from './network.ts';
 import type { Routers } from './routers.ts';
@@ -58,9 +58,16 @@ export class Machines {
     const netnsFd = openFd(`/proc/${pid}/ns/net`, openFlags.readOnly);
     undo.defer(() => closeFd(netnsFd));
     for (const nic of after.filter((one) => !before.some((other) => isSame(one, other)))) {
-      const { network, address, index } = nic;
-      await this.#attach(network, { slot, machine: former.machine, address, publish: [], index, leads: 'subnet', guaranteeMbps: 0 }, netnsFd, ceilingMbps);
+      const { network } = nic;
+      await this.#attach(network, { ...this.#attachment(former, nic), publish: [], leads: 'subnet', guaranteeMbps: 0 }, netnsFd, ceilingMbps);
       undo.defer(() => this.#detach(network, slot));
+    }
+    for (const nic of after) {
+      const had = before.find((one) => isSame(one, nic));
+      for (const address of had === undefined ? [] : without(nic.more, had.more)) {
+        await this.#addFurther(nic.network, slot, furtherOf(former.machine, address), netnsFd);
+        undo.defer(() => this.#removeFurther(nic.network, slot, address, netnsFd));
+      }
     }
     if (oldPrimary.network !== newPrimary.network) {
       const exchange = async (from: Nic, to: Nic): Promise<void> => {
@@ -75,8 +82,10 @@ export class Machines {
       await exchange(oldPrimary, newPrimary);
     }
     undo.move();
-    closeFd(netnsFd);
     this.#bySlot.set(slot, connection);
+    for (const nic of after)
+      for (const address of without(before.find((one) => isSame(one, nic))?.more, nic.more)) await this.#removeFurther(nic.network, slot, address, netnsFd);
+    closeFd(netnsFd);
     for (const { network } of before.filter((one) => !after.some((other) => isSame(one, other)))) {
       await this.#detach(network, slot);
       // Gone inside when it is acknowledged, not with the next batch.
@@ -133,9 +142,10 @@ export class Machines {
   }
 
   #attachment({ slot, machine, publish, guaranteeMbps = 0 }: Connection, nic: Nic): Attachment {
-    const { address, index, primary } = nic;
-    const leads = this.#leads(nic);
-    return { slot, machine, address, index, publish: primary ? publish : [], leads, guaranteeMbps: primary ? guaranteeMbps : 0 };
+    const { address, index, primary, more = [] } = nic;
+    const further = more.map((other) => furtherOf(machine, other));
+    const common = { slot, machine, address, index, leads: this.#leads(nic), ...(further.length === 0 ? {} : { further }) };
+    return primary ? { ...common, publish, guaranteeMbps } : { ...common, publish: [], guaranteeMbps: 0 };
   }
 
   #leads({ network, primary }: Nic): InnerEnd['leads'] {
@@ -150,6 +160,16 @@ export class Machines {
 
   #detach(network: string, slot: number): Promise<void> {
     return network === externalNetwork ? this.#host.connections.disconnect(slot) : this.#routers.detach(network, slot);
+  }
+
+  #addFurther(network: string, slot: number, added: Further, netnsFd: number): Promise<void> {
+    return network === externalNetwork ? this.#host.connections.addFurther(slot, added, netnsFd) : this.#routers.addFurther(network, slot, added, netnsFd);
+  }
+
+  #removeFurther(network: string, slot: number, address: string, netnsFd: number): Promise<void> {
+    return network === externalNetwork
+      ? this.#host.connections.removeFurther(slot, address, netnsFd)
+      : this.#routers.removeFurther(network, slot, address, netnsFd);
   }
 
   #publish(network: string, slot: number, publish: PublishedPort[]): Promise<void> {
@@ -185,3 +205,7 @@ const primaryOf = (connection: Connection): Nic => {
 };
 
 const isSame = (one: Nic, other: Nic): boolean => one.network === other.network && one.address === other.address && one.index === other.index;
+
+const without = (addresses: readonly string[] = [], others: readonly string[] = []): string[] => addresses.filter((address) => !others.includes(address));
+
+const furtherOf = (machine: string, address: string): Further => ({ machine, address, isShown: false, isInside: true });

@@ -14,7 +14,7 @@ import type { NetworkDefinition } from '../../model/network.ts';
 import { closeFd } from '../../sys/libc.ts';
 import { createNamedNamespace, openNamedNamespace, removeNamedNamespace } from '../../sys/named-netns.ts';
 import { inNetworkNamespace } from '../../sys/netns.ts';
-import type { Attachment, Behind, KeptAttachment } from './attachment.ts';
+import type { Attachment, Further, KeptAttachment } from './attachment.ts';
 import { fabricRuleset, uplinkName } from './fabric-ruleset.ts';
 import { changeWhole, replaceWhole } from './ruleset.ts';
 import { openSegment } from './segment.ts';
@@ -49,7 +49,7 @@ interface Router {
   /** Machines' published ports, by their slots. */
   published: Map<number, PublishedPort[]>;
   /** By their slots. */
-  machines: Map<number, { machine: string; address: string }>;
+  machines: Map<number, Pick<Attachment, 'machine' | 'address' | 'further'>>;
   /** Mbit/s of what its machines send out of the host, by their slots. */
   guarantees: Map<number, number>;
   closing: NodeJS.Timeout | undefined;
@@ -89,12 +89,12 @@ export class Routers {
 
   async attach(network: string, attachment: Attachment, netnsFd: number, ceilingMbps: number | null): Promise<void> {
     const router = await this.#demand(network);
-    const { slot, machine, address } = attachment;
-    router.machines.set(slot, { machine, address });
+    const { slot, machine, address, further: others } = attachment;
+    router.machines.set(slot, { machine, address, further: others });
     clearTimeout(router.closing);
     try {
       await router.segment.connections.attach(attachment, netnsFd, ceilingMbps);
-      for (const one of behind(router.definition, [attachment])) await this.#options.host.connections.addBehind(router.uplinkSlot, one);
+      for (const one of further(router.definition, [attachment])) await this.#options.host.connections.addFurther(router.uplinkSlot, one);
       if (attachment.guaranteeMbps > 0) await this.#guarantee(router, attachment.slot, attachment.guaranteeMbps);
       if (attachment.publish.length > 0) await this.#publish(router, attachment.slot, attachment.publish);
     } catch (error) {
@@ -114,12 +114,35 @@ export class Routers {
     await this.#guarantee(await this.#demand(network), slot, guaranteeMbps);
   }
 
+  async addFurther(network: string, slot: number, added: Further, netnsFd: number): Promise<void> {
+    const router = await this.#demand(network);
+    const { host } = this.#options;
+    await router.segment.connections.addFurther(slot, added, netnsFd);
+    const machine = router.machines.get(slot)!;
+    try {
+      for (const one of shownOf(router.definition, [added])) await host.connections.addFurther(router.uplinkSlot, one);
+    } catch (error) {
+      await router.segment.connections.removeFurther(slot, added.address, netnsFd);
+      throw error;
+    }
+    router.machines.set(slot, { ...machine, further: [...(machine.further ?? []), added] });
+  }
+
+  async removeFurther(network: string, slot: number, address: string, netnsFd: number): Promise<void> {
+    const router = await this.#demand(network);
+    await this.#options.host.connections.removeFurther(router.uplinkSlot, address);
+    await router.segment.connections.removeFurther(slot, address, netnsFd);
+    const machine = router.machines.get(slot)!;
+    router.machines.set(slot, { ...machine, further: machine.further?.filter((one) => one.address !== address) });
+  }
+
   async detach(network: string, slot: number): Promise<void> {
     const router = await this.#open.get(network);
     if (router === undefined) return;
     if (router.published.has(slot)) await this.#publish(router, slot, []);
     const machine = router.machines.get(slot);
-    if (machine !== undefined) await this.#options.host.connections.removeBehind(router.uplinkSlot, machine.address);
+    for (const one of machine === undefined ? [] : further(router.definition, [machine]))
+      await this.#options.host.connections.removeFurther(router.uplinkSlot, one.address);
     if (router.guarantees.has(slot)) await this.#guarantee(router, slot, 0);
     await router.segment.connections.disconnect(slot);
     router.machines.delete(slot);
@@ -135,8 +158,8 @@ export class Routers {
     const uplinks: KeptAttachment[] = [];
     for (const [network, attachments] of kept) {
       const router = await this.#demand(network, true);
-      for (const { slot, machine, address, publish, guaranteeMbps } of attachments) {
-        router.machines.set(slot, { machine, address });
+      for (const { slot, machine, address, publish, guaranteeMbps, further: others } of attachments) {
+        router.machines.set(slot, { machine, address, further: others });
         if (guaranteeMbps > 0) router.guarantees.set(slot, guaranteeMbps);
         if (publish.length > 0) router.published.set(slot, publish);
       }
@@ -245,7 +268,7 @@ export class Routers {
       publish,
       index: 0,
       leads: 'everywhere',
-      behind: behind(definition, machines.values()),
+      further: further(definition, machines.values()),
       guaranteeMbps: [...guarantees.values()].reduce((sum, one) => sum + one, 0),
     };
   }
@@ -321,8 +344,11 @@ export class Routers {
 }
 
 /** What the external network has to know of these machines: nothing, where the router's own address stands for them. */
-const behind = (definition: NetworkDefinition, machines: Iterable<{ machine: string; address: string }>): Behind[] =>
-  isShared(definition) ? Array.from(machines, ({ machine, address }) => ({ machine, address, isShown: definition.isPublic === true })) : [];
+const further = (definition: NetworkDefinition, machines: Iterable<Pick<Attachment, 'machine' | 'address' | 'further'>>): Further[] =>
+  shownOf(definition, Array.from(machines, ({ machine, address, further: others = [] }) => [{ machine, address }, ...others]).flat());
+
+const shownOf = (definition: NetworkDefinition, addresses: readonly Pick<Further, 'machine' | 'address'>[]): Further[] =>
+  isShared(definition) ? addresses.map(({ machine, address }) => ({ machine, address, isShown: definition.isPublic === true, isInside: false })) : [];
 
 /** Subnets whose addresses are nowhere else. */
 const wholeOf = (definition: NetworkDefinition | undefined): string[] => (definition !== undefined && isShared(definition) ? [definition.subnet] : []);

@@ -5,7 +5,7 @@
  * What it holds to: a packet from a machine's link carries that machine's own address and MAC or goes no further; machines
  * reach the host's own services only where named here; nobody but neighbours and published ports reaches a machine.
  */
-import type { Attachment, Behind } from './attachment.ts';
+import type { Attachment, Further } from './attachment.ts';
 import { macOf } from '../../model/mac.ts';
 import type { Subnet } from '../../model/subnet.ts';
 import type { NftRunner } from '../../sys/nftables.ts';
@@ -38,8 +38,8 @@ table inet ${table} {
 
   set bound { type ifname . ether_addr . ipv4_addr; }
   set hairpin { type ipv4_addr . ipv4_addr; }
-  # Behind a link: the machines of a shared network, by its router. Of them, those that strangers reach; and the subnets that hold nobody else.
-  set behind { type ipv4_addr; }
+  # Further addresses of links: a machine's others, and the machines of a shared network, by its router. Of them, those that strangers reach; and subnets that hold nobody else.
+  set further { type ipv4_addr; }
   set shown { type ipv4_addr; }
   set whole { type ipv4_addr; flags interval; }
   map published { type inet_proto . inet_service : ipv4_addr . inet_service; }
@@ -50,7 +50,7 @@ table inet ${table} {
     type filter hook prerouting priority raw; policy accept;
     iifname ${links} goto from_machine
     iifname != "lo" ip saddr ${cidr} counter name spoofed drop
-    iifname != "lo" ip saddr @behind counter name spoofed drop
+    iifname != "lo" ip saddr @further counter name spoofed drop
   }
   # Anything but IPv4 fails the lookup, so it is dropped as well.
   chain from_machine {
@@ -136,20 +136,20 @@ table inet ${table} {
 
 /** What one connected machine is in the table's sets; `classOf` where it has a class on the uplink. */
 export const elementsOf = (instanceNumber: number, connection: Attachment, classOf?: (address: string) => string) => ({
-  bound: [connection, ...behindOf(connection)].map(
+  bound: [connection, ...furtherOf(connection)].map(
     ({ address }) => `"${linkName(instanceNumber, connection.slot)}" . ${macOf(connection.address)} . ${address}`,
   ),
-  behind: behindOf(connection).map(({ address }) => address),
-  shown: behindOf(connection).flatMap(({ address, isShown }) => (isShown ? [address] : [])),
+  further: furtherOf(connection).map(({ address }) => address),
+  shown: furtherOf(connection).flatMap(({ address, isShown }) => (isShown ? [address] : [])),
   hairpin: [`${connection.address} . ${connection.address}`],
   published: connection.publish.map((port) => `${port.protocol} . ${port.hostPort}`),
   publishedTo: connection.publish.map((port) => `${port.protocol} . ${port.hostPort} : ${connection.address} . ${port.machinePort}`),
   // What is seen by an address behind the link is in the class of the link's own.
-  classes: classOf === undefined ? [] : [connection, ...behindOf(connection)].map(({ address }) => address),
-  classesTo: classOf === undefined ? [] : [connection, ...behindOf(connection)].map(({ address }) => `${address} : ${classOf(connection.address)}`),
+  classes: classOf === undefined ? [] : [connection, ...furtherOf(connection)].map(({ address }) => address),
+  classesTo: classOf === undefined ? [] : [connection, ...furtherOf(connection)].map(({ address }) => `${address} : ${classOf(connection.address)}`),
 });
 
-const behindOf = ({ behind = [] }: Attachment): readonly Behind[] => behind;
+const furtherOf = ({ further = [] }: Attachment): readonly Further[] => further;
 
 /** A command on the elements of one set; nothing when there are none. */
 export const change = (verb: 'add' | 'create' | 'delete', instance: string, set: string, elements: readonly string[]): string =>

@@ -7,6 +7,7 @@ import { addresses, arbitraryRule, machineIds, tagNames, tagValues } from './arb
 import { compileLevel, levelKeysOf, levelsFor, membershipKey, membershipKeysOf } from './compile.ts';
 import type { Class, Level, Places } from './compile.ts';
 import type { Element } from './elements.ts';
+import { addressesOf } from '../nics.ts';
 import { Policy } from './judge.ts';
 import type { Packet, PacketService } from './judge.ts';
 import { parseRule, parseSubnet } from './parse.ts';
@@ -33,7 +34,7 @@ class Filter {
     for (const machine of machines)
       for (const key of membershipKeysOf(machine)) this.#members.set(key, (this.#members.get(key) ?? new Set()).add(machine.address));
     this.#levels = compileAll(rules, {
-      addressOf: (id, account) => machines.find((machine) => machine.id === id && (account === null || machine.account === account))?.address,
+      addressesOf: (id, account) => machines.filter((machine) => machine.id === id && (account === null || machine.account === account)).flatMap(addressesOf),
       fewOf: (membership) => {
         const addressesOf = this.#members.get(membershipKey(membership)) ?? new Set();
         return addressesOf.size <= few ? [...addressesOf] : null;
@@ -153,7 +154,7 @@ describe('the compiled form', () => {
       return { id, account: 'one', rule: parseRule(`FROM ip 192.0.2.7 TO vm ${id} ALLOW tcp PORT 80`), log: false };
     });
     const levels = compileAll(rules, {
-      addressOf: (id) => `10.1.${Math.floor(Number(id.slice(0, 8)) / 250)}.${Number(id.slice(0, 8)) % 250}`,
+      addressesOf: (id) => [`10.1.${Math.floor(Number(id.slice(0, 8)) / 250)}.${Number(id.slice(0, 8)) % 250}`],
       fewOf: () => null,
     });
     assert.equal(levels.length, 1);
@@ -165,7 +166,7 @@ describe('the compiled form', () => {
   it('leaves out what only says the default', () => {
     const owned = (text: string): OwnedRule => ({ id: text, account: 'one', rule: parseRule(text), log: false });
     const levels = compileAll([owned('FROM tag a TO tag b ALLOW tcp PORT 1'), owned('FROM tag a TO tag b BLOCK tcp PORT 2')], {
-      addressOf: () => undefined,
+      addressesOf: () => [],
       fewOf: () => null,
     });
     assert.deepEqual(

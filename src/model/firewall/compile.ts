@@ -81,7 +81,7 @@ export const levelsFor = (account: string, direction: Direction, levels: Iterabl
 /** What a level's form depends on besides its rules; it has to be compiled anew when an answer changes. */
 export interface Places {
   /** Where a machine is, when this host has it and an account's rules may be about it. */
-  addressOf: (machine: string, account: string | null) => string | undefined;
+  addressesOf: (machine: string, account: string | null) => readonly string[];
   /** The addresses of a membership that few have; null: of more than that. */
   fewOf: (membership: Membership) => readonly string[] | null;
 }
@@ -120,7 +120,7 @@ interface Part {
   cidr: Cidr | null;
 }
 
-const partsOf = (owned: OwnedRule, target: Target, { addressOf, fewOf }: Places, side: 'local' | 'remote'): Part[] => {
+const partsOf = (owned: OwnedRule, target: Target, { addressesOf, fewOf }: Places, side: 'local' | 'remote'): Part[] => {
   const { account } = owned;
   const membersOf = (of: Membership): Part[] => fewOf(of)?.map(named) ?? [{ class: { kind: 'members', of }, cidr: null }];
   switch (target.kind) {
@@ -131,10 +131,8 @@ const partsOf = (owned: OwnedRule, target: Target, { addressOf, fewOf }: Places,
       return side === 'local' ? [{ class: { kind: 'everyone' }, cidr: null }] : membersOf({ account, tag: null });
     case 'tag':
       return membersOf({ account, tag: { name: target.name, value: target.value } });
-    case 'vm': {
-      const address = addressOf(target.id, account);
-      return address === undefined ? [] : [named(address)];
-    }
+    case 'vm':
+      return addressesOf(target.id, account).map(named);
     case 'ip':
     case 'subnet': {
       const cidr = cidrOf(target)!;

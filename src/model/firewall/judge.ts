@@ -7,6 +7,7 @@
  */
 import { contains, parseAddress, wholeAddress } from './address.ts';
 import type { Address, Cidr } from './address.ts';
+import { addressesOf } from '../nics.ts';
 import { parseSubnet } from './parse.ts';
 import { defaultAction, isAbout, isMachineTarget, namesMachine, sidesOf, winsAtEqualPriority } from './rule.ts';
 import type { Action, Direction, FirewallMachine, OwnedRule, Service, Target } from './rule.ts';
@@ -56,7 +57,7 @@ export class Policy {
 
   constructor(rules: Iterable<OwnedRule>, machines: Iterable<FirewallMachine>) {
     this.#rules = [...rules];
-    this.#byAddress = new Map(Array.from(machines, (machine) => [machine.address, machine]));
+    this.#byAddress = new Map(Array.from(machines, (machine) => addressesOf(machine).map((address) => [address, machine] as const)).flat());
   }
 
   judge(packet: Packet): Verdict {

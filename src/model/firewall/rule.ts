@@ -59,6 +59,8 @@ export interface FirewallMachine {
   /** Of its primary NIC, where `nics` has more. */
   address: string;
   nics?: readonly Nic[];
+  /** Further addresses on the network that is judged. */
+  more?: readonly string[] | undefined;
   tags: RuleTags;
   /** Whether rules are applied to it. One without may still be what a rule names as the other side. */
   firewall: boolean;

@@ -6,7 +6,7 @@ import { Tags } from '../../../model/machine.ts';
 import { publicId } from '../../../model/public-id.ts';
 import { isBefore } from '../version.ts';
 import type { ApiVersion } from '../version.ts';
-import { nicsOf } from '../../../model/nics.ts';
+import { addressesOf, nicsOf } from '../../../model/nics.ts';
 import { nicsWire, WireNic } from './network.ts';
 import type { Places } from './network.ts';
 
@@ -67,7 +67,7 @@ export const machineWire = (machine: Machine, { places, datacenter, version }: M
   ...(isBefore(version, '8.0.0') ? {} : { brand: 'lx' as const }),
   state: stateWords[machine.state],
   image: machine.image.id,
-  ips: nicsOf(machine).map(({ address }) => address),
+  ips: nicsOf(machine).flatMap(addressesOf),
   memory: machine.resources.memoryMib,
   disk: machine.resources.diskMib,
   deletion_protection: machine.deletionProtection ?? false,

@@ -14,6 +14,7 @@ import type { FirewallMachine, OwnedRule } from '../../../model/firewall/rule.ts
 import { NftablesError } from '../../../sys/nftables.ts';
 import type { NftRunner } from '../../../sys/nftables.ts';
 import type { BegunFlow } from '../flows.ts';
+import { addressesOf } from '../../../model/nics.ts';
 import { isMachineAddress } from '../../../model/subnet.ts';
 import type { Subnet } from '../../../model/subnet.ts';
 import { transact } from '../transaction.ts';
@@ -171,13 +172,15 @@ export class FirewallTable {
   }
 
   #putMachine(machine: FirewallMachine): void {
-    if (!isMachineAddress(this.#options.subnet, machine.address)) throw new CenoteError('internal', `${machine.address} is no address of a machine`);
+    const wrong = addressesOf(machine).find((address) => !isMachineAddress(this.#options.subnet, address));
+    if (wrong !== undefined) throw new CenoteError('internal', `${wrong} is no address of a machine`);
     this.#removeMachine(machine.id);
     const kept = { machine, memberships: membershipKeysOf(machine) };
     this.#machines.set(machine.id, kept);
-    for (const key of kept.memberships) this.#changeMembers(key, (addresses) => addresses.add(machine.address));
+    const own = addressesOf(machine);
+    for (const key of kept.memberships) this.#changeMembers(key, (addresses) => own.forEach((address) => addresses.add(address)));
     if (machine.firewall) {
-      this.#guarded.set(machine.address, machine.account);
+      for (const address of own) this.#guarded.set(address, machine.account);
       this.#dispatch = null;
     }
     this.#forgetNaming(machine.id);
@@ -188,9 +191,10 @@ export class FirewallTable {
     if (kept === undefined) return;
     const { machine, memberships } = kept;
     this.#machines.delete(id);
-    for (const key of memberships) this.#changeMembers(key, (addresses) => addresses.delete(machine.address));
+    const own = addressesOf(machine);
+    for (const key of memberships) this.#changeMembers(key, (addresses) => own.forEach((address) => addresses.delete(address)));
     if (machine.firewall) {
-      this.#guarded.delete(machine.address);
+      for (const address of own) this.#guarded.delete(address);
       this.#dispatch = null;
     }
     this.#forgetNaming(id);
@@ -304,10 +308,10 @@ export class FirewallTable {
     if (kept.compiled !== null) return kept.compiled;
     kept.named.clear();
     const level = compileLevel(key, [...kept.rules.values()], {
-      addressOf: (id, account) => {
+      addressesOf: (id, account) => {
         kept.named.add(id);
         const machine = this.#machines.get(id)?.machine;
-        return machine !== undefined && (account === null || account === machine.account) ? machine.address : undefined;
+        return machine !== undefined && (account === null || account === machine.account) ? addressesOf(machine) : [];
       },
       fewOf: (membership) => {
         const memberships = membershipKey(membership);
