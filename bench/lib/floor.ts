@@ -2,14 +2,14 @@
  * The floor: what the runtime alone takes, without anything of ours, on a root prepared beforehand. Three of them: `crun run` of `true` with
  * nothing asked of it; crun with our own whole specification and fresh namespaces; and the same under conmon, which is what a machine is.
  */
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { run } from '../../src/exec/run.ts';
 import { openRuntime } from '../../src/host/runtime/crun.ts';
 import { defaultProfilePath, loadSeccomp } from '../../src/host/runtime/seccomp.ts';
-import { capabilities, machineSpecification } from '../../src/host/runtime/specification.ts';
+import { capabilities, machineSpecification, maskedDirectories } from '../../src/host/runtime/specification.ts';
 import { openSandboxes } from '../../src/host/sandbox/pool.ts';
 import type { Sandbox } from '../../src/host/sandbox/sandbox.ts';
 import { removeGroup } from '../../src/host/cgroup/files.ts';
@@ -70,6 +70,7 @@ export const openFloor = async (): Promise<Floor> => {
   undo.defer(removeGroups);
   let count = 0;
 
+  mkdirSync(join(directory, 'empty'));
   const specificationFor = (id: string, sandbox: Sandbox) =>
     machineSpecification({
       hostname: id,
@@ -83,6 +84,8 @@ export const openFloor = async (): Promise<Floor> => {
       userNamespace: sandbox.userNamespace,
       networkNamespace: sandbox.networkNamespace,
       cgroupsPath: `${cgroupParent}/${id}`,
+      masked: maskedDirectories.filter((path) => existsSync(path)),
+      empty: join(directory, 'empty'),
       files: Object.fromEntries(['hostname', 'hosts', 'resolv.conf'].map((name) => [`/etc/${name}`, join(root, 'etc', name)])),
       lxcfs: null,
     });

@@ -3,11 +3,12 @@
  * taken in reverse when a later one fails; the way down takes the same undos, each harmless when there is nothing left to do,
  * so that recovery after a crash is the same code.
  */
-import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CenoteError, messageChain } from '../../base/errors.ts';
+import { emptyDirectory } from '../../host/runtime/run-directory.ts';
 import type { ExecProcess, RuntimeProcess } from '../../host/runtime/runtime.ts';
-import { machineSpecification } from '../../host/runtime/specification.ts';
+import { machineSpecification, maskedDirectories } from '../../host/runtime/specification.ts';
 import { commandOf } from '../../model/command.ts';
 import { hasPreparedLink } from '../../host/network/network.ts';
 import type { MachineSpec } from '../../model/machine.ts';
@@ -77,6 +78,8 @@ export const bringUp = async (host: Host, spec: MachineSpec, onSlot: (slot: numb
         networkNamespace: sandbox.networkNamespace,
         cgroupsPath: host.cgroups.path(id),
         oomScoreAdj: host.cgroups.oomScore(spec.resources.memoryMib),
+        masked: maskedDirectories.filter((path) => existsSync(path)),
+        empty: join(host.runDirectory, emptyDirectory),
         files: { ...writeFiles(host, spec), '/.zonecontrol': metadataDirectory(host) },
         lxcfs: host.lxcfs(),
       }),

@@ -9,6 +9,8 @@ import { mountFlags, mountFs } from '../../sys/mount.ts';
 
 const tmpfsMagic = 0x0102_1994;
 const parts = ['roots', 'files', 'copies'];
+/** In the run directory: for what machines are to see empty. */
+export const emptyDirectory = 'empty';
 
 export const openRunDirectory = (path: string): void => {
   mkdirSync(path, { recursive: true });
@@ -23,4 +25,6 @@ export const openRunDirectory = (path: string): void => {
     // Passable for all, whatever the umask: the runtime walks here as a machine's own root user, who is nobody on the host.
     chmodSync(directory, 0o711);
   }
+  mkdirSync(join(path, emptyDirectory), { recursive: true });
+  chmodSync(join(path, emptyDirectory), 0o555);
 };

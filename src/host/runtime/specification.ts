@@ -26,21 +26,13 @@ export const processCapabilities = (noNewPrivileges: boolean) => ({
   inheritable: [],
 });
 
-const maskedPaths = [
-  '/proc/acpi',
-  '/proc/asound',
-  '/proc/interrupts',
-  '/proc/kcore',
-  '/proc/keys',
-  '/proc/latency_stats',
-  '/proc/sched_debug',
-  '/proc/scsi',
-  '/proc/timer_list',
-  '/proc/timer_stats',
-  '/sys/dev/block',
-  '/sys/devices/virtual/powercap',
-  '/sys/firmware',
-];
+/**
+ * Directories that machines see empty. Those that this host has get the one empty directory bound over them: the runtime would mount a
+ * file system over each, and each costs every machine memory.
+ */
+export const maskedDirectories = ['/proc/acpi', '/proc/asound', '/proc/scsi', '/sys/dev/block', '/sys/devices/virtual/powercap', '/sys/firmware'];
+
+const maskedFiles = ['/proc/interrupts', '/proc/kcore', '/proc/keys', '/proc/latency_stats', '/proc/sched_debug', '/proc/timer_list', '/proc/timer_stats'];
 const readonlyPaths = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
 
 export interface ProcessUser {
@@ -61,6 +53,10 @@ export interface SpecificationRequest {
   cgroupsPath: string;
   /** Host files and directories bound read-only inside, by their path inside. */
   files: Record<string, string>;
+  /** Those of `maskedDirectories` that this host has. */
+  masked: readonly string[];
+  /** An empty directory. */
+  empty: string;
   /** Where lxcfs is mounted, or null. */
   lxcfs: string | null;
   noNewPrivileges: boolean;
@@ -102,6 +98,7 @@ export const machineSpecification = (request: SpecificationRequest) => ({
     { destination: '/run', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'nodev', 'mode=755', 'tmpcopyup'] },
     { destination: '/sys', type: 'sysfs', source: 'sysfs', options: ['nosuid', 'noexec', 'nodev', 'ro'] },
     { destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: ['nosuid', 'noexec', 'nodev', 'relatime', 'ro'] },
+    ...request.masked.map((path) => bind(request.empty, path)),
     ...Object.entries(request.files).map(([inside, source]) => bind(source, inside)),
     ...lxcfsMounts(request.lxcfs),
   ],
@@ -119,7 +116,7 @@ export const machineSpecification = (request: SpecificationRequest) => ({
     // Anyone inside may ping and bind low ports: both are the machine's own network.
     sysctl: { 'net.ipv4.ping_group_range': '0 65535', 'net.ipv4.ip_unprivileged_port_start': '0' },
     resources: { devices: [{ allow: false, access: 'rwm' }] },
-    maskedPaths,
+    maskedPaths: [...maskedFiles, ...maskedDirectories.filter((path) => !request.masked.includes(path))],
     readonlyPaths,
     rootfsPropagation: 'private',
   },
