@@ -115,6 +115,21 @@ test('a start that fails says which step and why, and leaves no sandbox behind',
   assert.equal(agent.network.connected.size + agent.network.prepared.size, 0);
 });
 
+test('an update is undone also when its program takes long to begin, and then ends', async () => {
+  await using agent = await agentFixture();
+  const spec = agent.spec();
+  await agent.client.machineCreate(spec.id, { generation: 1, spec, desired: 'running' });
+  agent.runtime.slow.add(spec.id);
+  const updated = agent.client.machineUpdate(spec.id, { generation: 2, spec: { ...spec, command: ['bad'] } });
+  updated.catch(() => {}); // heard of below
+  while (agent.runtime.running.get(spec.id)?.args[0] !== 'bad') await sleep(10);
+  await sleep(2500);
+  agent.runtime.slow.delete(spec.id);
+  agent.runtime.end(spec.id, 1);
+  await assert.rejects(updated, { code: 'failed', message: /the update was undone: it ended at once: exited with code 1/ });
+  assert.deepEqual((await agent.client.machineGet(spec.id)).spec.command, spec.command);
+});
+
 test('the restart policy: on failure until it gives up, never after success', async () => {
   await using agent = await agentFixture();
   const spec = agent.spec({ restart: { policy: 'on-failure', maxRetries: 1 } });

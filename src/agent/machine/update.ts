@@ -15,8 +15,9 @@ import type { MachineRecord } from './record.ts';
 import { rebase } from './rebase.ts';
 
 const safetySnapshot = '.before-update';
-/** Without a health check, a machine that lives this long has come up. */
+/** Without a health check, a machine whose program lives this long has come up. On a host with much to do it may be long until it begins. */
 const aliveMs = 1500;
+const beginDeadlineMs = 60_000;
 const healthDeadlineMs = 120_000;
 
 export const updateMachine = (machine: Machine, request: MachineUpdate): Promise<MachineStatus> =>
@@ -162,12 +163,15 @@ const changeNics = async (machine: Machine, former: MachineSpec, next: MachineSp
 
 const comeUp = async (machine: Machine) => {
   const checked = machine.health !== 'none';
-  const deadline = performance.now() + (checked ? healthDeadlineMs : aliveMs);
+  const begun = performance.now();
+  let deadline = begun + (checked ? healthDeadlineMs : aliveMs);
   for (;;) {
+    const now = performance.now();
+    if (!checked && now - begun < beginDeadlineMs && !machine.host.runtime.executes(machine.id)) deadline = now + aliveMs;
     if (machine.ending !== null) throw new CenoteError('failed', `it ended at once: ${machine.ending}; see its logs`);
     if (machine.health === 'healthy') return;
     if (machine.health === 'unhealthy') throw new CenoteError('failed', 'its health check failed');
-    if (performance.now() > deadline) {
+    if (now > deadline) {
       if (!checked) return;
       throw new CenoteError('timeout', `its health check did not pass within ${healthDeadlineMs / 1000} s`);
     }

@@ -3,7 +3,20 @@
  * directly, since starting a program costs 4-20 ms: `start` is a byte into the waiting process's FIFO, `delete` of an ended
  * machine is the removal of crun's state directory (its cgroups are ours to remove). Where the FIFO is not as expected, crun itself is asked.
  */
-import { closeSync, constants, existsSync, openSync, writeSync, mkdirSync, readFileSync, rmSync, unlinkSync, watch, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  openSync,
+  writeSync,
+  mkdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  unlinkSync,
+  watch,
+  writeFileSync,
+} from 'node:fs';
 import type { FSWatcher } from 'node:fs';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -182,6 +195,17 @@ class CrunRuntime implements Runtime {
   started(machine: string): boolean {
     // The waiting process holds a FIFO of this name, which is removed when it is let go.
     return !existsSync(join(this.#state(), machine, 'exec.fifo'));
+  }
+
+  executes(machine: string): boolean {
+    const process = this.#exits.get(machine);
+    if (process === undefined) return true;
+    try {
+      return readlinkSync(`/proc/${process.pid}/exe`) !== readlinkSync(this.#program.path());
+    } catch (error) {
+      if (isErrno(error, 'ENOENT', 'ESRCH')) return true;
+      throw error;
+    }
   }
 
   async close(): Promise<void> {

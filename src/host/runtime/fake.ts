@@ -6,6 +6,8 @@ import type { ExecSession, Runtime, RuntimeCreate, RuntimeExit, RuntimeProcess }
 
 /** A first argument of `fail:TEXT` makes create refuse with the text; `stubborn` ignores every signal but the kill. */
 export class FakeRuntime implements Runtime {
+  /** Machines whose program takes long to begin. */
+  readonly slow = new Set<string>();
   readonly running = new Map<string, { process: RuntimeProcess; started: boolean; args: readonly string[] }>();
   #listener: (exit: RuntimeExit) => void = () => {};
   #nextPid = 100_000_000; // above any real one: nothing is ever signalled by mistake
@@ -60,6 +62,10 @@ export class FakeRuntime implements Runtime {
 
   started(machine: string): boolean {
     return this.running.get(machine)?.started === true;
+  }
+
+  executes(machine: string): boolean {
+    return !this.slow.has(machine);
   }
 
   async close(): Promise<void> {}

@@ -61,5 +61,7 @@ export interface Runtime {
   restore(machines: readonly string[]): Promise<Map<string, RuntimeProcess>>;
   /** Whether a created machine was let go, that is: `start` has happened. */
   started(machine: string): boolean;
+  /** Whether the first process is the machine's program by now, and no longer the runtime on its way there, or has ended. */
+  executes(machine: string): boolean;
   close(): Promise<void>;
 }
