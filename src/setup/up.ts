@@ -101,7 +101,7 @@ const changeHost = async (options: UpOptions, paths: InstancePaths, progress: Pr
     return {
       config: made,
       changed: existing !== null && JSON.stringify(existing) !== JSON.stringify(made),
-      said: `"${entry.instance}": ${formatCpu(share.cpuMillis)} cores, ${formatMib(share.memoryMib)} memory, ${formatMib(storage.poolSizeMib)} pool (${storage.driver}), ${entry.subnet}`,
+      said: `"${entry.instance}": ${formatCpu(share.cpuMillis)} cores, ${formatMib(share.memoryMib)} memory, ${formatMib(storage.poolSizeMib)} pool (${storage.driver}), ${entry.subnet}${uplinks.length === 0 ? '' : `, ${networkMbps} Mbit/s on ${uplinks.join(', ')}`}`,
     };
   });
   await progress.step('host', () => prepareHost(allotment, config.instance));

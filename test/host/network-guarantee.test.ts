@@ -97,6 +97,26 @@ describe('network guarantees', { skip: skipInstance, timeout: 600_000 }, () => {
     await instance.must('resize', 'm2', '--net', '25');
   });
 
+  test('an agent that is killed in the middle of a resize leaves it to be done again', async () => {
+    const classOf = async (): Promise<string | undefined> => /:\w+ parent \S+ .*rate (1[0-9]Mbit)/.exec(await run('tc', ['class', 'show', 'dev', device]))?.[1];
+    // Before its class is another, and when it is, and not yet on record.
+    for (const [point, wanted] of [
+      [2, 12],
+      [3, 13],
+    ] as const) {
+      await services.stop('agent');
+      assert.ok(await services.startAgent({ CENOTE_CRASH_AT: `ready:${point}` }));
+      await services.reachable();
+      const resized = services.control.machineResize('m0', { resources: { networkMbps: wanted } }, { wait: 60 });
+      await services.agentProcess!.ended;
+      assert.ok(await services.startAgent());
+      assert.equal((await resized).job.state, 'succeeded');
+      assert.equal(await classOf(), `${wanted}Mbit`);
+    }
+    await services.reachable();
+    await instance.must('resize', 'm0', '--net', '10');
+  });
+
   test('machines on a fabric network have what they have together', async (context) => {
     await instance.must('network', 'create', 'back', '--subnet', '192.168.10.0/24');
     await create(15, { networks: [{ network: 'back' }] });

@@ -24,7 +24,15 @@ const instance = `uplink${process.pid}`;
 const device = 'up0';
 const capacityMbps = 100;
 const open = (uplinks?: { capacityMbps: number }): Promise<Network> =>
-  openNetwork({ instance, instanceNumber: 1, subnet, logger, resolvConfPath, uplinks: uplinks && { devices: [device], lookMs: 50, ...uplinks } });
+  openNetwork({
+    instance,
+    instanceNumber: 1,
+    subnet,
+    logger,
+    resolvConfPath,
+    routerLingerMs: 20,
+    uplinks: uplinks && { devices: [device], lookMs: 50, ...uplinks },
+  });
 
 /** What one machine's own link lets through: so that who floods does not take the processor. */
 const linkMbps = 95;
@@ -39,6 +47,16 @@ const back: NetworkDefinition = {
   internetNat: true,
   mtu: 1450,
   uplink: '10.80.0.101',
+};
+/** Its machines are seen by their own addresses. */
+const seen: NetworkDefinition = {
+  ...back,
+  id: '00000000-0000-4000-8000-000000000002',
+  account: null,
+  subnet: '203.0.113.0/24',
+  gateway: '203.0.113.1',
+  isPublic: true,
+  uplink: '10.80.0.102',
 };
 const machines: Connection[] = [
   ...guarantees.map((guaranteeMbps, index) => ({ slot: index, machine: `m${index}`, address: `10.80.0.${10 + index}`, publish: [], guaranteeMbps })),
@@ -159,6 +177,22 @@ describe('guarantees on an uplink', () => {
     }
   });
 
+  test('machines of a public network, seen by their own addresses, are in its class', async () => {
+    await network.define(seen);
+    await outside.run('ip', 'route', 'add', seen.subnet, 'via', hostAddress);
+    const place = world.use(await Place.create('machine'));
+    const nics = [{ network: seen.id, address: '203.0.113.5', index: 0, primary: true }];
+    await network.connect({ slot: 7, machine: 'seen', address: '203.0.113.5', nics, publish: [], guaranteeMbps: 7 }, place.fd);
+    assert.equal((await classes())['66'], '7Mbit of 100Mbit');
+    const former = await sent();
+    await place.run('perl', '-e', floodTcp, outsideAddress, String(firstPort), '2');
+    const now = await sent();
+    const [inClass, inOthers] = ['66', 'ffff'].map((minor) => now.get(`ce01:${minor}`)! - former.get(`ce01:${minor}`)!);
+    assert.ok(inClass! > 1_000_000 && inOthers! < 10_000, `${inClass} bytes in its class, ${inOthers} in the host's`);
+    await network.disconnect(7);
+    await until(async () => (await classes())['66'] === undefined);
+  });
+
   test('a guarantee that is changed is so at once, on a network too', async () => {
     await network.guarantee(0, 40);
     await network.guarantee(2, 0);
@@ -205,15 +239,15 @@ describe('guarantees on an uplink', () => {
     for (const [number, bytes] of await sent()) assert.ok(bytes >= before.get(number)!, `class ${number} was made anew`);
 
     await network.close({ remove: false });
-    network = await open({ capacityMbps: 1000 });
+    network = await open({ capacityMbps: 100_000 });
     await network.define(back);
     await network.restore(kept.slice(1), []);
     assert.deepEqual(await classes(), {
-      '1': '1Gbit of 1Gbit',
-      ffff: '25Mbit of 1Gbit',
-      b: '20Mbit of 1Gbit',
-      c: '40Mbit of 1Gbit',
-      '65': '20Mbit of 1Gbit',
+      '1': '100Gbit of 100Gbit',
+      ffff: '2500Mbit of 100Gbit',
+      b: '20Mbit of 100Gbit',
+      c: '40Mbit of 100Gbit',
+      '65': '20Mbit of 100Gbit',
     });
     await network.close({ remove: false });
     network = await open();
