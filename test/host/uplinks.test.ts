@@ -288,4 +288,32 @@ describe('guarantees on an uplink', () => {
     const { c: _, ...others } = usual;
     assert.deepEqual(await classes(), others);
   });
+
+  test('several uplinks are shaped alike, each as it is there', async () => {
+    await network.close({ remove: true });
+    await run('ip', ['link', 'add', 'up2', 'type', 'veth', 'peer', 'name', 'up3']);
+    const subject = await openNetwork({
+      instance,
+      instanceNumber: 1,
+      subnet,
+      logger,
+      resolvConfPath,
+      uplinks: { devices: [device, 'up2', 'up9'], capacityMbps },
+    });
+    const place = world.use(await Place.create('machine'));
+    await subject.prepare(9, place.fd);
+    await subject.connect({ slot: 9, machine: 'm9', address: '10.80.0.10', publish: [], guaranteeMbps: 33 }, place.fd);
+    assert.deepEqual(
+      subject.uplinks().map(({ device: name, lacks }) => [name, lacks]),
+      [
+        [device, null],
+        ['up2', null],
+        ['up9', 'there is no device up9'],
+      ],
+    );
+    for (const name of [device, 'up2']) assert.match(await run('tc', ['class', 'show', 'dev', name]), /ce01:a .*rate 33Mbit/);
+    await subject.close({ remove: true });
+    assert.doesNotMatch(await run('tc', ['qdisc', 'show']), /htb/);
+    network = await open({ capacityMbps });
+  });
 });
