@@ -5,7 +5,7 @@ import { hostMeters, sentBy } from '../host/metrics/host-meters.ts';
 import type { Overcommit } from '../model/instance.ts';
 import type { PoolMachine, PoolStatus } from '../model/pool.ts';
 import type { PoolSize } from '../model/resources.ts';
-import { reserveMbps } from '../model/uplink.ts';
+import { promisableMbps, reserveMbps } from '../model/uplink.ts';
 import type { Host } from './host.ts';
 import { machineUsage } from './machine/usage.ts';
 import type { BurstMeter } from './machine/usage.ts';
@@ -37,7 +37,7 @@ export const poolSize = ({ share, overcommit, networkMbps }: PoolPlan): PoolSize
   cpuMillis: Math.floor(share.cpuMillis * overcommit.cpu),
   memoryMib: Math.floor(share.memoryMib * overcommit.memory),
   diskMib: Math.floor(share.diskMib * overcommit.disk),
-  networkMbps: networkMbps === null ? null : Math.max(0, networkMbps - reserveMbps(networkMbps)),
+  networkMbps: networkMbps === null ? null : promisableMbps(networkMbps),
 });
 
 /** Machines measured before other requests have their turn. */

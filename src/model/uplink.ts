@@ -6,6 +6,8 @@ import type { Static } from 'typebox';
 const reservePart = 0.05;
 export const reserveMbps = (capacityMbps: number): number => Math.max(1, Math.ceil(capacityMbps * reservePart));
 
+export const promisableMbps = (capacityMbps: number): number => Math.max(0, capacityMbps - reserveMbps(capacityMbps));
+
 export const UplinkStatus = Type.Object(
   {
     device: Type.String(),

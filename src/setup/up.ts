@@ -9,6 +9,7 @@ import { openAllotment } from '../host/allotment/allotment.ts';
 import type { Allotment, Share } from '../host/allotment/allotment.ts';
 import { checkRoot, cloudApiPlace, defaultRoot, instancePaths, noOvercommit } from '../model/instance.ts';
 import type { InstanceConfig, InstancePaths } from '../model/instance.ts';
+import { promisableMbps } from '../model/uplink.ts';
 import { lockFile } from '../sys/flock.ts';
 import { accountName, ensureAccounts, resolverAccountName } from './account.ts';
 import { codeFingerprint, placeCode } from './code.ts';
@@ -72,6 +73,7 @@ const changeHost = async (options: UpOptions, paths: InstancePaths, progress: Pr
     const existing = findInstanceConfig(root);
     const storage = choosePool(options, existing?.storage ?? null, diskRoomAt(root), hasBtrfs());
     const networkMbps = options.networkMbps === undefined ? (existing?.networkMbps ?? null) : options.networkMbps;
+    if (typeof options.networkMbps === 'number') await demandCarries(options.networkMbps, existing?.networkMbps ?? Infinity, paths);
     const { uplinks, lacks } = await chooseUplinks({ networkMbps, uplinks: options.uplinks }, entry, allotment.list());
     if (lacks !== null) progress.note(`  note: network guarantees are set aside, but held by nothing: ${lacks}`);
     const overcommit = { ...noOvercommit, ...existing?.overcommit, ...options.overcommit };
@@ -148,6 +150,19 @@ const promisedByDefault = async (allotment: Allotment, root: string): Promise<Sh
   } catch {
     return undefined;
   }
+};
+
+/** What machines are guaranteed already stands; less than that cannot be shared out. Asked of the agent, if it is there to be asked. */
+const demandCarries = async (networkMbps: number, formerMbps: number, paths: InstancePaths): Promise<void> => {
+  if (networkMbps >= formerMbps) return;
+  using client = new AgentClient(paths.agentSocket);
+  const info = await client.info().catch(() => null);
+  const [promised, left] = [info?.guaranteed.networkMbps ?? 0, promisableMbps(networkMbps)];
+  if (promised <= left) return;
+  throw new CenoteError('not_enough', `machines are guaranteed ${promised} Mbit/s; of ${networkMbps} Mbit/s ${left} can be`, {
+    fields: [{ field: 'net-capacity', message: 'too small' }],
+    advice: 'say what it carries in truth, or make their guarantees smaller first: cenote resize NAME --net MBPS',
+  });
 };
 
 const readStamp = (path: string): string | null => {

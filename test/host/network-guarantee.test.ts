@@ -157,6 +157,7 @@ describe('network guarantees', { skip: skipInstance, timeout: 600_000 }, () => {
   });
 
   test('another capacity, none, and without machines', { skip: runsSystemd() ? 'units are not restarted by hand here' : false }, async () => {
+    assert.match(await instance.refused(...up, '--net-capacity', '50'), /machines are guaranteed 55 Mbit\/s; of 50 Mbit\/s 47 can be/);
     await services[Symbol.asyncDispose]();
     await instance.must(...up, '--net-capacity', '200');
     await until(async () => (await rootRate()) === '200Mbit');
