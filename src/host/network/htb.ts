@@ -1,7 +1,7 @@
 /**
  * The queue that holds guarantees on an uplink, as netlink messages: a hierarchical token bucket (HTB) with the line's capacity at its root and
- * one class for each sender below. All classes are leaves of the root: HTB lends by turns only among the leaves of one class, a class between
- * them would have its turn for as long as anyone in it wants something. As values: nothing here sends anything.
+ * one class for each sender below. All classes are leaves of the root: HTB lends by turns of leaves, wherever they are, so a class between them
+ * would have no share of its own. As values: nothing here sends anything.
  */
 import { attribute, nested, netlinkFlags, parseAttributes, text, u32 } from '../../sys/netlink.ts';
 import type { NetlinkMessage, NetlinkRequest } from '../../sys/netlink.ts';
