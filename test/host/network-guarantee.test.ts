@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { CreateMachine } from '../../src/model/control-api.ts';
 import { run, runAny } from '../../src/exec/run.ts';
 import { runsSystemd } from '../../src/setup/host-view.ts';
+import { auditHost } from '../support/audit.ts';
 import { skipInstance, startInstance } from '../support/instance.ts';
 import type { TestInstance } from '../support/instance.ts';
 import { OwnServices } from '../support/own-services.ts';
@@ -72,6 +73,8 @@ describe('network guarantees', { skip: skipInstance, timeout: 600_000 }, () => {
     context.diagnostic(got.join(' '));
     for (const [index, guarantee] of [10, 20, 40].entries()) hasAtLeast(got, index, guarantee);
     hasAtLeast(await shares([0]), 0, 85);
+    const seen = (await auditHost([instance.root])).queues.filter((line) => line.startsWith(`${device} has htb ce`));
+    assert.match(seen.join('\n'), new RegExp(`^\\S+ has htb ce\\w\\w: \\[${instance.instance}\\]$`), 'one that were left would be seen');
   });
 
   test('it holds while the agent is dead, and the next one takes it over', async (context) => {

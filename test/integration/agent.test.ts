@@ -182,7 +182,7 @@ test('a resize happens wholly or not at all, wherever it fails, and the books sa
     }),
     machine: fc.integer({ min: 0, max: 1 }),
     /** Which of the host's steps fails. */
-    failAt: orNull(0, 3),
+    failAt: orNull(0, 4),
   });
   await fc.assert(
     fc.asyncProperty(fc.array(wish, { minLength: 1, maxLength: 10 }), async (wishes) => {
@@ -195,6 +195,7 @@ test('a resize happens wholly or not at all, wherever it fails, and the books sa
           steps-- === 0 ? Promise.reject(new Error('the kernel said no')) : step(...parameters);
       agent.cgroups.apply = failing(agent.cgroups.apply.bind(agent.cgroups));
       agent.network.limit = failing(agent.network.limit.bind(agent.network));
+      agent.network.guarantee = failing(agent.network.guarantee.bind(agent.network));
       agent.storage.volumeResize = failing(agent.storage.volumeResize.bind(agent.storage));
       const specs = ['a', 'b'].map((name) => agent.spec({ name, resources: { ...defaultResources, diskMib: 64 } }));
       for (const spec of specs) await agent.client.machineCreate(spec.id, { generation: 1, spec, desired: 'running' });
@@ -224,6 +225,7 @@ test('a resize happens wholly or not at all, wherever it fails, and the books sa
           assert.deepEqual(spec.resources, wanted ?? before.get(id));
           assert.deepEqual(agent.cgroups.applied.get(id), spec.resources);
           assert.equal(agent.network.ceilings.get(slots.get(id)!), spec.resources.networkCeilingMbps);
+          assert.equal(agent.network.guarantees.get(slots.get(id)!), spec.resources.networkMbps);
           assert.equal((await agent.storage.volumeUsage(id)).quotaMib, spec.resources.diskMib);
         }
         const { guaranteed } = await agent.client.info();

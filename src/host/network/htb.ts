@@ -40,11 +40,14 @@ export interface ClassRates {
 }
 
 const bytesPerMbit = 125_000;
-/** Borrowers have turns, each in proportion to its guarantee; all turns together take as long as this, when everything is guaranteed. */
-const turnsSeconds = 0.1;
+/**
+ * Borrowers have turns, each in proportion to its guarantee, but none shorter than the least turn. All together take so long at most when all is
+ * guaranteed; on a fast line less: a hundredth of it has the least turn there.
+ */
+const mostTurnsSeconds = 0.1;
+const leastTurnPart = 0.01;
 /** Above the largest packet that the kernel hands over in one piece: with less than that, a turn would be a packet, whatever its size. */
 const leastTurn = 80 * 1024;
-const largestTurn = 2 ** 28;
 /** What may leave at once, by a class that did not use its rate. */
 const burstSeconds = 0.005;
 /** What waits in a class; beyond it packets are dropped, and the sender slows down. */
@@ -53,7 +56,10 @@ const queueSeconds = { ofRate: 0.05, ofCeil: 0.002 } as const;
 /** Machines without a guarantee have this part of the capacity if all there can be are one another's neighbours: what they send, they borrow. */
 const unguaranteedPart = 0.01;
 
-export const turnOf = (bytesPerSecond: number): number => Math.min(largestTurn, Math.max(leastTurn, Math.round(bytesPerSecond * turnsSeconds)));
+const turnOf = (rate: number, ceil: number): number => {
+  const turnsSeconds = Math.min(mostTurnsSeconds, leastTurn / (ceil * leastTurnPart));
+  return Math.max(leastTurn, Math.round(rate * turnsSeconds));
+};
 export const rootRates = (capacityMbps: number): ClassRates => {
   const all = capacityMbps * bytesPerMbit;
   return { rate: all, ceil: all, turn: leastTurn };
@@ -62,12 +68,12 @@ export const machineRates = (guaranteeMbps: number, capacityMbps: number): Class
   const ceil = capacityMbps * bytesPerMbit;
   const least = Math.max(1, Math.floor((ceil * unguaranteedPart) / othersMinor));
   const rate = Math.min(ceil, guaranteeMbps === 0 ? least : guaranteeMbps * bytesPerMbit);
-  return { rate, ceil, turn: turnOf(rate) };
+  return { rate, ceil, turn: turnOf(rate, ceil) };
 };
 /** Half of the reserve is theirs; the other half is nobody's, so that there is always something to borrow. They borrow as if all were theirs. */
 export const othersRates = (reserveMbps: number, capacityMbps: number): ClassRates => {
   const ceil = capacityMbps * bytesPerMbit;
-  return { rate: Math.floor((reserveMbps * bytesPerMbit) / 2), ceil, turn: turnOf(ceil) };
+  return { rate: Math.floor((reserveMbps * bytesPerMbit) / 2), ceil, turn: turnOf(ceil, ceil) };
 };
 
 const header = (index: number, handle: number, parent: number): Buffer => {
