@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import fc from 'fast-check';
@@ -23,8 +24,8 @@ import { unitsOf } from './units.ts';
 
 const codeIs = (code: string) => (error: unknown) => error instanceof CenoteError && error.code === code;
 
-const temporary = (context: TestContext): string => {
-  const path = mkdtempSync(`${tmpdir()}/setup-`);
+const temporary = (context: TestContext, parent = tmpdir()): string => {
+  const path = mkdtempSync(`${parent}/setup-`);
   context.after(() => rmSync(path, { recursive: true }));
   return path;
 };
@@ -100,13 +101,17 @@ describe('units for systemd', () => {
     assert.doesNotMatch(control, /MemoryDenyWriteExecute/); // Node compiles as it runs
   });
 
-  it('see a checkout and an instance below /tmp in spite of a /tmp of their own', () => {
+  it('see a checkout and an instance below /tmp in spite of a /tmp of their own', (context) => {
+    const seen = (unit: string): string[] => unit.split('\n').filter((line) => line.startsWith('BindReadOnlyPaths='));
     const below = unitsOf({ ...config, codePath: '/tmp/cenote' }, instancePaths('/var/tmp/mine'));
     for (const name of ['control', 'resolver']) {
-      const seen = (unit: string): string[] => unit.split('\n').filter((line) => line.startsWith('BindReadOnlyPaths='));
       assert.deepEqual(seen(below[`cenote-test-${name}.service`]!), ['BindReadOnlyPaths=/var/tmp/mine', 'BindReadOnlyPaths=/tmp/cenote']);
       assert.deepEqual(seen(units[`cenote-test-${name}.service`]!), []);
     }
+    const [directory, checkout] = [temporary(context, '/tmp'), temporary(context, '/tmp')];
+    symlinkSync(directory, join(checkout, 'node_modules'));
+    const linked = unitsOf({ ...config, codePath: checkout }, instancePaths('/var/lib/cenote'))['cenote-test-control.service']!;
+    assert.deepEqual(seen(linked), [`BindReadOnlyPaths=${checkout}`, `BindReadOnlyPaths=${directory}`]);
   });
 
   it('are what systemd itself accepts', async (context) => {

@@ -6,6 +6,7 @@
  * Machines and their monitors live in the group of a unit of their own (see host/cgroup/parent.ts). A unit without a process loses its group,
  * so it has one that sleeps. Nothing depends on it: when it is killed, the unit stays as it is, and with it all that runs there.
  */
+import { existsSync, realpathSync } from 'node:fs';
 import { machinesUnit } from '../host/cgroup/parent.ts';
 import type { InstanceConfig, InstancePaths } from '../model/instance.ts';
 import { protectedMib, serviceWeight } from './service-group.ts';
@@ -189,9 +190,13 @@ const resolverLines = (config: InstanceConfig, paths: InstancePaths, service: Se
   ],
 });
 
-/** A private `/tmp` would hide a checkout or an instance that lies there. */
+/** A private `/tmp` would hide a checkout or an instance that lies there, and packages that a link leads to. */
 const seenBelowTmp = ({ codePath, nodePath }: InstanceConfig, { root }: InstancePaths): string[] =>
-  [root, codePath, nodePath].filter((path) => path.startsWith('/tmp/') || path.startsWith('/var/tmp/')).map((path) => `BindReadOnlyPaths=${path}`);
+  [root, codePath, nodePath, whereIs(`${codePath}/node_modules`)]
+    .filter((path, index, all) => /^(\/var)?\/tmp\//.test(path) && !all.slice(0, index).some((other) => path.startsWith(`${other}/`)))
+    .map((path) => `BindReadOnlyPaths=${path}`);
+
+const whereIs = (path: string): string => (existsSync(path) ? realpathSync(path) : path);
 
 /** What faces people, networks or machines: an ordinary user's process, which writes nowhere but in its own directory. */
 const confined = ({ user, lowPorts }: Service, own: string): string[] => [
