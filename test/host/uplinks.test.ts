@@ -182,8 +182,8 @@ describe('guarantees on an uplink', () => {
     await outside.run('ip', 'route', 'add', seen.subnet, 'via', hostAddress);
     const place = world.use(await Place.create('machine'));
     const nics = [{ network: seen.id, address: '203.0.113.5', index: 0, primary: true }];
-    await network.connect({ slot: 7, machine: 'seen', address: '203.0.113.5', nics, publish: [], guaranteeMbps: 7 }, place.fd);
-    assert.equal((await classes())['66'], '7Mbit of 100Mbit');
+    await network.connect({ slot: 7, machine: 'seen', address: '203.0.113.5', nics, publish: [], guaranteeMbps: 5 }, place.fd);
+    assert.equal((await classes())['66'], '5Mbit of 100Mbit');
     const former = await sent();
     await place.run('perl', '-e', floodTcp, outsideAddress, String(firstPort), '2');
     const now = await sent();
@@ -206,6 +206,27 @@ describe('guarantees on an uplink', () => {
     await network.guarantee(0, 10);
     await network.guarantee(2, 40);
     await network.guarantee(4, 10);
+    assert.deepEqual(await classes(), usual);
+  });
+
+  test('one that had none, and sent, has a guarantee as soon as it is given', async () => {
+    await network.guarantee(2, 0);
+    await shares([2]);
+    await network.guarantee(0, 15);
+    await network.guarantee(2, 40);
+    // All that there is is promised and wanted: nothing is left to borrow.
+    hasAtLeast(await shares([0, 1, 2, 3, 4], { host: true }), 2, 40);
+    await network.guarantee(0, 10);
+    assert.deepEqual(await classes(), usual);
+  });
+
+  test('of more than there is each has the same part', async () => {
+    await network.guarantee(0, 95);
+    const [a, b] = [await classes(), await shares([0, 1, 2])];
+    // 95 can be promised, and 175 are.
+    assert.deepEqual([a['a'], a['b'], a['65']], ['51571Kbit of 100Mbit', '10857Kbit of 100Mbit', '10857Kbit of 100Mbit']);
+    for (const [index, mbps] of [51.5, 10.8, 21.7].entries()) hasAtLeast(b, index, mbps);
+    await network.guarantee(0, 10);
     assert.deepEqual(await classes(), usual);
   });
 
@@ -263,20 +284,20 @@ describe('guarantees on an uplink', () => {
   test('what is taken away comes back; what is another’s is left alone', async () => {
     const lacks = () => network.uplinks()[0]!.lacks;
     await run('tc', ['qdisc', 'del', 'dev', device, 'root']);
-    await network.guarantee(1, 30);
+    await network.guarantee(1, 25);
     await until(async () => lacks() === null && Object.keys(await classes()).length === 6);
-    assert.deepEqual(await classes(), { ...usual, b: '30Mbit of 100Mbit' });
+    assert.deepEqual(await classes(), { ...usual, b: '25Mbit of 100Mbit' });
     await network.guarantee(1, 20);
 
     await run('tc', ['qdisc', 'replace', 'dev', device, 'root', 'handle', '8:', 'htb']);
     await until(() => lacks() !== null);
     assert.match(lacks()!, /up0 has another root queue: htb 8:/);
-    await network.guarantee(1, 25);
+    await network.guarantee(1, 22);
     await sleep(120);
     assert.match(await queues(), /htb 8: root/);
     await run('tc', ['qdisc', 'del', 'dev', device, 'root']);
     await until(() => lacks() === null);
-    assert.deepEqual(await classes(), { ...usual, b: '25Mbit of 100Mbit' });
+    assert.deepEqual(await classes(), { ...usual, b: '22Mbit of 100Mbit' });
     await network.guarantee(1, 20);
 
     await run('ip', ['link', 'del', device]);

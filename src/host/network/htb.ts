@@ -67,9 +67,14 @@ export const rootRates = (capacityMbps: number): ClassRates => {
 export const machineRates = (guaranteeMbps: number, capacityMbps: number): ClassRates => {
   const ceil = capacityMbps * bytesPerMbit;
   const least = Math.max(1, Math.floor((ceil * unguaranteedPart) / othersMinor));
-  const rate = Math.min(ceil, guaranteeMbps === 0 ? least : guaranteeMbps * bytesPerMbit);
+  const rate = Math.min(ceil, Math.max(least, Math.floor(guaranteeMbps * bytesPerMbit)));
   return { rate, ceil, turn: turnOf(rate, ceil) };
 };
+/**
+ * What such a class has sent of its own it may owe for up to a minute, and would not have a higher rate before that is over: for more it has to be
+ * made anew.
+ */
+export const mayOwe = ({ rate }: ClassRates): boolean => rate < bytesPerMbit;
 /** Half of the reserve is theirs; the other half is nobody's, so that there is always something to borrow. They borrow as if all were theirs. */
 export const othersRates = (reserveMbps: number, capacityMbps: number): ClassRates => {
   const ceil = capacityMbps * bytesPerMbit;

@@ -9,7 +9,7 @@
 import { CenoteError, messageChain } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { UplinkStatus } from '../../model/uplink.ts';
-import { reserveMbps } from '../../model/uplink.ts';
+import { promisableMbps, reserveMbps } from '../../model/uplink.ts';
 import { placeOf } from '../../model/subnet.ts';
 import type { Subnet } from '../../model/subnet.ts';
 import { NetlinkError, NetlinkSocket, demand, netlinkProtocols } from '../../sys/netlink.ts';
@@ -48,6 +48,10 @@ export class Uplinks {
   readonly #handle: number;
   /** Mbit/s, by the number of the class. */
   readonly #wanted = new Map<number, number>();
+  /** Their sum. */
+  #promisedMbps = 0;
+  /** What each has of its guarantee: all of it, unless more was promised (of a larger capacity) than there is, which HTB would let pass. */
+  #part = 1;
   /** Before that, classes that are there may be those of machines that run. */
   #isRestored = false;
   #turn: Promise<unknown> = Promise.resolve();
@@ -83,13 +87,12 @@ export class Uplinks {
   set(address: string, mbps: number): Promise<void> {
     const minor = this.#minorOf(address);
     return this.#inTurn(async () => {
-      const former = this.#wanted.get(minor);
-      this.#wanted.set(minor, mbps);
+      const isPoor = htb.mayOwe(this.#ratesOf(minor));
+      const former = this.#want(minor, mbps);
       try {
-        await this.#put(minor, `guarantee ${address} ${mbps} Mbit/s on`);
+        await this.#put(minor, `guarantee ${address} ${mbps} Mbit/s on`, former !== undefined && isPoor && mbps > former);
       } catch (error) {
-        if (former === undefined) this.#wanted.delete(minor);
-        else this.#wanted.set(minor, former);
+        this.#want(minor, former);
         await this.#put(minor, `put back the guarantee of ${address} on`).catch((undoError: unknown) => this.#log(undoError));
         throw error;
       }
@@ -99,26 +102,18 @@ export class Uplinks {
   remove(address: string): Promise<void> {
     const minor = this.#minorOf(address);
     return this.#inTurn(async () => {
-      if (this.#wanted.delete(minor)) await this.#put(minor, `take ${address} from`).catch((error: unknown) => this.#log(error));
+      if (this.#want(minor, undefined) !== undefined) await this.#put(minor, `take ${address} from`).catch((error: unknown) => this.#log(error));
     });
   }
 
   /** Exactly these addresses are to have classes. */
   restore(guarantees: ReadonlyMap<string, number>): Promise<void> {
     return this.#inTurn(async () => {
-      this.#wanted.clear();
+      for (const minor of this.#wanted.keys()) this.#want(minor, undefined);
+      for (const [address, mbps] of guarantees) this.#want(this.#minorOf(address), mbps);
       this.#isRestored = true;
-      for (const [address, mbps] of guarantees) this.#wanted.set(this.#minorOf(address), mbps);
-      for (const device of this.#devices) {
-        if (device.index === null) continue;
-        try {
-          await this.#putAll(device, device.index);
-        } catch (error) {
-          // The next look makes it good; no machine need wait for that.
-          device.index = null;
-          this.#log(error);
-        }
-      }
+      this.#part = this.#partNow();
+      await this.#putEverything();
     });
   }
 
@@ -166,18 +161,55 @@ export class Uplinks {
       if (one !== null) found.set(one.minor, one);
     }
     const minors = [htb.rootMinor, htb.othersMinor, ...this.#wanted.keys()];
-    const requests = minors.flatMap((minor) => (isSame(found.get(minor), this.#ratesOf(minor)) ? [] : this.#setClass(index, minor)));
+    const requests = minors.flatMap((minor) => {
+      const [former, rates] = [found.get(minor), this.#ratesOf(minor)];
+      if (isSame(former, rates)) return [];
+      const isAnew = former !== undefined && htb.mayOwe(former) && rates.rate > former.rate;
+      return isAnew ? [this.#deleteClass(index, minor), ...this.#setClass(index, minor)] : this.#setClass(index, minor);
+    });
     const unwanted = this.#isRestored ? new Set(found.keys()).difference(new Set(minors)) : [];
-    for (const minor of unwanted) requests.push(htb.deleteClass(index, this.#handle, minor));
+    for (const minor of unwanted) requests.push(this.#deleteClass(index, minor));
     demand(`make the classes of ${device.name}`, await this.#socket.send(requests));
   }
 
-  /** One class as it is wanted, on every device. One that goes meanwhile gets all when it is back. */
-  async #put(minor: number, what: string): Promise<void> {
+  /** Gives what was wanted before. */
+  #want(minor: number, mbps: number | undefined): number | undefined {
+    const former = this.#wanted.get(minor);
+    if (mbps === undefined) this.#wanted.delete(minor);
+    else this.#wanted.set(minor, mbps);
+    this.#promisedMbps += (mbps ?? 0) - (former ?? 0);
+    return former;
+  }
+
+  #partNow(): number {
+    return this.#promisedMbps === 0 ? 1 : Math.min(1, promisableMbps(this.#options.capacityMbps) / this.#promisedMbps);
+  }
+
+  async #putEverything(): Promise<void> {
+    for (const device of this.#devices) {
+      if (device.index === null) continue;
+      try {
+        await this.#putAll(device, device.index);
+      } catch (error) {
+        // The next look makes it good; no machine need wait for that.
+        device.index = null;
+        this.#log(error);
+      }
+    }
+  }
+
+  /** One class as it is wanted, on every device; made anew if it must be. One that goes meanwhile gets all when it is back. */
+  async #put(minor: number, what: string, isAnew = false): Promise<void> {
+    const part = this.#partNow();
+    if (part !== this.#part) {
+      this.#part = part;
+      return this.#putEverything();
+    }
     for (const device of this.#devices) {
       const { name, index } = device;
       if (index === null) continue;
-      const requests = this.#wanted.has(minor) ? this.#setClass(index, minor) : [htb.deleteClass(index, this.#handle, minor)];
+      if (isAnew) demand(`${what} ${name}`, await this.#socket.send([this.#deleteClass(index, minor)]), ...gone);
+      const requests = this.#wanted.has(minor) ? this.#setClass(index, minor) : [this.#deleteClass(index, minor)];
       const failed = (await this.#socket.send(requests)).find(({ errno }) => errno !== 0);
       if (failed === undefined) continue;
       const isGone = gone.includes(failed.code) && (await findQueue(this.#socket, name))?.root?.handle !== this.#handle;
@@ -195,11 +227,15 @@ export class Uplinks {
     return htb.setClass(index, this.#handle, minor, this.#ratesOf(minor));
   }
 
+  #deleteClass(index: number, minor: number): NetlinkRequest {
+    return htb.deleteClass(index, this.#handle, minor);
+  }
+
   #ratesOf(minor: number): ClassRates {
     const { capacityMbps } = this.#options;
     if (minor === htb.rootMinor) return htb.rootRates(capacityMbps);
     if (minor === htb.othersMinor) return htb.othersRates(reserveMbps(capacityMbps), capacityMbps);
-    return htb.machineRates(this.#wanted.get(minor) ?? 0, capacityMbps);
+    return htb.machineRates((this.#wanted.get(minor) ?? 0) * this.#part, capacityMbps);
   }
 
   #minorOf(address: string): number {
