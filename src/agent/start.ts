@@ -96,7 +96,9 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
   );
   const archiver = createArchiver({ logger });
   const inUse = (key: string) => machines.usersOf(key);
-  const platforms = await openPlatforms({ storage, archiver, nodePath: process.execPath, logger, inUse });
+  const { overcommit = noOvercommit, networkMbps = null } = instance;
+  const leftMib = () => storage.promisableMib - machines.guaranteed.diskMib / overcommit.disk;
+  const platforms = await openPlatforms({ storage, archiver, nodePath: process.execPath, logger, inUse, leftMib });
   const lxcfs = { mountPoint: paths.lxcfs, pidFile: lxcfsPidPath(paths) };
   const names = up.use(
     new MachineNames({
@@ -126,11 +128,9 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
     runDirectory,
     lxcfs: () => (serves(lxcfs) ? lxcfs.mountPoint : null),
   };
-  const { promisableMib } = await storage.capacity();
-  const { overcommit = noOvercommit, networkMbps = null } = instance;
   const plan = (): PoolPlan => {
     const { totals, reserve } = allotment.host();
-    return { host: totals, reserve, share: { ...heldShare(share(), atStart), diskMib: promisableMib }, overcommit, networkMbps };
+    return { host: totals, reserve, share: { ...heldShare(share(), atStart), diskMib: storage.promisableMib }, overcommit, networkMbps };
   };
   const machines = new Machines(host, () => poolSize(plan()));
   await platforms.ensureBuiltIn();

@@ -168,6 +168,16 @@ describe('what a machine uses up inside', { skip: skipInstance, timeout: 900_000
       await instance.must('delete', 'hoarder');
     }));
 
+  test('a machine whose disk is full starts, and makes room by itself', async () => {
+    await instance.must('create', 'full', '--disk', '64M', '--memory', '48M', '--cpu', '0.01');
+    await instance.cenote('exec', 'full', '--', 'sh', '-c', 'dd if=/dev/zero of=/srv/big bs=64k; sync; while echo x > /srv/$((i += 1)) && sync; do :; done');
+    for (const word of ['reboot', 'stop', 'start']) await instance.must(word, 'full');
+    assert.notEqual((await instance.cenote('exec', 'full', '--', 'sh', '-c', 'head -c 30000000 /dev/zero > /srv/more')).code, 0, 'no more room than before');
+    await instance.must('exec', 'full', '--', 'rm', '/srv/big');
+    await instance.until('full', ['sh', '-c', 'head -c 30000000 /dev/zero > /srv/more && sync']);
+    await instance.must('delete', 'full');
+  });
+
   test('open files and sockets without end', () =>
     during(async () => {
       const open = `perl -MSocket -e 'for (1 .. 10) { next if fork; my @s; while (socket(my $s, AF_INET, SOCK_DGRAM, 0)) { push @s, $s; last if @s > 5_000 } sleep 5; exit }' & sleep 2`;

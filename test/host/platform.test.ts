@@ -23,13 +23,22 @@ const logger = createLogger({ name: 'test', level: 'silent' });
 const never = new AbortController().signal;
 const stack = new AsyncDisposableStack();
 const used = new Map<string, string[]>();
+let left = Infinity;
 const host = { name: 'host', version: 'live' };
 let work: string;
 let storage: Storage;
 let platforms: Platforms;
 
 const open = (more: Partial<PlatformsOptions> = {}) =>
-  openPlatforms({ storage, archiver: createArchiver({ logger }), nodePath: process.execPath, logger, inUse: (id) => used.get(id) ?? [], ...more });
+  openPlatforms({
+    storage,
+    archiver: createArchiver({ logger }),
+    nodePath: process.execPath,
+    logger,
+    inUse: (id) => used.get(id) ?? [],
+    leftMib: () => left,
+    ...more,
+  });
 
 /** Runs a command in a root mounted as a machine's: overlay of the lowers, /usr bound over it read-only, its own /proc and /run. */
 const inside = async (parts: RootParts, command: readonly string[], environment: readonly string[] = []) => {
@@ -206,6 +215,27 @@ test('an image from an archive lies over the platform, once, under its name', as
   await platforms.imageDelete(made.id);
   await assert.rejects(platforms.imageDelete(made.id), { code: 'not_found' });
   await assert.rejects(platforms.imageDelete((await imageNamed('base')).id), { code: 'invalid_argument' });
+});
+
+test('an image larger than what no machine is promised is refused, with the numbers', async () => {
+  left = 3;
+  try {
+    const large = image('large');
+    const content = () => archive({ 'app/data': 'x'.repeat(5 * 2 ** 20) });
+    await assert.rejects(platforms.imageCreate(large, { tar: content() }, never), { code: 'not_enough', message: /more than 3M unpacked/ });
+    const made = await storage.treeList('image');
+    left = 1000;
+    const first = await platforms.imageCreate(large, { tar: content() }, never);
+    left = 3;
+    await assert.rejects(platforms.imageCreate(image('second'), { image: first.id }, never), {
+      code: 'not_enough',
+      message: 'not enough disk: image second takes 5M, and 3M are promised to no machine',
+    });
+    await platforms.imageDelete(first.id);
+    assert.deepEqual(await storage.treeList('image'), made);
+  } finally {
+    left = Infinity;
+  }
 });
 
 test('a copy of an image is whole, and stays when the first goes', async () => {

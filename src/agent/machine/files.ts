@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream';
 import { join } from 'node:path';
 import type { Confinement } from '../../host/archive/archive.ts';
 import type { Machine } from './machine.ts';
+import { mountWritable } from './run.ts';
 
 const maxEntries = 2_000_000;
 
@@ -54,7 +55,13 @@ const withRoot = async <T>(machine: Machine, use: (root: Omit<Confinement, 'path
   });
   const target = join(host.runDirectory, 'copies', machine.id);
   const parts = await host.platforms.rootParts(machine.spec.image, machine.spec.platform);
-  await host.roots.mount({ target, lowers: parts.lowers, usr: parts.usr, volume: host.storage.volumePath(machine.id), idmapFd: sandbox.idmapFd });
+  await mountWritable(host, machine.id, {
+    target,
+    lowers: parts.lowers,
+    usr: parts.usr,
+    volume: host.storage.volumePath(machine.id),
+    idmapFd: sandbox.idmapFd,
+  });
   undo.defer(() => host.roots.unmount(target));
   return await use({ root: target, userNamespace: sandbox.userNamespace });
 };

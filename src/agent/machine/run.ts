@@ -11,6 +11,7 @@ import type { ExecProcess, RuntimeProcess } from '../../host/runtime/runtime.ts'
 import { machineSpecification, maskedDirectories } from '../../host/runtime/specification.ts';
 import { commandOf } from '../../model/command.ts';
 import { hasPreparedLink } from '../../host/network/network.ts';
+import type { RootRequest } from '../../host/rootfs/rootfs.ts';
 import type { MachineSpec } from '../../model/machine.ts';
 import { externalNetwork, nicsOf } from '../../model/nics.ts';
 import { firewallMachine } from '../firewall.ts';
@@ -60,7 +61,7 @@ export const bringUp = async (host: Host, spec: MachineSpec, onSlot: (slot: numb
     saved.catch(() => {}); // awaited below; a failure of another step must not leave it unheard
     next('mounting the root file system');
     const root = rootMount(host, id);
-    await host.roots.mount({ target: root, lowers: parts.lowers, usr: parts.usr, volume: host.storage.volumePath(id), idmapFd: sandbox.idmapFd });
+    await mountWritable(host, id, { target: root, lowers: parts.lowers, usr: parts.usr, volume: host.storage.volumePath(id), idmapFd: sandbox.idmapFd });
     undo.defer(() => host.roots.unmount(root));
     next('reading its user');
     const defaults = processOf(spec, root);
@@ -111,6 +112,15 @@ export const bringUp = async (host: Host, spec: MachineSpec, onSlot: (slot: numb
   } catch (error) {
     throw startFailure(step, error);
   }
+};
+
+/** Overlay makes a directory for itself each time, for which a volume that is full to the last byte has no room, and then can only be read. */
+export const mountWritable = async (host: Host, id: string, request: RootRequest): Promise<void> => {
+  if (await host.roots.mount(request)) return;
+  await host.roots.unmount(request.target);
+  await host.storage.withRoom(id, async () => {
+    if (!(await host.roots.mount(request))) throw new CenoteError('failed', 'its disk can only be read: the host’s log says why');
+  });
 };
 
 /** The firewall knows a machine before its first packet. */

@@ -153,7 +153,7 @@ export class AgentLink implements AsyncDisposable {
       this.#pulse.goesOn();
       connected();
       reachable.notify();
-      this.#pulse.watch(signal).catch((error: unknown) => stop.abort(error));
+      this.#pulse.watch(signal, (info) => (this.#info = info)).catch((error: unknown) => stop.abort(error));
       for (let batch = await first; !batch.done; batch = await batches.next()) await this.#take(batch.value);
     } catch (error) {
       throw stop.signal.aborted ? stop.signal.reason : error;

@@ -43,10 +43,10 @@ export class Pulse {
   }
 
   /** Asks again and again; ends at the first question that is not answered. */
-  async watch(signal: AbortSignal): Promise<void> {
+  async watch(signal: AbortSignal, onAnswer: (info: AgentInfo) => void): Promise<void> {
     while (!signal.aborted) {
       await sleep(everyMs, undefined, { signal, ref: false }).catch(() => undefined);
-      if (!signal.aborted) await this.ask(signal);
+      if (!signal.aborted) onAnswer(await this.ask(signal));
     }
   }
 }

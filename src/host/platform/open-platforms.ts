@@ -4,6 +4,7 @@
  */
 import { CenoteError, invalid } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
+import { formatMib } from '../../base/units.ts';
 import { platformKey } from '../../model/agent-api.ts';
 import type { ImageCreate } from '../../model/agent-api.ts';
 import type { Image, Platform, PlatformRef } from '../../model/image.ts';
@@ -32,6 +33,8 @@ export interface PlatformsOptions {
    * is the last but one part of the paths `rootParts` gave (a running machine keeps the paths it started with).
    */
   inUse: (id: string) => readonly string[] | Promise<readonly string[]>;
+  /** MiB of the pool that no machine is promised. */
+  leftMib: () => number;
   /** `/`; tests give a small one. */
   hostRoot?: string | undefined;
   /** What fills a built platform's root; tests give a small one. */
@@ -42,7 +45,7 @@ const maxImageEntries = 1_000_000;
 const live = 'live';
 
 export const openPlatforms = async (options: PlatformsOptions): Promise<Platforms> => {
-  const { storage, archiver, nodePath, logger, inUse, hostRoot = '/', build = buildDebian } = options;
+  const { storage, archiver, nodePath, logger, inUse, leftMib, hostRoot = '/', build = buildDebian } = options;
   const trees = await TreeStore.open(storage, logger);
   /** Names being given right now, of images and of platform versions. */
   const reserved = new Set<string>();
@@ -124,6 +127,17 @@ export const openPlatforms = async (options: PlatformsOptions): Promise<Platform
     for (const builtIn of await builtInImages(nodePath)) await refreshBuiltIn(builtIn);
   };
 
+  /** What machines are promised stays theirs: a tree has what is left. */
+  const measured = async (what: string, root: string): Promise<number> => {
+    const sizeMib = await sizeMibOf(root);
+    const left = Math.max(0, Math.floor(leftMib()));
+    if (sizeMib > left)
+      throw new CenoteError('not_enough', `not enough disk: ${what} takes ${formatMib(sizeMib)}, and ${formatMib(left)} are promised to no machine`, {
+        advice: 'make machines smaller, or delete images and platforms that nothing uses',
+      });
+    return sizeMib;
+  };
+
   const deleteOutdated = async (outdated: readonly Tree[]) => {
     for (const tree of outdated) if ((await inUse(tree.id)).length === 0) await trees.delete(tree);
   };
@@ -145,7 +159,7 @@ export const openPlatforms = async (options: PlatformsOptions): Promise<Platform
         );
     } else {
       const { totalMib, usedMib } = await storage.capacity();
-      const limits = { maxEntries: maxImageEntries, maxBytes: Math.max(0, Math.floor(totalMib - usedMib)) * 1024 * 1024 };
+      const limits = { maxEntries: maxImageEntries, maxBytes: Math.max(0, Math.floor(Math.min(totalMib - usedMib, leftMib()))) * 1024 * 1024 };
       await archiver.unpack(content.tar, { root, path: '/', userNamespace: null }, limits, signal, request.kind === 'app' ? appNameRule : undefined);
     }
     await (request.kind === 'app' ? checkAppTree(root) : checkSystemTree(root));
@@ -174,6 +188,7 @@ export const openPlatforms = async (options: PlatformsOptions): Promise<Platform
         const version = String(Math.max(0, ...versions) + 1);
         const tree = await trees.make('platform', platformKey({ name: request.name, version }), async (root) => {
           await build(root, request.include, (message) => onProgress({ message }), signal);
+          const sizeMib = await measured(`platform ${request.name}`, root);
           const description = (await osRelease(root)).get('PRETTY_NAME') ?? 'Debian GNU/Linux';
           return {
             what: 'platform',
@@ -182,7 +197,7 @@ export const openPlatforms = async (options: PlatformsOptions): Promise<Platform
               version,
               include: [...request.include],
               createdAt: new Date().toISOString(),
-              sizeMib: await sizeMibOf(root),
+              sizeMib,
               description,
             },
           };
@@ -230,7 +245,7 @@ export const openPlatforms = async (options: PlatformsOptions): Promise<Platform
         };
         await trees.make('image', request.id, async (root) => {
           await fillImage(request, content, root, signal);
-          image.sizeMib = await sizeMibOf(root);
+          image.sizeMib = await measured(`image ${request.name}`, root);
           return { what: 'image', image, empty: false, hash: null };
         });
         return image;

@@ -5,6 +5,7 @@ import type { Roots } from './rootfs.ts';
 export const plainRoots: Roots = {
   mount: async ({ target }) => {
     mkdirSync(target, { recursive: true });
+    return true;
   },
   unmount: async (target) => rmSync(target, { recursive: true, force: true }),
 };

@@ -9,7 +9,7 @@
  * unique: inside, two files would be "the same" to cp, diff and tar. So every tree is first an overlay by itself, which is
  * another file system, with a device number of its own. (xino would give all one device number, and the host's log a line for each start.)
  */
-import { mkdirSync, rmdirSync } from 'node:fs';
+import { accessSync, constants, mkdirSync, rmdirSync } from 'node:fs';
 import { release } from 'node:os';
 import { join } from 'node:path';
 import { closeLater, isErrno } from '../../sys/libc.ts';
@@ -28,7 +28,8 @@ export interface RootRequest {
 
 /** How roots are put together: for real, or in tests without a kernel. */
 export interface Roots {
-  mount(request: RootRequest): Promise<void>;
+  /** False: it is there, but can only be read, since overlay could not write what it needs into the volume. */
+  mount(request: RootRequest): Promise<boolean>;
   /** Idempotent. */
   unmount(target: string): Promise<void>;
 }
@@ -41,7 +42,7 @@ const takesDetachedLayers = (kernel = release()): boolean => {
   return major > detachedLayersSince[0] || (major === detachedLayersSince[0] && minor >= detachedLayersSince[1]);
 };
 
-const mountRoot = async (request: RootRequest): Promise<void> => {
+const mountRoot = async (request: RootRequest): Promise<boolean> => {
   const { idmapFd, target } = request;
   await using undo = new AsyncDisposableStack();
   mkdirSync(target, { recursive: true, mode: 0o711 });
@@ -71,7 +72,19 @@ const mountRoot = async (request: RootRequest): Promise<void> => {
     descriptors.defer(() => closeLater(usr));
     attachMount(usr, join(target, 'usr'));
   }
+  const isWritable = request.idmapFd === null || !isReadOnly(target);
   undo.move();
+  return isWritable;
+};
+
+/** Asked of the file system, before any question of rights. */
+const isReadOnly = (path: string): boolean => {
+  try {
+    accessSync(path, constants.W_OK);
+    return false;
+  } catch (error) {
+    return isErrno(error, 'EROFS');
+  }
 };
 
 /** The machine's own mount namespace keeps what it has. */

@@ -44,6 +44,7 @@ export class BtrfsPool {
   readonly #commits: Record<CommitScope, GroupCommit>;
   readonly #logger: Logger;
   readonly #sweeper: Sweeper;
+  #promisableMib = 0;
   #staged = 0;
   #closed = false;
 
@@ -70,6 +71,7 @@ export class BtrfsPool {
       const pool = new BtrfsPool(root, fd, places, logger);
       await pool.#clearStaging();
       await pool.#sealTrees();
+      await pool.capacity();
       pool.sweepSoon();
       return pool;
     } catch (error) {
@@ -99,9 +101,14 @@ export class BtrfsPool {
   async capacity(): Promise<Capacity> {
     const { blocks, bavail, bsize } = await statfs(this.root);
     const totalMib = Math.floor(mibOfBytes(blocks * bsize));
-    const elsewhereMib = mibOfBytes((await this.#treeBytes()) + this.groups.stranded());
-    const promisableMib = Math.max(0, Math.floor(totalMib * (1 - fileSystemShare) - elsewhereMib));
-    return { totalMib, usedMib: mibOfBytes((blocks - bavail) * bsize), promisableMib };
+    const treesMib = mibOfBytes(await this.#treeBytes());
+    this.#promisableMib = Math.max(0, Math.floor(totalMib * (1 - fileSystemShare) - treesMib));
+    return { totalMib, usedMib: mibOfBytes((blocks - bavail) * bsize), promisableMib: this.#promisableMib };
+  }
+
+  /** As last counted by `capacity`. */
+  get promisableMib(): number {
+    return this.#promisableMib;
   }
 
   async #treeBytes(): Promise<number> {

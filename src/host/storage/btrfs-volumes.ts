@@ -1,6 +1,10 @@
 /**
- * Volumes and their snapshots on a btrfs pool. A volume's quota group is named by the link `group` in its directory: a link is
- * metadata, so it is on disk whenever the directory is, and a snapshot carries it.
+ * Volumes and their snapshots on a btrfs pool. A volume's quota group is named by the link `group` in its directory, and what it shares with
+ * those it was copied from by the link `inherited`: a link is metadata, so it is on disk whenever the directory is, and a snapshot carries it.
+ *
+ * Simple quotas bill an extent to who wrote it, for good. So a copy's group may write only what its quota has beyond what it inherited: else
+ * a copy of a copy of a deleted volume would hold many times its quota. How much of its origin a snapshot holds they cannot tell, so
+ * it counts as all that the origin is billed.
  */
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readlink, rename, rm, rmdir, symlink, unlink } from 'node:fs/promises';
@@ -25,7 +29,12 @@ export const shrinkMarginMib = 8;
 interface Volume {
   group: bigint;
   quotaMib: number;
+  /** Of `quotaMib`, for what others have written. */
+  inheritedMib: number;
 }
+
+/** For what the kernel writes when it mounts a full volume: a directory, and what it notes until its next commit. */
+const mountRoomMib = 4;
 
 export interface VolumeOptions {
   quotaMib: number;
@@ -47,9 +56,10 @@ export class BtrfsVolumes {
     for (const id of await readdir(this.#pool.path('volumes'))) {
       const group = BigInt(await readlink(this.#pool.path('volumes', id, 'group')));
       this.#pool.groups.adopt(group);
-      const quotaMib = this.#pool.groups.quotaMib(group);
-      if (quotaMib === null) this.#logger.error({ volume: id, group: String(group) }, 'a volume has no quota: resize it to give it one');
-      this.#volumes.set(id, { group, quotaMib: quotaMib ?? 0 });
+      const inheritedMib = await inheritedBy(this.#pool.path('volumes', id));
+      const ownMib = this.#pool.groups.quotaMib(group);
+      if (ownMib === null) this.#logger.error({ volume: id, group: String(group) }, 'a volume has no quota: resize it to give it one');
+      this.#volumes.set(id, { group, quotaMib: ownMib === null ? 0 : ownMib + inheritedMib, inheritedMib });
     }
   }
 
@@ -64,7 +74,8 @@ export class BtrfsVolumes {
       const existing = this.#volumes.get(id);
       if (existing !== undefined) return this.#setLimit(existing, options.quotaMib);
       await using undo = new AsyncDisposableStack();
-      const group = await this.#pool.groups.create(options.quotaMib);
+      const inheritedMib = options.from === undefined ? 0 : await this.#inheritance(options.from, options.quotaMib);
+      const group = await this.#pool.groups.create(options.quotaMib - inheritedMib);
       undo.defer(() => {
         this.#pool.groups.release(group);
         this.#pool.sweepSoon();
@@ -72,10 +83,25 @@ export class BtrfsVolumes {
       const name = this.#pool.stagingName(id);
       undo.defer(() => this.#pool.discard('staging', name));
       if (options.from === undefined) await this.#stageEmpty(name, group);
-      else await this.#stageCopy(name, group, options.from, options.quotaMib);
+      else await this.#stageCopy(name, group, options.from, inheritedMib);
       await rename(this.#pool.path('staging', name), this.path(id));
       undo.move();
-      this.#volumes.set(id, { group, quotaMib: options.quotaMib });
+      this.#volumes.set(id, { group, quotaMib: options.quotaMib, inheritedMib });
+    });
+  }
+
+  /** MiB of its quota that a copy is not billed for; refuses a quota that has no room for it. */
+  async #inheritance(from: { volume: string; snapshot: string }, quotaMib: number): Promise<number> {
+    const { groups } = this.#pool;
+    return this.#withSnapshot(from.volume, from.snapshot, async (fd) => {
+      // Full quotas bill the copy for what it shares.
+      const isBilled = groups.mode === 'qgroup';
+      const { settled, coming } = groups.usage(this.#get(from.volume).group);
+      const sharedMib = isBilled
+        ? mibOfBytes(groups.referenced(subvolumeInfo(fd).id))
+        : Math.ceil(mibOfBytes(settled + coming)) + (await inheritedBy(this.#pool.path('snapshots', from.volume, from.snapshot)));
+      if (sharedMib + shrinkMarginMib > quotaMib) throw tooSmall(quotaMib, sharedMib);
+      return isBilled ? 0 : sharedMib;
     });
   }
 
@@ -90,17 +116,16 @@ export class BtrfsVolumes {
     ]);
   }
 
-  async #stageCopy(name: string, group: bigint, from: { volume: string; snapshot: string }, quotaMib: number): Promise<void> {
+  async #stageCopy(name: string, group: bigint, from: { volume: string; snapshot: string }, inheritedMib: number): Promise<void> {
     const path = this.#pool.path('staging', name);
-    await this.#withSnapshot(from.volume, from.snapshot, async (fd) => {
-      // Full quotas bill the copy for what it shares; simple ones leave that with who wrote it.
-      const sharedMib = this.#pool.groups.mode === 'qgroup' ? mibOfBytes(this.#pool.groups.referenced(subvolumeInfo(fd).id)) : 0;
-      if (sharedMib + shrinkMarginMib > quotaMib) throw tooSmall(quotaMib, sharedMib);
-      await subvolumeSnapshot(fd, this.#pool.placeFd('staging'), name, { readOnly: false, group: qgroupId(1, group) });
-    });
+    await this.#withSnapshot(from.volume, from.snapshot, (fd) =>
+      subvolumeSnapshot(fd, this.#pool.placeFd('staging'), name, { readOnly: false, group: qgroupId(1, group) }),
+    );
     await emptyWork(path);
     await unlink(join(path, 'group'));
     await symlink(String(group), join(path, 'group'));
+    await rm(join(path, 'inherited'), { force: true });
+    if (inheritedMib > 0) await symlink(String(inheritedMib), join(path, 'inherited'));
     if (this.#pool.groups.mode === 'qgroup') await quotaRescan(this.#pool.fd);
   }
 
@@ -142,9 +167,23 @@ export class BtrfsVolumes {
   }
 
   usage(id: string): VolumeUsage {
+    const { group, inheritedMib, quotaMib } = this.#get(id);
+    const { settled, coming } = this.#pool.groups.usage(group);
+    return { usedMib: mibOfBytes(settled + coming) + inheritedMib, quotaMib };
+  }
+
+  /** Its group's limit is as before when `work` is done, also where that has used some of the room. */
+  async withRoom<Result>(id: string, work: () => Promise<Result>): Promise<Result> {
     const volume = this.#get(id);
-    const { settled, coming } = this.#pool.groups.usage(volume.group);
-    return { usedMib: mibOfBytes(settled + coming), quotaMib: volume.quotaMib };
+    const { group, inheritedMib } = volume;
+    const { settled, coming, noting } = this.#pool.groups.usage(group);
+    const usedMib = Math.ceil(mibOfBytes(settled + coming + noting));
+    await this.#pool.groups.limit(group, Math.max(volume.quotaMib - inheritedMib, usedMib) + mountRoomMib);
+    try {
+      return await work();
+    } finally {
+      await this.#setLimit(volume, volume.quotaMib);
+    }
   }
 
   snapshotCreate(id: string, name: string): Promise<void> {
@@ -211,11 +250,11 @@ export class BtrfsVolumes {
 
   #fits(volume: Volume, quotaMib: number): boolean {
     const { settled, coming, noting } = this.#pool.groups.usage(volume.group);
-    return settled + coming + noting + bytesOfMib(shrinkMarginMib) <= bytesOfMib(quotaMib);
+    return settled + coming + noting + bytesOfMib(volume.inheritedMib + shrinkMarginMib) <= bytesOfMib(quotaMib);
   }
 
   async #setLimit(volume: Volume, quotaMib: number): Promise<void> {
-    await this.#pool.groups.limit(volume.group, quotaMib);
+    await this.#pool.groups.limit(volume.group, Math.max(1, quotaMib - volume.inheritedMib));
     volume.quotaMib = quotaMib;
   }
 
@@ -238,6 +277,15 @@ const tooSmall = (quotaMib: number, usedMib: number): CenoteError =>
       fields: [{ field: 'disk', message: `at least ${Math.ceil(usedMib) + shrinkMarginMib} MiB` }],
     },
   );
+
+const inheritedBy = async (path: string): Promise<number> => {
+  try {
+    return Number(await readlink(join(path, 'inherited')));
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return 0;
+    throw error;
+  }
+};
 
 /** Only what is in it: making the directory anew would need room that a full volume does not have. */
 const emptyWork = async (path: string): Promise<void> => {

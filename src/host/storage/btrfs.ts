@@ -35,6 +35,14 @@ export class BtrfsStorage implements Storage {
     return this.#volumes.create(id, options);
   }
 
+  get promisableMib(): number {
+    return this.#pool.promisableMib;
+  }
+
+  withRoom<Result>(id: string, work: () => Promise<Result>): Promise<Result> {
+    return this.#volumes.withRoom(id, work);
+  }
+
   volumePath(id: string): string {
     return this.#volumes.path(id);
   }

@@ -41,6 +41,7 @@ export class DirectoryStorage implements Storage {
   readonly #handle: FileHandle;
   readonly #trees: PlainTrees;
   readonly #commits: GroupCommit;
+  #promisableMib = 0;
 
   private constructor(root: string, handle: FileHandle) {
     this.#root = root;
@@ -56,6 +57,7 @@ export class DirectoryStorage implements Storage {
       throw new CenoteError('unsupported', `${root} is on an overlay, which cannot carry another: put the instance's root on a real file system`);
     const storage = new DirectoryStorage(root, await open(root, 'r'));
     await storage.#trees.open();
+    await storage.capacity();
     logger.warn({ lacks: storage.features.lacks }, 'storage is plain directories');
     return storage;
   }
@@ -141,7 +143,16 @@ export class DirectoryStorage implements Storage {
   async capacity(): Promise<Capacity> {
     const { blocks, bavail, bsize } = await statfs(this.#root);
     const totalMib = Math.floor(mibOfBytes(blocks * bsize));
-    return { totalMib, usedMib: mibOfBytes((blocks - bavail) * bsize), promisableMib: Math.floor(totalMib * (1 - hostShare)) };
+    this.#promisableMib = Math.floor(totalMib * (1 - hostShare));
+    return { totalMib, usedMib: mibOfBytes((blocks - bavail) * bsize), promisableMib: this.#promisableMib };
+  }
+
+  get promisableMib(): number {
+    return this.#promisableMib;
+  }
+
+  withRoom<Result>(_id: string, work: () => Promise<Result>): Promise<Result> {
+    return work();
   }
 
   async close(): Promise<void> {

@@ -143,6 +143,12 @@ export class FakeStorage implements Storage {
 
   async commit(): Promise<void> {}
 
+  readonly promisableMib = fakeTotalMib;
+
+  withRoom<Result>(_id: string, work: () => Promise<Result>): Promise<Result> {
+    return work();
+  }
+
   async capacity(): Promise<Capacity> {
     return { totalMib: fakeTotalMib, usedMib: 0, promisableMib: fakeTotalMib };
   }

@@ -95,11 +95,6 @@ export class QuotaGroups {
     return this.#read(`0_${subvolume}`, 'referenced');
   }
 
-  /** Bytes billed to groups of volumes that are deleted, which clones still hold. */
-  stranded(): number {
-    return this.#numbers(1).reduce((sum, number) => sum + (this.#live.has(number) ? 0 : this.#read(`1_${number}`, 'referenced')), 0);
-  }
-
   /** Removes what belongs to nothing any more. True when the kernel still holds something back. */
   async sweep(): Promise<boolean> {
     // First the groups, then the subvolumes: one made in between is in the second list only.

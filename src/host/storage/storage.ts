@@ -28,7 +28,7 @@ export type CommitScope = 'all' | 'names';
 export interface Capacity {
   totalMib: number;
   usedMib: number;
-  /** What the quotas of all volumes may come to: the rest is the file system's own, trees, and what copies hold of deleted volumes. */
+  /** What the quotas of all volumes may come to: the rest is the file system's own, and trees. */
   promisableMib: number;
 }
 
@@ -37,7 +37,13 @@ export interface Storage {
   /** The whole disk beneath it as control groups name it (`7:3`); null where it is not one disk. */
   readonly device: string | null;
 
-  /** An empty volume, or a writable copy of a snapshot (whose overlay work directory is made empty). */
+  /** As last counted: when the pool was opened, and whenever a tree came or went. */
+  readonly promisableMib: number;
+
+  /**
+   * An empty volume, or a writable copy of a snapshot (whose overlay work directory is made empty). What a copy shares counts in its quota
+   * also while its origin is there: whoever deletes the origin leaves that to the copy. A quota too small for it is `not_enough`.
+   */
   volumeCreate(id: string, options: { quotaMib: number; from?: { volume: string; snapshot: string } | undefined }): Promise<void>;
   /** Where `upper/` and `work/` are, as an absolute path. */
   volumePath(id: string): string;
@@ -46,6 +52,8 @@ export interface Storage {
   /** Live, both directions; below what is used (plus what the file system needs to go on) is `not_enough` with the number. */
   volumeResize(id: string, quotaMib: number): Promise<void>;
   volumeUsage(id: string): Promise<VolumeUsage>;
+  /** Beyond its quota the volume has a little room while `work` is done: what the kernel writes when it mounts a full one. */
+  withRoom<Result>(id: string, work: () => Promise<Result>): Promise<Result>;
   /** Ids of all volumes on disk, also half-made ones: what recovery compares with the journal. */
   volumeList(): Promise<string[]>;
 
