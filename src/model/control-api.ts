@@ -112,6 +112,7 @@ export const CreateMachine = Type.Object(
     networks: Type.Optional(Type.Array(NicWish, { minItems: 1, maxItems: 32 })),
     restart: Type.Optional(RestartPolicy),
     stopGraceSeconds: Type.Optional(Type.Integer({ minimum: 0, maximum: 3600 })),
+    /** What is left out is then as that machine has it: app/machine-create.ts says what is not. */
     fromSnapshot: Type.Optional(Type.Object({ machine: Type.String(), name: Type.String({ pattern: snapshotNamePattern }) }, closed)),
     /** False leaves it stopped, so that code can be copied in before the first start. Default true. */
     start: Type.Optional(Type.Boolean()),

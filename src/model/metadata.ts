@@ -34,5 +34,7 @@ export const checkMetadataSize = (metadata: Metadata): Metadata => {
 
 /** What the host itself says of the machine; nobody sets it but an operator. */
 export const hostNamespace = 'sdc:';
+/** A script that is run inside, as root, at every start. */
+export const userScript = 'user-script';
 /** Passwords: read by name, neither listed inside nor written from there. */
 export const isInternal = (name: string): boolean => name.endsWith('_pw');

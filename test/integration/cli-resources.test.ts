@@ -31,6 +31,10 @@ describe('the rest of the command line', () => {
     assert.equal((await cli.cenote('snapshot', 'ls', 'db', '--json')).json<Snapshot[]>().length, 2);
     assert.match(succeeded(await cli.cenote('snapshot', 'ls', 'db')).stdout, /^NAME +SIZE +FREEZE +AGE\n/);
     assert.equal(succeeded(await cli.cenote('create', 'copy', '--from-snapshot', 'db@before', '--json')).json<Accepted>().machine?.state, 'running');
+    succeeded(await cli.cenote('update', 'db', '--env', 'KEPT=1', '--env', 'OTHER=1'));
+    const like = succeeded(await cli.cenote('create', 'like', '--from-snapshot', 'db@before', '--env', 'OTHER=2', '--json')).json<Accepted>().machine;
+    assert.deepEqual(like?.env, { KEPT: '1', OTHER: '2' });
+    succeeded(await cli.cenote('delete', 'like'));
     assert.match(succeeded(await cli.cenote('snapshot', 'rollback', 'db', 'before')).stdout, /^db is back at before \(restarted; /);
     failed(await cli.cenote('snapshot', 'create', 'db', 'a/b'), 2, /SNAPSHOT: "a\/b" is not a valid/);
     failed(await cli.cenote('snapshot', 'rollback', 'db', 'never'), 4, /never/);

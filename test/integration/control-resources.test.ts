@@ -37,6 +37,56 @@ test('snapshots: create, list, clone, rollback, delete', async () => {
   await assert.rejects(client.snapshotDelete('nosuch', 'x'), { code: 'not_found' });
 });
 
+test('a clone is as its source machine is, but for what is said and what only one may have', async () => {
+  await using fixture = await controlFixture();
+  const { client } = fixture;
+  await client.packageCreate({ name: 'db', resources: { ...defaultResources, memoryMib: 128, cpuCeilingMillis: 2000 } });
+  const config = { Cmd: ['/bin/db'], User: '7', WorkingDir: '/srv', Labels: { 'cenote.no-new-privileges': 'true' } };
+  await client.imageCreate({ name: 'db', config }, Readable.from(['x']));
+  const asked = {
+    image: 'db',
+    platform: 'web@9',
+    package: 'db',
+    resources: { processes: 77 },
+    command: ['/bin/db', '--big'],
+    env: { A: 'b' },
+    restart: { policy: 'always' as const, maxRetries: null },
+    stopGraceSeconds: 33,
+    firewallEnabled: true,
+    tags: { role: 'db' },
+    metadata: { 'user-script': '#!/bin/sh', token: 'secret' },
+    publish: [{ hostPort: 9000, machinePort: 80, protocol: 'tcp' as const }],
+  };
+  const source = (await client.machineCreate({ name: 'one', ...asked }, { wait: 10 })).machine!;
+  await client.snapshotCreate('one', { name: 's' }, { wait: 10 });
+  const fromSnapshot = { machine: 'one', name: 's' };
+  const { job, machine } = await client.machineCreate({ name: 'two', fromSnapshot }, { wait: 10 });
+  assert.equal(job.state, 'succeeded', job.reason ?? '');
+  for (const key of ['image', 'platform', 'package', 'resources', 'command', 'env', 'restart', 'stopGraceSeconds', 'firewallEnabled'] as const) {
+    assert.deepEqual([key, machine![key]], [key, source[key]]);
+  }
+  assert.deepEqual([machine!.tags, machine!.publish, machine!.metadata], [{}, [], { 'user-script': '#!/bin/sh' }]);
+  assert.deepEqual(fixture.agent.machines.get(machine!.id)?.status.spec.config, config);
+
+  const other = {
+    resources: { memoryMib: 256 },
+    command: ['/bin/other'],
+    env: {},
+    restart: { policy: 'never' as const, maxRetries: null },
+    firewallEnabled: false,
+  };
+  const changed = (await client.machineCreate({ name: 'three', fromSnapshot, ...other }, { wait: 10 })).machine!;
+  assert.deepEqual(changed.resources, { ...source.resources, memoryMib: 256 });
+  assert.deepEqual([changed.command, changed.env, changed.restart, changed.firewallEnabled], [['/bin/other'], {}, other.restart, false]);
+  assert.deepEqual(changed.package, source.package);
+  const repackaged = (await client.machineCreate({ name: 'four', fromSnapshot, package: 'tiny' }, { wait: 10 })).machine!;
+  assert.deepEqual(repackaged.resources, defaultCatalogue[0]!.resources);
+  await assert.rejects(client.machineCreate({ name: 'five', fromSnapshot, resources: { cpuMillis: 3000 } }), {
+    code: 'invalid_argument',
+    message: /cpuCeilingMillis/,
+  });
+});
+
 test('images: upload, from a machine, names, in use', async () => {
   await using fixture = await controlFixture();
   const { client, agent } = fixture;

@@ -3,11 +3,10 @@
  * the app. An image that does so by itself has /lib/smartdc/mdata-execute. What it says is in /var/svc/mdata-user-script.log.
  */
 import { messageChain } from '../../base/errors.ts';
+import { userScript } from '../../model/metadata.ts';
 import type { Host } from '../host.ts';
 import type { Machine } from './machine.ts';
 import type { Run } from './run.ts';
-
-const scriptKey = 'user-script';
 
 const start = `
 [ -e /lib/smartdc/mdata-execute ] && exit 0
@@ -21,7 +20,7 @@ const root = { uid: 0, gid: 0, additionalGids: [] };
 
 /** Nobody waits for it; how it ended is an event. */
 export const runUserScript = (machine: Machine, run: Run): void => {
-  const script = machine.spec.metadata?.[scriptKey];
+  const script = machine.spec.metadata?.[userScript];
   if (script === undefined || script === '') return;
   const { host } = machine;
   execute(host, machine.id, run, script).then(

@@ -32,7 +32,9 @@ export const createFlags = {
   script: value('FILE', 'run this inside, as root, at every start: metadata user-script', { complete: 'file' }),
   firewall: toggle('apply firewall rules to it: nothing comes in that none allows'),
   restart: parsed('POLICY', parseRestart, 'always, on-failure[:N] or never', { complete: ['always', 'on-failure', 'never'] }),
-  fromSnapshot: parsed('MACHINE@SNAPSHOT', parseSnapshotRef, "begin with a snapshot's data", { complete: 'snapshot' }),
+  fromSnapshot: parsed('MACHINE@SNAPSHOT', parseSnapshotRef, "begin with a snapshot's data, and be as its machine is in all that is not said here", {
+    complete: 'snapshot',
+  }),
   stopGrace: parsed('TIME', parseGrace, 'time between the stop signal and the kill, such as 10s'),
 } as const satisfies Flags;
 export const startFlags = { noStart: toggle('leave it stopped') } as const;
@@ -53,9 +55,12 @@ const metadataOf = async (flags: Pick<CreateFlags, 'metadata' | 'script'>): Prom
 
 const request = async (context: Context, name: string | undefined, flags: CreateFlags, command: readonly string[]): Promise<CreateMachine> => {
   const resources = givenResources(flags);
-  const env = await environmentOf(flags);
+  const given = await environmentOf(flags);
   const metadata = await metadataOf(flags);
   const { fromSnapshot } = flags;
+  const source = fromSnapshot === undefined ? undefined : await selectMachine(context, fromSnapshot.machine);
+  // Single variables are set beside those of the source, as `update` does.
+  const env = given === undefined ? undefined : { ...source?.env, ...given };
   return {
     ...(name === undefined ? {} : { name: checkMachineName('NAME', name) }),
     ...(flags.image === undefined ? {} : { image: flags.image }),
@@ -71,7 +76,7 @@ const request = async (context: Context, name: string | undefined, flags: Create
     ...(flags.publish.length === 0 ? {} : { publish: flags.publish }),
     ...(flags.restart === undefined ? {} : { restart: flags.restart }),
     ...(flags.stopGrace === undefined ? {} : { stopGraceSeconds: flags.stopGrace }),
-    ...(fromSnapshot === undefined ? {} : { fromSnapshot: { machine: (await selectMachine(context, fromSnapshot.machine)).id, name: fromSnapshot.name } }),
+    ...(fromSnapshot === undefined || source === undefined ? {} : { fromSnapshot: { machine: source.id, name: fromSnapshot.name } }),
   };
 };
 

@@ -5,7 +5,8 @@ import { formatPublish } from '../values.ts';
 import { createFlags, createMachine, startFlags } from './create-machine.ts';
 
 export const command = defineCommand({
-  detail: "Without a command after --, the image's own is run.",
+  detail:
+    "Without a command after --, the image's own is run. With --from-snapshot, what is not said (image, platform, command, environment, resources, restart policy, grace, firewall, user-script) is as the snapshot's machine has it now; name, tags, published ports, networks and other metadata are not taken along.",
   args: { name: one('NAME') },
   flags: { ...createFlags, ...startFlags },
   trailing: 'after-dashes',

@@ -1,4 +1,8 @@
-/** A new machine: everything it refers to is resolved, then name, ports, address and guarantees are taken and the job made, all at once. */
+/**
+ * A new machine: everything it refers to is resolved, then name, ports, address and guarantees are taken and the job made, all at once.
+ * One that begins with a snapshot is, where nothing else is asked for, as the snapshot's machine is now; but for what makes a machine this one
+ * and no other, or is of one place only: name, tags, published ports, networks and metadata.
+ */
 import { CenoteError, invalid } from '../../base/errors.ts';
 import { newMachineId, shortId } from '../../base/ids.ts';
 import type { MachineId } from '../../base/ids.ts';
@@ -7,7 +11,8 @@ import type { Image, PlatformRef } from '../../model/image.ts';
 import type { MachineSpec } from '../../model/machine.ts';
 import { commandOf } from '../../model/command.ts';
 import { checkTags } from '../../dns/tag-check.ts';
-import { checkMetadataSize } from '../../model/metadata.ts';
+import { defaultResources } from '../../model/default-resources.ts';
+import { checkMetadataSize, userScript } from '../../model/metadata.ts';
 import { checkMachineName } from '../../model/names.ts';
 import { guaranteesOf } from '../../model/resources.ts';
 import type { PackageRef } from '../../model/resources.ts';
@@ -27,8 +32,15 @@ import { checkPublish } from './publish.ts';
 import { chooseNics, nicsInSpec } from './nics.ts';
 import { admit, newResources, resourceChange } from './resources.ts';
 
-const defaultRestart = { policy: 'on-failure', maxRetries: 10 } as const;
-const defaultGraceSeconds = 10;
+type Defaults = Pick<MachineSpec, 'command' | 'env' | 'resources' | 'restart' | 'stopGraceSeconds' | 'metadata' | 'firewallEnabled'>;
+
+const ordinary: Defaults = {
+  command: null,
+  env: {},
+  resources: defaultResources,
+  restart: { policy: 'on-failure', maxRetries: 10 },
+  stopGraceSeconds: 10,
+};
 
 /** `id` where its name is to be made from it. */
 export const machineCreate = async (control: Control, context: RequestContext, asked: CreateMachine, id: MachineId = newMachineId()): Promise<Accepted> => {
@@ -42,33 +54,35 @@ export const machineCreate = async (control: Control, context: RequestContext, a
   const content = await contentOf(control, context, asked, source);
   if (source !== undefined) await demandSnapshot(control, source, asked.fromSnapshot!.name);
   const { host } = link;
+  const unsaid = source === undefined ? ordinary : defaultsOf(source);
+  const command = asked.command ?? unsaid.command;
   const desired = asked.start === false ? 'stopped' : 'running';
-  if (desired === 'running') commandOf({ ...content, command: asked.command ?? null });
+  if (desired === 'running') commandOf({ ...content, command });
   const fromSnapshot = asked.fromSnapshot === undefined || source === undefined ? null : { machine: source.machine.id, name: asked.fromSnapshot.name };
 
   const { accepted, job } = await store.transaction(async (db) => {
     const change = await resourceChange(context, db, asked);
-    const resources = newResources(change);
-    const metadata = checkMetadataSize({ ...(await authorizedKeys(context, db)), ...asked.metadata });
-    await admit(context, db, host, id, resources, null);
+    const resources = newResources(unsaid.resources, change);
+    const metadata = checkMetadataSize({ ...(await authorizedKeys(context, db)), ...unsaid.metadata, ...asked.metadata });
     const chosen = await chooseNics(control, context, db, id, asked.networks);
+    await admit(context, db, host, id, resources, null);
     const spec: MachineSpec = {
       id,
       account: context.account,
       name,
       ...content,
-      command: asked.command ?? null,
-      env: asked.env ?? {},
+      command,
+      env: asked.env ?? unsaid.env,
       resources,
       address: chosen.address,
       ...nicsInSpec(chosen.nics),
       publish,
-      restart: asked.restart ?? defaultRestart,
+      restart: asked.restart ?? unsaid.restart,
       tags: asked.tags ?? {},
-      ...extrasOf({ ...asked, ...(Object.keys(metadata).length === 0 ? {} : { metadata }) }),
-      stopGraceSeconds: asked.stopGraceSeconds ?? defaultGraceSeconds,
+      ...extrasOf({ ...firewallOf(unsaid), ...asked, ...(Object.keys(metadata).length === 0 ? {} : { metadata }) }),
+      stopGraceSeconds: asked.stopGraceSeconds ?? unsaid.stopGraceSeconds,
     };
-    const machine = newMachine(spec, desired, change.package === null ? null : { name: change.package.name, version: change.package.version });
+    const machine = newMachine(spec, desired, change.package === null ? (source?.machine.package ?? null) : packageRefOf(change.package));
     await machineInsert(context, db, { machine, spec, reserved: guaranteesOf(resources), addresses: chosen.nics.length });
     await chosen.claim(db);
     const request: JobRequests['create'] = { spec, desired, fromSnapshot };
@@ -81,6 +95,17 @@ export const machineCreate = async (control: Control, context: RequestContext, a
   jobs.enqueue({ ...job, job: { ...job.job } });
   return accepted;
 };
+
+/** Its firewall too: data that was shut in is not laid open by a copy. Of metadata the script that makes it what it is, and no keys or passwords. */
+const defaultsOf = ({ spec }: StoredMachine): Defaults => {
+  const { command, env, resources, restart, stopGraceSeconds } = spec;
+  const script = spec.metadata?.[userScript];
+  return { command, env, resources, restart, stopGraceSeconds, ...(script === undefined ? {} : { metadata: { [userScript]: script } }), ...firewallOf(spec) };
+};
+
+const firewallOf = ({ firewallEnabled }: Pick<MachineSpec, 'firewallEnabled'>) => (firewallEnabled === undefined ? {} : { firewallEnabled });
+
+const packageRefOf = ({ name, version }: PackageRef): PackageRef => ({ name, version });
 
 type Extras = Pick<MachineSpec, 'metadata' | 'firewallEnabled' | 'deletionProtection'>;
 

@@ -3,7 +3,6 @@ import { invalid } from '../../base/errors.ts';
 import { formatCpu, formatMib } from '../../base/units.ts';
 import { refuseShortfall } from '../../model/admission.ts';
 import type { AgentInfo } from '../../model/agent-api.ts';
-import { defaultResources } from '../../model/default-resources.ts';
 import { refuseUnsupported } from '../../model/resources.ts';
 import type { Guarantees, Resources } from '../../model/resources.ts';
 import type { RequestContext } from '../../store/context.ts';
@@ -24,7 +23,8 @@ export const resourceChange = async (context: RequestContext, db: Db, asked: { p
   return { package: { name, version, resources }, patch };
 };
 
-export const newResources = (change: ResourceChange): Resources => checkResources(mergeResources(defaultResources, change));
+/** `unsaid` has the numbers that nobody names. */
+export const newResources = (unsaid: Resources, change: ResourceChange): Resources => checkResources(mergeResources(unsaid, change));
 
 /** A ceiling below the guarantee would promise and forbid the same. What lies between them may be metered. */
 export const checkResources = (resources: Resources): Resources => {
