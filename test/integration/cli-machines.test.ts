@@ -223,6 +223,24 @@ describe('machines on the command line', () => {
     assert.equal(await following.ended, 130);
   });
 
+  it('show their output on after the agent or the control plane was away, and nothing twice', async () => {
+    const id = await idOf('web');
+    const following = cli.start('logs', '-f', '--tail', '1', 'web');
+    await eventually(following.output, (text) => text === 'second\n');
+    cli.front.say(id, 'twice');
+    cli.front.logs.get(id)!.push(cli.front.logs.get(id)!.at(-1)!);
+    await eventually(following.output, (text) => text === 'second\ntwice\n');
+    await cli.front.away(() => cli.front.say(id, 'said meanwhile'));
+    await eventually(following.output, (text) => text === 'second\ntwice\ntwice\nsaid meanwhile\n');
+    await cli.stopControl();
+    cli.front.say(id, 'and then');
+    await cli.startControl();
+    await eventually(following.output, (text) => text.endsWith('said meanwhile\nand then\n'));
+    assert.equal(following.errors(), '');
+    process.kill(following.pid, 'SIGINT');
+    assert.equal(await following.ended, 130);
+  });
+
   it('run to their end and give back the exit code', async () => {
     const running = cli.start('run', 'job', '--rm', '--', 'work');
     const id = await eventually(

@@ -71,6 +71,17 @@ class FrontAgent implements AsyncDisposable {
     for (const follower of this.#followers) if (follower.machine === machine) follower.response.write(`${JSON.stringify(line)}\n`);
   }
 
+  /** As an agent that is killed: what follows output is cut off, and for a while nobody answers. */
+  async away(whileAway: () => void): Promise<void> {
+    const path = this.#server.address() as string;
+    const closed = once(this.#server, 'close');
+    this.#server.close();
+    for (const socket of this.#sockets) socket.destroy();
+    await closed;
+    whileAway();
+    await this.listen(path);
+  }
+
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url!, 'http://agent');
     const match = /^\/v1\/machines\/([^/]+)\/(files|logs)$/.exec(url.pathname);
