@@ -80,8 +80,10 @@ test('cenote backup', async () => {
   await cli.cenote('rename', 'one', 'first');
   const unsure = await cli.cenote('backup', 'restore', 'copy');
   assert.deepEqual([unsure.code, /then say: cenote backup restore copy --yes/.test(unsure.stderr)], [2, true]);
+  assert.match(unsure.stderr, /machines that this host has and the copy does not know stay, and are taken over/);
   const restored = await cli.cenote('backup', 'restore', 'copy', '--yes');
   assert.deepEqual([restored.code, /^put back the copy of 2\S+ \(\d+ rows\)$/m.test(restored.stdout)], [0, true], restored.stderr);
+  assert.match(restored.stderr, /^1 machine that the copy does not know was found on the host and taken over$/m);
   assert.deepEqual(
     (await cli.cenote('ls', '--json')).json<Machine[]>().map(({ name, state }) => `${name} ${state}`),
     ['first running', 'two running'],

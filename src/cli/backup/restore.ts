@@ -9,10 +9,13 @@ import { plural } from '../format.ts';
 const answersMs = 60_000;
 const askMs = 50;
 
+const whatItDoes =
+  'this replaces all names, tags, packages, accounts, jobs and the audit by those of the copy; machines that this host has and the copy does not know stay, and are taken over';
+
 export const command = defineCommand({
   detail: [
     'Replaces everything the control plane has by what is in the copy, wholly or not at all; then it begins anew and compares with the host: machines',
-    'that the copy does not know are taken over, none is touched. Actions that had not ended when the copy was made are not taken up.',
+    'that the copy does not know stay and are taken over as the host knows them, without package and audit; none is touched. Actions that had not ended when the copy was made are not taken up.',
     'The copy may be of the other database (SQLite or PostgreSQL), or of an earlier version. - reads standard input.',
   ].join('\n'),
   args: { file: one('FILE', 'file') },
@@ -21,7 +24,7 @@ export const command = defineCommand({
   run: async ({ args, flags }, context) => {
     const control = await context.control();
     if (!flags.yes) {
-      throw new CenoteError('invalid_argument', 'this replaces all names, tags, packages, accounts, jobs and the audit by those of the copy', {
+      throw new CenoteError('invalid_argument', whatItDoes, {
         advice: `keep what there is (cenote backup create FILE), then say: cenote backup restore ${args.file} --yes`,
       });
     }
@@ -30,13 +33,24 @@ export const command = defineCommand({
     const { startedAt } = await control.info({ signal: context.signal });
     const restored = await control.restore(source, { signal: context.signal });
     progress.update('the control plane begins anew');
-    await hasBegunAnew(control, startedAt, context.signal);
+    const begunAt = await hasBegunAnew(control, startedAt, context.signal);
     if (flags.json) return context.output.json(restored);
     context.output.line(`put back the copy of ${restored.createdAt} (${plural(restored.rows, 'row')})`);
     if (restored.dropped > 0)
       context.output.note(`${plural(restored.dropped, 'action')} had not ended then and ${restored.dropped === 1 ? 'is' : 'are'} not taken up`);
+    const adopted = await adoptedSince(control, begunAt, context.signal);
+    if (adopted > 0)
+      context.output.note(`${plural(adopted, 'machine')} that the copy does not know ${adopted === 1 ? 'was' : 'were'} found on the host and taken over`);
   },
 });
+
+/** It has compared the store with the host before it serves, and said so in events. */
+const adoptedSince = async (control: ControlClient, at: string, signal: AbortSignal): Promise<number> => {
+  let adopted = 0;
+  for await (const events of await control.events({}, { signal }))
+    adopted += events.filter((event) => event.type === 'machine.adopted' && event.at >= at).length;
+  return adopted;
+};
 
 const opened = async (path: string) => {
   try {
@@ -47,13 +61,14 @@ const opened = async (path: string) => {
   return createReadStream(path);
 };
 
-/** It serves once it has compared the store with the host. */
-const hasBegunAnew = async (control: ControlClient, before: string, signal: AbortSignal): Promise<void> => {
+/** It serves once it has compared the store with the host; gives when it began. */
+const hasBegunAnew = async (control: ControlClient, before: string, signal: AbortSignal): Promise<string> => {
   const end = Date.now() + answersMs;
   for (;;) {
     signal.throwIfAborted();
     try {
-      if ((await control.info({ signal })).startedAt !== before) return;
+      const { startedAt } = await control.info({ signal });
+      if (startedAt !== before) return startedAt;
     } catch (error) {
       if (!(error instanceof CenoteError) || error.code !== 'unavailable') throw error;
     }

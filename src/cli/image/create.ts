@@ -4,6 +4,7 @@ import type { CreateImage } from '../../model/control-api.ts';
 import type { ImageConfig } from '../../model/image.ts';
 import { checkResourceName } from '../../model/names.ts';
 import { defineCommand, one, parsed, toggle, value } from '../command.ts';
+import { chosenProfile } from '../profile/store.ts';
 import { readText } from '../read-text.ts';
 import { selectMachine } from '../select.ts';
 import { parseConfig } from './config.ts';
@@ -18,6 +19,7 @@ export const command = defineCommand({
   detail: [
     'A directory becomes /app of the image (or another place with --at); an archive (tar, also gzip or zstd) is the image from its root.',
     'FILE of --config is JSON: the OCI image configuration, or its "config" object alone. A command after -- is the image\'s Cmd.',
+    'Made on the host, by the operator, it is for machines of all accounts: keep out what only one may know. With a profile it is the account’s own.',
     'With --system the content has a userland of its own (/bin, /usr, /lib); without it, the image runs on a platform.',
   ].join('\n'),
   args: { name: one('NAME') },
@@ -64,6 +66,9 @@ export const command = defineCommand({
     }
     const image = await control.imageCreate(request, content, { signal: context.signal });
     if (flags.json) context.output.json(image);
-    else context.output.line(`created image ${image.name} (${formatMib(image.sizeMib)})`);
+    else
+      context.output.line(
+        `created image ${image.name} (${formatMib(image.sizeMib)})${chosenProfile(context.config) === undefined ? ', for all accounts' : ''}`,
+      );
   },
 });

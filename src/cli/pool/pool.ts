@@ -15,7 +15,7 @@ const lookMs = 1000;
 
 export const command = defineCommand({
   detail:
-    'CAPACITY is the host’s, RESERVE is kept for the host itself, LEFT is to be guaranteed yet, BORROWED is used above guarantees, FREE is idle now. Of a machine, WAITS is how much of the last 10 s it waited for CPU/memory/disk, in percent. Rates are measured over a second, or between two looks. With --json the figures are computed likewise.',
+    'CAPACITY is the host’s, RESERVE is kept for the host itself, ELSEWHERE is not in this instance’s share (other instances’, or nobody’s), LEFT is to be guaranteed yet, BORROWED is used above guarantees, FREE is idle now. Of a machine, WAITS is how much of the last 10 s it waited for CPU/memory/disk, in percent. Rates are measured over a second, or between two looks. With --json the figures are computed likewise.',
   args: {},
   flags: {
     watch: toggle('go on; q or Ctrl-C ends it', { short: 'w' }),

@@ -12,7 +12,7 @@ export interface ResourceReport {
   capacity: number | null;
   /** Kept for the host itself. */
   reserve: number | null;
-  /** What other instances of Cenote on this host have. */
+  /** Not in this instance's share: other instances', or given to none. */
   elsewhere: number | null;
   /** How many times it is promised over; 1 is once. */
   overcommit: number | null;
