@@ -45,7 +45,7 @@ export const removeLeftovers = async (entry: Pick<AllottedInstance, 'instance' |
 };
 
 /** In every hierarchy: the runtime makes groups also in those without a controller (name=systemd), which nothing else looks at. */
-const removeGroups = async (instance: string): Promise<void> => {
+export const removeGroups = async (instance: string): Promise<void> => {
   const left = treesOf(detectLayout()).flatMap((tree) => parentsOf(instance).map((path) => `${tree}${path}`));
   // The last process has ended, but may not have left its group yet.
   for (let round = 0; left.length > 0 && round < killRounds; round += 1) {

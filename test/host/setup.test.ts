@@ -12,6 +12,7 @@ import type { InstanceConfig, InstancePaths } from '../../src/model/instance.ts'
 import { saveInstanceConfig } from '../../src/setup/config.ts';
 import { makeDirectories } from '../../src/setup/directories.ts';
 import { readMounts, runsSystemd } from '../../src/setup/host-view.ts';
+import { removeGroups } from '../../src/setup/leftovers.ts';
 import { isAlive, recallProcess, signalProcess } from '../../src/setup/process-identity.ts';
 import type { ProcessIdentity } from '../../src/setup/process-identity.ts';
 import { SupervisedServices } from '../../src/setup/supervised.ts';
@@ -65,6 +66,7 @@ const setUp = (context: TestContext): Place => {
   const services = new SupervisedServices(config, paths);
   context.after(async () => {
     await services.remove();
+    await removeGroups(config.instance);
     rmSync(base, { recursive: true, force: true });
   });
   return { paths, services };
