@@ -135,6 +135,8 @@ export class Machines {
   restart(id: string, request: MachineAction): Promise<MachineStatus> {
     const machine = this.get(id);
     return machine.request(request.generation, 'stopping', async () => {
+      // What cannot come up again is not ended.
+      await this.#host.network.checkPublish(machine.spec.publish);
       machine.record.desired = 'running';
       machine.forgetFailures();
       await machine.save(); // so that recovery knows this end as asked for

@@ -53,6 +53,8 @@ export const bringUp = async (host: Host, spec: MachineSpec, onSlot: (slot: numb
     undo.defer(() => host.sandboxes.started(sandbox));
     next('claiming published ports');
     if (spec.publish.length > 0) {
+      // A program of the host may have begun to listen since the machine was made, or ran last.
+      await host.network.checkPublish(spec.publish);
       await host.ports.claim(id, spec.publish);
       undo.defer(() => host.ports.release(id));
     }

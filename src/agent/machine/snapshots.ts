@@ -74,6 +74,8 @@ export const rollbackSnapshot = (machine: Machine, generation: number, name: str
     const { host, record } = machine;
     if (!(await isThere(machine, name))) throw missing(machine, name);
     const wanted = record.desired;
+    // What cannot come up again is not ended.
+    if (wanted === 'running') await host.network.checkPublish(machine.spec.publish);
     await machine.save(); // so that recovery knows this end as asked for
     await machine.halt(0);
     host.crash.reach('rollback: stopped');

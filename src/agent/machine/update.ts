@@ -35,6 +35,8 @@ export const updateMachine = (machine: Machine, request: MachineUpdate): Promise
       await changeInPlace(machine, former, next);
       return;
     }
+    // What cannot come up again is not ended.
+    await host.network.checkPublish(next.publish);
     record.updating = { former, formerConflicts, over: false };
     await machine.save();
     await machine.halt(former.stopGraceSeconds);
