@@ -12,6 +12,7 @@ import { DnsServer } from '../../src/control/names/server.ts';
 import { machineRecords } from '../../src/dns/machine-names.ts';
 import type { Told } from '../../src/dns/told.ts';
 import { Zone, Zones } from '../../src/dns/zone.ts';
+import { externalNetwork } from '../../src/model/nics.ts';
 import type { ResolverStatus } from '../../src/model/names-api.ts';
 import { startResolver } from '../../src/resolver/start.ts';
 import { account, machinesOf, zoneName } from './names.ts';
@@ -33,7 +34,7 @@ const servers: Readonly<Record<string, () => Promise<number>>> = {
     process.on('exit', () => rmSync(directory, { recursive: true, force: true }));
     const socketPath = join(directory, 'told.sock');
     await startResolver({ address, port: 0, isMachine: () => true, zone: zoneName, shared: false, socketPath, resolvConfPath: '/dev/null', logger });
-    const asker = { id: 'asker', account: account.id, address, named: null };
+    const asker = { id: 'asker', account: account.id, address, asksBy: [externalNetwork], on: [externalNetwork], named: null };
     const told: Told = {
       kind: 'all',
       accounts: [account],

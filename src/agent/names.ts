@@ -13,7 +13,7 @@ import type { NamedAccount } from '../dns/machine-names.ts';
 import type { Told, ToldMachine } from '../dns/told.ts';
 import type { MachineSpec } from '../model/machine.ts';
 import type { NetworkDefinition } from '../model/network.ts';
-import { addressesOf, nicsOf } from '../model/nics.ts';
+import { nicsOf, placesOfNics } from '../model/nics.ts';
 import type { HostNames, NamesTold, ResolverStatus } from '../model/names-api.ts';
 import type { Journal } from './journal.ts';
 
@@ -37,6 +37,8 @@ export class MachineNames implements AsyncDisposable {
   readonly #machines = new Map<string, ToldMachine>();
   /** Networks whose machines ask under their own addresses. */
   readonly #shared = new Set<string>();
+  /** Those of them whose machines everybody reaches. */
+  readonly #open = new Set<string>();
   #accounts: NamedAccount[];
   #socket: Socket | undefined;
   #resolver: ResolverStatus | null = null;
@@ -55,17 +57,27 @@ export class MachineNames implements AsyncDisposable {
   /** What the machine is, or is about to be: a service is left before its machine stops. */
   changed(spec: MachineSpec, running: boolean): void {
     const { id, account, address } = spec;
-    const asks = nicsOf(spec).flatMap((nic) => (isEverybodys(nic, this.#shared) ? addressesOf(nic) : []));
-    const machine: ToldMachine = { id, account, address, asks, named: namedMachine(spec, running, this.#shared) };
+    const nics = nicsOf(spec);
+    const places = placesOfNics(nics.filter((nic) => isEverybodys(nic, this.#shared)));
+    const machine: ToldMachine = {
+      id,
+      account,
+      address,
+      asks: places.map((place) => place.address),
+      asksBy: places.map(({ network }) => network),
+      on: nics.map(({ network }) => network),
+      named: namedMachine(spec, running, this.#shared, this.#open),
+    };
     if (JSON.stringify(this.#machines.get(id)) === JSON.stringify(machine)) return;
     this.#machines.set(id, machine);
     this.#tell({ kind: 'machine', machine });
   }
 
   /** Machines of a fabric network ask under their router's address, for the same account. */
-  leads({ id, account, uplink }: NetworkDefinition): void {
+  leads({ id, account, uplink, isPublic = false }: NetworkDefinition): void {
+    if (isPublic) this.#open.add(id);
     if (account === null) return void this.#shared.add(id);
-    const machine: ToldMachine = { id, account, address: uplink, named: null };
+    const machine: ToldMachine = { id, account, address: uplink, asksBy: [id], on: [id], named: null };
     this.#machines.set(id, machine);
     this.#tell({ kind: 'machine', machine });
   }

@@ -12,6 +12,8 @@ import type { Metadata, Tags } from '../model/machine.ts';
 import type { Nic } from '../model/network.ts';
 import { externalNetwork, nicsOf, placesOfNics } from '../model/nics.ts';
 import { isName, labelOf } from './name.ts';
+import { reachOf } from './reach.ts';
+import type { Reach } from './reach.ts';
 import { addressData } from './record.ts';
 import type { Record, RecordData } from './record.ts';
 import { reverseName } from './reverse.ts';
@@ -38,6 +40,10 @@ export interface NamedAddress {
   address: string;
   /** Label of a network that is the account's own; null: an operator's, which everybody may be told of. */
   network: string | null;
+  /** The network's id; absent: an agent of before tells. */
+  on?: string | undefined;
+  /** Whether machines on other networks reach it; absent as before: not on the account's own. */
+  isOpen?: boolean | undefined;
 }
 
 /** All of a machine that its names depend on. */
@@ -73,11 +79,15 @@ export interface MachineFacts {
   metadata?: Metadata | undefined;
 }
 
-/** Null: it has no names. `shared`: networks whose names everybody may be told, beside the external one. */
+/**
+ * Null: it has no names. `shared`: networks whose names everybody may be told, beside the external one; `open`: those of them whose machines
+ * everybody reaches.
+ */
 export const namedMachine = (
   { id, account, name, address, nics, tags, metadata = {} }: MachineFacts,
   running: boolean,
   shared: SharedNetworks = none,
+  open: SharedNetworks = none,
 ): NamedMachine | null => {
   const disable = tags[tagNames.disable];
   if (disable !== undefined && disable !== false && disable !== 'false') return null;
@@ -92,6 +102,8 @@ export const namedMachine = (
     addresses: placesOfNics(nicsOf({ nics, address })).map((place) => ({
       address: place.address,
       network: isEverybodys(place, shared) ? null : place.network,
+      on: place.network,
+      isOpen: isEverybodys(place, open),
     })),
     services: inService ? servicesOf(tags) : [],
     reversePtr: isName(reversePtr) ? reversePtr : null,
@@ -120,18 +132,43 @@ const accountLabels = ({ uuid, label }: NamedAccount): string[] => (label === nu
 const primaryName = (machine: NamedMachine, account: NamedAccount, zone: string): string =>
   `${labelOf(machine.name) ?? machine.id}.${instanceSuffixes(account, zone)[0]!}`;
 
+const networkOf = ({ on, network }: NamedAddress): string => on ?? network ?? externalNetwork;
+
+/** An account's machines are told what they reach; what everybody may know does not depend on who asks. */
+const reachesOf = (addresses: readonly NamedAddress[], view: View) => {
+  const networks = [...new Set(addresses.map(networkOf))];
+  const isOpen = ({ isOpen: open, network }: NamedAddress): boolean => open ?? network === null;
+  const made = (some: readonly NamedAddress[], instead: readonly string[]): Reach | undefined =>
+    view === 'own' ? reachOf([...new Set(some.map(networkOf))], some.some(isOpen), instead) : undefined;
+  return {
+    /** The machine's address, for who asks for the machine. */
+    best: addresses.map((address) =>
+      made(
+        [address],
+        networks.filter((network) => network !== networkOf(address)),
+      ),
+    ),
+    each: addresses.map((address) => made([address], [])),
+    any: made(addresses, []),
+  };
+};
+
 /** Of names that are short enough to be ones. */
 export const machineRecords = (machine: NamedMachine, account: NamedAccount, zone: string, view: View): Record[] => {
   const addresses = machine.addresses.filter(({ network }) => view === 'own' || network === null);
   if (addresses.length === 0) return [];
   const records: Record[] = [];
-  const say = (name: string, ttl: number, data: RecordData) => void (isName(name) && records.push({ name, ttl, data }));
+  const say = (name: string, ttl: number, data: RecordData, reach?: Reach) => void (isName(name) && records.push({ name, ttl, data, reach }));
+  const reaches = reachesOf(addresses, view);
   const sayAll = (name: string, ttl: number, extra: readonly RecordData[]) => {
     const networks = new Set(addresses.flatMap(({ network }) => (network === null ? [] : [network])));
     for (const prefix of [null, ...networks]) {
       const full = prefix === null ? name : `${prefix}.${name}`;
-      for (const { address, network } of addresses) if (prefix === null || prefix === network) say(full, ttl, addressData(address));
-      for (const data of [{ type: 'TXT', text: machine.id } as const, ...extra]) say(full, ttl, data);
+      // Whoever names the network knows why.
+      for (const [index, { address, network }] of addresses.entries())
+        if (prefix === null || prefix === network) say(full, ttl, addressData(address), prefix === null ? reaches.best[index] : undefined);
+      say(full, ttl, { type: 'TXT', text: machine.id });
+      for (const data of extra) say(full, ttl, data, prefix === null ? reaches.any : undefined);
       if (machine.acmeChallenge !== null) say(`_acme-challenge.${full}`, ttl, { type: 'TXT', text: machine.acmeChallenge });
     }
   };
@@ -146,7 +183,8 @@ export const machineRecords = (machine: NamedMachine, account: NamedAccount, zon
         ttls.service,
         ports.map((one) => ({ type: 'SRV', ...one, target })),
       );
-  for (const { address } of addresses) say(reverseName(address), ttls.reverse, { type: 'PTR', target: machine.reversePtr ?? target });
+  for (const [index, { address }] of addresses.entries())
+    say(reverseName(address), ttls.reverse, { type: 'PTR', target: machine.reversePtr ?? target }, reaches.each[index]);
   return records;
 };
 

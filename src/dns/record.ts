@@ -1,5 +1,6 @@
 /** Records: what a name has. Addresses and names as text, so that they are compared and shown as they are. */
 import { isIPv6 } from 'node:net';
+import type { Reach } from './reach.ts';
 
 export const typeCodes = { A: 1, NS: 2, SOA: 6, PTR: 12, TXT: 16, AAAA: 28, SRV: 33 } as const;
 export type RecordType = keyof typeof typeCodes;
@@ -17,6 +18,8 @@ export interface Record {
   name: string;
   ttl: number;
   data: RecordData;
+  /** Whom it is told, where that depends on where they ask from. */
+  reach?: Reach | undefined;
 }
 
 export const addressData = (address: string): RecordData => ({ type: isIPv6(address) ? 'AAAA' : 'A', address });

@@ -11,6 +11,9 @@ export interface ToldMachine {
   address: string;
   /** Under which it asks; absent: that one. */
   asks?: readonly string[] | undefined;
+  /** By which network under each of them, and all that it is known to be on; absent: an agent of before tells, and it is not known. */
+  asksBy?: readonly string[] | undefined;
+  on?: readonly string[] | undefined;
   /** Null: it has no names of its own, but may ask. */
   named: NamedMachine | null;
 }

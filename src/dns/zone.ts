@@ -4,12 +4,14 @@
  */
 import { isBeneath, parentOf } from './name.ts';
 import { dataText } from './record.ts';
+import type { Reach } from './reach.ts';
 import type { Record, RecordData, RecordType } from './record.ts';
 
-interface Entry {
+export interface Entry {
   ttl: number;
   data: RecordData;
   text: string;
+  reach?: Reach | undefined;
   said: number;
 }
 
@@ -87,22 +89,22 @@ export class Zone {
     for (const [name, { sets }] of this.#nodes) for (const entries of sets.values()) for (const { ttl, data } of entries) yield { name, ttl, data };
   }
 
-  #add({ name, ttl, data }: Record): boolean {
+  #add({ name, ttl, data, reach }: Record): boolean {
     const { sets } = this.#make(name);
     const entries = sets.get(data.type) ?? [];
     sets.set(data.type, entries);
     const text = dataText(data);
-    const known = entries.find((entry) => entry.text === text);
-    if (known === undefined) entries.push({ ttl, data, text, said: 1 });
+    const known = entries.find((entry) => isSame(entry, text, reach));
+    if (known === undefined) entries.push({ ttl, data, text, reach, said: 1 });
     else known.said += 1;
     return known === undefined;
   }
 
-  #drop({ name, data }: Record): boolean {
+  #drop({ name, data, reach }: Record): boolean {
     const { sets } = this.#nodes.get(name)!;
     const entries = sets.get(data.type)!;
     const text = dataText(data);
-    const index = entries.findIndex((entry) => entry.text === text);
+    const index = entries.findIndex((entry) => isSame(entry, text, reach));
     entries[index]!.said -= 1;
     if (entries[index]!.said > 0) return false;
     entries.splice(index, 1);
@@ -129,7 +131,8 @@ export class Zone {
   }
 }
 
-const keyOf = ({ name, ttl, data }: Record): string => `${name} ${ttl} ${data.type} ${dataText(data)}`;
+const isSame = (entry: Entry, text: string, reach: Reach | undefined): boolean => entry.text === text && entry.reach?.key === reach?.key;
+const keyOf = ({ name, ttl, data, reach }: Record): string => `${name} ${ttl} ${data.type} ${reach?.key ?? ''} ${dataText(data)}`;
 
 /** Several zones: the one a name is in. */
 export class Zones {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { randomUUID } from 'node:crypto';
+import { describe, test } from 'node:test';
 import { questionFor, readMessage } from '../../test/support/dns-reader.ts';
 import type { AskedFor } from '../../test/support/dns-reader.ts';
 import { datagramLimit } from '../dns/answer.ts';
@@ -7,6 +8,9 @@ import { namedMachine } from '../dns/machine-names.ts';
 import { parseQuery } from '../dns/query.ts';
 import { dataText } from '../dns/record.ts';
 import type { ToldMachine } from '../dns/told.ts';
+import { externalNetwork } from '../model/nics.ts';
+import type { Nic } from '../model/network.ts';
+import { publicId } from '../model/public-id.ts';
 import { OwnNames } from './own-names.ts';
 
 const zone = 'dc.example.test';
@@ -81,4 +85,85 @@ test('what is told later counts from then on, and what is not told any more is g
   assert.equal(ask(names, db.address, `web.inst.bob.${zone}`), '10.80.0.2');
   names.take({ kind: 'all', accounts, machines: [db] });
   assert.equal(ask(names, db.address, `web.inst.bob.${zone}`), '3');
+});
+
+describe('addresses that an asker reaches', () => {
+  const [back, front, dmz, world] = ['back', 'front', 'dmz', 'world'].map((name) => publicId('network', name)) as [string, string, string, string];
+  const shared = new Set([dmz, world]);
+  const place = (network: string, address: string, index: number): Nic => ({ network, address, index, primary: index === 0 });
+  const on = (name: string, ...places: [network: string, address: string][]): ToldMachine => {
+    const id = randomUUID();
+    const nics = places.map(([network, address], index) => place(network, address, index));
+    const asking = places.filter(([network]) => network === externalNetwork || shared.has(network));
+    const facts = { id, account: 'alice', name, address: nics[0]!.address, nics, tags: { 'triton.cns.services': 'site:80' } };
+    return {
+      id,
+      account: 'alice',
+      address: nics[0]!.address,
+      asks: asking.map(([, address]) => address),
+      asksBy: asking.map(([network]) => network),
+      on: places.map(([network]) => network),
+      named: namedMachine(facts, true, shared, new Set([world])),
+    };
+  };
+  const router = (network: string, address: string): ToldMachine => ({ id: network, account: 'alice', address, asksBy: [network], on: [network], named: null });
+  const both = on('both', [externalNetwork, '10.80.0.2'], [back, '192.168.10.2']);
+  const hello = on('hello', [externalNetwork, '10.80.0.3']);
+  const store = on('store', [back, '192.168.10.4']);
+  const hidden = on('hidden', [dmz, '10.99.0.5'], [front, '192.168.20.5']);
+  const seen = on('seen', [world, '203.0.113.6'], [front, '192.168.20.6']);
+  const byBack = router(back, '10.80.1.1');
+  const byFront = router(front, '10.80.1.2');
+  const askers = { hello, both, byBack, byFront, hidden: { address: '10.99.0.5' } };
+  const names = make();
+  names.take({ kind: 'all', accounts, machines: [both, hello, store, hidden, seen, byBack, byFront] });
+  const told = (from: keyof typeof askers, name: string, asked?: AskedFor): string[] => ask(names, askers[from].address, name, asked)!.split(' ').toSorted();
+
+  test('are those on the network by which it asks, else those that everybody reaches, or on a network that it is known to be on', () => {
+    const expected: Record<string, Record<keyof typeof askers, string>> = {
+      both: { hello: '10.80.0.2', both: '10.80.0.2', byBack: '192.168.10.2', byFront: '10.80.0.2', hidden: '10.80.0.2' },
+      hello: { hello: '10.80.0.3', both: '10.80.0.3', byBack: '10.80.0.3', byFront: '10.80.0.3', hidden: '10.80.0.3' },
+      store: { hello: '', both: '192.168.10.4', byBack: '192.168.10.4', byFront: '', hidden: '' },
+      hidden: { hello: '', both: '', byBack: '', byFront: '192.168.20.5', hidden: '10.99.0.5' },
+      seen: { hello: '203.0.113.6', both: '203.0.113.6', byBack: '203.0.113.6', byFront: '192.168.20.6', hidden: '192.168.20.6 203.0.113.6' },
+    };
+    for (const [name, row] of Object.entries(expected))
+      for (const [from, addresses] of Object.entries(row))
+        assert.equal(told(from as keyof typeof askers, `${name}.inst.alice.${zone}`).join(' '), addresses, `${name} for ${from}`);
+    assert.equal(ask(names, hello.address, `none.inst.alice.${zone}`), '3');
+    assert.equal(ask(names, hello.address, `store.inst.alice.${zone}`, { type: 255 }), JSON.stringify(store.id), 'the name is there');
+    assert.equal(ask(names, hello.address, `${back}.store.inst.alice.${zone}`), '192.168.10.4', 'whoever names the network knows why');
+  });
+
+  test('are those of each member of a service that it reaches', () => {
+    assert.deepEqual(told('hello', `site.svc.alice.${zone}`), ['10.80.0.2', '10.80.0.3', '203.0.113.6']);
+    assert.deepEqual(told('byBack', `site.svc.alice.${zone}`), ['10.80.0.3', '192.168.10.2', '192.168.10.4', '203.0.113.6']);
+    const members = (from: keyof typeof askers): string[] => told(from, `site.svc.alice.${zone}`, { type: 33 }).filter((word) => word.includes('.'));
+    assert.deepEqual(
+      members('hello'),
+      ['both', 'hello', 'seen'].map((name) => `${name}.inst.alice.${zone}.`),
+    );
+    assert.deepEqual(
+      members('byFront'),
+      ['both', 'hello', 'hidden', 'seen'].map((name) => `${name}.inst.alice.${zone}.`),
+    );
+  });
+
+  test('have their names for who reaches them; for others they are a stranger’s', () => {
+    const reverse = '4.10.168.192.in-addr.arpa';
+    assert.equal(ask(names, byBack.address, reverse, { type: 12 }), `store.inst.alice.${zone}.`);
+    assert.equal(ask(names, both.address, reverse, { type: 12 }), `store.inst.alice.${zone}.`);
+    assert.equal(ask(names, hello.address, reverse, { type: 12 }), undefined);
+    assert.equal(ask(names, byBack.address, '2.0.80.10.in-addr.arpa', { type: 12 }), `both.inst.alice.${zone}.`);
+  });
+
+  test('change with the NICs of whoever asks or is asked for', () => {
+    names.take({ kind: 'machine', machine: on('hello', [externalNetwork, '10.80.0.3'], [back, '192.168.10.3']) });
+    assert.equal(ask(names, hello.address, `store.inst.alice.${zone}`), '192.168.10.4');
+    names.take({ kind: 'machine', machine: on('store', [back, '192.168.10.4'], [externalNetwork, '10.80.0.4']) });
+    assert.equal(ask(names, hello.address, `store.inst.alice.${zone}`), '10.80.0.4');
+    names.take({ kind: 'machine', machine: store });
+    names.take({ kind: 'machine', machine: hello });
+    assert.equal(ask(names, hello.address, `store.inst.alice.${zone}`), '');
+  });
 });

@@ -1,11 +1,12 @@
 /**
- * The names that this host's machines are told without anybody being asked: those of the asker's own account, and, where the datacenter serves
+ * The names that this host's machines are told without anybody being asked: those of the asker's own account, with addresses that it reaches, and, where the datacenter serves
  * names to others, what everybody is told. Nothing else beneath the zone is looked up elsewhere, so no name of ours leaves the host.
  */
-import { answerEmpty, answerFrom } from '../dns/answer.ts';
+import { answerEmpty, answerFrom, tellsOf } from '../dns/answer.ts';
 import { machineRecords } from '../dns/machine-names.ts';
 import type { NamedAccount, View } from '../dns/machine-names.ts';
 import { isBeneath } from '../dns/name.ts';
+import type { Asker } from '../dns/reach.ts';
 import { flags, internetClass, responseCodes } from '../dns/query.ts';
 import type { Query } from '../dns/query.ts';
 import { addressOfReverse } from '../dns/reverse.ts';
@@ -21,6 +22,14 @@ export interface OwnNamesOptions {
   isOurs: (address: string) => boolean;
 }
 
+interface Asking {
+  /** The machine, or router, under whose address is asked. */
+  id: string;
+  account: string;
+  /** Absent: where it asks from was not told. */
+  asker: Asker | undefined;
+}
+
 /** What an account is told, or everybody is: names, and names of addresses. */
 interface Known {
   forward: Zone;
@@ -31,7 +40,7 @@ export class OwnNames {
   readonly #options: OwnNamesOptions;
   readonly #writer = new MessageWriter();
   readonly #machines = new Map<string, ToldMachine>();
-  readonly #byAddress = new Map<string, ToldMachine>();
+  readonly #byAddress = new Map<string, Asking>();
   readonly #known = new Map<string, Known>();
   readonly #shared: Known;
   #accounts = new Map<string, NamedAccount>();
@@ -70,20 +79,23 @@ export class OwnNames {
   /** Undefined: it is for others to say. */
   answer(query: Query, from: string, limit: number): Buffer | undefined {
     if (query.class !== internetClass) return undefined;
-    const known = this.#known.get(this.#byAddress.get(from)?.account ?? '');
-    if (isBeneath(query.name, this.#options.zone)) return this.#answerFrom([known?.forward, this.#shared.forward], query, limit);
+    const asking = this.#byAddress.get(from);
+    const asker = asking?.asker;
+    const known = this.#known.get(asking?.account ?? '');
+    if (isBeneath(query.name, this.#options.zone)) return this.#answerFrom([known?.forward, this.#shared.forward], query, limit, asker);
     if (!query.name.endsWith('.arpa')) return undefined;
     const address = addressOfReverse(query.name);
     if (address === undefined) return undefined;
     const side = query.name.endsWith('.ip6.arpa') ? 1 : 0;
     const zones = [known?.reverse[side], this.#shared.reverse[side]];
-    return zones.some((zone) => zone?.node(query.name) !== undefined) || this.#options.isOurs(address) ? this.#answerFrom(zones, query, limit) : undefined;
+    const isTold = zones.some((zone) => zone !== undefined && tellsOf(zone, query.name, asker));
+    return isTold || this.#options.isOurs(address) ? this.#answerFrom(zones, query, limit, asker) : undefined;
   }
 
-  #answerFrom(zones: readonly (Zone | undefined)[], query: Query, limit: number): Buffer {
+  #answerFrom(zones: readonly (Zone | undefined)[], query: Query, limit: number, asker: Asker | undefined): Buffer {
     if (!this.#isTold) return answerEmpty(this.#writer, query, responseCodes.serverFailure, flags.recursionAvailable);
     const zone = zones.find((one) => one?.node(query.name) !== undefined) ?? this.#shared.forward;
-    return answerFrom(this.#writer, zone, query, limit, flags.recursionAvailable);
+    return answerFrom(this.#writer, zone, query, limit, flags.recursionAvailable, asker);
   }
 
   #set(machine: ToldMachine): void {
@@ -91,7 +103,7 @@ export class OwnNames {
     if (former !== undefined && former.account !== machine.account) this.#forget(machine.id);
     this.#machines.set(machine.id, machine);
     if (former !== undefined) this.#forgetAddresses(former);
-    for (const address of asksOf(machine)) this.#byAddress.set(address, machine);
+    for (const [address, asking] of askingOf(machine)) this.#byAddress.set(address, asking);
     this.#say(machine);
   }
 
@@ -107,7 +119,7 @@ export class OwnNames {
 
   /** Another may have it by now. */
   #forgetAddresses(machine: ToldMachine): void {
-    for (const address of asksOf(machine)) if (this.#byAddress.get(address)?.id === machine.id) this.#byAddress.delete(address);
+    for (const [address] of askingOf(machine)) if (this.#byAddress.get(address)?.id === machine.id) this.#byAddress.delete(address);
   }
 
   #setAccounts(accounts: readonly NamedAccount[]): void {
@@ -140,4 +152,10 @@ export class OwnNames {
   }
 }
 
-const asksOf = ({ address, asks = [address] }: ToldMachine): readonly string[] => asks;
+const askingOf = ({ id, account, address, asks = [address], asksBy, on = [] }: ToldMachine): [address: string, Asking][] => {
+  const known = new Set(on);
+  return asks.map((each, index) => {
+    const by = asksBy?.[index];
+    return [each, { id, account, asker: by === undefined ? undefined : { by, on: known } }];
+  });
+};

@@ -81,6 +81,33 @@ describe('names in machines', { skip, timeout: 600_000 }, () => {
     await instance.must('rename', 'store', 'db');
   });
 
+  test('a machine is told addresses that it reaches, and of others that the name is there', async () => {
+    const db = addresses.get('db')!;
+    await instance.must('network', 'create', 'back', '--subnet', '192.168.10.0/24');
+    await instance.must('nic', 'add', 'db', 'back', '--address', '192.168.10.5');
+    const few = ['--disk', '64M', '--memory', '64M', '--cpu', '0.01'];
+    const tag = ['--tag', 'triton.cns.services=data:5432'];
+    await instance.must('create', 'far', '--network', 'back=192.168.10.7', ...tag, ...few, '--', 'sleep', '1000000');
+    const both = [addresses.get('web')!, db].toSorted();
+    for (let round = 0; round < 6; round += 1) {
+      assert.equal(await dig('web', `db.inst.default.${zone}`), db);
+      assert.deepEqual((await dig('web', `data.svc.default.${zone}`)).split('\n').toSorted(), both);
+    }
+    assert.match(await inside.run('web', `dig far.inst.default.${zone}`), /status: NOERROR.*\n.*ANSWER: 0/);
+    assert.doesNotMatch(await dig('web', 'SRV', `data.svc.default.${zone}`), /far/);
+    // By its router: what is beside it, and what is reached by the way out.
+    assert.equal(await dig('far', `db.inst.default.${zone}`), '192.168.10.5');
+    assert.equal(await dig('far', `web.inst.default.${zone}`), addresses.get('web'));
+    assert.equal(await dig('far', '-x', '192.168.10.5'), `db.inst.default.${zone}.`);
+    // Asks from outside, and is known to be on both.
+    assert.equal(await dig('db', `far.inst.default.${zone}`), '192.168.10.7');
+    await instance.must('nic', 'add', 'web', 'back');
+    assert.equal(await dig('web', `far.inst.default.${zone}`), '192.168.10.7');
+    await instance.must('delete', 'far');
+    for (const name of ['web', 'db']) await instance.must('nic', 'remove', name, 'back');
+    await instance.must('network', 'delete', 'back');
+  });
+
   test("another account's machines are told nothing of its names", async () => {
     const key = sshpk.generatePrivateKey('ecdsa');
     const keyFile = join(instance.directory, 'key.pub');
