@@ -10,7 +10,7 @@ import { noCrash } from '../base/crash-point.ts';
 import type { CrashPoints } from '../base/crash-point.ts';
 import type { Event } from '../model/event.ts';
 import type { KeptBank } from './governor/cpu-bank.ts';
-import type { NetworkDefinition } from '../model/network.ts';
+import type { FloatingState, NetworkDefinition } from '../model/network.ts';
 import type { AppliedRule } from '../model/firewall/wire.ts';
 import type { NamesTold } from '../model/names-api.ts';
 import type { MachineRecord } from './machine/record.ts';
@@ -38,6 +38,7 @@ const migrations = [
   'CREATE TABLE bank (machine TEXT PRIMARY KEY, bank TEXT NOT NULL) STRICT;',
   'CREATE TABLE told (what TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;',
   'CREATE TABLE network (id TEXT PRIMARY KEY, definition TEXT NOT NULL) STRICT;',
+  'CREATE TABLE floating (address TEXT PRIMARY KEY, state TEXT NOT NULL) STRICT;',
 ];
 
 type Write = () => void;
@@ -74,6 +75,7 @@ export class Journal implements AsyncDisposable {
       removeRule: prepare('DELETE FROM firewall_rule WHERE id = ?'),
       saveTold: prepare('INSERT OR REPLACE INTO told (what, value) VALUES (?, ?)'),
       saveNetwork: prepare('INSERT INTO network (id, definition) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET definition = excluded.definition'),
+      saveFloating: prepare('INSERT OR REPLACE INTO floating (address, state) VALUES (?, ?)'),
       removeNetwork: prepare('DELETE FROM network WHERE id = ?'),
       events: prepare('SELECT event FROM event WHERE sequence > ? ORDER BY sequence'),
     };
@@ -115,6 +117,17 @@ export class Journal implements AsyncDisposable {
       for (const id of remove) this.#statements.removeNetwork.run(id);
       for (const definition of put) this.#statements.saveNetwork.run(definition.id, JSON.stringify(definition));
     });
+  }
+
+  loadFloating(): FloatingState[] {
+    return this.#database
+      .prepare('SELECT state FROM floating')
+      .all()
+      .map((row) => JSON.parse(row['state'] as string) as FloatingState);
+  }
+
+  saveFloating(state: FloatingState): Promise<void> {
+    return this.#write(() => this.#statements.saveFloating.run(state.address, JSON.stringify(state)));
   }
 
   /** Nothing was ever written here: it is a first start, or a journal that was lost. */

@@ -24,6 +24,7 @@ import { dnsZone, lxcfsPidPath, noOvercommit, shapedUplinks } from '../model/ins
 import type { AgentConfig } from './config.ts';
 import { Events } from './events.ts';
 import { FirewallRules } from './firewall.ts';
+import { KnownFloating } from './floating.ts';
 import { startGovernor } from './governor/start.ts';
 import type { Host } from './host.ts';
 import { Journal } from './journal.ts';
@@ -136,6 +137,8 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
   await platforms.ensureBuiltIn();
   const firewall = new FirewallRules(network.firewall, journal, logger);
   const networks = new KnownNetworks(network, journal, (definition) => names.leads(definition));
+  const floating = new KnownFloating(network, journal);
+  await floating.restore();
   const recovered = await recover(host, machines, networks, firewall);
   for (const machine of machines.all()) machine.tellNames();
   names.start();
@@ -146,6 +149,7 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
       host,
       machines,
       networks,
+      floating,
       firewall,
       socketPath: paths.agentSocket,
       socketGroup: instance.user.gid,

@@ -18,7 +18,7 @@ import type {
 } from '../model/agent-api.ts';
 import type { Event } from '../model/event.ts';
 import type { AppliedFirewall, FirewallChange } from '../model/firewall/wire.ts';
-import type { NetworkDefinition } from '../model/network.ts';
+import type { FloatingState, NetworkDefinition } from '../model/network.ts';
 import type { Image, Platform } from '../model/image.ts';
 import type { HostNames, NamesTold } from '../model/names-api.ts';
 import type { PoolStatus } from '../model/pool.ts';
@@ -58,6 +58,16 @@ export class AgentClient implements Disposable {
   /** An older version changes nothing. */
   networkPut(json: NetworkDefinition, options: CallOptions = {}): Promise<void> {
     return this.http.json('PUT', `/v1/networks/${part(json.id)}`, { json, timeoutMs: readMs, ...options });
+  }
+
+  /** Whose floating addresses are. */
+  floatingList(options: CallOptions = {}): Promise<FloatingState[]> {
+    return this.#get('/v1/floating-addresses', options);
+  }
+
+  /** In force when it resolves; an older version changes nothing. */
+  floatingPut(json: FloatingState, options: CallOptions = {}): Promise<void> {
+    return this.http.json('PUT', `/v1/floating-addresses/${part(json.address)}`, { json, timeoutMs: readMs, ...options });
   }
 
   /** The rules that it applies. */

@@ -1,8 +1,10 @@
 /** The part of the control plane's API that is about networks, VLANs and addresses. */
 import type {
+  CreateFloatingAddress,
   CreateNetwork,
   CreateNetworkPool,
   CreateVlan,
+  FloatingAddress,
   Network,
   NetworkAddress,
   NetworkPool,
@@ -19,6 +21,7 @@ export interface ControlCall {
 
 const part = encodeURIComponent;
 const network = (id: string): string => `/v1/networks/${part(id)}`;
+const floating = (address: string): string => `/v1/floating-addresses/${part(address)}`;
 const pool = (id: string): string => `/v1/network-pools/${part(id)}`;
 
 export class NetworkCalls {
@@ -79,6 +82,31 @@ export class NetworkCalls {
 
   networkPoolDelete(idOrName: string, call: ControlCall = {}): Promise<void> {
     return this.http.json('DELETE', pool(idOrName), call);
+  }
+
+  floatingList(call: ControlCall = {}): Promise<FloatingAddress[]> {
+    return this.http.json('GET', '/v1/floating-addresses', call);
+  }
+
+  floatingGet(address: string, call: ControlCall = {}): Promise<FloatingAddress> {
+    return this.http.json('GET', floating(address), call);
+  }
+
+  floatingCreate(json: CreateFloatingAddress, call: ControlCall = {}): Promise<FloatingAddress> {
+    return this.http.json('POST', '/v1/floating-addresses', { json, ...call });
+  }
+
+  /** From whichever machine has it now. */
+  floatingAttach(address: string, machine: string, call: ControlCall = {}): Promise<FloatingAddress> {
+    return this.http.json('POST', `${floating(address)}/attach`, { json: { machine }, ...call });
+  }
+
+  floatingDetach(address: string, call: ControlCall = {}): Promise<FloatingAddress> {
+    return this.http.json('POST', `${floating(address)}/detach`, { json: {}, ...call });
+  }
+
+  floatingDelete(address: string, call: ControlCall = {}): Promise<void> {
+    return this.http.json('DELETE', floating(address), call);
   }
 
   vlanList(call: ControlCall = {}): Promise<Vlan[]> {

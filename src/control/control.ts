@@ -5,6 +5,7 @@ import type { Store } from '../store/store.ts';
 import type { FirewallSync } from './agent/firewall-sync.ts';
 import type { Catalog } from './agent/catalog.ts';
 import type { AgentLink } from './agent/link.ts';
+import type { FloatingSync } from './agent/floating-sync.ts';
 import type { NetworkSync } from './agent/network-sync.ts';
 import type { Changes } from './app/changes.ts';
 import type { EventFeed } from './app/event-feed.ts';
@@ -21,6 +22,7 @@ export interface Control {
   firewall: FirewallSync;
   names: Names;
   networks: NetworkSync;
+  floating: FloatingSync;
   addresses: AddressBook;
   jobs: JobRunner;
   events: EventFeed;

@@ -11,6 +11,7 @@ import { UserNames } from '../sys/peer.ts';
 import { Catalog } from './agent/catalog.ts';
 import { FirewallSync } from './agent/firewall-sync.ts';
 import { AgentLink } from './agent/link.ts';
+import { FloatingSync } from './agent/floating-sync.ts';
 import { NetworkSync } from './agent/network-sync.ts';
 import { Touched } from './agent/touched.ts';
 import { endUploads } from './app/account-image.ts';
@@ -109,6 +110,7 @@ const start = async (options: ControlOptions, atDoor: () => Promise<void>): Prom
   const changes = new Changes();
   const reachable = new Wake();
   const networks = new NetworkSync(store, agent);
+  const floating = new FloatingSync(store, agent);
   const events = new EventFeed(store, logger, stopping.signal);
   const jobs = stack.use(
     new JobRunner({
@@ -136,6 +138,7 @@ const start = async (options: ControlOptions, atDoor: () => Promise<void>): Prom
       agent,
       catalog,
       networks,
+      floating,
       touched,
       logger,
       reachable,
@@ -153,6 +156,7 @@ const start = async (options: ControlOptions, atDoor: () => Promise<void>): Prom
     catalog,
     firewall,
     networks,
+    floating,
     addresses,
     jobs,
     events,

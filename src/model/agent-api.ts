@@ -28,6 +28,8 @@
  *   DELETE /v1/platforms/:name/:version             204
  *   GET    /v1/firewall                             AppliedFirewall
  *   POST   /v1/firewall                             FirewallChange -> {revision}
+ *   GET    /v1/networks, /v1/floating-addresses     NetworkDefinition[], FloatingState[] (model/network.ts)
+ *   PUT    /v1/networks/:id, /v1/floating-addresses/:address  one of them -> 204
  *   GET    /v1/names                                HostNames (model/names-api.ts)
  *   PUT    /v1/names                                NamesTold -> 204
  *   GET    /v1/events?after=N                       application/x-ndjson stream of Event

@@ -124,6 +124,20 @@ export const UpdateNetworkPool = Type.Object(
 );
 export type UpdateNetworkPool = Static<typeof UpdateNetworkPool>;
 
+/** An address that the account has, and that any of its machines may be reached by and seen as. */
+export const FloatingAddress = Type.Object(
+  { address: Type.String(), network: Type.String(), networkName: Type.String(), machine: nullable(Type.String()) },
+  closed,
+);
+export type FloatingAddress = Static<typeof FloatingAddress>;
+
+/** Of a public network, or a pool of such, by name or id. */
+export const CreateFloatingAddress = Type.Object({ network: Type.String({ minLength: 1, maxLength: 128 }), address: Type.Optional(ipv4) }, closed);
+export type CreateFloatingAddress = Static<typeof CreateFloatingAddress>;
+
+export const AttachFloatingAddress = Type.Object({ machine: Type.String({ minLength: 1, maxLength: 512 }) }, closed);
+export type AttachFloatingAddress = Static<typeof AttachFloatingAddress>;
+
 export const NetworkAddress = Type.Object(
   {
     address: Type.String(),
@@ -131,6 +145,8 @@ export const NetworkAddress = Type.Object(
     reserved: Type.Boolean(),
     /** Of the network itself: its gateway, or another network's way out. */
     managed: Type.Boolean(),
+    /** An account's own, which it attaches to machines as it likes. */
+    floating: Type.Boolean(),
     machine: nullable(Type.String()),
   },
   closed,

@@ -65,6 +65,18 @@ export const NetworkDefinition = Type.Object(
 );
 export type NetworkDefinition = Static<typeof NetworkDefinition>;
 
+/** Whose a floating address is on a host. */
+export const FloatingState = Type.Object(
+  {
+    address: ipv4,
+    machine: Type.Union([Type.String({ format: 'uuid' }), Type.Null()]),
+    /** Counts changes: an older one never replaces a newer. */
+    version: Type.Integer({ minimum: 1 }),
+  },
+  closed,
+);
+export type FloatingState = Static<typeof FloatingState>;
+
 /** Whether machines of several accounts are on it, as on the external one. */
 export const isShared = ({ account }: Pick<NetworkDefinition, 'account'>): boolean => account === null;
 

@@ -2,7 +2,7 @@
 import { sql } from 'kysely';
 import { authorize } from './context.ts';
 import type { RequestContext } from './context.ts';
-import type { AddressTable } from './schema.ts';
+import type { AddressRow } from './schema.ts';
 import type { Db } from './store.ts';
 
 export type Holder = { machine: string } | { uplinkOf: string };
@@ -33,7 +33,7 @@ export const addressFree = async (context: RequestContext, db: Db, network: stri
   return gap.next;
 };
 
-export const addressGet = async (context: RequestContext, db: Db, network: string, place: number): Promise<AddressTable | undefined> => {
+export const addressGet = async (context: RequestContext, db: Db, network: string, place: number): Promise<AddressRow | undefined> => {
   authorize(context, 'read');
   return db.selectFrom('address').selectAll().where('network', '=', network).where('place', '=', place).executeTakeFirst();
 };
@@ -54,7 +54,7 @@ export const addressRelease = async (
   context: RequestContext,
   db: Db,
   machine: string,
-  keep: readonly Pick<AddressTable, 'network' | 'place'>[] = [],
+  keep: readonly Pick<AddressRow, 'network' | 'place'>[] = [],
 ): Promise<void> => {
   authorize(context, 'write');
   const had = await db.selectFrom('address').select(['network', 'place', 'reserved']).where('machine', '=', machine).execute();
@@ -81,6 +81,7 @@ export const addressReserve = async (context: RequestContext, db: Db, network: s
     .where('reserved', '=', 0)
     .where('machine', 'is', null)
     .where('uplink_of', 'is', null)
+    .where('account', 'is', null)
     .execute();
 };
 
@@ -90,12 +91,13 @@ export const addressList = async (
   db: Db,
   network: { id: string; account: string | null },
   page: { limit: number; offset: number },
-): Promise<AddressTable[]> => {
+): Promise<AddressRow[]> => {
   authorize(context, 'read');
   let query = db.selectFrom('address').selectAll().where('network', '=', network.id);
   if (network.account === null && context.role === 'account') {
     query = query.where(({ or, eb, selectFrom }) =>
       or([
+        eb('account', '=', context.account),
         eb('machine', 'in', selectFrom('machine').select('id').where('account', '=', context.account)),
         eb('uplink_of', 'in', selectFrom('network').select('id').where('account', '=', context.account)),
       ]),

@@ -4,7 +4,7 @@
  * `machine.body` is the machine as the API shows it, kept as JSON text so that a list is read and joined, never parsed; the columns beside
  * it are what queries need. `machine_name`, `published_port` and `address` are claims: they make a double impossible.
  */
-import type { Generated } from 'kysely';
+import type { Generated, Selectable } from 'kysely';
 import type { jobStates } from '../model/event.ts';
 import type { DesiredState, MachineState } from '../model/machine.ts';
 
@@ -261,7 +261,13 @@ export interface AddressTable {
   uplink_of: string | null;
   /** Given only to who asks for it. */
   reserved: number;
+  /** A floating one's: whose it is, the machine that it is attached to, and a count of changes. */
+  account: Generated<string | null>;
+  floats_to: Generated<string | null>;
+  version: Generated<number>;
 }
+
+export type AddressRow = Selectable<AddressTable>;
 
 export interface FirewallRuleTable {
   id: string;

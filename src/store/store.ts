@@ -29,6 +29,7 @@ import { tokens } from './migrations/0015-tokens.ts';
 import { networks } from './migrations/0016-networks.ts';
 import { sharedNetworks } from './migrations/0017-shared-networks.ts';
 import { networkRoutes } from './migrations/0018-network-routes.ts';
+import { floatingAddresses } from './migrations/0019-floating-addresses.ts';
 import type { Schema } from './schema.ts';
 import { Written } from './written.ts';
 
@@ -49,6 +50,7 @@ const migrations = {
   '0016-networks': networks,
   '0017-shared-networks': sharedNetworks,
   '0018-network-routes': networkRoutes,
+  '0019-floating-addresses': floatingAddresses,
 };
 
 export class Store implements AsyncDisposable {

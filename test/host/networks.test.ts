@@ -1,5 +1,7 @@
 /** Fabric networks of real machines, through the front door: two accounts with the same subnet, unaware of each other, and what is left after kills. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import sshpk from 'sshpk';
 import type { CreateMachine, Machine } from '../../src/model/control-api.ts';
@@ -126,6 +128,41 @@ describe('fabric networks of machines', { skip: skipInstance, timeout: 600_000 }
     await cenote('delete', 'mine');
     await alice.send('DELETE', '/v1/machines/alices?wait=120');
     await cenote('network', 'delete', 'dmz');
+  });
+
+  test('a floating address goes from machine to machine, and outlives agents and reboots', async () => {
+    await cenote('network', 'create', 'front', '--global', '--public', '--subnet', '203.0.113.0/29');
+    await create(['plain', {}]);
+    await create(['inner', { networks: [{ network: 'back' }] }]);
+    const heard = async (): Promise<string> =>
+      (
+        await once(
+          connect(90, '203.0.113.2').on('error', () => {}),
+          'data',
+        ).then(
+          ([data]) => String(data),
+          () => 'nothing',
+        )
+      ).split(' ')[0]!;
+    const moved = async (name: string) => {
+      await cenote('ip', 'float', 'attach', '203.0.113.2', name);
+      await until(async () => (await heard()) === name);
+      await checkHost(instance, services);
+    };
+    await cenote('ip', 'float', 'create', 'front');
+    await moved('plain');
+    await moved('inner');
+    await kill();
+    assert.equal(await heard(), 'inner');
+    await cenote('reboot', 'inner');
+    await until(async () => (await heard()) === 'inner');
+    await moved('two');
+    await kill();
+    await moved('plain');
+    await cenote('ip', 'float', 'detach', '203.0.113.2');
+    await cenote('ip', 'float', 'delete', '203.0.113.2');
+    await cenote('delete', 'plain', 'inner', '--yes');
+    await cenote('network', 'delete', 'front');
   });
 
   test('machines come back on their networks, and go', async () => {

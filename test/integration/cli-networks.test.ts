@@ -140,4 +140,19 @@ describe('networks on the command line', () => {
     await refuses(2, /vlan: a shared network is of no VLAN/, 'network', 'create', 'x', '--global', '--subnet', '10.98.0.0/24', '--vlan', '2');
     await refuses(2, /owners: is said of shared networks only/, 'network', 'create', 'x', '--subnet', '10.98.0.0/24', '--owner', 'alice');
   });
+
+  it('float from one machine to another', async () => {
+    await cenote('network', 'create', 'front', '--global', '--public', '--subnet', '203.0.113.0/29');
+    await cenote('create', 'one');
+    await cenote('create', 'two');
+    await says(/^created floating address 203\.0\.113\.2 of network front\n$/, 'ip', 'float', 'create', 'front');
+    await says(/^203\.0\.113\.2 leads to one\n$/, 'ip', 'float', 'attach', '203.0.113.2', 'one');
+    await says(/^203\.0\.113\.2 leads to two\n$/, 'ip', 'float', 'attach', '203.0.113.2', 'two');
+    await says(/^ADDRESS +NETWORK +MACHINE\n203\.0\.113\.2 +front +two\n$/, 'ip', 'float', 'ls');
+    await says(/^203\.0\.113\.2 +two +floating$/m, 'ip', 'ls', 'front');
+    await refuses(5, /is attached to machine .*\ndetach it first/, 'ip', 'float', 'delete', '203.0.113.2');
+    await says(/^203\.0\.113\.2 leads to no machine\n$/, 'ip', 'float', 'detach', '203.0.113.2');
+    await says(/^deleted floating address 203\.0\.113\.2\n$/, 'ip', 'float', 'delete', '203.0.113.2');
+    await refuses(4, /there is no floating address 203\.0\.113\.2/, 'ip', 'float', 'detach', '203.0.113.2');
+  });
 });

@@ -48,6 +48,8 @@ const bodies: Readonly<Record<string, unknown>> = {
   'POST /v1/vlans/:id/update': { name: 'renamed' },
   'POST /v1/machines/:id/nics': { network: 'back' },
   'POST /v1/machines/:id/nics/:mac/addresses': {},
+  'POST /v1/floating-addresses': { network: 'default' },
+  'POST /v1/floating-addresses/:address/attach': { machine: 'web' },
   'POST /v1/accounts/:id/keys': { key: 'none' },
   ...Object.fromEntries(operators),
 };

@@ -9,6 +9,7 @@ import { startServer } from '../../src/agent/http/server.ts';
 import { Journal } from '../../src/agent/journal.ts';
 import type { PoolPlan } from '../../src/agent/pool.ts';
 import { FirewallRules } from '../../src/agent/firewall.ts';
+import { KnownFloating } from '../../src/agent/floating.ts';
 import { KnownNetworks } from '../../src/agent/networks.ts';
 import { Machines } from '../../src/agent/machines.ts';
 import { MachineNames } from '../../src/agent/names.ts';
@@ -104,6 +105,7 @@ export const agentFixture = async (
         host,
         machines,
         networks,
+        floating: new KnownFloating(host.network, journal),
         firewall,
         socketPath,
         socketGroup: process.getgid!(),

@@ -15,7 +15,7 @@ import type { ErrorCode } from '../../src/base/errors.ts';
 import type { AgentInfo, ImageCreate, MachineCreate, MachineUpdate } from '../../src/model/agent-api.ts';
 import type { Event } from '../../src/model/event.ts';
 import { externalNetwork, nicsOf } from '../../src/model/nics.ts';
-import type { NetworkDefinition } from '../../src/model/network.ts';
+import type { FloatingState, NetworkDefinition } from '../../src/model/network.ts';
 import type { Image, Platform } from '../../src/model/image.ts';
 import type { MachineSpec, MachineStatus, MachineUsage, Snapshot } from '../../src/model/machine.ts';
 import type { NamesTold } from '../../src/model/names-api.ts';
@@ -24,7 +24,7 @@ import { poolOf, usageOf } from './simulated-pool.ts';
 import { mergeNamed } from '../../src/model/metadata.ts';
 import { noGuarantees } from '../../src/model/resources.ts';
 import type { PoolSize, Resources, Unsupported } from '../../src/model/resources.ts';
-import { baseImage, clash, hostPlatform, start, statusOf, stop, systemImage } from './simulated-content.ts';
+import { baseImage, clash, hostPlatform, later, platformsAtFirst, start, statusOf, stop, systemImage } from './simulated-content.ts';
 import { echo, sendFile, sendLogs, sizeOf, textOf } from './simulated-streams.ts';
 import type { StreamCounters } from './simulated-streams.ts';
 
@@ -55,17 +55,13 @@ interface Held {
 export class SimulatedAgent implements AsyncDisposable, StreamCounters {
   readonly machines = new Map<string, Held>();
   readonly images = new Map<string, Image>([baseImage, systemImage].map((image) => [image.id, image]));
-  readonly platforms: Platform[] = [
-    hostPlatform,
-    { ...hostPlatform, name: 'web', version: '1' },
-    { ...hostPlatform, name: 'web', version: '10' },
-    { ...hostPlatform, name: 'web', version: '9' },
-  ];
+  readonly platforms = platformsAtFirst();
   /** What machines are said to use, by id. */
   readonly usages = new Map<string, Partial<MachineUsage>>();
   readonly firewall = new SimulatedFirewall();
   names: NamesTold = { accounts: [] };
   readonly networks = new Map<string, NetworkDefinition>();
+  readonly floating = new Map<string, FloatingState>();
   readonly events: Event[] = [];
   /** Every call that came, in order. */
   readonly calls: AgentCall[] = [];
@@ -255,6 +251,11 @@ export class SimulatedAgent implements AsyncDisposable, StreamCounters {
         return answer([...this.networks.values()]);
       case 'PUT networks/:id':
         this.networks.set(id, await body());
+        return answer(undefined, 204);
+      case 'GET floating-addresses':
+        return answer([...this.floating.values()]);
+      case 'PUT floating-addresses/:id':
+        this.floating.set(id, later(this.floating.get(id), await body()));
         return answer(undefined, 204);
       case 'GET firewall':
         return answer(this.firewall.state);

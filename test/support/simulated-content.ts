@@ -49,3 +49,8 @@ export const clash = (one: MachineSpec, other: MachineSpec): boolean =>
     placesOfNics(nicsOf(one)).some((place) =>
       placesOfNics(nicsOf(other)).some(({ network, address }) => network === place.network && address === place.address),
     ));
+
+/** Of two, the one with the higher version. */
+export const later = <T extends { version: number }>(known: T | undefined, told: T): T => (known !== undefined && known.version >= told.version ? known : told);
+
+export const platformsAtFirst = (): Platform[] => [hostPlatform, ...['1', '10', '9'].map((version) => ({ ...hostPlatform, name: 'web', version }))];

@@ -9,6 +9,7 @@ import type { ErrorBody } from '../../base/errors.ts';
 import type { BurstUsage } from '../../model/machine.ts';
 import type { Host } from '../host.ts';
 import type { FirewallRules } from '../firewall.ts';
+import type { KnownFloating } from '../floating.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { Machines } from '../machines.ts';
 import type { KnownNetworks } from '../networks.ts';
@@ -26,6 +27,7 @@ export interface AgentServerOptions {
   host: Host;
   machines: Machines;
   networks: KnownNetworks;
+  floating: KnownFloating;
   firewall: FirewallRules;
   socketPath: string;
   /** Group that may connect, beside root. */

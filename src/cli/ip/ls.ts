@@ -22,7 +22,7 @@ export const command = defineCommand({
     const columns: readonly Column<NetworkAddress>[] = [
       { title: 'ADDRESS', cell: ({ address }) => address },
       { title: 'MACHINE', cell: ({ machine }) => (machine === null ? '' : (names.get(machine) ?? machine)) },
-      { title: 'RESERVED', cell: ({ reserved, managed }) => (managed ? 'by the network' : reserved ? 'yes' : 'no') },
+      { title: 'RESERVED', cell: ({ reserved, managed, floating }) => (managed ? 'by the network' : floating ? 'floating' : reserved ? 'yes' : 'no') },
     ];
     context.output.table(addresses, columns, { header: !flags.noHeader });
   },

@@ -88,8 +88,8 @@ const claimAddresses = async (db: Db, { machine }: StoredMachine, isOnHost: (id:
     const place = known === undefined ? null : placeOf(subnetOf(known), address);
     if (place === null) continue;
     const held = await addressGet(system, db, network, place);
-    const { uplink_of: uplinkOf, machine: holder } = held ?? { uplink_of: null, machine: null };
-    if (uplinkOf !== null || (holder !== null && holder !== machine.id && isOnHost(holder))) continue;
+    const { uplink_of: uplinkOf, account, machine: holder } = held ?? { uplink_of: null, account: null, machine: null };
+    if (uplinkOf !== null || account !== null || (holder !== null && holder !== machine.id && isOnHost(holder))) continue;
     await addressClaim(system, db, network, place, { machine: machine.id });
   }
 };

@@ -21,6 +21,7 @@ import { isUuid } from '../../base/ids.ts';
 import { parseSubnet } from '../../model/subnet.ts';
 import type { Wake } from '../wake.ts';
 import type { Catalog } from './catalog.ts';
+import type { FloatingSync } from './floating-sync.ts';
 import type { NetworkSync } from './network-sync.ts';
 import { Refresher } from './refresher.ts';
 import { Pulse } from './pulse.ts';
@@ -33,6 +34,7 @@ export interface LinkOptions {
   agent: AgentClient;
   catalog: Catalog;
   networks: NetworkSync;
+  floating: FloatingSync;
   touched: Touched;
   logger: Logger;
   /** Notified when the agent can be reached again. */
@@ -148,6 +150,7 @@ export class AgentLink implements AsyncDisposable {
       await this.#options.networks.compare(signal);
       catalog.invalidate();
       const result = await this.#syncAll();
+      await this.#options.floating.compare(signal);
       logger.info({ ...result, agent: this.#info.version }, 'in step with the agent');
       this.#inStep = true;
       this.#pulse.goesOn();

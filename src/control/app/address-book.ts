@@ -58,7 +58,7 @@ export const demandAddress = async (context: RequestContext, db: Db, network: St
   if (address === network.gateway) throw invalid('networks', `${address} is the gateway of network ${JSON.stringify(network.name)}`);
   const held = await addressGet(context, db, network.id, place);
   const isKept = held?.reserved === 1 && network.account === null && context.role === 'account';
-  if (held === undefined || (held.machine === null && held.uplink_of === null && !isKept)) return;
+  if (held === undefined || ((held.machine ?? held.uplink_of ?? held.account) === null && !isKept)) return;
   const message = `${address} of network ${JSON.stringify(network.name)} is ${isKept ? 'reserved by the operator' : 'in use'}`;
   throw new CenoteError('in_use', message, { fields: [{ field: 'networks', message }] });
 };

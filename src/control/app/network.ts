@@ -11,11 +11,11 @@ import { authorize } from '../../store/context.ts';
 import type { RequestContext } from '../../store/context.ts';
 import { networkDefault, networkDelete, networkGet, networkInsert, networkList, networkSave, networkSetDefault } from '../../store/network.ts';
 import type { StoredNetwork } from '../../store/network.ts';
-import type { AddressTable } from '../../store/schema.ts';
+import type { AddressRow } from '../../store/schema.ts';
 import type { Db } from '../../store/store.ts';
 import { vlanDelete, vlanFind, vlanGet, vlanInsert, vlanList, vlanSave } from '../../store/vlan.ts';
 import type { Control } from '../control.ts';
-import { checkSharedSubnet, ownerNames, ownersOf, refusePooled, refuseShared, refuseSharedName } from './shared-network.ts';
+import { checkSharedSubnet, ownerNames, ownersOf, refuseFloating, refusePooled, refuseShared, refuseSharedName } from './shared-network.ts';
 import type { OwnerNames } from './shared-network.ts';
 import { checkRoutes, demandWithin, refuseName, refuseOverlap } from './subnet-check.ts';
 
@@ -180,6 +180,7 @@ export const networkRemove = async (control: Control, context: RequestContext, i
       throw new CenoteError('in_use', `network ${JSON.stringify(network.name)} has machines on it: ${machines.slice(0, 3).join(', ')}${more}`);
     }
     if (network.account === null) await refusePooled(context, db, network);
+    await refuseFloating(db, network);
     await networkDelete(context, db, network.id);
     return network.account === null;
   });
@@ -272,8 +273,9 @@ export const networkReserve = (control: Control, context: RequestContext, idOrNa
     return shownAddress(network, place, await addressGet(context, db, network.id, place));
   });
 
-const shownAddress = (network: StoredNetwork, place: number, row: AddressTable | undefined): NetworkAddress => {
+const shownAddress = (network: StoredNetwork, place: number, row: AddressRow | undefined): NetworkAddress => {
   const address = addressAt(subnetOf(network), place);
   const managed = address === network.gateway || (row?.uplink_of ?? null) !== null || place === 0 || place === subnetOf(network).size - 1;
-  return { address, reserved: row?.reserved === 1 || managed, managed, machine: row?.machine ?? null };
+  const floating = (row?.account ?? null) !== null;
+  return { address, reserved: row?.reserved === 1 || managed, managed, floating, machine: row?.machine ?? row?.floats_to ?? null };
 };

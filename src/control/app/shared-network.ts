@@ -4,7 +4,9 @@ import type { CreateNetwork } from '../../model/network-api.ts';
 import { overlaps, parseSubnet } from '../../model/subnet.ts';
 import type { Subnet } from '../../model/subnet.ts';
 import { accountGet, accountList } from '../../store/account.ts';
+import { systemContext as system } from '../../store/context.ts';
 import type { RequestContext } from '../../store/context.ts';
+import { floatingListAll } from '../../store/floating.ts';
 import { networkListShared, networkNamed } from '../../store/network.ts';
 import type { StoredNetwork } from '../../store/network.ts';
 import { poolFind, poolsWith } from '../../store/network-pool.ts';
@@ -50,6 +52,13 @@ export const refusePooled = async (context: RequestContext, db: Db, { id, name }
   const pools = await poolsWith(context, db, id);
   if (pools.length === 0) return;
   throw new CenoteError('in_use', `network ${JSON.stringify(name)} is in the network pool ${pools.map((pool) => JSON.stringify(pool)).join(', ')}`);
+};
+
+export const refuseFloating = async (db: Db, { id, name }: StoredNetwork): Promise<void> => {
+  const floating = (await floatingListAll(system, db)).filter(({ network }) => network === id).map(({ address }) => address);
+  if (floating.length === 0) return;
+  const more = floating.length > 3 ? ' and others' : '';
+  throw new CenoteError('in_use', `network ${JSON.stringify(name)} has floating addresses: ${floating.slice(0, 3).join(', ')}${more}`);
 };
 
 /** Their ids. */

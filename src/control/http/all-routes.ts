@@ -4,6 +4,7 @@ import { accountRoutes } from './account-routes.ts';
 import { backupRoutes } from './backup-routes.ts';
 import { dnsRoutes } from './dns-routes.ts';
 import { firewallRoutes } from './firewall-routes.ts';
+import { floatingRoutes } from './floating-routes.ts';
 import { imageRoutes } from './image-routes.ts';
 import { machineRoutes } from './machine-routes.ts';
 import { networkRoutes } from './network-routes.ts';
@@ -23,6 +24,7 @@ const all = [
   backupRoutes,
   firewallRoutes,
   networkRoutes,
+  floatingRoutes,
   dnsRoutes,
   otherRoutes,
 ];

@@ -29,6 +29,8 @@ export interface Attachment {
   further?: readonly Further[] | undefined;
   /** Of what it sends out of the host. */
   guaranteeMbps: number;
+  /** Floating addresses that are translated to its own and back; it is seen outside as the first. */
+  floating?: readonly string[] | undefined;
 }
 
 /** Of a machine that runs while the agent comes back. */
@@ -56,6 +58,8 @@ export const checkAttachment = (subnet: Subnet, connection: Attachment): void =>
 };
 
 export const furtherOf = ({ further = [] }: Attachment): string[] => further.map(({ address }) => address);
+/** As the link has it that leads to the machine. */
+export const floatingFurther = (machine: string, address: string): Further => ({ machine, address, isShown: true, isInside: false });
 export const insideOf = ({ further = [] }: Attachment): string[] => further.flatMap(({ address, isInside }) => (isInside ? [address] : []));
 
 export const interfaceName = (index: number): string => `eth${index}`;
@@ -67,4 +71,5 @@ export const checkSlot = (slot: number): void => {
 export const samePort = (one: PublishedPort, other: PublishedPort): boolean =>
   one.protocol === other.protocol && one.hostPort === other.hostPort && one.machinePort === other.machinePort;
 export const difference = (from: readonly string[], without: readonly string[]): string[] => from.filter((one) => !without.includes(one));
-export const keyOf = (element: string): string => element.slice(0, element.indexOf(' : '));
+/** Of a map's element what it is found by; of a set's the whole. */
+export const keyOf = (element: string): string => element.replace(/ : .*/, '');

@@ -33,6 +33,10 @@ export interface ConnectionsOptions {
   logger: Logger;
 }
 
+const setNames = ['bound', 'further', 'shown', 'hairpin', 'classes', 'published', 'floating_in', 'floating_out'] as const;
+const maps: ReadonlySet<string> = new Set<(typeof setNames)[number]>(['classes', 'published', 'floating_in', 'floating_out']);
+/** What goes from one attachment to another while both are connected. */
+const movable = ['bound', 'further', 'shown', 'classes', 'floating_in', 'floating_out'] as const;
 /** Elements in one command of a restore: keeps one line of text, and one message to the kernel, of reasonable size. */
 const elementsPerCommand = 500;
 
@@ -142,7 +146,7 @@ export class Connections {
     await links.reach(slot, this.#demand(slot).address, [added.address]);
     try {
       const attachment = this.#demand(slot);
-      this.#changeFurther(attachment, [...(attachment.further ?? []), added]);
+      this.#exchange([{ ...attachment, further: [...(attachment.further ?? []), added] }]);
     } catch (error) {
       await links.unreach(slot, [added.address]);
       if (netnsFd !== null) await links.removeInside(netnsFd, interfaceName(index), added.address);
@@ -154,30 +158,50 @@ export class Connections {
     const attachment = this.#connected.get(slot);
     const gone = attachment?.further?.find((one) => one.address === address);
     if (attachment === undefined || gone === undefined) return;
-    this.#changeFurther(
-      attachment,
-      attachment.further!.filter((one) => one !== gone),
-    );
+    this.#exchange([{ ...attachment, further: attachment.further!.filter((one) => one !== gone) }]);
     await this.#options.links.unreach(slot, [address]);
     if (netnsFd !== null) await this.#options.links.removeInside(netnsFd, interfaceName(attachment.index), address);
     this.#options.flows.left(address, gone.machine);
   }
 
-  /** One transaction. */
-  #changeFurther(before: Attachment, further: readonly Further[]): void {
+  /** A floating address is another machine's from here on, or nobody's: in one transaction, so that new flows go to the one or the other. */
+  async moveFloating(address: string, from: number | null, to: number | null): Promise<void> {
+    const without = (from === null ? [] : [this.#demand(from)]).map((one) => ({ ...one, floating: one.floating?.filter((other) => other !== address) }));
+    const given = (to === null ? [] : [this.#demand(to)]).map((one) => ({ ...one, floating: [...(one.floating ?? []), address] }));
+    this.#exchange([...without, ...given]);
+    await this.#options.flows.floated(address);
+  }
+
+  /** The same of which link leads to it. */
+  async moveFurther(moved: Further, from: number | null, to: number | null): Promise<void> {
+    const { links, flows } = this.#options;
+    const [losing, gaining] = [from, to].map((slot) => (slot === null ? [] : [this.#demand(slot)])) as [Attachment[], Attachment[]];
+    for (const { slot, address } of gaining) await links.reach(slot, address, [moved.address]);
+    this.#exchange([
+      ...losing.map((one) => ({ ...one, further: one.further?.filter(({ address }) => address !== moved.address) })),
+      ...gaining.map((one) => ({ ...one, further: [...(one.further ?? []), moved] })),
+    ]);
+    for (const { slot } of losing) await links.unreach(slot, [moved.address]);
+    await flows.floated(moved.address);
+  }
+
+  /** These attachments become so in one transaction; what one takes from another is never both's, and never absent. */
+  #exchange(wanted: readonly Attachment[]): void {
     const { instance } = this.#options;
-    const now = { ...before, further };
-    const [old, wanted] = [this.#elementsOf(before), this.#elementsOf(now)];
+    const all = (attachments: readonly Attachment[]) => attachments.map((one) => this.#elementsOf(one));
+    const [old, now] = [all(wanted.map(({ slot }) => this.#demand(slot))), all(wanted)];
     const changes = (verb: 'create' | 'delete', from: typeof old, without: typeof old): string =>
-      (['bound', 'further', 'shown'] as const).map((set) => change(verb, instance, set, difference(from[set], without[set]))).join('');
-    const classes = change('delete', instance, 'classes', difference(old.classes, wanted.classes));
-    this.#run(
-      changes('delete', old, wanted) +
-        classes +
-        changes('create', wanted, old) +
-        change('create', instance, 'classes', difference(wanted.classesTo, old.classesTo)),
-    );
-    this.#connected.set(before.slot, now);
+      movable
+        .map((set) => {
+          const lost = difference(
+            from.flatMap((one) => one[set]),
+            without.flatMap((one) => one[set]),
+          );
+          return change(verb, instance, set, verb === 'delete' ? lost.map(keyOf) : lost);
+        })
+        .join('');
+    this.#run(changes('delete', old, now) + changes('create', now, old));
+    for (const attachment of wanted) this.#connected.set(attachment.slot, attachment);
   }
 
   /** Whether it is the way everywhere, in a machine that runs. */
@@ -194,8 +218,8 @@ export class Connections {
     const { instance, instanceNumber, flows } = this.#options;
     const old = elementsOf(instanceNumber, before);
     const now = elementsOf(instanceNumber, connection);
-    const removed = difference(old.publishedTo, now.publishedTo);
-    const added = difference(now.publishedTo, old.publishedTo);
+    const removed = difference(old.published, now.published);
+    const added = difference(now.published, old.published);
     this.#run(change('delete', instance, 'published', removed.map(keyOf)) + change('create', instance, 'published', added));
     this.#connected.set(connection.slot, connection);
     flows.published(connection.publish.filter((port) => !before.publish.some((old) => samePort(old, port))));
@@ -307,24 +331,17 @@ export class Connections {
   #allow(connection: Attachment): void {
     const { instance } = this.#options;
     const elements = this.#elementsOf(connection);
-    this.#run(
-      change('create', instance, 'bound', elements.bound) +
-        change('create', instance, 'further', elements.further) +
-        change('create', instance, 'shown', elements.shown) +
-        change('create', instance, 'hairpin', elements.hairpin) +
-        change('create', instance, 'classes', elements.classesTo) +
-        change('create', instance, 'published', elements.publishedTo),
-    );
+    this.#run(setNames.map((set) => change('create', instance, set, elements[set])).join(''));
   }
 
   /** What is missing already (someone flushed the table) must not keep the rest from going. */
   #forbid(connection: Attachment): void {
     const { instance, nftables, logger } = this.#options;
-    const { publishedTo: _, classesTo: __, ...sets } = this.#elementsOf(connection);
+    const sets = this.#elementsOf(connection);
     try {
       this.#run(
         Object.entries(sets)
-          .map(([set, elements]) => change('delete', instance, set, elements))
+          .map(([set, elements]) => change('delete', instance, set, elements.map(keyOf)))
           .join(''),
       );
       return;
@@ -334,7 +351,7 @@ export class Connections {
     for (const [set, elements] of Object.entries(sets)) {
       for (const element of elements) {
         try {
-          nftables.run(change('delete', instance, set, [element]));
+          nftables.run(change('delete', instance, set, [keyOf(element)]));
         } catch (error) {
           if (!(error instanceof NftablesError) || error.kind !== 'missing') throw error;
         }
@@ -346,17 +363,10 @@ export class Connections {
   #replaceElements(connections: readonly Attachment[]): void {
     const { instance } = this.#options;
     const all = connections.map((connection) => this.#elementsOf(connection));
-    const contents = {
-      bound: all.flatMap((one) => one.bound),
-      further: all.flatMap((one) => one.further),
-      shown: all.flatMap((one) => one.shown),
-      hairpin: all.flatMap((one) => one.hairpin),
-      published: all.flatMap((one) => one.publishedTo),
-      classes: all.flatMap((one) => one.classesTo),
-    };
     let commands = '';
-    for (const [set, elements] of Object.entries(contents)) {
-      commands += `flush ${set === 'published' || set === 'classes' ? 'map' : 'set'} inet ${tableName(instance)} ${set}\n`;
+    for (const set of setNames) {
+      const elements = all.flatMap((one) => one[set]);
+      commands += `flush ${maps.has(set) ? 'map' : 'set'} inet ${tableName(instance)} ${set}\n`;
       for (let at = 0; at < elements.length; at += elementsPerCommand) commands += change('add', instance, set, elements.slice(at, at + elementsPerCommand));
     }
     this.#run(commands);

@@ -33,6 +33,8 @@ table inet ${table} {
   set hairpin { type ipv4_addr . ipv4_addr; }
   set further { type ipv4_addr; }
   set shown { type ipv4_addr; }
+  map floating_in { type ipv4_addr : ipv4_addr; }
+  map floating_out { type ipv4_addr : ipv4_addr; }
   map published { type inet_proto . inet_service : ipv4_addr . inet_service; }
   map classes { type ipv4_addr : classid; } # the host's; here nobody has one
 
@@ -55,10 +57,13 @@ table inet ${table} {
   chain publish_incoming {
     type nat hook prerouting priority dstnat; policy accept;
     iifname ${links} ip daddr ${gateway} meta l4proto { tcp, udp } th dport 53 dnat ip to ${resolver}
+    dnat ip to ip daddr map @floating_in
     iifname ${up} ip daddr ${uplink} dnat ip to meta l4proto . th dport map @published
   }
   chain sources {
     type nat hook postrouting priority srcnat; policy accept;
+    oifname ${links} ip saddr . ip daddr @hairpin snat ip to ${gateway}
+    oifname ${up} ip daddr != ${resolver} snat ip to ip saddr map @floating_out
     ${isPublic ? '' : `oifname ${up} ${hidden}snat ip to ${uplink}`}
   }
 

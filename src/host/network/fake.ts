@@ -20,6 +20,8 @@ export interface FakeNetwork extends Network {
   readonly firewallMachines: ReadonlyMap<string, FirewallMachine>;
   readonly prepared: ReadonlySet<number>;
   readonly connected: ReadonlyMap<number, Connection>;
+  /** Machines by floating address. */
+  readonly floating: ReadonlyMap<string, string>;
   /** Mbit/s of the connected ones, by slot. */
   readonly ceilings: ReadonlyMap<number, number | null>;
   readonly guarantees: ReadonlyMap<number, number>;
@@ -31,6 +33,7 @@ export const createFakeNetwork = (options: FakeNetworkOptions = {}): FakeNetwork
   const subnet = parseSubnet('subnet', options.subnet ?? '10.99.0.0/16');
   const prepared = new Set<number>();
   const connected = new Map<number, Connection>();
+  const floating = new Map<string, string>();
   const ceilings = new Map<number, number | null>();
   const guarantees = new Map<number, number>();
   const definitions = new Map<string, NetworkDefinition>();
@@ -61,6 +64,7 @@ export const createFakeNetwork = (options: FakeNetworkOptions = {}): FakeNetwork
     connected,
     ceilings,
     guarantees,
+    floating,
     firewallRules,
     firewallMachines,
     firewall: {
@@ -103,6 +107,7 @@ export const createFakeNetwork = (options: FakeNetworkOptions = {}): FakeNetwork
       check(connection);
       connected.set(connection.slot, connection);
     },
+    float: async (address, machine) => void (machine === null ? floating.delete(address) : floating.set(address, machine)),
     limit: async (slot, _pid, ceilingMbps) => {
       if (!connected.has(slot)) throw new CenoteError('wrong_state', `slot ${slot} is not connected`);
       ceilings.set(slot, ceilingMbps);

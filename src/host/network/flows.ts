@@ -54,6 +54,8 @@ class Forgotten {
   readonly addresses = new Map<number, string>();
   /** Flows that came to an address by a port that is no longer published. */
   readonly translated = new Set<string>();
+  /** Flows to a floating address, and those seen under it. */
+  readonly floating = new Set<number>();
   /** Flows to a port of the host that began before it was published. */
   readonly untranslated = new Set<number>();
 
@@ -64,12 +66,14 @@ class Forgotten {
   readonly censored: BegunFlow[] = [];
 
   get empty(): boolean {
-    return this.others === undefined && this.censor === undefined && this.addresses.size + this.translated.size + this.untranslated.size === 0;
+    const { addresses, translated, floating, untranslated } = this;
+    return this.others === undefined && this.censor === undefined && addresses.size + translated.size + floating.size + untranslated.size === 0;
   }
 
   has(flow: Flow): boolean {
     if (this.addresses.has(flow.source) || this.addresses.has(flow.answerer)) return true;
     if (this.others?.(flow.source) === true || this.others?.(flow.answerer) === true) return true;
+    if (this.floating.has(flow.target) || this.floating.has(flow.seenAs)) return true;
     if (this.#isCensored(flow)) return true;
     const port = portKey(flow.protocol, flow.port);
     return this.translated.has(`${flow.answerer} ${port}`) || (this.untranslated.has(port) && !flow.translated());
@@ -126,6 +130,12 @@ export class ConntrackFlows {
   async unpublished(address: string, ports: readonly PublishedPort[]): Promise<void> {
     for (const port of ports) this.#gathered.translated.add(`${addressToNumber(address)} ${portKey(protocolNumbers[port.protocol], port.hostPort)}`);
     if (ports.length > 0) await this.#flush();
+  }
+
+  /** A floating address has gone to another. */
+  async floated(address: string): Promise<void> {
+    this.#gathered.floating.add(addressToNumber(address));
+    await this.#flush();
   }
 
   /** The rules have changed: what they would not let begin now does not go on either. */
@@ -189,8 +199,12 @@ const portKey = (protocol: number, port: number): number => protocol * 65_536 + 
 interface Flow {
   /** Who began it. */
   source: number;
+  /** Where it was begun to. */
+  target: number;
   /** Who answers, behind any translation. */
   answerer: number;
+  /** Whom it is answered to, behind any. */
+  seenAs: number;
   protocol: number;
   /** The port it was begun to. */
   port: number;
@@ -208,14 +222,16 @@ const parseFlow = (body: Buffer): Flow | undefined => {
   if (body.length < 48 || body[0] !== header[0]) return undefined;
   const original = 4;
   const reply = original + align4(body.readUInt16LE(original));
-  if (reply + 16 > body.length) return undefined;
+  if (reply + 24 > body.length) return undefined;
   const protocolPart = original + 8 + align4(body.readUInt16LE(original + 4)) - 4;
   const hasPorts = protocolPart + 28 <= reply;
   const replyProtocolPart = reply + 8 + align4(body.readUInt16LE(reply + 4)) - 4;
   const byteAt = (at: number, end: number): number => (at < end ? body[at]! : 0);
   return {
     source: body.readUInt32BE(original + 12),
+    target: body.readUInt32BE(original + 20),
     answerer: body.readUInt32BE(reply + 12),
+    seenAs: body.readUInt32BE(reply + 20),
     protocol: hasPorts ? body[protocolPart + 8]! : 0,
     port: hasPorts ? body.readUInt16BE(protocolPart + 24) : 0,
     translated: () => ((parseAttributes(body.subarray(4)).get(attributes.status)?.readUInt32BE(0) ?? 0) & statusTranslated) !== 0,

@@ -7,7 +7,10 @@ import type { PublishedPort } from '../../model/machine.ts';
 import { externalNetwork, nicsOf } from '../../model/nics.ts';
 import type { Nic } from '../../model/network.ts';
 import { closeFd, openFd, openFlags } from '../../sys/libc.ts';
+import { floatingFurther } from './attachment.ts';
 import type { Attachment, Further, KeptAttachment } from './attachment.ts';
+import { Floating } from './floating.ts';
+import type { FloatingPlace } from './floating.ts';
 import type { InnerEnd } from './links.ts';
 import type { Connection, KeptConnection, NetworkTraffic } from './network.ts';
 import type { Routers } from './routers.ts';
@@ -18,10 +21,13 @@ export class Machines {
   readonly #routers: Routers;
   /** Of those that are connected. */
   readonly #bySlot = new Map<number, Connection>();
+  readonly floating: Floating;
 
   constructor({ host, routers }: { host: Segment; routers: Routers }) {
     this.#host = host;
     this.#routers = routers;
+    const placeOf = (machine: string) => [...this.#bySlot.values()].flatMap((one) => (one.machine === machine ? [placeOfConnection(one)] : []))[0];
+    this.floating = new Floating({ host, routers, placeOf });
   }
 
   async connect(connection: Connection, netnsFd: number, ceilingMbps: number | null): Promise<void> {
@@ -36,6 +42,7 @@ export class Machines {
     }
     undo.move();
     this.#bySlot.set(slot, connection);
+    await this.floating.settle(connection.machine);
   }
 
   async publish(connection: Connection): Promise<void> {
@@ -83,6 +90,7 @@ export class Machines {
     }
     undo.move();
     this.#bySlot.set(slot, connection);
+    await this.floating.settle(connection.machine);
     for (const nic of after)
       for (const address of without(before.find((one) => isSame(one, nic))?.more, nic.more)) await this.#removeFurther(nic.network, slot, address, netnsFd);
     closeFd(netnsFd);
@@ -108,8 +116,9 @@ export class Machines {
   async disconnect(slot: number): Promise<void> {
     const connection = this.#bySlot.get(slot);
     if (connection === undefined) return this.#host.connections.disconnect(slot);
-    for (const { network } of nicsOf(connection)) await this.#detach(network, slot);
     this.#bySlot.delete(slot);
+    await this.floating.leave(slot);
+    for (const { network } of nicsOf(connection)) await this.#detach(network, slot);
   }
 
   async traffic(slot: number): Promise<NetworkTraffic> {
@@ -133,12 +142,22 @@ export class Machines {
       for (const nic of nicsOf(connection)) {
         const attachments = nic.network === externalNetwork ? onExternal : (onFabrics.get(nic.network) ?? []);
         if (nic.network !== externalNetwork) onFabrics.set(nic.network, attachments);
-        attachments.push({ ...this.#attachment(connection, nic), pid, ceilingMbps });
+        attachments.push({ ...this.#withFloating(this.#attachment(connection, nic), nic), pid, ceilingMbps });
       }
     }
     const uplinks = await this.#routers.restore(onFabrics);
     await this.#host.connections.restore([...onExternal, ...uplinks], prepared);
     await this.#routers.restoreMachines(onFabrics);
+    this.floating.restore([...this.#bySlot.values()].map(placeOfConnection));
+  }
+
+  /** As it is in the kernel while it runs. */
+  #withFloating(attachment: Attachment, { network, primary }: Nic): Attachment {
+    const { machine, further = [] } = attachment;
+    const floating = primary ? this.floating.of(machine) : [];
+    if (floating.length === 0) return attachment;
+    if (network !== externalNetwork) return { ...attachment, floating };
+    return { ...attachment, floating, further: [...further, ...floating.map((address) => floatingFurther(machine, address))] };
   }
 
   #attachment({ slot, machine, publish, guaranteeMbps = 0 }: Connection, nic: Nic): Attachment {
@@ -209,3 +228,8 @@ const isSame = (one: Nic, other: Nic): boolean => one.network === other.network 
 const without = (addresses: readonly string[] = [], others: readonly string[] = []): string[] => addresses.filter((address) => !others.includes(address));
 
 const furtherOf = (machine: string, address: string): Further => ({ machine, address, isShown: false, isInside: true });
+
+const placeOfConnection = (connection: Connection): FloatingPlace => {
+  const { slot, machine } = connection;
+  return { slot, machine, network: primaryOf(connection).network };
+};

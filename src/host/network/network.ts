@@ -56,6 +56,8 @@ export interface Network {
   guarantee(slot: number, guaranteeMbps: number): Promise<void>;
   /** Devices on which guarantees hold, or should; none where nobody said what they carry. */
   uplinks(): UplinkStatus[];
+  /** The address, which no network here gives to machines, is this machine's from now on, or nobody's: in one move, while it is reached. */
+  float(address: string, machine: string | null): Promise<void>;
   /** No packet flows from here on; the addresses may be given to another. The links themselves are removed later, in a batch. */
   disconnect(slot: number): Promise<void>;
   /** Counters of a connected slot's links, as the machine sees them. */

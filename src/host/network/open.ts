@@ -89,6 +89,7 @@ export const openNetwork = async (options: NetworkOptions): Promise<Network> => 
     limit: (slot, pid, ceilingMbps) => machines.limit(slot, pid, ceilingMbps),
     guarantee: (slot, guaranteeMbps) => machines.guarantee(slot, guaranteeMbps),
     uplinks: () => uplinks?.status() ?? [],
+    float: (address, machine) => machines.floating.set(address, machine),
     disconnect: (slot) => machines.disconnect(slot),
     traffic: (slot) => machines.traffic(slot),
     restore: (kept, prepared) => machines.restore(kept, prepared),

@@ -14,6 +14,7 @@ import type { NetworkDefinition } from '../../model/network.ts';
 import { closeFd } from '../../sys/libc.ts';
 import { createNamedNamespace, openNamedNamespace, removeNamedNamespace } from '../../sys/named-netns.ts';
 import { inNetworkNamespace } from '../../sys/netns.ts';
+import { floatingFurther } from './attachment.ts';
 import type { Attachment, Further, KeptAttachment } from './attachment.ts';
 import { fabricRuleset, uplinkName } from './fabric-ruleset.ts';
 import { changeWhole, replaceWhole } from './ruleset.ts';
@@ -41,6 +42,9 @@ const firstUplinkSlot = 900_000;
 const usualLingerMs = 60_000;
 const namePattern = /^(9\d{5})-([0-9a-f-]{36})$/;
 
+/** What its uplink has to know of a machine. */
+type Beside = Pick<Attachment, 'machine' | 'address' | 'further' | 'floating'>;
+
 interface Router {
   definition: NetworkDefinition;
   uplinkSlot: number;
@@ -49,7 +53,7 @@ interface Router {
   /** Machines' published ports, by their slots. */
   published: Map<number, PublishedPort[]>;
   /** By their slots. */
-  machines: Map<number, Pick<Attachment, 'machine' | 'address' | 'further'>>;
+  machines: Map<number, Beside>;
   /** Mbit/s of what its machines send out of the host, by their slots. */
   guarantees: Map<number, number>;
   closing: NodeJS.Timeout | undefined;
@@ -136,6 +140,23 @@ export class Routers {
     router.machines.set(slot, { ...machine, further: machine.further?.filter((one) => one.address !== address) });
   }
 
+  /** Which link of the external network leads to machines of this one. */
+  async uplinkSlot(network: string): Promise<number> {
+    return (await this.#demand(network)).uplinkSlot;
+  }
+
+  async moveFloating(network: string, address: string, from: number | null, to: number | null): Promise<void> {
+    const { segment, machines } = await this.#demand(network);
+    await segment.connections.moveFloating(address, from, to);
+    for (const [slot, change] of [
+      [from, (floating: readonly string[]) => floating.filter((one) => one !== address)],
+      [to, (floating: readonly string[]) => [...floating, address]],
+    ] as const) {
+      const machine = slot === null ? undefined : machines.get(slot);
+      if (machine !== undefined) machines.set(slot!, { ...machine, floating: change(machine.floating ?? []) });
+    }
+  }
+
   async detach(network: string, slot: number): Promise<void> {
     const router = await this.#open.get(network);
     if (router === undefined) return;
@@ -158,8 +179,8 @@ export class Routers {
     const uplinks: KeptAttachment[] = [];
     for (const [network, attachments] of kept) {
       const router = await this.#demand(network, true);
-      for (const { slot, machine, address, publish, guaranteeMbps, further: others } of attachments) {
-        router.machines.set(slot, { machine, address, further: others });
+      for (const { slot, machine, address, publish, guaranteeMbps, further: others, floating } of attachments) {
+        router.machines.set(slot, { machine, address, further: others, floating });
         if (guaranteeMbps > 0) router.guarantees.set(slot, guaranteeMbps);
         if (publish.length > 0) router.published.set(slot, publish);
       }
@@ -343,9 +364,12 @@ export class Routers {
   }
 }
 
-/** What the external network has to know of these machines: nothing, where the router's own address stands for them. */
-const further = (definition: NetworkDefinition, machines: Iterable<Pick<Attachment, 'machine' | 'address' | 'further'>>): Further[] =>
-  shownOf(definition, Array.from(machines, ({ machine, address, further: others = [] }) => [{ machine, address }, ...others]).flat());
+/** What the external network has to know of these machines: where the router's own address stands for them, no more than floating ones. */
+const further = (definition: NetworkDefinition, machines: Iterable<Beside>): Further[] =>
+  Array.from(machines, ({ machine, address, further: others = [], floating = [] }) => [
+    ...shownOf(definition, [{ machine, address }, ...others]),
+    ...floating.map((one) => floatingFurther(machine, one)),
+  ]).flat();
 
 const shownOf = (definition: NetworkDefinition, addresses: readonly Pick<Further, 'machine' | 'address'>[]): Further[] =>
   isShared(definition) ? addresses.map(({ machine, address }) => ({ machine, address, isShown: definition.isPublic === true, isInside: false })) : [];

@@ -42,6 +42,8 @@ table inet ${table} {
   set further { type ipv4_addr; }
   set shown { type ipv4_addr; }
   set whole { type ipv4_addr; flags interval; }
+  map floating_in { type ipv4_addr : ipv4_addr; }
+  map floating_out { type ipv4_addr : ipv4_addr; }
   map published { type inet_proto . inet_service : ipv4_addr . inet_service; }
   map classes { type ipv4_addr : classid; }
   set resolving { type ipv4_addr; size 65536; flags dynamic, timeout; timeout 1m; }
@@ -66,10 +68,12 @@ table inet ${table} {
   chain publish_incoming {
     type nat hook prerouting priority dstnat; policy accept;
     ${resolverPort === 53 ? '' : `iifname ${links} ip daddr ${gateway} meta l4proto { tcp, udp } th dport 53 dnat ip to ${gateway}:${resolverPort}`}
+    dnat ip to ip daddr map @floating_in
     fib daddr type local jump publish
   }
   chain publish_local {
     type nat hook output priority -100; policy accept;
+    dnat ip to ip daddr map @floating_in
     fib daddr type local jump publish
   }
   chain publish {
@@ -80,6 +84,7 @@ table inet ${table} {
     type nat hook postrouting priority srcnat; policy accept;
     oifname ${links} ip saddr 127.0.0.0/8 snat ip to ${gateway}
     oifname ${links} ip saddr . ip daddr @hairpin snat ip to ${gateway}
+    oifname != ${links} snat ip to ip saddr map @floating_out
     oifname != ${links} ip saddr ${cidr} masquerade
   }
 
@@ -142,13 +147,16 @@ export const elementsOf = (instanceNumber: number, connection: Attachment, class
   further: furtherOf(connection).map(({ address }) => address),
   shown: furtherOf(connection).flatMap(({ address, isShown }) => (isShown ? [address] : [])),
   hairpin: [`${connection.address} . ${connection.address}`],
-  published: connection.publish.map((port) => `${port.protocol} . ${port.hostPort}`),
-  publishedTo: connection.publish.map((port) => `${port.protocol} . ${port.hostPort} : ${connection.address} . ${port.machinePort}`),
+  floating_in: floatingOf(connection).map((address) => `${address} : ${connection.address}`),
+  floating_out: floatingOf(connection)
+    .slice(0, 1)
+    .map((address) => `${connection.address} : ${address}`),
+  published: connection.publish.map((port) => `${port.protocol} . ${port.hostPort} : ${connection.address} . ${port.machinePort}`),
   // What is seen by an address behind the link is in the class of the link's own.
-  classes: classOf === undefined ? [] : [connection, ...furtherOf(connection)].map(({ address }) => address),
-  classesTo: classOf === undefined ? [] : [connection, ...furtherOf(connection)].map(({ address }) => `${address} : ${classOf(connection.address)}`),
+  classes: classOf === undefined ? [] : [connection, ...furtherOf(connection)].map(({ address }) => `${address} : ${classOf(connection.address)}`),
 });
 
+const floatingOf = ({ floating = [] }: Attachment): readonly string[] => floating;
 const furtherOf = ({ further = [] }: Attachment): readonly Further[] => further;
 
 /** A command on the elements of one set; nothing when there are none. */
