@@ -59,6 +59,7 @@ const defaultGroup = 0;
 /** A link whose namespace is just dying keeps its name for a moment; the kernel takes it away without us. */
 const nameRetryMs = 20;
 const nameRetries = 250;
+const goneRetryMs = 1;
 
 export class Links {
   readonly #options: LinksOptions;
@@ -257,6 +258,23 @@ export class Links {
       this.#deleting = this.#deleting.then(() => this.#delete(slots));
     }
     return this.#deleting;
+  }
+
+  /**
+   * As `flush`; resolves when the link `name` is gone inside. That is well before the kernel is done with it: it lets go of its lock, and then
+   * waits until nobody can be looking at the link any more.
+   */
+  async flushOut(netnsFd: number, name: string): Promise<void> {
+    let isDone = false;
+    const flushed = this.flush().then(() => {
+      isDone = true;
+    });
+    using inside = this.#openInside(netnsFd);
+    for (;;) {
+      const [found] = await inside.send([message.getLink({ name })]);
+      if (isDone || found!.code === 'ENODEV') return;
+      await Promise.race([flushed, sleep(goneRetryMs)]);
+    }
   }
 
   /** Host ends that exist now, by slot. */

@@ -7,7 +7,7 @@ import type { PublishedPort } from '../../model/machine.ts';
 import { externalNetwork, nicsOf } from '../../model/nics.ts';
 import type { Nic } from '../../model/network.ts';
 import { closeFd, openFd, openFlags } from '../../sys/libc.ts';
-import { floatingFurther } from './attachment.ts';
+import { floatingFurther, interfaceName } from './attachment.ts';
 import type { Attachment, Further, KeptAttachment } from './attachment.ts';
 import { Floating } from './floating.ts';
 import type { FloatingPlace } from './floating.ts';
@@ -61,9 +61,9 @@ export class Machines {
     const connection = { ...wanted, guaranteeMbps };
     const [before, after] = [nicsOf(former), nicsOf(connection)];
     const [oldPrimary, newPrimary] = [primaryOf(former), primaryOf(connection)];
+    using opened = new DisposableStack();
+    const netnsFd = opened.adopt(openFd(`/proc/${pid}/ns/net`, openFlags.readOnly), closeFd);
     await using undo = new AsyncDisposableStack();
-    const netnsFd = openFd(`/proc/${pid}/ns/net`, openFlags.readOnly);
-    undo.defer(() => closeFd(netnsFd));
     for (const nic of after.filter((one) => !before.some((other) => isSame(one, other)))) {
       const { network } = nic;
       await this.#attach(network, { ...this.#attachment(former, nic), publish: [], leads: 'subnet', guaranteeMbps: 0 }, netnsFd, ceilingMbps);
@@ -93,11 +93,10 @@ export class Machines {
     await this.floating.settle(connection.machine);
     for (const nic of after)
       for (const address of without(before.find((one) => isSame(one, nic))?.more, nic.more)) await this.#removeFurther(nic.network, slot, address, netnsFd);
-    closeFd(netnsFd);
-    for (const { network } of before.filter((one) => !after.some((other) => isSame(one, other)))) {
+    for (const { network, index } of before.filter((one) => !after.some((other) => isSame(one, other)))) {
       await this.#detach(network, slot);
       // Gone inside when it is acknowledged, not with the next batch.
-      await (await this.#segment(network)).links.flush();
+      await (await this.#segment(network)).links.flushOut(netnsFd, interfaceName(index));
     }
   }
 
