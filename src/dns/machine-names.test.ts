@@ -40,6 +40,21 @@ describe("a machine's names", () => {
     assert.deepEqual(said(named({ tags, metadata: { 'triton.cns.status': 'up' } })), records);
   });
 
+  it('are everybody’s to know on a network of several accounts', () => {
+    const network = '11111111-1111-4111-8111-111111111111';
+    const inside = { ...facts, address: '10.9.0.5', nics: [{ network, address: '10.9.0.5', more: ['10.9.0.6'], index: 0, primary: true }] };
+    const told = (shared: string[]) => namedMachine(inside, true, new Set(shared))!.addresses;
+    assert.deepEqual(
+      told([]),
+      ['10.9.0.5', '10.9.0.6'].map((address) => ({ address, network })),
+    );
+    assert.deepEqual(
+      told([network]),
+      ['10.9.0.5', '10.9.0.6'].map((address) => ({ address, network: null })),
+      'on a network of several accounts everybody may be told',
+    );
+  });
+
   it('obey its tags: hidden, another name for its address, and a wrong tag of old means nothing', () => {
     assert.equal(namedMachine({ ...facts, tags: { 'triton.cns.disable': true } }, true), null);
     assert.equal(namedMachine({ ...facts, tags: { 'triton.cns.disable': 'yes' } }, true), null);

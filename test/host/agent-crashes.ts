@@ -117,6 +117,18 @@ export const actions: Readonly<Record<string, Action>> = {
       assert.equal(nicsOf(found!.spec).length, 1);
     },
   },
+  'an address more': {
+    prepare: made,
+    act: async (services) => services.control.machineAddressAdd(target, (await services.control.machineNicList(target))[0]!.mac, {}),
+    points: 5,
+    check: (found) => {
+      isRunning(found);
+      const [nic] = nicsOf(found!.spec);
+      const table = readFileSync(`/proc/${found!.pid}/net/fib_trie`, 'utf8');
+      assert.equal(nic!.more?.length, 1);
+      for (const address of addressesOf(nic!)) assert.ok(table.includes(`-- ${address}\n`), `${address} inside`);
+    },
+  },
   'update that is undone': {
     prepare: made,
     act: (services) => services.control.machineUpdate(target, { command: ['/bin/false'] }),
