@@ -1,8 +1,7 @@
 /** Which devices an instance shapes: found by the default route or named, and nobody else's. */
-import { readFileSync } from 'node:fs';
 import { CenoteError, invalid } from '../base/errors.ts';
 import type { AllottedInstance } from '../host/allotment/allotment.ts';
-import { canShape, parseDefaultDevices, queueOf } from '../host/network/uplink-check.ts';
+import { canShape, defaultDevices, queueOf } from '../host/network/uplink-check.ts';
 import { releaseUplinks } from '../host/network/uplinks.ts';
 import { shapedUplinks } from '../model/instance.ts';
 import type { InstanceConfig } from '../model/instance.ts';
@@ -39,15 +38,13 @@ export const chooseUplinks = async (request: UplinkRequest, entry: AllottedInsta
     return { uplinks: [], lacks };
   }
   const kept = uplinks === undefined ? findInstanceConfig(entry.root)?.uplinks : undefined;
-  const devices = [...new Set(isNamed ? uplinks : (kept ?? defaultDevices()))];
+  const devices = [...new Set(isNamed ? uplinks : (kept ?? (await defaultDevices())))];
   if (devices.length > mostUplinks) throw invalid('uplink', `${devices.length} devices are more than ${mostUplinks}`);
   const others = all.filter(({ root }) => root !== entry.root);
   // One that was chosen before may be away for now; the agent waits for it.
   for (const device of devices) await demandFree(device, entry, others, kept !== undefined);
   return { uplinks: devices, lacks: devices.length === 0 ? 'this host has no default route' : null };
 };
-
-export const defaultDevices = (): string[] => parseDefaultDevices(readFileSync('/proc/net/route', 'latin1'));
 
 const demandFree = async (device: string, entry: AllottedInstance, others: readonly AllottedInstance[], mayBeAway: boolean): Promise<void> => {
   if (/^(lo|cn\d+v\d+)$/.test(device)) throw invalid('uplink', `${device} does not lead out of this host`);

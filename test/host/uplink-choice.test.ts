@@ -39,6 +39,10 @@ test('an uplink is that of the default route, or named, and nobody else’s', as
   assert.deepEqual(await choose(), { uplinks: ['up0'], lacks: null });
   await run('ip', ['route', 'add', 'default', 'via', '198.51.100.18', 'dev', 'up1', 'metric', '50']);
   assert.deepEqual((await choose()).uplinks, ['up0', 'up1']);
+  await run('ip', ['route', 'add', 'default', 'metric', '9', 'nexthop', 'via', '198.51.100.2', 'dev', 'up0', 'nexthop', 'via', '198.51.100.34', 'dev', 'up2']);
+  await run('ip', ['route', 'add', 'unreachable', 'default', 'metric', '4000']);
+  assert.deepEqual((await choose()).uplinks, ['up0', 'up2', 'up1'], 'also where one route leads by several');
+  await run('ip', ['route', 'del', 'default', 'metric', '9']);
   assert.deepEqual((await choose({ uplinks: ['up2', 'up2'] })).uplinks, ['up2']);
   assert.deepEqual((await choose({ networkMbps: null })).uplinks, []);
   await refused(/none is said/, { networkMbps: null, uplinks: ['up0'] });

@@ -1,5 +1,5 @@
 /** The rtnetlink messages that the network is made of (linux/rtnetlink.h, if_link.h), as values: nothing here sends anything. */
-import { attribute, nested, netlinkFlags, text, u32, u8 } from '../../sys/netlink.ts';
+import { align4, attribute, nested, netlinkFlags, parseAttributes, text, u32, u8 } from '../../sys/netlink.ts';
 import type { NetlinkRequest } from '../../sys/netlink.ts';
 import { addressBytes, addressFromNumber } from '../../model/subnet.ts';
 import type { Destination } from '../../model/subnet.ts';
@@ -17,7 +17,7 @@ export const messageTypes = {
   deleteNeighbour: 29,
 } as const;
 export const linkAttributes = { address: 1, name: 3, queue: 6, linkInfo: 18, group: 27, stats64: 23 } as const;
-export const routeAttributes = { destination: 1, oif: 4, gateway: 5 } as const;
+export const routeAttributes = { destination: 1, oif: 4, gateway: 5, multipath: 9 } as const;
 
 const afInet = 2;
 const afInet6 = 10;
@@ -196,9 +196,25 @@ export const addUnreachable = (destination: string, prefix: number): NetlinkRequ
 export const deleteUnreachable = (destination: string, prefix: number): NetlinkRequest =>
   routeRequest(messageTypes.deleteRoute, 0, unreachable(destination, prefix));
 
-/** Our own routes, chosen in the kernel. */
-export const listOwnRoutes = (): NetlinkRequest => ({
+/** Routes of the main table; of one protocol, chosen in the kernel, or all. */
+export const listRoutes = (protocol = 0): NetlinkRequest => ({
   type: messageTypes.getRoute,
   flags: 0,
-  body: Buffer.from([afInet, 0, 0, 0, mainTable, routeProtocol, 0, 0, 0, 0, 0, 0]),
+  body: Buffer.from([afInet, 0, 0, 0, mainTable, protocol, 0, 0, 0, 0, 0, 0]),
 });
+
+/** Our own. */
+export const listOwnRoutes = (): NetlinkRequest => listRoutes(routeProtocol);
+
+/** The devices by which a default route leads, by their numbers: one, or several; none for any other route. */
+export const defaultDevicesOf = (body: Buffer): number[] => {
+  const [prefix, table, kind] = [body[1], body[4], body[7]];
+  if (prefix !== 0 || table !== mainTable || kind !== routeKinds.unicast) return [];
+  const attributes = parseAttributes(body.subarray(12));
+  const one = attributes.get(routeAttributes.oif);
+  const several = attributes.get(routeAttributes.multipath) ?? Buffer.alloc(0);
+  const found = one === undefined ? [] : [one.readInt32LE(0)];
+  // struct rtnexthop: length, flags, hops, device
+  for (let at = 0; at + 8 <= several.length; at += align4(Math.max(8, several.readUInt16LE(at)))) found.push(several.readInt32LE(at + 4));
+  return found;
+};

@@ -1,9 +1,10 @@
 /** What can be said of shaping before anything is shaped; nothing of the host is changed by asking. */
 import { closeFd } from '../../sys/libc.ts';
-import { NetlinkSocket, netlinkProtocols } from '../../sys/netlink.ts';
+import { NetlinkSocket, netlinkProtocols, parseAttributes } from '../../sys/netlink.ts';
+import type { NetlinkMessage } from '../../sys/netlink.ts';
 import { createNetworkNamespace, inNetworkNamespace } from '../../sys/netns.ts';
 import { handleOf, instanceNumberOf, makeRoot } from './htb.ts';
-import { loopbackIndex } from './route-messages.ts';
+import { defaultDevicesOf, getLink, linkAttributes, listRoutes, loopbackIndex } from './route-messages.ts';
 import { findQueue, queueText } from './uplinks.ts';
 
 /** Whether this kernel has the queue: tried in a network namespace of its own, on its loopback. Wants root. */
@@ -34,14 +35,16 @@ export const queueOf = async (device: string): Promise<DeviceQueue | null | unde
   return found.root === undefined ? null : { text: queueText(found.root), instanceNumber: instanceNumberOf(found.root) };
 };
 
-/** Devices with a default route, in the words of `/proc/net/route`. */
-export const parseDefaultDevices = (text: string): string[] => {
-  const reject = 0x200;
-  const devices = text
-    .split('\n')
-    .slice(1)
-    .map((line) => line.trim().split(/\s+/))
-    .filter(([, destination, , flags, , , , mask]) => destination === '00000000' && mask === '00000000' && (Number.parseInt(flags!, 16) & reject) === 0)
-    .map(([device]) => device!);
-  return [...new Set(devices)];
+/** By which default routes lead out, each once; also those that share one. */
+export const defaultDevices = async (): Promise<string[]> => {
+  using socket = new NetlinkSocket(netlinkProtocols.route);
+  const indexes = new Set<number>();
+  await socket.scan(listRoutes(), ({ body }) => {
+    for (const index of defaultDevicesOf(body)) indexes.add(index);
+  });
+  const links = await socket.send(Array.from(indexes, (index) => getLink({ index })));
+  // One that has just gone has no answer.
+  return links.flatMap(({ messages: [link] }) => (link === undefined ? [] : [nameOf(link)]));
 };
+
+const nameOf = ({ body }: NetlinkMessage): string => parseAttributes(body.subarray(16)).get(linkAttributes.name)!.toString('latin1').replace(/\0.*$/s, '');

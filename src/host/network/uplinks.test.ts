@@ -4,7 +4,6 @@ import { createLogger } from '../../base/logger.ts';
 import { parseSubnet } from '../../model/subnet.ts';
 import { reserveMbps } from '../../model/uplink.ts';
 import { handleOf, instanceNumberOf, machineRates, othersRates } from './htb.ts';
-import { parseDefaultDevices } from './uplink-check.ts';
 import { Uplinks } from './uplinks.ts';
 
 describe('the queue on an uplink', () => {
@@ -40,21 +39,5 @@ describe('the queue on an uplink', () => {
       assert.ok(all <= bytes, `${all} of ${bytes} bytes a second`);
       assert.equal(machineRates(capacity + 1, capacity).rate, bytes, 'what was promised of a larger capacity is all of this one');
     }
-  });
-});
-
-describe('default routes', () => {
-  it('are found by their device, each once, but for those that lead nowhere', () => {
-    const text = [
-      'Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT',
-      'eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0',
-      'eth1\t00000000\t010200C0\t0003\t0\t0\t100\t00000000\t0\t0\t0',
-      'eth0\t00000000\t010200C0\t0003\t0\t0\t200\t00000000\t0\t0\t0',
-      '*\t00000000\t00000000\t0201\t0\t0\t4294967295\t00000000\t0\t0\t0',
-      'eth2\t0000400A\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0',
-      '',
-    ].join('\n');
-    assert.deepEqual(parseDefaultDevices(text), ['eth0', 'eth1']);
-    assert.deepEqual(parseDefaultDevices(''), []);
   });
 });

@@ -1,13 +1,13 @@
 /** The programs and services around: packages with their versions, systemd or not, the instance's own services. */
 import { CenoteError, messageOf } from '../../base/errors.ts';
 import { AgentClient } from '../../client/agent.ts';
+import { defaultDevices } from '../../host/network/uplink-check.ts';
 import { ControlClient } from '../../client/control.ts';
 import { shapedUplinks } from '../../model/instance.ts';
 import type { InstanceConfig, InstancePaths } from '../../model/instance.ts';
 import { findInstanceConfig } from '../config.ts';
 import { runsSystemd } from '../host-view.ts';
 import { missingPackages, versionOf } from '../packages.ts';
-import { defaultDevices } from '../uplinks.ts';
 import { fail, ok, warn } from './finding.ts';
 import type { Finding } from './finding.ts';
 
@@ -69,7 +69,7 @@ const examineUplinks = (config: InstanceConfig, agent: AgentClient): Promise<Fin
 };
 
 const examineUplink = async (devices: readonly string[], agent: AgentClient): Promise<Finding> => {
-  const elsewhere = defaultDevices().filter((device) => !devices.includes(device));
+  const elsewhere = (await defaultDevices()).filter((device) => !devices.includes(device));
   try {
     const { network } = await agent.info();
     const lacking = network.uplinks.flatMap(({ lacks }) => lacks ?? []);
