@@ -17,6 +17,8 @@ import type { TestUplink } from './flood.ts';
 import { until } from './network-world.ts';
 
 const capacityMbps = 100;
+/** Of a guarantee, as payload arrives: on a busy host who sends may not have the processor all the time. */
+const enough = 0.75;
 const device = `cgu${process.pid % 1_000_000}`;
 
 describe('network guarantees', { skip: skipInstance, timeout: 600_000 }, () => {
@@ -47,7 +49,10 @@ describe('network guarantees', { skip: skipInstance, timeout: 600_000 }, () => {
     return got;
   };
   const hasAtLeast = (got: readonly number[], index: number, mbps: number): void =>
-    assert.ok(got[index]! > mbps * 0.88, `${mbps} Mbit/s were promised, of ${got.map((rate) => rate.toFixed(1)).join(', ')}`);
+    assert.ok(got[index]! > mbps * enough, `${mbps} Mbit/s were promised, of ${got.map((rate) => rate.toFixed(1)).join(', ')}`);
+  /** What is left to borrow as well, so it is as 1 to 2 to 4; without classes all would have the same. */
+  const isInProportion = ([first, second, third]: readonly number[]): void =>
+    assert.ok(second! > first! * 1.4 && third! > second! * 1.4, `${first}, ${second} and ${third} Mbit/s are not as 10, 20 and 40`);
   const queues = async (): Promise<string> => (await runAny('tc', ['qdisc', 'show', 'dev', device])).stdout;
   const rootRate = async (): Promise<string | undefined> => /root .*rate (\S+)/.exec(await run('tc', ['class', 'show', 'dev', device]))?.[1];
 
@@ -72,6 +77,7 @@ describe('network guarantees', { skip: skipInstance, timeout: 600_000 }, () => {
     const got = await shares([0, 1, 2]);
     context.diagnostic(got.join(' '));
     for (const [index, guarantee] of [10, 20, 40].entries()) hasAtLeast(got, index, guarantee);
+    isInProportion(got);
     hasAtLeast(await shares([0]), 0, 85);
     const seen = (await auditHost([instance.root])).queues.filter((line) => line.startsWith(`${device} has htb ce`));
     assert.match(seen.join('\n'), new RegExp(`^\\S+ has htb ce\\w\\w: \\[${instance.instance}\\]$`), 'one that were left would be seen');
@@ -81,6 +87,7 @@ describe('network guarantees', { skip: skipInstance, timeout: 600_000 }, () => {
     const got = await shares([0, 1, 2], () => services.stop('agent', 'SIGKILL'));
     context.diagnostic(got.join(' '));
     for (const [index, guarantee] of [10, 20, 40].entries()) hasAtLeast(got, index, guarantee);
+    isInProportion(got);
     assert.ok(await services.startAgent());
     await services.reachable();
     const { network } = await services.agent.info();
@@ -127,7 +134,7 @@ describe('network guarantees', { skip: skipInstance, timeout: 600_000 }, () => {
     const got = await shares([0, 1, 2, 3, 4]);
     context.diagnostic(got.join(' '));
     for (const [index, guarantee] of [10, 20, 25].entries()) hasAtLeast(got, index, guarantee);
-    assert.ok(got[3]! + got[4]! > 26, `two of a network had ${got[3]} and ${got[4]}`);
+    assert.ok(got[3]! + got[4]! > 22, `two of a network had ${got[3]} and ${got[4]}`);
     await instance.must('delete', 'm3', 'm4', '--yes');
     const classes = await run('tc', ['class', 'show', 'dev', device]);
     assert.doesNotMatch(classes, /rate (15|30)Mbit/, 'what is not there is guaranteed nothing');
