@@ -214,7 +214,7 @@ export const startAll = async (host: Host, machines: readonly Machine[]): Promis
           try {
             await machine.boot();
           } catch {
-            machine.scheduleRestart(1000); // boot has recorded why
+            machine.bootLater(); // boot has recorded why
           } finally {
             await machine.save();
           }

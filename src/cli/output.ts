@@ -63,7 +63,7 @@ export class Output {
 
   /** A state's word in its colour, where colour is shown. */
   state(text: string, title = 'STATE'): string {
-    const colour = ['STATE', 'HEALTH'].includes(title) ? colours[text] : undefined;
+    const colour = ['STATE', 'HEALTH'].includes(title) ? colours[text.split(' ', 1)[0]!] : undefined;
     return colour === undefined || !this.#config.colour || !this.stdoutIsTerminal ? text : `\u001b[${colour}m${text}\u001b[0m`;
   }
 

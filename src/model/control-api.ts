@@ -79,7 +79,10 @@ export const Machine = Type.Object(
     startedAt: nullable(Type.String()),
     exit: nullable(MachineExit),
     error: nullable(Type.String()),
+    /** By policy, since it was last asked to start. */
     restarts: Type.Integer(),
+    /** When it is started again by policy, after it has ended by itself; absent: no such start is set. */
+    restartAt: Type.Optional(Type.String()),
     health: Health,
     generation: Type.Integer(),
   },

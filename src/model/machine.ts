@@ -114,6 +114,8 @@ export const MachineStatus = Type.Object(
     error: Type.Union([Type.String(), Type.Null()]),
     /** Restarts by policy since the last requested start. */
     restarts: Type.Integer(),
+    /** When it is started again by policy; absent: no such start is set. */
+    restartAt: Type.Optional(Type.String()),
     health: Health,
     /** Files that the machine changed in its /etc and the last update of its platform or image changed too; it keeps its own. Absent: none. */
     etcConflicts: Type.Optional(Type.Array(Type.String())),

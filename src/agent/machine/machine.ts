@@ -35,6 +35,12 @@ interface Current extends Run {
   stopHealth: AbortController;
 }
 
+/** A start by policy, to come. */
+interface Restart {
+  at: string;
+  timer: NodeJS.Timeout;
+}
+
 export class Machine {
   readonly host: Host;
   readonly record: MachineRecord;
@@ -44,7 +50,7 @@ export class Machine {
   #run: Current | null = null;
   #transition: MachineState | null = null;
   #failures = 0;
-  #restartTimer: NodeJS.Timeout | null = null;
+  #restart: Restart | null = null;
   #gone = false;
 
   constructor(host: Host, record: MachineRecord) {
@@ -79,7 +85,7 @@ export class Machine {
     if (this.#transition !== null) return this.#transition;
     if (this.#run !== null) return 'running';
     if (this.record.phase !== 'ready') return this.record.phase === 'deleting' ? 'deleting' : 'provisioning';
-    if (this.#restartTimer !== null) return 'provisioning';
+    if (this.#restart !== null) return 'provisioning';
     return this.record.desired === 'running' || this.record.error !== null ? 'failed' : 'stopped';
   }
 
@@ -87,7 +93,8 @@ export class Machine {
     const { spec, generation, desired, createdAt, startedAt, exit, error, restarts, etcConflicts = [] } = this.record;
     const pid = this.#run?.process.pid ?? null;
     const [sequence, state, health] = [this.host.events.last, this.state, this.health];
-    return { id: this.id, spec, generation, sequence, desired, state, pid, createdAt, startedAt, exit, error, restarts, health, etcConflicts };
+    const restart = this.#restart === null ? {} : { restartAt: this.#restart.at };
+    return { id: this.id, spec, generation, sequence, desired, state, pid, createdAt, startedAt, exit, error, restarts, ...restart, health, etcConflicts };
   }
 
   /** Takes a request's turn; see the file's head for generations. */
@@ -196,7 +203,7 @@ export class Machine {
       await host.cgroups.kill(this.id);
       exit = await within(run.exit.promise, killWaitMs);
     }
-    await this.#endRun(run, exit);
+    this.#tellEnd(await this.#endRun(run, exit));
   }
 
   /** At once, for deletion: no signal, no waiting for output. */
@@ -222,9 +229,16 @@ export class Machine {
     this.#queue
       .run(async () => {
         if (this.#run !== run) return; // an action waited for this end and has dealt with it
-        const ended = await this.#endRun(run, exit);
-        if (performance.now() - run.startedMs > settledMs) this.#failures = 0;
-        this.#considerRestart(ended);
+        // Whether it is at rest is not known before its end is judged; who is told of the end asks then.
+        this.#transition = 'stopping';
+        try {
+          const ended = await this.#endRun(run, exit);
+          if (performance.now() - run.startedMs > settledMs) this.#failures = 0;
+          this.#considerRestart(ended);
+        } finally {
+          this.#transition = null;
+        }
+        this.#tellEnd(this.record.exit!);
         await this.save();
       })
       .catch((error: unknown) => this.host.logger.error({ machine: this.id, error: messageChain(error) }, 'the end of a machine could not be dealt with'));
@@ -233,6 +247,7 @@ export class Machine {
   /** An end that came while no agent watched. What follows from it is for `judgeEnd`, once nothing of the run is left. */
   async endedUnwatched(exit: RuntimeExit): Promise<void> {
     this.record.exit = await this.#exitOf(exit);
+    this.#tellEnd(this.record.exit);
     await this.#clean();
     await this.save();
   }
@@ -264,23 +279,23 @@ export class Machine {
 
   async #endRun(run: Current, exit: RuntimeExit | null): Promise<MachineExit> {
     const ended = await this.#exitOf(exit);
-    this.record.exit = ended;
     run.stopHealth.abort();
     this.#run = null;
     await this.#clean();
+    // Told together with what follows from it.
+    this.record.exit = ended;
     return ended;
   }
 
   async #exitOf(exit: RuntimeExit | null): Promise<MachineExit> {
     const { host } = this;
     const usage = await host.cgroups.usage(this.id);
-    const ended = exitOf(exit?.code ?? 137, exit?.at ?? new Date().toISOString(), usage.outOfMemoryKills, usage.memoryLimitMib);
-    host.events.emit('machine.exited', this.id, `${this.spec.name} ${ended.reason}`, {
-      code: ended.code,
-      signal: ended.signal,
-      outOfMemory: ended.outOfMemory,
-    });
-    return ended;
+    return exitOf(exit?.code ?? 137, exit?.at ?? new Date().toISOString(), usage.outOfMemoryKills, usage.memoryLimitMib);
+  }
+
+  #tellEnd({ code, signal, outOfMemory, reason }: MachineExit): void {
+    const restart = this.#restart === null ? {} : { restartAt: this.#restart.at };
+    this.host.events.emit('machine.exited', this.id, `${this.spec.name} ${reason}`, { code, signal, outOfMemory, ...restart });
   }
 
   async #clean(): Promise<void> {
@@ -298,29 +313,44 @@ export class Machine {
       record.error = exit.code === 0 ? null : exit.reason;
       return;
     }
-    this.scheduleRestart(delay);
+    this.#scheduleRestart(delay);
   }
 
-  scheduleRestart(delayMs: number): void {
+  /** It could not be started, and nobody waits who would ask again. */
+  bootLater(): void {
+    this.#failures += 1;
+    this.#scheduleRestart(restartDelayMs({ policy: 'always', maxRetries: null }, failedStart, this.#failures) ?? 1000);
+    this.host.events.emit('machine.restart-failed', this.id, `${this.spec.name} could not be started again: ${this.record.error}`, {
+      restartAt: this.#restart?.at,
+    });
+  }
+
+  #scheduleRestart(delayMs: number): void {
     this.#cancelRestart();
-    this.#restartTimer = setTimeout(() => {
-      this.#restartTimer = null;
-      this.turn(async () => {
-        if (this.record.desired !== 'running' || this.#run !== null) return;
-        this.record.restarts += 1;
-        this.host.events.emit('machine.restarting', this.id, `${this.spec.name} is started again (${this.record.restarts})`, {
-          restarts: this.record.restarts,
-        });
-        try {
-          await this.boot();
-        } catch {
-          this.#failures += 1;
-          this.scheduleRestart(restartDelayMs({ policy: 'always', maxRetries: null }, failedStart, this.#failures) ?? 1000);
-        } finally {
-          await this.save();
-        }
-      }).catch((error: unknown) => this.host.logger.error({ machine: this.id, error: messageChain(error) }, 'a restart failed'));
-    }, delayMs);
+    const begin = () =>
+      void this.turn(() => this.#bootAgain(restart)).catch((error: unknown) =>
+        this.host.logger.error({ machine: this.id, error: messageChain(error) }, 'a restart failed'),
+      );
+    const restart: Restart = { at: new Date(Date.now() + delayMs).toISOString(), timer: setTimeout(begin, delayMs) };
+    this.#restart = restart;
+  }
+
+  /** Until it has come to something it is neither at rest nor `failed`. */
+  async #bootAgain(restart: Restart): Promise<void> {
+    if (this.#restart !== restart) return; // an action came before
+    this.#restart = null;
+    if (this.record.desired !== 'running' || this.#run !== null) return;
+    this.#transition = 'provisioning';
+    this.record.restarts += 1;
+    this.host.events.emit('machine.restarting', this.id, `${this.spec.name} is started again (${this.record.restarts})`, { restarts: this.record.restarts });
+    try {
+      await this.boot();
+    } catch {
+      this.bootLater();
+    } finally {
+      this.#transition = null;
+      await this.save();
+    }
   }
 
   forgetFailures(): void {
@@ -329,8 +359,8 @@ export class Machine {
   }
 
   #cancelRestart(): void {
-    if (this.#restartTimer !== null) clearTimeout(this.#restartTimer);
-    this.#restartTimer = null;
+    if (this.#restart !== null) clearTimeout(this.#restart.timer);
+    this.#restart = null;
   }
 }
 

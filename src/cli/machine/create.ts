@@ -1,14 +1,20 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { shortId } from '../../base/ids.ts';
-import { defineCommand, one } from '../command.ts';
+import { CenoteError } from '../../base/errors.ts';
+import type { Machine } from '../../model/control-api.ts';
+import { defineCommand, one, toggle } from '../command.ts';
+import type { Context } from '../context.ts';
 import { jobMilliseconds } from '../jobs.ts';
 import { formatPublish } from '../values.ts';
+import { followLogs } from './follow.ts';
+import { retryWords } from './restart-words.ts';
 import { createFlags, createMachine, startFlags } from './create-machine.ts';
 
 export const command = defineCommand({
   detail:
     "Without a command after --, the image's own is run. With --from-snapshot, what is not said (image, platform, command, environment, resources, restart policy, grace, firewall, user-script) is as the snapshot's machine has it now; name, tags, published ports, networks and other metadata are not taken along.",
   args: { name: one('NAME') },
-  flags: { ...createFlags, ...startFlags },
+  flags: { ...createFlags, ...startFlags, noWatch: toggle('answer as soon as it is started, without a look whether its program stays') },
   trailing: 'after-dashes',
   examples: [
     'create box',
@@ -25,5 +31,35 @@ export const command = defineCommand({
     context.output.line(
       `${start ? 'created and started' : 'created'} ${machine.name} (${shortId(machine.id)}) in ${jobMilliseconds(accepted.job)} ms: ${machine.address}${ports}`,
     );
+    if (start && !flags.noWatch) await watch(context, machine).catch(passOver);
   },
 });
+
+/** A program that is not there, or does not find its configuration, has ended within this. */
+const looks = 10;
+const pollMs = 50;
+const lastLines = 5;
+
+/** Not everybody who may create may look. */
+const passOver = (error: unknown): void => {
+  if (!(error instanceof CenoteError && error.code === 'forbidden')) throw error;
+};
+
+/** The machine stays, and its policy goes on, whatever is seen. */
+const watch = async (context: Context, { id, name }: Machine): Promise<void> => {
+  const control = await context.control();
+  const { signal, output } = context;
+  for (let look = 0; look < looks; look += 1) {
+    await sleep(pollMs, undefined, { signal });
+    const now = await control.machineGet(id, { signal });
+    if (now.exit === null) continue;
+    // Its work was done sooner than anybody looked.
+    if (now.exit.code === 0) return output.note(`${name} has ended: ${now.exit.reason}`);
+    output.note(`the last it wrote (all of it: cenote logs ${name}):`);
+    await followLogs(context, id, { follow: false, tail: lastLines, signal }).catch(passOver);
+    const words = retryWords(now, Date.now());
+    throw new CenoteError('failed', `${name} was started and ended at once: ${now.exit.reason}`, {
+      advice: words === '' ? `it is ${now.state}; start it again with: cenote start ${name}` : `it is tried again (${words}); see: cenote why ${name}`,
+    });
+  }
+};

@@ -9,6 +9,7 @@ import { formatMib } from '../../base/units.ts';
 import { nicsOf } from '../../model/nics.ts';
 import { isGlob, pickMany, selectMachines } from '../select.ts';
 import { formatPublish, formatRestart } from '../values.ts';
+import { stateWords } from './restart-words.ts';
 import { formatBurst, formatIo, formatNetwork } from './resource-flags.ts';
 
 type Shown = Omit<Machine, 'package'> & { package?: Machine['package'] };
@@ -19,7 +20,7 @@ const pairs = (record: Record<string, string | number | boolean>): string[] => O
 const details = (machine: Shown, names: readonly string[]): Detail[] => [
   ['Name', machine.name],
   ['Id', machine.id],
-  ['State', machine.state],
+  ['State', stateWords(machine, Date.now())],
   ['Wanted', machine.desired],
   ['Error', machine.error],
   ['Last exit', machine.exit === null ? null : `${machine.exit.reason}, ${at(machine.exit.at)}`],

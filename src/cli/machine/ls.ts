@@ -8,6 +8,7 @@ import { formatAge, formatCpuRange, formatPackage, formatSizeRange } from '../fo
 import { any, defineCommand, many, parsed, toggle, value } from '../command.ts';
 import type { Context } from '../context.ts';
 import { isGlob, listMachines, pickMany } from '../select.ts';
+import { stateWords } from './restart-words.ts';
 import { closest } from '../suggest.ts';
 import type { Column } from '../table.ts';
 import { formatPublish, formatRestart, machineStateNames, pairsToRecord, parseStates, parseTag } from '../values.ts';
@@ -29,6 +30,7 @@ export type Listed = Pick<
   | 'exit'
   | 'error'
   | 'restarts'
+  | 'restartAt'
   | 'health'
   | 'platform'
 > & {
@@ -38,7 +40,7 @@ export type Listed = Pick<
 export const machineColumns: readonly Column<Listed>[] = [
   { title: 'NAME', cell: (machine) => machine.name },
   { title: 'ID', cell: (machine) => shortId(machine.id) },
-  { title: 'STATE', cell: (machine) => machine.state },
+  { title: 'STATE', cell: (machine) => stateWords(machine, Date.now()) },
   { title: 'IMAGE', cell: (machine) => machine.image.name },
   { title: 'CPU', cell: ({ resources }) => formatCpu(resources.cpuMillis), right: true },
   { title: 'MEMORY', cell: ({ resources }) => formatMib(resources.memoryMib), right: true },

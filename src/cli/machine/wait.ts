@@ -7,13 +7,15 @@ import type { Context } from '../context.ts';
 import { Interrupted } from '../context.ts';
 import { parseSeconds } from '../format.ts';
 import { isGlob, selectMachines } from '../select.ts';
+import { retryWords, stateWords } from './restart-words.ts';
 import { machineStateNames, parseStates } from '../values.ts';
 
 const pollMs = 100;
 const atRest: MachineState[] = ['running', 'stopped', 'failed'];
 
 export const command = defineCommand({
-  detail: 'Without --state, until they are at rest: running, stopped or failed. The exit status is 75 when the time is over first.',
+  detail:
+    'Without --state, until they are at rest: running, stopped or failed; one that has ended and is to be started again is waited for. The exit status is 75 when the time is over first.',
   args: { names: some('NAME', 'machine') },
   flags: {
     state: parsed('STATE[,STATE]', parseStates, 'the states to wait for', { complete: machineStateNames }),
@@ -27,24 +29,40 @@ export const command = defineCommand({
     using progress = context.output.progress('');
     const reached: Machine[] = [];
     for (const machine of machines) {
-      progress.update(`waiting until ${machine.name} is ${states.join(' or ')}`);
-      const now = await waitFor(context, machine, states, until);
+      const waiting = `waiting until ${machine.name} is ${states.join(' or ')}`;
+      progress.update(waiting);
+      const now = await waitFor(context, machine, states, until, (words) => progress.update(`${waiting}: ${words}`));
       reached.push(now);
-      if (!flags.json) context.output.line(`${now.name} is ${now.state}${now.state !== 'running' && now.exit !== null ? `: ${now.exit.reason}` : ''}`);
+      if (!flags.json) context.output.line(`${now.name} is ${outcomeWords(now)}`);
     }
     if (flags.json) context.output.json(args.names.length === 1 && !isGlob(args.names[0]!) ? reached[0] : reached);
   },
 });
 
-const waitFor = async (context: Context, machine: Machine, states: readonly MachineState[], until: number): Promise<Machine> => {
+/** How it ended, once it is at rest; while it is tried again, that. */
+const outcomeWords = (machine: Machine): string => {
+  const words = stateWords(machine, Date.now());
+  return words !== machine.state || machine.state === 'running' || machine.exit === null ? words : `${words}: ${machine.exit.reason}`;
+};
+
+const waitFor = async (
+  context: Context,
+  machine: Machine,
+  states: readonly MachineState[],
+  until: number,
+  onRetried: (words: string) => void,
+): Promise<Machine> => {
   const control = await context.control();
   const { signal } = context;
   let now = machine;
   try {
     while (!states.includes(now.state)) {
-      if (Date.now() >= until) throw new CenoteError('timeout', `${now.name} is still ${now.state}`, { advice: `see why: cenote get ${now.name}` });
+      if (Date.now() >= until)
+        throw new CenoteError('timeout', `${now.name} is still ${stateWords(now, Date.now())}`, { advice: `see why: cenote get ${now.name}` });
       await sleep(pollMs, undefined, { signal });
       now = await control.machineGet(machine.id, { signal });
+      const words = retryWords(now, Date.now());
+      if (words !== '') onRetried(words);
     }
   } catch (error) {
     if (signal.aborted) throw new Interrupted(`no longer waiting for ${machine.name}`);

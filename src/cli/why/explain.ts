@@ -4,7 +4,9 @@ import { formatCpu, formatMib } from '../../base/units.ts';
 import type { Machine } from '../../model/control-api.ts';
 import { eventDetails } from '../../model/event.ts';
 import type { Event, EventDetails, Job } from '../../model/event.ts';
-import { formatAge, formatMbps } from '../format.ts';
+import { formatAge, formatMbps, plural } from '../format.ts';
+import { isRetried, retrySentence } from '../machine/restart-words.ts';
+import { formatRestart } from '../values.ts';
 import type { MachineReport, PoolReport } from '../pool/report.ts';
 import { cores, mbps, mibps } from '../pool/tables.ts';
 
@@ -39,12 +41,20 @@ export const explain = (known: Known): Reason[] => {
   return [...fromState(known), ...pending(known), ...fromPool(known), ...happened];
 };
 
-const fromState = ({ machine }: Known): Reason[] => {
-  if (machine.state === 'running') return [];
-  const { exit, error } = machine;
-  if (exit?.outOfMemory === true) return [{ kind: 'killed', at: null, says: `it does not run: ${exit.reason}` }];
+const fromState = ({ machine, now }: Known): Reason[] => {
+  const { exit, error, restarts } = machine;
+  const kind = exit?.outOfMemory === true ? 'killed' : 'failed';
+  if (isRetried(machine, now)) return [{ kind, at: null, says: retrySentence(machine, now) }];
+  const again = restarts === 0 ? '' : `; it was started again ${plural(restarts, 'time')}`;
+  if (machine.state === 'running')
+    return restarts === 0 || exit === null
+      ? []
+      : [{ kind, at: exit.at, says: `${ago(exit.at, now)}: it ended (${exit.reason})${again} since it was last asked to run` }];
+  if (exit?.outOfMemory === true) return [{ kind, at: null, says: `it does not run: ${exit.reason}${again}` }];
   if (machine.state !== 'failed') return [];
-  return [{ kind: 'failed', at: null, says: `it does not run: ${error ?? exit?.reason ?? 'no reason is known'}` }];
+  const why = error ?? exit?.reason ?? 'no reason is known';
+  const tries = restarts === 0 ? '' : `${again}, and its restart policy is ${formatRestart(machine.restart)}`;
+  return [{ kind, at: null, says: `it does not run: ${why}${tries}` }];
 };
 
 const fromPool = ({ machine, pool }: Known): Reason[] => {

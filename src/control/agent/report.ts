@@ -29,6 +29,8 @@ export const applyStatus = (stored: StoredMachine, status: MachineStatus): void 
   machine.exit = status.exit;
   machine.error = status.error;
   machine.restarts = status.restarts;
+  if (status.restartAt === undefined) delete machine.restartAt;
+  else machine.restartAt = status.restartAt;
   machine.health = status.health;
   // The host's count is ahead of a store that was restored from an old copy; the next action continues from there.
   machine.generation = Math.max(machine.generation, status.generation);
