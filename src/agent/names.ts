@@ -15,6 +15,7 @@ import type { MachineSpec } from '../model/machine.ts';
 import type { NetworkDefinition } from '../model/network.ts';
 import { nicsOf, placesOfNics } from '../model/nics.ts';
 import type { HostNames, NamesTold, ResolverStatus } from '../model/names-api.ts';
+import { CommonNetworks } from './common-networks.ts';
 import type { Journal } from './journal.ts';
 
 export interface MachineNamesOptions {
@@ -39,6 +40,9 @@ export class MachineNames implements AsyncDisposable {
   readonly #shared = new Set<string>();
   /** Those of them whose machines everybody reaches. */
   readonly #open = new Set<string>();
+  /** Routers of fabric networks, under whose addresses their machines ask. */
+  readonly #routers = new Map<string, Pick<ToldMachine, 'account' | 'address'>>();
+  readonly #common = new CommonNetworks();
   #accounts: NamedAccount[];
   #socket: Socket | undefined;
   #resolver: ResolverStatus | null = null;
@@ -68,22 +72,36 @@ export class MachineNames implements AsyncDisposable {
       on: nics.map(({ network }) => network),
       named: namedMachine(spec, running, this.#shared, this.#open),
     };
-    if (JSON.stringify(this.#machines.get(id)) === JSON.stringify(machine)) return;
-    this.#machines.set(id, machine);
-    this.#tell({ kind: 'machine', machine });
+    if (!this.#set(machine)) return;
+    this.#tellRouters(this.#common.set(id, { primary: nics.find(({ primary }) => primary)!.network, on: machine.on! }));
   }
 
   /** Machines of a fabric network ask under their router's address, for the same account. */
   leads({ id, account, uplink, isPublic = false }: NetworkDefinition): void {
     if (isPublic) this.#open.add(id);
     if (account === null) return void this.#shared.add(id);
-    const machine: ToldMachine = { id, account, address: uplink, asksBy: [id], on: [id], named: null };
-    this.#machines.set(id, machine);
-    this.#tell({ kind: 'machine', machine });
+    this.#routers.set(id, { account, address: uplink });
+    this.#tellRouters([id]);
   }
 
   gone(id: string): void {
     if (this.#machines.delete(id)) this.#tell({ kind: 'gone', id });
+    this.#tellRouters(this.#common.remove(id));
+  }
+
+  #tellRouters(networks: readonly string[]): void {
+    for (const id of networks) {
+      const router = this.#routers.get(id);
+      if (router !== undefined) this.#set({ id, ...router, asksBy: [id], on: this.#common.of(id), named: null });
+    }
+  }
+
+  /** Whether it is news. */
+  #set(machine: ToldMachine): boolean {
+    if (JSON.stringify(this.#machines.get(machine.id)) === JSON.stringify(machine)) return false;
+    this.#machines.set(machine.id, machine);
+    this.#tell({ kind: 'machine', machine });
+    return true;
   }
 
   get status(): HostNames {

@@ -103,7 +103,17 @@ describe('names in machines', { skip, timeout: 600_000 }, () => {
     assert.equal(await dig('db', `far.inst.default.${zone}`), '192.168.10.7');
     await instance.must('nic', 'add', 'web', 'back');
     assert.equal(await dig('web', `far.inst.default.${zone}`), '192.168.10.7');
-    await instance.must('delete', 'far');
+    // By their router: all of those whose primary network it is are on the other one, until one is not.
+    await instance.must('network', 'create', 'front', '--subnet', '192.168.20.0/24');
+    await instance.must('create', 'near', '--network', 'front', '--network', 'back', ...few, '--', 'sleep', '1000000');
+    assert.equal(await dig('near', `far.inst.default.${zone}`), '192.168.10.7');
+    await instance.must('create', 'alone', '--network', 'front', ...few, '--', 'sleep', '1000000');
+    assert.equal(await dig('alone', `far.inst.default.${zone}`), '');
+    assert.equal(await dig('near', `far.inst.default.${zone}`), '');
+    await instance.must('delete', 'alone');
+    assert.equal(await dig('near', `far.inst.default.${zone}`), '192.168.10.7');
+    await instance.must('delete', 'near', 'far', '--yes');
+    await instance.must('network', 'delete', 'front');
     for (const name of ['web', 'db']) await instance.must('nic', 'remove', name, 'back');
     await instance.must('network', 'delete', 'back');
   });
