@@ -33,7 +33,14 @@ export const imageGet = async (control: Control, context: RequestContext, idOrNa
 
 /** As a field of a request. */
 export const imageFor = (control: Control, context: RequestContext, field: string, idOrName: string): Promise<Image> =>
-  namedBy(field, () => imageGet(control, context, idOrName), { advice: 'see what there is: cenote image ls' });
+  namedBy(field, () => imageGet(control, context, idOrName), { advice: insteadOf(idOrName) });
+
+/** `nginx:latest` and `library/nginx` are names that people know from elsewhere. */
+const insteadOf = (name: string): string => {
+  const program = /^(?:[a-z0-9.-]+(?::\d+)?\/)*([a-z0-9][a-z0-9+.-]{0,60})(?::[\w.-]+)?(?:@[\w:]+)?$/.exec(name)?.[1];
+  if (program === undefined || !/[:/]/.test(name)) return 'see what there is: cenote image ls';
+  return `images are not fetched from registries: have Debian's ${program} in a platform (cenote platform build --name ${program} --include ${program}), or import one (docs/cli.md)`;
+};
 
 /** Of an account's own; to the operator all are. */
 export const imageRemove = async (control: Control, context: RequestContext, idOrName: string): Promise<void> => {

@@ -52,6 +52,22 @@ test('an app keeps to what the platform leaves it', () => {
     assert.throws(() => appNameRule(name, flag), why);
 });
 
+test('an image in layers is no root, and what to do is said', () =>
+  inTemporary(async (root) => {
+    for (const [name, files] of Object.entries({
+      saved: ['manifest.json', 'repositories', 'blobs/sha256/0'],
+      former: ['manifest.json', `${'0a'.repeat(32)}/layer.tar`],
+      layout: ['oci-layout', 'index.json'],
+    })) {
+      tree(join(root, name), Object.fromEntries(files.map((file) => [file, ''])));
+      for (const check of [checkAppTree, checkSystemTree]) await assert.rejects(check(join(root, name)), { message: /docker save/, advice: /docker export/ });
+    }
+    tree(join(root, 'site'), { 'manifest.json': '', 'app/index.html': '' });
+    await checkAppTree(join(root, 'site'));
+    tree(join(root, 'whole'), { 'oci-layout': '', 'usr/bin/x': '' });
+    await checkSystemTree(join(root, 'whole'));
+  }));
+
 test('a finished tree is judged again, as it lies there', () =>
   inTemporary(async (root) => {
     tree(root, { 'app/x': '', 'opt/y': '' });

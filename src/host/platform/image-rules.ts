@@ -23,8 +23,18 @@ export const appNameRule: NameRule = (name, flag) => {
   if (slash === -1 && directories.includes(top) && flag !== '5') throw invalid('archive', `entry ${shownName} would replace the directory /${top}`, advice);
 };
 
+/** What `docker save` and its kin write is no root but a box of layers. */
+const refuseLayers = (names: readonly string[]): void => {
+  const isBox = names.some((name) => name === 'repositories' || name === 'blobs' || /^[0-9a-f]{64}(\.json|\.tar)?$/.test(name));
+  const isLayout = names.includes('oci-layout') || (names.includes('manifest.json') && isBox);
+  if (!isLayout || names.includes('usr') || names.includes('bin')) return;
+  const what = 'this is an image in layers, as docker save writes it, and not a root';
+  throw invalid('archive', what, 'write its root instead: docker export $(docker create IMAGE) > root.tar, and see docs/cli.md');
+};
+
 /** Once more on the tree itself: a link in an archive can lead a later entry where its name does not say. */
 export const checkAppTree = async (root: string): Promise<void> => {
+  refuseLayers(await readdir(root));
   for (const entry of await readdir(root, { withFileTypes: true })) {
     appNameRule(entry.name, entry.isDirectory() ? '5' : '0');
     if (mounted.includes(entry.name) && (await readdir(join(root, entry.name))).length > 0) appNameRule(`${entry.name}/`, '0');
@@ -34,6 +44,7 @@ export const checkAppTree = async (root: string): Promise<void> => {
 /** An own userland must at least look like one. */
 export const checkSystemTree = async (root: string): Promise<void> => {
   const found = await readdir(root);
+  refuseLayers(found);
   if (!found.includes('usr') && !found.includes('bin'))
     throw invalid('archive', 'an image of kind system brings a userland of its own, but there is neither /usr nor /bin in it', 'make it of kind app');
   for (const name of [...mounted, 'tmp', 'etc']) {
