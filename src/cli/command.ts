@@ -73,6 +73,8 @@ export interface Command<A extends Arguments = Arguments, F extends Flags = Flag
    * `exec web ls -l` needs no dashes.
    */
   trailing?: 'after-dashes' | 'greedy';
+  /** For flags that people know from elsewhere: what to do instead. */
+  otherFlags?: Readonly<Record<string, string>>;
   /** Lines as a person would type them, without the leading `cenote `. */
   examples: readonly string[];
   /** The number is the exit status; none is 0. */

@@ -130,7 +130,7 @@ const run = async (words: readonly string[], context: Context): Promise<number> 
     // The description that typed the function's input also parsed it.
     return (await command.run(input as never, context)) ?? 0;
   } catch (error) {
-    throw error instanceof CenoteError ? inFlags(error, command.flags) : error;
+    throw error instanceof CenoteError ? inFlags(error, command) : error;
   }
 };
 

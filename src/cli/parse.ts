@@ -18,9 +18,11 @@ class Reader {
   command: string[] = [];
   readonly #keys = new Map<string, string>();
   readonly #all: Record<string, Flag>;
+  readonly #others: Readonly<Record<string, string>>;
 
-  constructor(flags: Record<string, Flag>) {
+  constructor({ flags, otherFlags }: Pick<AnyCommand, 'flags' | 'otherFlags'>) {
     this.#all = { ...flags, ...commonFlags };
+    this.#others = otherFlags ?? {};
     for (const [key, flag] of Object.entries(this.#all)) {
       this.#keys.set(flagName(key), key);
       if (flag.short !== undefined) this.#keys.set(`-${flag.short}`, key);
@@ -50,10 +52,11 @@ class Reader {
     const key = this.#keys.get(name);
     if (key !== undefined) return { key, flag: this.#all[key]! };
     if (name === '--root' || name === '--agent') throw invalid(name, 'goes before the command', `write: cenote ${name} … COMMAND`);
+    const instead = Object.hasOwn(this.#others, name) ? this.#others[name] : undefined;
     const near = closest(name, [...this.#keys.keys()]);
     throw new CenoteError('invalid_argument', `unknown flag ${name}`, {
       fields: [{ field: name, message: 'unknown flag' }],
-      advice: near === undefined ? 'see the flags with --help' : `did you mean ${near}?`,
+      advice: instead ?? (near === undefined ? 'see the flags with --help' : `did you mean ${near}?`),
     });
   }
 
@@ -76,7 +79,7 @@ class Reader {
 const isFlag = (word: string): boolean => word.length > 1 && word.startsWith('-');
 
 export const parseWords = (command: AnyCommand, words: readonly string[]): ParsedInput => {
-  const reader = new Reader(command.flags);
+  const reader = new Reader(command);
   const greedyAfter = command.trailing === 'greedy' ? Object.keys(command.args).length : Number.POSITIVE_INFINITY;
   let at = 0;
   const next = (): string | undefined => {

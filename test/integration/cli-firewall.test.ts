@@ -71,7 +71,13 @@ describe('firewall rules on the command line', () => {
 
   it('are told what is wrong with them, and proposed by the shell', async () => {
     failed(await cli.cenote('fwrule', 'create', 'FROM any TO any ALLOW tcp PORT 80'), 2, /rule does not affect VMs/);
-    failed(await cli.cenote('fwrule', 'create', 'FROM foo'), 2, /Error at character 4: 'foo', expected: /);
+    failed(
+      await cli.cenote('fwrule', 'create', 'FROM foo'),
+      2,
+      /^cenote: the rule goes on after "FROM" with "foo"; what may stand there is .*, tag\nsuch as: FROM any TO tag role = web ALLOW tcp PORT 80\n$/,
+    );
+    failed(await cli.cenote('fwrule', 'create', 'bogus'), 2, /^cenote: the rule begins with "bogus"; what may stand there is FROM\n/);
+    failed(await cli.cenote('fwrule', 'create', 'FROM any TO tag a'), 2, /the rule ends after "FROM any TO tag a"; what may stand there is /);
     failed(await cli.cenote('fwrule', 'get', 'xyz'), 2, /"xyz" is no id of a rule/);
     failed(await cli.cenote('fwrule', 'update', '0000'), 2, /nothing to change/);
     const [id] = (await cenote('fwrule', 'ls', '--json')).json<FirewallRule[]>().map((rule) => rule.id);

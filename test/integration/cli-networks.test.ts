@@ -68,6 +68,10 @@ describe('networks on the command line', () => {
     await refuses(2, /overlaps/, 'network', 'create', 'more', '--subnet', '192.168.0.0/16');
     await refuses(2, /is not two addresses such as/, 'network', 'create', 'more', '--subnet', '192.168.20.0/24', '--range', '5');
     await refuses(2, /nothing to change/, 'network', 'update', 'rear');
+    await refuses(2, /^cenote: --subnet is missing\nwrite the addresses/, 'network', 'create', 'none');
+    await refuses(2, /^cenote: --subnet: /, 'network', 'create', 'none', '--subnet', 'x');
+    await refuses(2, /^cenote: --range: /, 'network', 'create', 'none', '--subnet', '10.5.0.0/24', '--range', '10.6.0.1-10.6.0.9');
+    await refuses(2, /^cenote: --network: .*"nosuch"/, 'create', 'm', '--network', 'nosuch', '--memory', '900T');
   });
 
   it('have machines with NICs and addresses', async () => {
@@ -82,6 +86,9 @@ describe('networks on the command line', () => {
     await says(/eth1 +rear +192\.168\.10\.9, 192\.168\.10\.3, 192\.168\.10\.30 /, 'nic', 'ls', 'web');
     await says(/ +192\.168\.10\.3 \(eth1\)\n/, 'get', 'web');
     await says(/^web no longer has 192\.168\.10\.3\n$/, 'nic', 'address', 'remove', 'web', 'rear', '192.168.10.3');
+    await says(/^web is no longer on network rear\n$/, 'nic', 'remove', 'web', 'rear');
+    await says(/^web is on network rear: eth1, 192\.168\.10\.77\n$/, 'nic', 'add', 'web', 'rear=192.168.10.77');
+    await refuses(2, /--address: an address is given with the network already/, 'nic', 'add', 'web', 'rear=192.168.10.7', '--address', '192.168.10.7');
     await says(/^web is no longer on network rear\n$/, 'nic', 'remove', 'web', 'rear');
     assert.equal((await cenote('nic', 'ls', 'web', '--json')).json<MachineNic[]>().length, 2);
     await refuses(4, /web has no NIC on network rear/, 'nic', 'remove', 'web', 'rear');
@@ -100,6 +107,7 @@ describe('networks on the command line', () => {
     await refuses(2, /is not an IPv4 address/, 'ip', 'reserve', 'rear', 'x');
     await refuses(5, /has machines on it: app/, 'network', 'delete', 'rear');
     await cenote('delete', 'web', 'app', '--yes');
+    await says(/^192\.168\.10\.77 of network rear was not reserved\n$/, 'ip', 'release', 'rear', '192.168.10.77');
     await cenote('network', 'delete', 'rear', 'db', '--yes');
     await cenote('vlan', 'delete', '100');
     assert.equal((await cenote('__complete', 'network', 'get', 'de')).stdout.trim(), 'default');
@@ -138,7 +146,7 @@ describe('networks on the command line', () => {
     await says(/^deleted network pool both\n$/, 'network', 'pool', 'delete', 'both');
     await cenote('network', 'delete', 'front', 'more', '--yes');
     await refuses(2, /vlan: a shared network is of no VLAN/, 'network', 'create', 'x', '--global', '--subnet', '10.98.0.0/24', '--vlan', '2');
-    await refuses(2, /owners: is said of shared networks only/, 'network', 'create', 'x', '--subnet', '10.98.0.0/24', '--owner', 'alice');
+    await refuses(2, /--owner: is said of shared networks only/, 'network', 'create', 'x', '--subnet', '10.98.0.0/24', '--owner', 'alice');
   });
 
   it('float from one machine to another', async () => {

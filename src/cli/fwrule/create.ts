@@ -1,5 +1,6 @@
 import { shortId } from '../../base/ids.ts';
 import { defineCommand, some, toggle, value } from '../command.ts';
+import { inPlainWords } from './plain-words.ts';
 import { notInForce } from './select.ts';
 
 export const command = defineCommand({
@@ -19,9 +20,10 @@ export const command = defineCommand({
   ],
   run: async ({ args, flags }, context) => {
     const control = await context.control();
-    const made = await control.firewallRuleCreate(
+    const rule = args.rule.join(' ');
+    const asked = control.firewallRuleCreate(
       {
-        rule: args.rule.join(' '),
+        rule,
         enabled: !flags.disabled,
         log: flags.log,
         ...(flags.description === undefined ? {} : { description: flags.description }),
@@ -29,6 +31,7 @@ export const command = defineCommand({
       },
       { signal: context.signal },
     );
+    const made = await inPlainWords(rule, asked);
     if (flags.json) context.output.json(made);
     else context.output.line(`created firewall rule ${shortId(made.id)}: ${made.rule}${notInForce(made)}`);
   },

@@ -3,6 +3,7 @@ import { shortId } from '../../base/ids.ts';
 import type { UpdateFirewallRule } from '../../model/firewall/wire.ts';
 import { any, defineCommand, one, parsed, value } from '../command.ts';
 import { parseSwitch } from '../values.ts';
+import { inPlainWords } from './plain-words.ts';
 import { notInForce, selectRule } from './select.ts';
 
 export const command = defineCommand({
@@ -21,7 +22,7 @@ export const command = defineCommand({
     };
     if (Object.keys(body).length === 0) throw new CenoteError('invalid_argument', 'nothing to change', { advice: 'see what can be with --help' });
     const { id } = await selectRule(context, args.rule);
-    const changed = await (await context.control()).firewallRuleUpdate(id, body, { signal: context.signal });
+    const changed = await inPlainWords(body.rule ?? '', (await context.control()).firewallRuleUpdate(id, body, { signal: context.signal }));
     if (flags.json) context.output.json(changed);
     else context.output.line(`updated firewall rule ${shortId(id)}: ${changed.rule}${notInForce(changed)}`);
   },

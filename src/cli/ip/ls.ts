@@ -1,6 +1,7 @@
 import type { NetworkAddress } from '../../model/network-api.ts';
 import { defineCommand, one, toggle } from '../command.ts';
 import { selectNetwork } from '../network/select.ts';
+import { listAddresses } from './list.ts';
 import type { Column } from '../table.ts';
 
 export const command = defineCommand({
@@ -11,12 +12,7 @@ export const command = defineCommand({
   run: async ({ args, flags }, context) => {
     const control = await context.control();
     const { id } = await selectNetwork(context, args.network);
-    const addresses: NetworkAddress[] = [];
-    for (let page: NetworkAddress[] = []; ;) {
-      page = await control.networkAddressList(id, { offset: addresses.length }, { signal: context.signal });
-      if (page.length === 0) break;
-      addresses.push(...page);
-    }
+    const addresses = await listAddresses(context, id);
     if (flags.json) return context.output.json(addresses);
     const names = new Map((await control.machineList({}, { signal: context.signal })).map((machine) => [machine.id, machine.name]));
     const columns: readonly Column<NetworkAddress>[] = [

@@ -30,13 +30,21 @@ export const parseRemote = (word: string): Remote | undefined => {
 
 export const command = defineCommand({
   detail:
-    'Into a directory that is there (or a path that ends in /) files go under their own names; otherwise the last part of DST is the new name. DIR/. means its contents.',
+    'Into a directory that is there (or a path that ends in /) files go under their own names; otherwise the last part of DST is the new name. DIR/. means its contents. Where DST is -, it is a tar stream on standard output.',
   args: { paths: some('SRC… DST', 'machine path') },
   flags: {},
-  examples: ['cp site.conf web:/etc/nginx/', 'cp ./public/. web:/srv/www', 'cp web:/var/log/app.log .', 'cp web:/app ./app-copy'],
+  examples: [
+    'cp site.conf web:/etc/nginx/',
+    'cp ./public/. web:/srv/www',
+    'cp web:/var/log/app.log .',
+    'cp web:/app ./app-copy',
+    'cp web:/etc/hostname - | tar -xO',
+  ],
   run: async ({ args, flags }, context) => {
     const target = args.paths.at(-1)!;
     const sources = args.paths.slice(0, -1);
+    if (sources.includes('-'))
+      throw invalid('SRC', 'standard input is not read', `a tar stream is unpacked with: cenote exec -i NAME -- tar -x -C ${JSON.stringify('/path')}`);
     if (sources.length === 0) throw new CenoteError('invalid_argument', 'DST is missing', { advice: 'see the usage with --help' });
     const to = parseRemote(target);
     const from = sources.map(parseRemote);
@@ -47,7 +55,7 @@ export const command = defineCommand({
     if (to !== undefined) return upload(context, sources, to, flags.json);
     if (from[0] === undefined)
       throw new CenoteError('invalid_argument', 'neither SRC nor DST is in a machine', { advice: 'write NAME:/path for a path in a machine' });
-    return download(context, from[0], target, flags.json);
+    return target === '-' ? show(context, from[0], flags.json) : download(context, from[0], target, flags.json);
   },
 });
 
@@ -101,6 +109,15 @@ const firstEntry = async (context: Context, machine: Machine, path: string): Pro
   } finally {
     response.destroy();
   }
+};
+
+/** As a tar stream, which a file or a whole directory is. */
+const show = async (context: Context, from: Remote, json: boolean): Promise<void> => {
+  if (json) throw invalid('--json', 'standard output is the tar stream');
+  if (context.output.stdoutIsTerminal) throw invalid('DST', 'a tar stream is not for a terminal', 'lead it somewhere, such as: | tar -xO');
+  const machine = await selectMachine(context, from.machine);
+  const response: Readable = await (await context.control()).filesGet(machine.id, from.path.replace(/\/\.$/, '') || '/', { signal: context.signal });
+  for await (const bytes of response as AsyncIterable<Buffer>) await context.output.bytes(bytes, 'stdout');
 };
 
 const download = async (context: Context, from: Remote, target: string, json: boolean): Promise<void> => {

@@ -13,6 +13,7 @@ import { readText, readValue } from '../read-text.ts';
 import { selectMachine } from '../select.ts';
 import { pairsToRecord, parseEnv, parseEnvFile, parseMetadata, parsePublish, parseRestart, parseSnapshotRef, parseTag } from '../values.ts';
 import { checkCode, copyCode } from './code.ts';
+import { noteUnheldNetwork } from './network-note.ts';
 import { givenResources, resourceFlags } from './resource-flags.ts';
 
 export const createFlags = {
@@ -23,7 +24,7 @@ export const createFlags = {
   code: value('DIR', 'copy this directory into /app before the first start', { complete: 'directory' }),
   env: many('K=V', parseEnv, 'environment variable', { short: 'e' }),
   envFile: value('FILE', 'environment variables, one K=V a line', { complete: 'file' }),
-  publish: many('HOST:PORT[/udp]', parsePublish, "publish the machine's PORT at the host's port", { short: 'p' }),
+  publish: many('HOST:PORT[/udp]', parsePublish, "publish the machine's PORT at the host's port, on all the host's addresses", { short: 'p' }),
   network: many('NETWORK[=ADDRESS]', parseNic, 'be on this network; the first named is primary (default the account’s default network)', {
     complete: 'network',
   }),
@@ -94,6 +95,7 @@ export const createMachine = async (context: Context, wanted: NewMachine): Promi
   if (flags.code !== undefined) await checkCode(flags.code);
   const body = await request(context, wanted.name, flags, wanted.command);
   if (wanted.restart !== undefined) body.restart ??= wanted.restart;
+  await noteUnheldNetwork(context, flags.net);
   const control = await context.control();
   const named = wanted.name ?? 'a machine';
   using progress = context.output.progress(`creating ${named}`);

@@ -15,6 +15,12 @@ export const command = defineCommand({
     "Without a command after --, the image's own is run. With --from-snapshot, what is not said (image, platform, command, environment, resources, restart policy, grace, firewall, user-script) is as the snapshot's machine has it now; name, tags, published ports, networks and other metadata are not taken along.",
   args: { name: one('NAME') },
   flags: { ...createFlags, ...startFlags, noWatch: toggle('answer as soon as it is started, without a look whether its program stays') },
+  otherFlags: {
+    '--name': 'the name is an argument: cenote create NAME …',
+    '-d': 'create returns when the machine is started',
+    '--detach': 'create returns when the machine is started',
+    '-v': 'data stays in the machine; --code DIR copies a directory in, cenote cp at any time',
+  },
   trailing: 'after-dashes',
   examples: [
     'create box',

@@ -81,6 +81,8 @@ const parseColumns = (field: string, text: string): Column<Listed>[] =>
 
 const ofStatus = ({ spec, ...status }: MachineStatus): Listed => ({ ...spec, ...status });
 
+const everything = 'ls lists all machines, also those that do not run; --state running leaves only these';
+
 export const command = defineCommand({
   detail: 'NAMEs may be patterns. Without one, all machines are listed.',
   args: { names: any('NAME', 'machine') },
@@ -90,6 +92,12 @@ export const command = defineCommand({
     image: value('IMAGE', 'only those of this image', { complete: 'image' }),
     output: parsed('COLUMN[,COLUMN]', parseColumns, 'these columns', { short: 'o', complete: machineColumns.map((column) => column.title.toLowerCase()) }),
     noHeader: toggle('without the headings', { short: 'H' }),
+  },
+  otherFlags: {
+    '-a': everything,
+    '--all': everything,
+    '-q': 'only names: cenote ls -H -o name',
+    '--quiet': 'only names: cenote ls -H -o name',
   },
   examples: ['ls', 'ls --state running --tag role=web', "ls 'web-*' -H -o name,address", 'ls --json', '--agent ls'],
   run: async ({ args, flags }, context) => {

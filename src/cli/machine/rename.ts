@@ -15,6 +15,9 @@ export const command = defineCommand({
       control.machineRename(machine.id, args.newName, options),
     );
     if (flags.json) context.output.json(accepted);
-    else context.output.line(`renamed ${machine.name} to ${args.newName}`);
+    else {
+      context.output.line(`renamed ${machine.name} to ${args.newName}`);
+      if (accepted.machine?.state === 'running') context.output.note('inside, its host name is another from its next start on');
+    }
   },
 });

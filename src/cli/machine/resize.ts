@@ -3,6 +3,7 @@ import type { Accepted } from '../../model/control-api.ts';
 import { defineCommand, one, toggle, value } from '../command.ts';
 import { finishJob, jobMilliseconds } from '../jobs.ts';
 import { selectMachine } from '../select.ts';
+import { noteUnheldNetwork } from './network-note.ts';
 import { describeResources, givenResources, resourceFlagNames, resourceFlags } from './resource-flags.ts';
 
 export const command = defineCommand({
@@ -27,6 +28,7 @@ export const command = defineCommand({
       else context.output.line(`resizing ${machine.name}: job ${pending.job.id}`);
       return;
     }
+    await noteUnheldNetwork(context, flags.net);
     const accepted = await finishJob(context, { doing: `resizing ${machine.name}`, machine: machine.name }, ask);
     if (flags.json) return context.output.json(accepted);
     context.output.line(`resized ${machine.name} in ${jobMilliseconds(accepted.job)} ms: ${describeResources(accepted.machine!.resources)}`);

@@ -21,7 +21,11 @@ import {
 export const resourceFlags = {
   cpu: parsed('CORES', parseCpuMillis, 'CPU guarantee, such as 0.5'),
   cpuCeiling: parsed('CORES', parseCpuCeiling, 'the most CPU it may take; none for the whole host'),
-  cpuBurst: parsed('CORES:TIME', parseBurst, 'above this baseline only for so long at the ceiling, then by what it saved; none'),
+  cpuBurst: parsed(
+    'CORES:TIME',
+    parseBurst,
+    "above this baseline only for so long at the ceiling (without one, at all the host's cores), then by what it saved; none",
+  ),
   memory: parsed('SIZE', parseMemory, 'memory guarantee, such as 256M'),
   memoryCeiling: parsed('SIZE', parseMemoryCeiling, 'the most memory it may take; none for the whole pool'),
   disk: parsed('SIZE', parseDisk, 'disk quota, such as 5G'),
@@ -75,8 +79,10 @@ export const formatIo = ({ ioWeight, ioReadMibps, ioWriteMibps, ioReadIops, ioWr
   return [`weight ${ioWeight}`, ...limits('reads', ioReadMibps, ioReadIops), ...limits('writes', ioWriteMibps, ioWriteIops)].join(', ');
 };
 
-export const formatNetwork = ({ networkMbps, networkCeilingMbps }: Resources): string =>
-  networkCeilingMbps === null ? formatMbps(networkMbps) : `${networkMbps}..${formatMbps(networkCeilingMbps)}`;
+export const formatNetwork = ({ networkMbps, networkCeilingMbps }: Resources): string => {
+  if (networkMbps === 0) return networkCeilingMbps === null ? 'none guaranteed' : `none guaranteed, at most ${formatMbps(networkCeilingMbps)}`;
+  return networkCeilingMbps === null ? formatMbps(networkMbps) : `${networkMbps}..${formatMbps(networkCeilingMbps)}`;
+};
 
 /** One line: what every machine has, and of the rest what was chosen. */
 export const describeResources = (resources: Resources): string =>

@@ -8,11 +8,21 @@ import { createFlags, createMachine } from './create-machine.ts';
 import { followLogs } from './follow.ts';
 
 const pollMs = 150;
+const typing = 'run only shows output; to type: cenote create NAME …, then cenote exec -it NAME -- sh';
+const detached = 'cenote create makes a machine, starts it and returns';
 
 export const command = defineCommand({
   detail: 'The machine is not restarted when it ends, unless --restart says so. Ctrl-C stops it.',
   args: { name: optional('NAME') },
   flags: { ...createFlags, rm: toggle('delete the machine afterwards') },
+  otherFlags: {
+    '-i': typing,
+    '--interactive': typing,
+    '--tty': typing,
+    '-d': detached,
+    '--detach': detached,
+    '--name': 'the name is an argument: cenote run NAME …',
+  },
   trailing: 'after-dashes',
   examples: ['run --rm -- cat /etc/os-release', 'run job --code ./job --env N=3 -- node main.js'],
   run: async ({ args, flags, command: words }, context) => {

@@ -48,7 +48,7 @@ export const command = defineCommand({
     if (interval === 0) throw new CenoteError('invalid_argument', '--interval: must be a second at least');
     const meter = new Meter(await context.control(), context, args.names);
     if (flags.json) {
-      context.output.json((await meter.measure()).map((row) => row.usage));
+      context.output.json((await meter.measure()).map(({ machine, usage }) => ({ name: machine.name, ...usage })));
       return;
     }
     if (flags.once || !context.output.stdoutIsTerminal) {

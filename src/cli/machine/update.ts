@@ -74,6 +74,8 @@ export const command = defineCommand({
     if (given.code !== undefined) await checkCode(given.code);
     const machine = await selectMachine(context, args.name);
     const body = await changes(machine, given, words);
+    for (const name of given.envRemove) if (!Object.hasOwn(machine.env, name)) context.output.note(`${machine.name} has no variable ${name} to remove`);
+    for (const name of given.tagRemove) if (!Object.hasOwn(machine.tags, name)) context.output.note(`${machine.name} has no tag ${name} to remove`);
     if (Object.keys(body).length === 0 && given.code === undefined)
       throw new CenoteError('invalid_argument', 'nothing to change', { advice: 'see what can be with --help' });
     using progress = context.output.progress(`updating ${machine.name}`);

@@ -1,3 +1,4 @@
+import { CenoteError } from '../../base/errors.ts';
 import type { CreateNetwork } from '../../model/network-api.ts';
 import { defineCommand, many, one, parsed, toggle, value } from '../command.ts';
 import { parseCount } from '../format.ts';
@@ -28,9 +29,15 @@ export const command = defineCommand({
     'network create front --global --public --subnet 203.0.113.0/24 --owner alice',
   ],
   run: async ({ args, flags }, context) => {
+    const { subnet } = flags;
+    if (subnet === undefined)
+      throw new CenoteError('invalid_argument', '--subnet is missing', {
+        fields: [{ field: '--subnet', message: 'is missing' }],
+        advice: 'write the addresses it is to have, such as --subnet 192.168.10.0/24',
+      });
     const body: CreateNetwork = {
       name: args.name,
-      subnet: flags.subnet ?? '',
+      subnet,
       ...(flags.noGateway ? { gateway: null } : flags.gateway === undefined ? {} : { gateway: flags.gateway }),
       ...(flags.range === undefined ? {} : { rangeFirst: flags.range[0], rangeLast: flags.range[1] }),
       ...(flags.route.length === 0 ? {} : { routes: Object.fromEntries(flags.route) }),

@@ -12,7 +12,11 @@ const columns: readonly Column<Package>[] = [
   { title: 'DISK', cell: ({ resources }) => formatMib(resources.diskMib), right: true },
   { title: 'PROCESSES', cell: ({ resources }) => String(resources.processes), right: true },
   { title: 'I/O', cell: ({ resources }) => String(resources.ioWeight), right: true },
-  { title: 'BANDWIDTH', cell: ({ resources }) => formatNetwork(resources), right: true },
+  {
+    title: 'BANDWIDTH',
+    cell: ({ resources }) => (resources.networkMbps === 0 && resources.networkCeilingMbps === null ? '-' : formatNetwork(resources)),
+    right: true,
+  },
   { title: 'AGE', cell: (each) => formatAge(each.createdAt), right: true },
 ];
 
