@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { randomUUID } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { questionFor, readMessage } from '../../test/support/dns-reader.ts';
 import type { AskedFor } from '../../test/support/dns-reader.ts';
@@ -92,7 +91,7 @@ describe('addresses that an asker reaches', () => {
   const shared = new Set([dmz, world]);
   const place = (network: string, address: string, index: number): Nic => ({ network, address, index, primary: index === 0 });
   const on = (name: string, ...places: [network: string, address: string][]): ToldMachine => {
-    const id = randomUUID();
+    const id = publicId('host', name);
     const nics = places.map(([network, address], index) => place(network, address, index));
     const asking = places.filter(([network]) => network === externalNetwork || shared.has(network));
     const facts = { id, account: 'alice', name, address: nics[0]!.address, nics, tags: { 'triton.cns.services': 'site:80' } };
