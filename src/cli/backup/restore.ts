@@ -47,8 +47,7 @@ export const command = defineCommand({
 /** It has compared the store with the host before it serves, and said so in events. */
 const adoptedSince = async (control: ControlClient, at: string, signal: AbortSignal): Promise<number> => {
   let adopted = 0;
-  for await (const events of control.events({}, { signal }))
-    adopted += events.filter((event) => event.type === 'machine.adopted' && event.at >= at).length;
+  for await (const events of control.events({}, { signal })) adopted += events.filter((event) => event.type === 'machine.adopted' && event.at >= at).length;
   return adopted;
 };
 
