@@ -38,7 +38,7 @@ describe('network guarantees', { skip: skipInstance, timeout: 600_000 }, () => {
     const { pid } = (await services.agent.machineList()).find(({ id }) => id === machine!.id)!;
     pids.push(pid!);
   };
-  const flood = (index: number): Promise<unknown> => floodFrom(pids[index]!, index === 1 ? floodTcp : floodUdp, uplink.there, index, 5);
+  const flood = (index: number): Promise<unknown> => floodFrom(pids[index]!, index === 0 ? floodUdp : floodTcp, uplink.there, index, 5);
   /** What these get while all of them send. */
   const shares = async (who: readonly number[], meanwhile: () => Promise<unknown> = async () => {}): Promise<number[]> => {
     const sending = Promise.all(who.map((index) => flood(index)));
