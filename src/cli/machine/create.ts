@@ -17,8 +17,8 @@ export const command = defineCommand({
   flags: { ...createFlags, ...startFlags, noWatch: toggle('answer as soon as it is started, without a look whether its program stays') },
   otherFlags: {
     '--name': 'the name is an argument: cenote create NAME …',
-    '-d': 'create returns when the machine is started',
-    '--detach': 'create returns when the machine is started',
+    '-d': 'create returns by itself; with --no-watch at once',
+    '--detach': 'create returns by itself; with --no-watch at once',
     '-v': 'data stays in the machine; --code DIR copies a directory in, cenote cp at any time',
   },
   trailing: 'after-dashes',
