@@ -41,8 +41,8 @@ export const command = defineCommand({
   },
 });
 
-/** A program that is not there, or does not find its configuration, has ended within this. */
-const looks = 10;
+/** A program that is not there, or does not find its configuration, has mostly ended within this; longer, and whoever makes many would wait for each. */
+const looks = 3;
 const pollMs = 50;
 const lastLines = 5;
 
