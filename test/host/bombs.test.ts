@@ -12,7 +12,7 @@ import type { TestInstance } from '../support/instance.ts';
 import { Inside, eventually, webServer } from '../support/inside.ts';
 
 const sleeper = ['/bin/sleep', '1000000'];
-const disk = ['--disk', '256M', '--cpu', '0.01'];
+const disk = ['--no-watch', '--disk', '256M', '--cpu', '0.01'];
 const little = [...disk, '--memory', '48M'];
 const poolMib = 1024;
 const mib = 2 ** 20;
