@@ -5,6 +5,8 @@ import { parentPaths } from '../../src/host/cgroup/parent.ts';
 
 export interface KernelMemory {
   usedMib: number;
+  /** Of it pages of files on a disk, which cost nobody anything to give up. */
+  cacheMib: number;
   swappedMib: number;
   limitMib: number;
   /** How often it killed inside. */
@@ -23,12 +25,14 @@ export const kernelMemory = (instance: string, machine = ''): KernelMemory => {
   return isV1
     ? {
         usedMib: Number(text('memory.usage_in_bytes')) / mib,
+        cacheMib: (entry('memory.stat', 'total_cache') - entry('memory.stat', 'total_shmem')) / mib,
         swappedMib: entry('memory.stat', 'total_swap') / mib,
         limitMib: Number(text('memory.limit_in_bytes')) / mib,
         kills: entry('memory.oom_control', 'oom_kill'),
       }
     : {
         usedMib: Number(text('memory.current')) / mib,
+        cacheMib: (entry('memory.stat', 'file') - entry('memory.stat', 'shmem')) / mib,
         swappedMib: Number(text('memory.swap.current')) / mib,
         limitMib: Number(text('memory.max')) / mib,
         kills: entry('memory.events', 'oom_kill'),
