@@ -119,6 +119,7 @@ describe('guarantees on an uplink', () => {
     const left = await queues();
     await world.disposeAsync();
     rmSync(scratch, { recursive: true });
+    rmSync(`/run/cenote-${instance}`, { recursive: true, force: true });
     assert.doesNotMatch(left, /htb/, 'the default queue is back');
   });
 

@@ -3,7 +3,7 @@
  * external network as its way out. One is made with the first machine on its network, and goes some time after the last. It is held by a
  * mount, whose name says which network it is of and which link leads to it: that is all that an agent needs which comes after.
  */
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CenoteError } from '../../base/errors.ts';
 import type { CrashPoints } from '../../base/crash-point.ts';
@@ -212,7 +212,9 @@ export class Routers {
       await router.segment[Symbol.asyncDispose]();
       closeFd(router.netnsFd);
     }
-    if (remove) for (const { path } of this.#held()) removeNamedNamespace(path);
+    if (!remove) return;
+    for (const { path } of this.#held()) removeNamedNamespace(path);
+    rmSync(this.#options.directory, { recursive: true, force: true });
   }
 
   #demand(network: string, isKept = false): Promise<Router> {
