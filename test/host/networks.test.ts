@@ -165,6 +165,30 @@ describe('fabric networks of machines', { skip: skipInstance, timeout: 600_000 }
     await cenote('network', 'delete', 'front');
   });
 
+  test('names are had without a gateway, and by the network that has become primary; one that is deleted stays so', async () => {
+    await services.control.networkCreate({ name: 'shut', subnet: '192.168.30.0/24', gateway: null });
+    await services.control.networkCreate({ name: 'next', subnet: '192.168.31.0/24' });
+    const [one, two] = [
+      await create(['first', { networks: [{ network: 'shut' }] }]),
+      await create(['second', { networks: [{ network: 'shut' }, { network: 'next' }] }]),
+    ];
+    const address = async (from: string, name: string): Promise<string> => (await cenote('exec', from, '--', 'getent', 'ahostsv4', name)).split(' ')[0]!;
+    assert.equal(await address('first', 'second'), two.address);
+    await cenote('nic', 'add', 'first', 'next', '--primary');
+    assert.equal(
+      await address('first', 'second'),
+      (await services.control.machineGet('second')).nics!.find(({ network }) => network !== one.nics![0]!.network)!.address,
+    );
+    await cenote('nic', 'remove', 'first', 'shut');
+    assert.match(await address('first', 'second'), /^192\.168\.31\./);
+    for (const name of ['first', 'second']) await services.control.machineDelete(name, { wait: 60 });
+    for (const name of ['shut', 'next']) await services.control.networkDelete(name);
+    await services.stop('control');
+    assert.ok(await services.startControl());
+    await services.reachable();
+    assert.doesNotMatch(await cenote('network', 'ls'), /found-|192\.168\.3/);
+  });
+
   test('machines come back on their networks, and go', async () => {
     await cenote('reboot', 'one');
     assert.match(await cenote('nic', 'ls', 'one'), /eth0 \* +back .*\neth1 +default .*running/);

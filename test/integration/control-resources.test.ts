@@ -246,3 +246,16 @@ test('the audit says who, what and how it ended, also of what is gone', async ()
   await assert.rejects(client.machineJobs('44444444-4444-4444-8444-444444444444'), { code: 'not_found' });
   await assert.rejects(client.jobGet('nosuch'), { code: 'not_found' });
 });
+
+test('what has become free meanwhile is given at once', async () => {
+  await using fixture = await controlFixture({ agent: { pool: { cpuMillis: 1000, memoryMib: 1024, diskMib: 20_000 } } });
+  const { client, agent } = fixture;
+  const large = { resources: { cpuMillis: 1500 } };
+  await assert.rejects(client.machineCreate({ name: 'large', ...large }, { wait: 10 }), { code: 'not_enough' });
+  agent.options.pool = { ...agent.options.pool, cpuMillis: 3000 };
+  await client.machineCreate({ name: 'large', ...large }, { wait: 10 });
+  agent.options.pool = { ...agent.options.pool, cpuMillis: 5000 };
+  await client.machineResize('large', { resources: { cpuMillis: 4000 } }, { wait: 10 });
+  agent.options.pool = { ...agent.options.pool, cpuMillis: 9000 };
+  await assert.rejects(client.machineResize('large', { resources: { cpuMillis: 9500 } }, { wait: 10 }), { code: 'not_enough' });
+});

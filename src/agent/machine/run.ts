@@ -168,8 +168,8 @@ const takeProcesses = async (host: Host, id: string) => {
   rmSync(filesOf(host, id), { recursive: true, force: true });
 };
 
-/** Files every start writes anew, bound read-only into the machine. */
-const writeFiles = (host: Host, spec: MachineSpec): Record<string, string> => {
+/** Files every start writes anew, and a change of NICs, bound read-only into the machine. */
+export const writeFiles = (host: Host, spec: MachineSpec): Record<string, string> => {
   const directory = filesOf(host, spec.id);
   mkdirSync(directory, { recursive: true });
   chmodSync(directory, 0o711);

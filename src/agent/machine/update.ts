@@ -13,6 +13,7 @@ import { firewallMachine } from '../firewall.ts';
 import type { Machine } from './machine.ts';
 import type { MachineRecord } from './record.ts';
 import { rebase } from './rebase.ts';
+import { writeFiles } from './run.ts';
 
 const safetySnapshot = '.before-update';
 /** Without a health check, a machine whose program lives this long has come up. On a host with much to do it may be long until it begins. */
@@ -160,6 +161,8 @@ const changeNics = async (machine: Machine, former: MachineSpec, next: MachineSp
     throw error;
   }
   host.crash.reach('nics: connected');
+  // The files are the machine's as they are: what is written anew here is read there.
+  writeFiles(host, next);
   if (both.some((nic) => !now.includes(nic))) await firewall.setMachine(firewallMachine(next));
 };
 

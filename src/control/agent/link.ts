@@ -97,6 +97,11 @@ export class AgentLink implements AsyncDisposable {
     return this.#external;
   }
 
+  /** As the agent says it is now: what may be promised also changes by other instances, and by images. */
+  async renew(): Promise<void> {
+    this.#info = await this.#pulse.ask(this.#stopping.signal);
+  }
+
   /** Compares everything once more; when the tie is cut, that is done as soon as it is made again. */
   async compare(): Promise<void> {
     if (this.#inStep) await this.#syncAll();

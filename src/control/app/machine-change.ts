@@ -20,7 +20,7 @@ import { machineMade } from './made.ts';
 import { imageFor } from './image-choice.ts';
 import { platformFor } from './machine-create.ts';
 import { checkPublish } from './publish.ts';
-import { admit, checkResources, resourceChange } from './resources.ts';
+import { admit, asItIs, checkResources, resourceChange } from './resources.ts';
 
 export const machineStart = (control: Control, context: RequestContext, id: string): Promise<Accepted> =>
   acceptAction(control, context, id, 'start', () => ({}));
@@ -71,14 +71,16 @@ export const machineRename = (control: Control, context: RequestContext, id: str
 export const machineResize = async (control: Control, context: RequestContext, id: string, asked: ResizeMachine): Promise<Accepted> => {
   if (asked.package === undefined && Object.keys(asked.resources ?? {}).length === 0)
     throw invalid('resources', 'nothing to change: give a package or single numbers');
-  const { host } = control.link;
-  return acceptAction(control, context, id, 'resize', async (db, stored) => {
-    const change = await resourceChange(context, db, asked);
-    const wanted = checkResources(mergeResources(stored.spec.resources, change));
-    await admit(context, db, host, stored.machine.id, wanted, stored.reserved);
-    stored.reserved = larger(stored.reserved, wanted);
-    return change;
-  });
+  const { link } = control;
+  const accept = () =>
+    acceptAction(control, context, id, 'resize', async (db, stored) => {
+      const change = await resourceChange(context, db, asked);
+      const wanted = checkResources(mergeResources(stored.spec.resources, change));
+      await admit(context, db, link.host, stored.machine.id, wanted, stored.reserved);
+      stored.reserved = larger(stored.reserved, wanted);
+      return change;
+    });
+  return asItIs(link, accept);
 };
 
 const larger = (one: Guarantees, other: Guarantees): Guarantees => ({

@@ -21,6 +21,7 @@ import type { RequestContext } from '../../store/context.ts';
 import { jobInsert } from '../../store/job.ts';
 import type { StoredJob } from '../../store/job.ts';
 import { machineGet, machineInsert } from '../../store/machine.ts';
+import type { Db } from '../../store/store.ts';
 import type { StoredMachine } from '../../store/machine.ts';
 import type { Control } from '../control.ts';
 import type { JobRequests } from '../jobs/request.ts';
@@ -30,7 +31,7 @@ import { newJob } from './accept.ts';
 import { imageFor } from './image-choice.ts';
 import { checkPublish } from './publish.ts';
 import { chooseNics, nicsInSpec } from './nics.ts';
-import { admit, newResources, resourceChange } from './resources.ts';
+import { admit, asItIs, newResources, resourceChange } from './resources.ts';
 
 type Defaults = Pick<MachineSpec, 'command' | 'env' | 'resources' | 'restart' | 'stopGraceSeconds' | 'metadata' | 'firewallEnabled'>;
 
@@ -53,19 +54,18 @@ export const machineCreate = async (control: Control, context: RequestContext, a
   const source = asked.fromSnapshot === undefined ? undefined : await sourceOf(control, context, asked.fromSnapshot.machine);
   const content = await contentOf(control, context, asked, source);
   if (source !== undefined) await demandSnapshot(control, source, asked.fromSnapshot!.name);
-  const { host } = link;
   const unsaid = source === undefined ? ordinary : defaultsOf(source);
   const command = asked.command ?? unsaid.command;
   const desired = asked.start === false ? 'stopped' : 'running';
   if (desired === 'running') commandOf({ ...content, command });
   const fromSnapshot = asked.fromSnapshot === undefined || source === undefined ? null : { machine: source.machine.id, name: asked.fromSnapshot.name };
 
-  const { accepted, job } = await store.transaction(async (db) => {
+  const accept = async (db: Db) => {
     const change = await resourceChange(context, db, asked);
     const resources = newResources(unsaid.resources, change);
     const metadata = checkMetadataSize({ ...(await authorizedKeys(context, db)), ...unsaid.metadata, ...asked.metadata });
     const chosen = await chooseNics(control, context, db, id, asked.networks);
-    await admit(context, db, host, id, resources, null);
+    await admit(context, db, link.host, id, resources, null);
     const spec: MachineSpec = {
       id,
       account: context.account,
@@ -89,7 +89,8 @@ export const machineCreate = async (control: Control, context: RequestContext, a
     const made: StoredJob = { job: newJob(context, 'create', id), generation: 1, request };
     await jobInsert(context, db, made, jobs.lease());
     return { accepted: { job: made.job, machine }, job: made };
-  });
+  };
+  const { accepted, job } = await asItIs(link, () => store.transaction(accept));
   trace('create:accepted');
   control.changes.tell(id);
   jobs.enqueue({ ...job, job: { ...job.job } });

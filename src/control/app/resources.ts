@@ -1,5 +1,5 @@
 /** What a machine is to be guaranteed: from the package, single numbers and the defaults; and whether the pool has it. */
-import { invalid } from '../../base/errors.ts';
+import { CenoteError, invalid } from '../../base/errors.ts';
 import { formatCpu, formatMib } from '../../base/units.ts';
 import { refuseShortfall } from '../../model/admission.ts';
 import type { AgentInfo } from '../../model/agent-api.ts';
@@ -12,6 +12,7 @@ import { namedBy } from './field.ts';
 import { refuseOverQuota } from './quota.ts';
 import { packageGet } from '../../store/package.ts';
 import type { Db } from '../../store/store.ts';
+import type { AgentLink } from '../agent/link.ts';
 import { mergeResources } from '../jobs/request.ts';
 import type { ResourceChange } from '../jobs/request.ts';
 
@@ -51,6 +52,17 @@ export const checkResources = (resources: Resources): Resources => {
     throw invalid('resources.memoryCeilingMib', `the ceiling of ${formatMib(memoryCeilingMib)} is below the guarantee of ${formatMib(memoryMib)}`);
   }
   return resources;
+};
+
+/** What the pool has not left by what it was some seconds ago is tried once more by what it is. */
+export const asItIs = async <Result>(link: Pick<AgentLink, 'renew'>, work: () => Promise<Result>): Promise<Result> => {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof CenoteError) || error.code !== 'not_enough') throw error;
+    await link.renew();
+    return work();
+  }
 };
 
 /** Refuses what the host cannot honour, and what the pool has not left. */

@@ -15,7 +15,7 @@ import * as message from './route-messages.ts';
 import { linkName, linkPrefix } from './ruleset.ts';
 import { clearCeiling, setCeiling } from './shaping.ts';
 import { macBytes } from '../../model/mac.ts';
-import { addressFromNumber, parseDestination } from '../../model/subnet.ts';
+import { addressFromNumber, parseDestination, placeOf } from '../../model/subnet.ts';
 import type { Destination, Subnet } from '../../model/subnet.ts';
 
 export interface LinksOptions {
@@ -30,13 +30,20 @@ export interface LinksOptions {
   logger: Logger;
 }
 
-/** Which of the machine's interfaces it is, and what it leads to: all there is, or the machines beside it. */
+/** Which of the machine's interfaces it is, and what it leads to: all there is, the machines beside it and the resolver, or those machines alone. */
 export interface InnerEnd {
   name: string;
-  leads: 'everywhere' | 'subnet';
+  leads: 'everywhere' | 'resolver' | 'subnet';
   /** More that is by this network, where it does not lead everywhere. */
   routes?: readonly Destination[] | undefined;
 }
+
+/** The resolver is asked at the gateway, or at what stands for one that there is not. */
+const destinationsOf = (subnet: Subnet, leads: 'resolver' | 'subnet', routes: readonly Destination[]): Destination[] => [
+  subnet,
+  ...routes,
+  ...(leads === 'resolver' && placeOf(subnet, subnet.gateway) === null ? [parseDestination('gateway', `${subnet.gateway}/32`)] : []),
+];
 
 /** What a link in use must have on the host's side: addresses, the link's own first, and what its machine carries. */
 export interface Reached {
@@ -148,7 +155,7 @@ export class Links {
       message.addNeighbour(index, subnet.gateway, macBytes(subnet.gateway)),
       ...(leads === 'everywhere'
         ? [message.addDefaultRoute(index, subnet.gateway)]
-        : [subnet, ...routes].map((destination) => message.addRouteBy(index, destination, subnet.gateway))),
+        : destinationsOf(subnet, leads, routes).map((destination) => message.addRouteBy(index, destination, subnet.gateway))),
     ];
     demand(`give ${name} the address ${address}`, await inner.send(insideRequests));
     demand(`route ${address}`, await this.#socket.send([message.addNeighbour(outer, address, mac), message.addMachineRoute(outer, address, subnet.gateway)]));
@@ -206,15 +213,13 @@ export class Links {
     const { subnet } = this.#options;
     using inside = this.#openInside(netnsFd);
     const index = await indexIn(inside, name);
-    const destinations = [subnet, ...routes];
-    if (leads === 'subnet') {
-      const requests = destinations.map((destination) => message.addRouteBy(index, destination, subnet.gateway));
-      demand(`route by ${name} inside`, await inside.send(requests));
-      return;
-    }
-    demand(`route by ${name} inside`, await inside.send([message.addDefaultRoute(index, subnet.gateway)]));
-    const former = destinations.map((destination) => message.deleteRouteBy(index, destination, subnet.gateway));
-    demand(`route by ${name} inside`, await inside.send(former), 'ESRCH');
+    const all = destinationsOf(subnet, 'resolver', routes);
+    const wanted = leads === 'everywhere' ? [] : destinationsOf(subnet, leads, routes);
+    const added = wanted.map((destination) => message.addRouteBy(index, destination, subnet.gateway));
+    demand(`route by ${name} inside`, await inside.send(leads === 'everywhere' ? [message.addDefaultRoute(index, subnet.gateway)] : added));
+    const former = all.filter(({ cidr }) => !wanted.some((destination) => destination.cidr === cidr));
+    const removed = former.map((destination) => message.deleteRouteBy(index, destination, subnet.gateway));
+    if (removed.length > 0) demand(`route by ${name} inside`, await inside.send(removed), 'ESRCH');
   }
 
   /** What the link carries, each way: at the host's end what goes to the machine, at the machine's what comes from it. */

@@ -168,7 +168,8 @@ export class Machines {
 
   #leads({ network, primary }: Nic): InnerEnd['leads'] {
     const isWayOut = network === externalNetwork || (this.#routers.definition(network)?.gateway ?? null) !== null;
-    return primary && isWayOut ? 'everywhere' : 'subnet';
+    if (!primary) return 'subnet';
+    return isWayOut ? 'everywhere' : 'resolver';
   }
 
   #attach(network: string, attachment: Attachment, netnsFd: number, ceilingMbps: number | null): Promise<void> {
