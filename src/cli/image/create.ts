@@ -18,7 +18,7 @@ const parseAt = (field: string, text: string): string => {
 export const command = defineCommand({
   detail: [
     'A directory becomes /app of the image (or another place with --at); an archive (tar, also gzip or zstd) is the image from its root.',
-    'FILE of --config is JSON: the OCI image configuration, or its "config" object alone. A command after -- is the image\'s Cmd.',
+    'FILE of --config is JSON: what `docker inspect IMAGE` prints, the OCI image configuration, or its "config" object alone. A command after -- is the image\'s Cmd.',
     'Made on the host, by the operator, it is for machines of all accounts: keep out what only one may know. With a profile it is the account’s own.',
     'With --system the content has a userland of its own (/bin, /usr, /lib); without it, the image runs on a platform.',
   ].join('\n'),
@@ -40,8 +40,10 @@ export const command = defineCommand({
     const name = checkResourceName('NAME', args.name);
     if ((flags.from === undefined) === (flags.fromMachine === undefined))
       throw new CenoteError('invalid_argument', 'one of --from and --from-machine is wanted');
+    const read = flags.config === undefined ? undefined : parseConfig(flags.config, await readText('--config', flags.config));
+    for (const line of read?.notes ?? []) context.output.note(line);
     const config: ImageConfig = {
-      ...(flags.config === undefined ? {} : parseConfig(flags.config, await readText('--config', flags.config))),
+      ...read?.config,
       ...(words.length === 0 ? {} : { Cmd: words }),
     };
     const control = await context.control();
