@@ -6,10 +6,8 @@ import { formatCpu, formatMib } from '../base/units.ts';
 import { AgentClient } from '../client/agent.ts';
 import { ControlClient } from '../client/control.ts';
 import { openAllotment } from '../host/allotment/allotment.ts';
-import type { Allotment, Share } from '../host/allotment/allotment.ts';
-import { checkRoot, cloudApiPlace, defaultRoot, instancePaths, noOvercommit } from '../model/instance.ts';
+import { checkRoot, cloudApiPlace, instancePaths, noOvercommit } from '../model/instance.ts';
 import type { InstanceConfig, InstancePaths } from '../model/instance.ts';
-import { promisableMbps } from '../model/uplink.ts';
 import { lockFile } from '../sys/flock.ts';
 import { accountName, ensureAccounts, resolverAccountName } from './account.ts';
 import { codeFingerprint, placeCode } from './code.ts';
@@ -24,6 +22,7 @@ import { ensurePackages } from './packages.ts';
 import { checkDevice, choosePool, diskRoomAt, hasBtrfs } from './pool-size.ts';
 import { prepareHost } from './prepare-host.ts';
 import type { Progress, Step } from './progress.ts';
+import { demandCarries, promisedByDefault } from './promised.ts';
 import { answers } from './readiness.ts';
 import { checkRootDirectory, upLockPath } from './root-directory.ts';
 import { chooseUplinks } from './uplinks.ts';
@@ -64,16 +63,16 @@ const changeHost = async (options: UpOptions, paths: InstancePaths, progress: Pr
   makeDirectories(paths, accounts);
   const allotment = openAllotment({ onNotice: (message) => progress.note(`  note: ${message}`) });
   const { config, changed } = await progress.step('instance', async () => {
+    const existing = findInstanceConfig(root);
+    if (existing !== null) await demandCarries(options, existing, paths, allotment);
     const entry = await allotment.register({
       root,
       cpuMillis: options.cpuMillis,
       memoryMib: options.memoryMib,
       promised: await promisedByDefault(allotment, root),
     });
-    const existing = findInstanceConfig(root);
     const storage = choosePool(options, existing?.storage ?? null, diskRoomAt(root), hasBtrfs());
     const networkMbps = options.networkMbps === undefined ? (existing?.networkMbps ?? null) : options.networkMbps;
-    if (typeof options.networkMbps === 'number') await demandCarries(options.networkMbps, existing?.networkMbps ?? Infinity, paths);
     const { uplinks, lacks } = await chooseUplinks({ networkMbps, uplinks: options.uplinks }, entry, allotment.list());
     if (lacks !== null) progress.note(`  note: network guarantees are set aside, but held by nothing: ${lacks}`);
     const overcommit = { ...noOvercommit, ...existing?.overcommit, ...options.overcommit };
@@ -137,32 +136,6 @@ const startServices = async (config: InstanceConfig, paths: InstancePaths, chang
 /** It answers before it has found the agent, and refuses all work until then. */
 const inStep = async (control: ControlClient): Promise<void> => {
   if ((await control.info()).agent === null) throw new CenoteError('unavailable', 'it does not reach the agent');
-};
-
-/** What the default instance has guaranteed to its machines cannot be given to another. */
-const promisedByDefault = async (allotment: Allotment, root: string): Promise<Share | undefined> => {
-  const holder = allotment.list().find((one) => one.share === null && one.root !== root);
-  if (root === defaultRoot || holder === undefined) return undefined;
-  using client = new AgentClient(instancePaths(holder.root).agentSocket);
-  try {
-    const { guaranteed } = await client.info();
-    return { cpuMillis: guaranteed.cpuMillis, memoryMib: guaranteed.memoryMib };
-  } catch {
-    return undefined;
-  }
-};
-
-/** What machines are guaranteed already stands; less than that cannot be shared out. Asked of the agent, if it is there to be asked. */
-const demandCarries = async (networkMbps: number, formerMbps: number, paths: InstancePaths): Promise<void> => {
-  if (networkMbps >= formerMbps) return;
-  using client = new AgentClient(paths.agentSocket);
-  const info = await client.info().catch(() => null);
-  const [promised, left] = [info?.guaranteed.networkMbps ?? 0, promisableMbps(networkMbps)];
-  if (promised <= left) return;
-  throw new CenoteError('not_enough', `machines are guaranteed ${promised} Mbit/s; of ${networkMbps} Mbit/s ${left} can be`, {
-    fields: [{ field: 'net-capacity', message: 'too small' }],
-    advice: 'say what it carries in truth, or make their guarantees smaller first: cenote resize NAME --net MBPS',
-  });
 };
 
 const readStamp = (path: string): string | null => {
