@@ -8,6 +8,7 @@
 import { CenoteError, asCenoteError, messageChain, messageOf } from '../../base/errors.ts';
 import { Semaphore } from '../../base/semaphore.ts';
 import { SerialQueue } from '../../base/serial-queue.ts';
+import { within } from '../../base/within.ts';
 import type { RuntimeExit } from '../../host/runtime/runtime.ts';
 import type { MachineExit, MachineSpec, MachineState, MachineStatus } from '../../model/machine.ts';
 import { stopSignal } from '../../model/signal.ts';
@@ -19,7 +20,7 @@ import { probeHealth } from './probe.ts';
 import type { MachineRecord } from './record.ts';
 import { restartDelayMs, settledMs } from './restart.ts';
 import { bringUp, takeDown } from './run.ts';
-import { sendStop } from './stop-signal.ts';
+import { askToEnd } from './stop-signal.ts';
 import { openSerialLine } from './serial-line.ts';
 import { runUserScript } from './user-script.ts';
 import type { Run } from './run.ts';
@@ -197,8 +198,8 @@ export class Machine {
     const { host } = this;
     this.#transition ??= 'stopping';
     const signal = stopSignal(this.spec.config.StopSignal);
-    const heard = await sendStop(host, this.id, run.process.pid, signal, graceSeconds * 1000, () => run.end !== null);
-    let exit = heard ? await within(run.exit.promise, graceSeconds * 1000) : null;
+    const stopped = { machine: this.id, firstPid: run.process.pid, startedMs: run.startedMs, exited: run.exit.promise };
+    let exit = await askToEnd(host, stopped, signal, graceSeconds * 1000);
     if (exit === null) {
       await host.cgroups.kill(this.id);
       exit = await within(run.exit.promise, killWaitMs);
@@ -365,15 +366,3 @@ export class Machine {
 }
 
 const failedStart: MachineExit = { code: 1, signal: null, outOfMemory: false, at: '', reason: '' };
-
-const within = async <T>(promise: Promise<T>, ms: number): Promise<T | null> => {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<null>((resolve) => {
-    timer = setTimeout(resolve, ms, null);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-};

@@ -36,6 +36,7 @@ import { currentName, readLog } from './log-file.ts';
 import type { LogOptions } from './log-file.ts';
 import { keepRotated, makeLogDirectory, removeLogs } from './log-rotation.ts';
 import { SeccompCache } from './seccomp-cache.ts';
+import { nodeWrites } from './node-writes.ts';
 import { heeds } from './signal-mask.ts';
 import type { ExecProcess, ExecSession, Runtime, RuntimeCreate, RuntimeExit, RuntimeProcess } from './runtime.ts';
 
@@ -147,6 +148,11 @@ class CrunRuntime implements Runtime {
       if (isErrno(error, 'ENOENT', 'ESRCH')) return null;
       throw error;
     }
+  }
+
+  nodeWrites(machine: string): number | null {
+    const running = this.#exits.get(machine);
+    return running === undefined ? null : nodeWrites(running.pid);
   }
 
   async remove(machine: string): Promise<void> {

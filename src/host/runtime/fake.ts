@@ -34,6 +34,10 @@ export class FakeRuntime implements Runtime {
     return this.running.has(machine) ? true : null;
   }
 
+  nodeWrites(): null {
+    return null;
+  }
+
   /** The process ends with this code, as conmon would say it. */
   end(machine: string, code: number): void {
     if (this.running.delete(machine)) this.#listener({ machine, code, at: new Date().toISOString() });

@@ -50,6 +50,8 @@ export interface Runtime {
   signal(machine: string, signal: number): Promise<void>;
   /** Whether the first process would notice this signal now; null when it is gone. */
   heeds(machine: string, signal: number): boolean | null;
+  /** How often the first process has written anything, when it is a Node; null for others, and where that cannot be told. */
+  nodeWrites(machine: string): number | null;
   /** What the runtime keeps of an ended machine; idempotent. Output logs stay until `forget`. */
   remove(machine: string): Promise<void>;
   forget(machine: string): Promise<void>;
