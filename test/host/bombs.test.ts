@@ -71,7 +71,21 @@ describe('what a machine uses up inside', { skip: skipInstance, timeout: 900_000
     assert.notEqual(state, 'running');
     assert.equal((await machines.status('neighbour')).pid, pid);
     await eventually(() => told('hungry', 'machine.exited', /want of memory/));
+    const why = await instance.must('why', 'hungry');
+    assert.equal(why.match(/kill/g)?.length, 2, `told once: ${why}`);
+    assert.match(why, /^- killed: it does not run: killed for want of memory: it had all of the 48M that it may have$/m);
     await instance.must('delete', 'hungry');
+  });
+
+  test('memory: where the machine goes on, it is told what it used when one in it was killed', async () => {
+    const script = `perl -e '$x .= "x" x 1_000_000 while 1'; exec sleep 100000`;
+    await instance.must('create', 'greedy', ...disk, '--memory', '32M', '--memory-ceiling', '48M', '--', '/bin/sh', '-c', script);
+    await eventually(() => told('greedy', 'machine.oom', /ceiling of 48M/));
+    assert.match(
+      await instance.must('why', 'greedy'),
+      /^- killed: .*the kernel killed a process in it at its limit of 48M: it used 48M, 16M above its guarantee of 32M$/m,
+    );
+    await instance.must('delete', 'greedy');
   });
 
   test('files in memory, pipes and sockets full of what nobody reads are memory of its own', async () => {

@@ -10,7 +10,7 @@ import type { HostMemory, KilledProcess, Leftover, PoolMemory, PoolTotals } from
 import type { Resources } from '../../model/resources.ts';
 import { decide, freshState, freshWatch } from './decide.ts';
 import type { Tuning } from './decide.ts';
-import { KillWatch } from './kill-watch.ts';
+import { KillWatch, usedAtDeath } from './kill-watch.ts';
 import type { Action, Look, MachineReading, Numbers, Outcome, Readings, Report, Watch } from './types.ts';
 
 export interface GovernedMachine {
@@ -124,7 +124,7 @@ export class Governor implements AsyncDisposable {
     for (const { machine, kills } of this.#kills.look(() => this.#ids())) {
       const governed = find(machine);
       const reading = governed === undefined ? null : this.#readMachine(governed, memory.totals());
-      if (reading !== null) listener.ranOut(reading, kills);
+      if (reading !== null) listener.ranOut({ ...reading, usedBytes: usedAtDeath(reading, memory.peak(machine)) }, kills);
     }
   }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { KillWatch } from './kill-watch.ts';
+import { KillWatch, usedAtDeath } from './kill-watch.ts';
 
 test('a kill is told of once, a machine that was started anew counts from zero, and calm asks nobody', () => {
   const counts = new Map([
@@ -41,4 +41,11 @@ test('a kill is told of once, a machine that was started anew counts from zero, 
     [{ machine: 'old', kills: 2 }],
     'its group is a new one',
   );
+});
+
+test('what was used at death is the limit, unless it was never reached', () => {
+  assert.equal(usedAtDeath({ usedBytes: 1, limitBytes: 48 }, 60), 48, 'the limit was lower than before');
+  assert.equal(usedAtDeath({ usedBytes: 1, limitBytes: 48 }, 30), 30, "killed for the host's want");
+  assert.equal(usedAtDeath({ usedBytes: 1, limitBytes: 48 }, null), 48);
+  assert.equal(usedAtDeath({ usedBytes: 50, limitBytes: 48 }, 60), 50);
 });

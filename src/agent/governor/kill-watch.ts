@@ -2,7 +2,7 @@
  * Sees that the kernel has killed inside a machine for want of memory. One number of the host's tells when there is something to look
  * for; only then are machines asked.
  */
-import type { PoolMemory } from '../../host/cgroup/pool-memory.ts';
+import type { MachineMemory, PoolMemory } from '../../host/cgroup/pool-memory.ts';
 
 export interface Kills {
   machine: string;
@@ -43,3 +43,10 @@ export class KillWatch {
     return new Map([...machines].map((machine): [string, number] => [machine, this.#memory.kills(machine)]).filter(([, kills]) => kills > 0));
   }
 }
+
+/**
+ * What a machine used when one in it was killed, from what is read afterwards, when that process' memory is free again: all that it was
+ * let have, and no more than it ever used, for it may have been chosen for the host's want before it came to its own limit.
+ */
+export const usedAtDeath = ({ usedBytes, limitBytes }: MachineMemory, peakBytes: number | null): number =>
+  Math.max(usedBytes, Math.min(limitBytes, peakBytes ?? Infinity));

@@ -32,13 +32,17 @@ const notablePressure = 10;
 const nearly = 0.9;
 const nearlyFull = 0.95;
 const mostOfAKind = 5;
+/** The governor looks once a second for what the kernel has killed. */
+const sameEndMs = 2000;
 /** Thousandths of a core that would make a difference. */
 const worthAsking = 100;
 
 /** What is so now first, then what happened, the newest first. */
 export const explain = (known: Known): Reason[] => {
-  const happened = [...fromEvents(known), ...fromJobs(known)].toSorted((one, other) => (one.at! < other.at! ? 1 : -1));
-  return [...fromState(known), ...pending(known), ...fromPool(known), ...happened];
+  const state = fromState(known);
+  const events = state.length > 0 ? withoutLastEnd(known) : known.events;
+  const happened = [...fromEvents({ ...known, events }), ...fromJobs(known)].toSorted((one, other) => (one.at! < other.at! ? 1 : -1));
+  return [...state, ...pending(known), ...fromPool(known), ...happened];
 };
 
 const fromState = ({ machine, now }: Known): Reason[] => {
@@ -55,6 +59,15 @@ const fromState = ({ machine, now }: Known): Reason[] => {
   const why = error ?? exit?.reason ?? 'no reason is known';
   const tries = restarts === 0 ? '' : `${again}, and its restart policy is ${formatRestart(machine.restart)}`;
   return [{ kind, at: null, says: `it does not run: ${why}${tries}` }];
+};
+
+/** Of the end that its state tells of, the events say it once more: that it ended, and that the kernel killed in it then. */
+const withoutLastEnd = ({ machine: { id, exit }, events }: Known): readonly Event[] => {
+  if (exit === null) return events;
+  const last = events.findLast(({ type, subject }) => subject === id && type === 'machine.exited');
+  const isOfThatEnd = ({ type, at, subject }: Event): boolean =>
+    subject === id && exit.outOfMemory && type === 'machine.oom' && Math.abs(Date.parse(at) - Date.parse(exit.at)) < sameEndMs;
+  return events.filter((event) => event !== last && !isOfThatEnd(event));
 };
 
 const fromPool = ({ machine, pool }: Known): Reason[] => {

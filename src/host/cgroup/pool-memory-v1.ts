@@ -55,6 +55,10 @@ export class PoolMemoryV1 implements PoolMemory {
     return ifPresent(() => ({ usedBytes: readNumber(group, usageFile), limitBytes: readNumber(group, limitFile) }));
   }
 
+  peak(machine: string): number | null {
+    return ifPresent(() => readNumber(this.#group(machine), 'memory.max_usage_in_bytes'));
+  }
+
   kills(machine: string): number {
     return ifPresent(() => readTable(this.#group(machine), 'memory.oom_control')['oom_kill'] ?? 0) ?? 0;
   }

@@ -40,6 +40,10 @@ export class PoolMemoryV2 implements PoolMemory {
     return ifPresent(() => ({ usedBytes: readNumber(group, 'memory.current'), limitBytes: heldV2(group) }));
   }
 
+  peak(machine: string): number | null {
+    return ifPresent(() => readNumber(this.#group(machine), 'memory.peak'));
+  }
+
   kills(machine: string): number {
     return ifPresent(() => readTable(this.#group(machine), 'memory.events')['oom_kill'] ?? 0) ?? 0;
   }

@@ -51,6 +51,8 @@ export interface PoolMemory {
   totals(): PoolTotals;
   /** Null when it has no group (any more). */
   read(machine: string): MachineMemory | null;
+  /** The most that it has used since its group was made; null where the kernel does not tell. */
+  peak(machine: string): number | null;
   /** How often the kernel has killed inside since the group was made. */
   kills(machine: string): number;
   /** Lets it grow so far and no further. */
