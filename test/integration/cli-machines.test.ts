@@ -207,7 +207,7 @@ describe('machines on the command line', () => {
 
   it('wait with a limit', async () => {
     assert.match(succeeded(await cli.cenote('wait', 'web')).stdout, /^web is running\n/);
-    failed(await cli.cenote('wait', 'web', '--state', 'stopped', '--timeout', '0'), 75, /web is still running/);
+    failed(await cli.cenote('wait', 'web', '--state', 'stopped', '--timeout', '0'), 75, /web is still running.*\nsee why: cenote why web\n/);
     failed(await cli.cenote('wait', 'web', '--healthy'), 6, /web has no health check/);
     failed(await cli.cenote('wait', 'web', '--healthy', '--state', 'running'), 2, /--healthy: is in the place of --state/);
     failed(await cli.cenote('wait', 'web', '--state', 'stoped'), 2, /"stoped" is not a state/);

@@ -24,7 +24,9 @@ export const createFlags = {
   code: value('DIR', 'copy this directory into /app before the first start', { complete: 'directory' }),
   env: many('K=V', parseEnv, 'environment variable', { short: 'e' }),
   envFile: value('FILE', 'environment variables, one K=V a line', { complete: 'file' }),
-  publish: many('HOST:PORT[/udp]', parsePublish, "publish the machine's PORT at the host's port, on all the host's addresses", { short: 'p' }),
+  publish: many('[HOST:]PORT[/udp]', parsePublish, "publish the machine's PORT at the host's port (the same, if it is not said), on all the host's addresses", {
+    short: 'p',
+  }),
   network: many('NETWORK[=ADDRESS]', parseNic, 'be on this network; the first named is primary (default the account’s default network)', {
     complete: 'network',
   }),

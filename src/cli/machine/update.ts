@@ -60,7 +60,8 @@ const changes = async (machine: Machine, given: Pick<UpdateFlags, keyof typeof f
 };
 
 export const command = defineCommand({
-  detail: 'Its data stays. When what is new does not come up healthy, all is as before. CPU, memory and disk are changed with resize.',
+  detail:
+    'Its data stays. When what is new does not come up healthy, all is as before; without a health check in the image, it has come up when its program has run for its first 1.5 s. CPU, memory and disk are changed with resize.',
   args: { name: one('NAME', 'machine') },
   flags,
   trailing: 'after-dashes',
@@ -96,8 +97,8 @@ const apply = async (context: Context, machine: Machine, body: UpdateMachine): P
 };
 
 const pollMs = 100;
-/** A program that fails at its start does so within this. */
-const settleMs = 2000;
+/** A program that fails at its start does so within this; the agent holds it so too. */
+const settleMs = 1500;
 
 /** Until the machine's health check has spoken; without one, until it has run for a moment. */
 const healthy = async (context: Context, machine: Machine): Promise<Machine> => {

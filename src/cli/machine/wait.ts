@@ -71,7 +71,7 @@ const waitFor = async (
     while (!isReached(now)) {
       if (Date.now() >= until)
         throw new CenoteError('timeout', `${now.name} is still ${stateWords(now, Date.now())}${now.state === 'running' ? `, and ${now.health}` : ''}`, {
-          advice: `see why: cenote get ${now.name}`,
+          advice: `see why: cenote why ${now.name}`,
         });
       await sleep(pollMs, undefined, { signal });
       now = await control.machineGet(machine.id, { signal });
