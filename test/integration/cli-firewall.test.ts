@@ -41,6 +41,10 @@ describe('firewall rules on the command line', () => {
     failed(await cli.cenote('fwrule', 'delete', id[1]!, many.id), 2, /this would delete 2 firewall rules/);
     assert.equal((await cenote('fwrule', 'delete', many.id)).stdout, `deleted firewall rule ${many.id}\n`);
     failed(await cli.cenote('fwrule', 'get', many.id), 4, /there is no firewall rule/);
+    const named = async (name: string): Promise<CliResult> => cli.cenote('fwrule', 'create', 'FROM any TO vm', name, 'ALLOW tcp PORT 80');
+    const { id: whole } = await machine('db');
+    failed(await named('db'), 2, new RegExp(`a rule names a machine by its whole id, and "db" is none\nwrite: vm ${whole}; or name machines by a tag`));
+    failed(await named('boutique'), 2, /and "boutique" is none\nthe ids of machines: cenote ls -o name,id; or name machines by a tag/);
   });
 
   const machine = async (name: string): Promise<Machine> => (await cenote('get', name, '--json')).json<Machine>();

@@ -29,6 +29,9 @@ describe('the rest of the command line', () => {
     assert.match(succeeded(await cli.cenote('snapshot', 'create', 'db', 'before')).stdout, /^created db@before in \d+ ms, stood still for 1 ms\n$/);
     assert.match(succeeded(await cli.cenote('snapshot', 'create', 'db')).stdout, /^created db@\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ /);
     assert.equal((await cli.cenote('snapshot', 'ls', 'db', '--json')).json<Snapshot[]>().length, 2);
+    const atOnce = await Promise.all([1, 2, 3].map(async () => succeeded(await cli.cenote('snapshot', 'create', 'db')).stdout.split(' ')[1]));
+    assert.equal(new Set(atOnce).size, 3, 'made in the same second');
+    for (const each of new Set(atOnce)) succeeded(await cli.cenote('snapshot', 'delete', 'db', each!.slice('db@'.length)));
     assert.match(succeeded(await cli.cenote('snapshot', 'ls', 'db')).stdout, /^NAME +SIZE +FREEZE +AGE\n/);
     assert.equal(succeeded(await cli.cenote('create', 'copy', '--from-snapshot', 'db@before', '--json')).json<Accepted>().machine?.state, 'running');
     succeeded(await cli.cenote('update', 'db', '--env', 'KEPT=1', '--env', 'OTHER=1'));

@@ -31,7 +31,7 @@ export const command = defineCommand({
       },
       { signal: context.signal },
     );
-    const made = await inPlainWords(rule, asked);
+    const made = await inPlainWords(context, rule, asked);
     if (flags.json) context.output.json(made);
     else context.output.line(`created firewall rule ${shortId(made.id)}: ${made.rule}${notInForce(made)}`);
   },

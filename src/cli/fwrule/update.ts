@@ -22,7 +22,7 @@ export const command = defineCommand({
     };
     if (Object.keys(body).length === 0) throw new CenoteError('invalid_argument', 'nothing to change', { advice: 'see what can be with --help' });
     const { id } = await selectRule(context, args.rule);
-    const changed = await inPlainWords(body.rule ?? '', (await context.control()).firewallRuleUpdate(id, body, { signal: context.signal }));
+    const changed = await inPlainWords(context, body.rule ?? '', (await context.control()).firewallRuleUpdate(id, body, { signal: context.signal }));
     if (flags.json) context.output.json(changed);
     else context.output.line(`updated firewall rule ${shortId(id)}: ${changed.rule}${notInForce(changed)}`);
   },
