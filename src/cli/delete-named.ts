@@ -1,6 +1,7 @@
 /** Deleting images, packages and platforms by their names: each is tried, the exit status is the first failure's. */
 import { asCenoteError, CenoteError, errorCodes } from '../base/errors.ts';
 import type { Context } from './context.ts';
+import { plural } from './format.ts';
 
 export const deleteNamed = async (
   context: Context,
@@ -10,7 +11,7 @@ export const deleteNamed = async (
   remove: (name: string) => Promise<unknown>,
 ): Promise<number> => {
   if (names.length > 1 && !flags.yes)
-    throw new CenoteError('invalid_argument', `this would delete ${names.length} ${noun}s: ${names.join(', ')}`, {
+    throw new CenoteError('invalid_argument', `this would delete ${plural(names.length, noun)}: ${names.join(', ')}`, {
       advice: 'nothing was done; repeat it with --yes',
     });
   let exit = 0;

@@ -55,6 +55,6 @@ export const formatMbps = (mbps: number): string => (mbps < 1000 ? `${mbps} Mbit
 export const quoteWord = (word: string): string => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`);
 export const quoteWords = (words: readonly string[]): string => words.map(quoteWord).join(' ');
 
-export const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;
+export const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : noun.endsWith('s') ? 'es' : 's'}`;
 
 export const formatPackage = ({ name, version }: PackageRef): string => `${name}@${version}`;

@@ -113,6 +113,7 @@ export const addressMachines = async (context: RequestContext, db: Db, network: 
     .selectFrom('address')
     .innerJoin('machine', 'machine.id', 'address.machine')
     .select('machine.name')
+    .distinct()
     .where('address.network', '=', network)
     .orderBy('machine.name')
     .limit(4)

@@ -140,13 +140,18 @@ describe('networks on the command line', () => {
     await says(/^web is on network more: eth1, 10\.99\.0\.2\n$/, 'nic', 'add', 'web', 'both');
     await says(/eth0 \* +front +203\.0\.113\.2 +203\.0\.113\.1 .*\neth1 +more/, 'nic', 'ls', 'web');
     await refuses(2, /the machine is on every network of the pool "both" already/, 'nic', 'add', 'web', 'both');
-    await refuses(5, /"front" has machines on it: web/, 'network', 'delete', 'front');
+    await cenote('nic', 'address', 'add', 'web', 'front');
+    await refuses(5, /"front" has machines on it: web\n/, 'network', 'delete', 'front');
     await cenote('delete', 'web');
     await refuses(5, /"front" is in the network pool "both"/, 'network', 'delete', 'front');
     await says(/^deleted network pool both\n$/, 'network', 'pool', 'delete', 'both');
     await cenote('network', 'delete', 'front', 'more', '--yes');
     await refuses(2, /vlan: a shared network is of no VLAN/, 'network', 'create', 'x', '--global', '--subnet', '10.98.0.0/24', '--vlan', '2');
     await refuses(2, /--owner: is said of shared networks only/, 'network', 'create', 'x', '--subnet', '10.98.0.0/24', '--owner', 'alice');
+  });
+
+  it('say what there is, where one is asked for that is not', async () => {
+    await refuses(2, /there is no network "nope"\nsee what there is: cenote network ls\n/, 'create', 'lost', '--network', 'nope');
   });
 
   it('float from one machine to another', async () => {
@@ -158,7 +163,14 @@ describe('networks on the command line', () => {
     await says(/^203\.0\.113\.2 leads to two\n$/, 'ip', 'float', 'attach', '203.0.113.2', 'two');
     await says(/^ADDRESS +NETWORK +MACHINE\n203\.0\.113\.2 +front +two\n$/, 'ip', 'float', 'ls');
     await says(/^203\.0\.113\.2 +two +floating$/m, 'ip', 'ls', 'front');
-    await refuses(5, /is attached to machine .*\ndetach it first/, 'ip', 'float', 'delete', '203.0.113.2');
+    await says(/^Address: +\S+\nFloating: +203\.0\.113\.2\n/m, 'get', 'two');
+    assert.doesNotMatch((await cenote('get', 'one')).stdout, /Floating/);
+    await says(/^NIC .* FLOATING\neth0 \* .* 203\.0\.113\.2\n$/, 'nic', 'ls', 'two');
+    await refuses(5, /is attached to machine "two"\ndetach it first/, 'ip', 'float', 'delete', '203.0.113.2');
+    await says(/203\.0\.113\.3/, 'ip', 'float', 'create', 'front');
+    await refuses(2, /this would delete 2 floating addresses: /, 'ip', 'float', 'delete', '203.0.113.2', '203.0.113.3');
+    await refuses(4, /there is no floating address 203\.0\.113\.9; none was given back\n/, 'ip', 'float', 'delete', '203.0.113.3', '203.0.113.9', '--yes');
+    await says(/^203\.0\.113\.3 +front/m, 'ip', 'float', 'ls');
     await says(/^203\.0\.113\.2 leads to no machine\n$/, 'ip', 'float', 'detach', '203.0.113.2');
     await says(/^deleted floating address 203\.0\.113\.2\n$/, 'ip', 'float', 'delete', '203.0.113.2');
     await refuses(4, /there is no floating address 203\.0\.113\.2/, 'ip', 'float', 'detach', '203.0.113.2');

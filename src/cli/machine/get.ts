@@ -7,6 +7,7 @@ import { detailLines } from '../details.ts';
 import type { Detail } from '../details.ts';
 import { formatMib } from '../../base/units.ts';
 import { nicsOf } from '../../model/nics.ts';
+import { floatingOf } from '../ip/floating-of.ts';
 import { isGlob, pickMany, selectMachines } from '../select.ts';
 import { formatPublish, formatRestart } from '../values.ts';
 import { stateWords } from './restart-words.ts';
@@ -17,7 +18,7 @@ type Shown = Omit<Machine, 'package'> & { package?: Machine['package'] };
 const at = (time: string | null): string | null => (time === null ? null : `${time} (${formatAge(time)} ago)`);
 const pairs = (record: Record<string, string | number | boolean>): string[] => Object.entries(record).map(([name, value]) => `${name}=${value}`);
 
-const details = (machine: Shown, names: readonly string[]): Detail[] => [
+const details = (machine: Shown, names: readonly string[], floating: readonly string[]): Detail[] => [
   ['Name', machine.name],
   ['Id', machine.id],
   ['State', stateWords(machine, Date.now())],
@@ -38,6 +39,7 @@ const details = (machine: Shown, names: readonly string[]): Detail[] => [
   ['I/O', formatIo(machine.resources)],
   ['Bandwidth', formatNetwork(machine.resources)],
   ['Address', addressesOf(machine)],
+  ['Floating', floating],
   ['Names', names],
   ['Published', machine.publish.map(formatPublish)],
   ['Command', machine.command === null ? null : quoteWords(machine.command)],
@@ -69,9 +71,13 @@ export const command = defineCommand({
       output.json(args.names.length === 1 && !isGlob(args.names[0]!) ? machines[0] : machines);
       return;
     }
+    const floating = context.config.agent ? undefined : await floatingOf(context);
     for (const [index, machine] of machines.entries()) {
       if (index > 0) output.line('');
-      const lines = 'spec' in machine ? details({ ...machine.spec, ...machine }, []) : details(machine, await namesOf(context, machine));
+      const lines =
+        'spec' in machine
+          ? details({ ...machine.spec, ...machine }, [], [])
+          : details(machine, await namesOf(context, machine), floating?.get(machine.id) ?? []);
       for (const line of detailLines(lines)) output.line(line);
     }
   },

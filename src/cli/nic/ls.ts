@@ -1,5 +1,6 @@
 import type { MachineNic } from '../../model/network-api.ts';
 import { defineCommand, one, toggle } from '../command.ts';
+import { floatingOf } from '../ip/floating-of.ts';
 import { selectMachine } from '../select.ts';
 import type { Column } from '../table.ts';
 
@@ -13,7 +14,7 @@ const columns: readonly Column<MachineNic>[] = [
 ];
 
 export const command = defineCommand({
-  detail: 'The one with a star is primary: its gateway is the way to everywhere else, and ports are published at it.',
+  detail: 'The one with a star is primary: its gateway is the way to everywhere else, ports are published at it, and floating addresses lead to it.',
   args: { name: one('NAME', 'machine') },
   flags: { noHeader: toggle('without the headings', { short: 'H' }) },
   examples: ['nic ls web', 'nic ls web --json'],
@@ -21,6 +22,10 @@ export const command = defineCommand({
     const { id } = await selectMachine(context, args.name);
     const nics = await (await context.control()).machineNicList(id, { signal: context.signal });
     if (flags.json) context.output.json(nics);
-    else context.output.table(nics, columns, { header: !flags.noHeader });
+    else {
+      const floating = (await floatingOf(context)).get(id) ?? [];
+      const leading: Column<MachineNic> = { title: 'FLOATING', cell: ({ primary }) => (primary ? floating.join(', ') : '') };
+      context.output.table(nics, floating.length === 0 ? columns : [...columns, leading], { header: !flags.noHeader });
+    }
   },
 });

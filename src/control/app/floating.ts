@@ -108,20 +108,22 @@ export const floatingRemove = async (control: Control, context: RequestContext, 
   demandHost(control);
   const { db } = control.store;
   const found = await floatingGet(context, db, address);
-  refuseAttached(found);
+  await refuseAttached(context, db, found);
   // Else a host that has missed it would bring it back.
   await control.floating.tell(found);
   await control.store.transaction(async (inTransaction) => {
     const floating = await floatingGet(context, inTransaction, address);
-    refuseAttached(floating);
+    await refuseAttached(context, inTransaction, floating);
     await floatingDelete(context, inTransaction, floating);
     await tell(context, inTransaction, 'deleted', floating, null);
   });
   control.events.notify();
 };
 
-const refuseAttached = ({ address, machine }: StoredFloating): void => {
-  if (machine !== null) throw new CenoteError('in_use', `${address} is attached to machine ${machine}`, { advice: 'detach it first' });
+const refuseAttached = async (context: RequestContext, db: Db, { address, machine: id }: StoredFloating): Promise<void> => {
+  if (id === null) return;
+  const { machine } = await machineGet(context, db, id);
+  throw new CenoteError('in_use', `${address} is attached to machine ${JSON.stringify(machine.name)}`, { advice: 'detach it first' });
 };
 
 export const floatingShow = async (control: Control, context: RequestContext, address: string): Promise<FloatingAddress> =>

@@ -86,7 +86,7 @@ const placeFor = async (
   const network = await networkFind(context, db, wish.network);
   if (network !== undefined) return network;
   const pool = await poolFind(context, db, wish.network);
-  if (pool === undefined) return namedBy(field, () => networkGet(context, db, wish.network));
+  if (pool === undefined) return namedBy(field, () => networkGet(context, db, wish.network), { advice: 'see what there is: cenote network ls' });
   return chooseOfPool({ addresses }, context, db, field, pool, wish.address, had);
 };
 
