@@ -42,6 +42,23 @@ describe('cenote with a profile', () => {
     assert.deepEqual([again.code, again.stderr.includes('cenote profile delete home')], [5, true]);
   });
 
+  it('is made by the line that `account create` says', async () => {
+    const [path, publicKey] = [join(remote.home, 'carol.key'), join(remote.home, 'carol.key.pub')];
+    const pair = sshpk.generatePrivateKey('ed25519');
+    writeFileSync(publicKey, pair.toPublic().toString('ssh'));
+    const create = async (name: string): Promise<string> => {
+      const { code, stdout, stderr } = await remote.cli.cenote('account', 'create', name, '--key', publicKey);
+      assert.equal(code, 0, stderr);
+      return /^ {2}cenote (profile create .*)$/m.exec(stdout)![1]!;
+    };
+    assert.doesNotMatch(await create('carla'), /--key/, 'nobody knows where the private one is');
+    writeFileSync(path, pair.toString('openssh'), { mode: 0o600 });
+    const line = await create('carol');
+    assert.ok(line.includes(` --key ${path} `), line);
+    await remote.must(...line.split(' '));
+    await remote.must('profile', 'delete', 'carol');
+  });
+
   it('is chosen by flag, environment or use', async () => {
     assert.match(await remote.must('--profile', 'home', 'info'), /You are: +alice with key /);
     assert.equal((await remote.cenoteWith({ env: { CENOTE_PROFILE: 'home' } }, 'ls')).code, 0);

@@ -1,6 +1,7 @@
 import { checkAccountName } from '../../model/names.ts';
 import { defineCommand, many, one, value } from '../command.ts';
-import { readKeyFile } from './key-file.ts';
+import { quoteWords } from '../format.ts';
+import { privateKeyOf, readKeyFile } from './key-file.ts';
 import { givenQuota, quotaFlags } from './quota-flags.ts';
 
 export const command = defineCommand({
@@ -31,9 +32,11 @@ export const command = defineCommand({
       context.output.line('To use it with triton:');
       context.output.line(`  export TRITON_URL=${cloudapi} TRITON_ACCOUNT=${account.name} TRITON_KEY_ID=${key!.fingerprint}`);
       context.output.line('With cenote:');
-      context.output.line(
-        `  cenote profile create ${account.name} --url ${cloudapi} --account ${account.name}${fingerprint === null ? '' : ` --trust ${fingerprint}`}`,
-      );
+      const trusted = fingerprint === null ? '' : ` --trust ${fingerprint}`;
+      const privateKey = flags.key.map(privateKeyOf).find((path) => path !== undefined);
+      const by = privateKey === undefined ? '' : ` --key ${quoteWords([privateKey])}`;
+      context.output.line(`  cenote profile create ${account.name} --url ${cloudapi} --account ${account.name}${by}${trusted}`);
+      if (by === '') context.output.line('  (where the private key lies elsewhere than in ~/.ssh or the SSH agent, with --key FILE)');
     }
   },
 });
