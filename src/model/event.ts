@@ -106,11 +106,30 @@ export const MachineOutOfMemory = Type.Object(
 );
 export type MachineOutOfMemory = Static<typeof MachineOutOfMemory>;
 
+/** One health check, as it ended. */
+export const HealthCheck = Type.Object(
+  {
+    /** Null: it could not be run, or took too long. */
+    code: nullable(Type.Integer()),
+    /** In words, to follow `it`: `exited with code 1`. */
+    reason: Type.String(),
+    /** How what it wrote begins, in one line. */
+    output: Type.String({ maxLength: 400 }),
+  },
+  closed,
+);
+export type HealthCheck = Static<typeof HealthCheck>;
+
+/** `machine.health`: it has become healthy, or unhealthy, with the check that made it so. */
+export const MachineHealth = Type.Object({ health: Type.Enum(['none', 'starting', 'healthy', 'unhealthy']), check: HealthCheck }, closed);
+export type MachineHealth = Static<typeof MachineHealth>;
+
 export const eventDetails = {
   'governor.reclaimed': GovernorReclaimed,
   'governor.throttled': GovernorThrottled,
   'governor.killed': GovernorKilled,
   'machine.oom': MachineOutOfMemory,
+  'machine.health': MachineHealth,
 } as const;
 
 /** The details of events that explain a machine's speed or death, by type. */
@@ -119,6 +138,7 @@ export interface EventDetails {
   'governor.throttled': GovernorThrottled;
   'governor.killed': GovernorKilled;
   'machine.oom': MachineOutOfMemory;
+  'machine.health': MachineHealth;
 }
 
 export const jobStates = ['queued', 'running', 'succeeded', 'failed'] as const;

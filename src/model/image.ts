@@ -1,6 +1,7 @@
 /** Images (app + code with an OCI image configuration) and platforms (the one operating system of the machines). */
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
+import { invalid } from '../base/errors.ts';
 
 const closed = { additionalProperties: false } as const;
 const line = (maxLength: number) => Type.String({ maxLength, pattern: '^[^\\u0000]*$' });
@@ -39,6 +40,25 @@ export const ImageConfig = Type.Object(
   closed,
 );
 export type ImageConfig = Static<typeof ImageConfig>;
+
+/** Looked at where an image is made; what was made before stays readable. */
+export const checkHealthcheck = (field: string, { Healthcheck: check }: ImageConfig): void => {
+  if (check === undefined) return;
+  const [kind, ...words] = check.Test;
+  const problem =
+    kind === 'CMD'
+      ? words[0] === undefined || words[0] === ''
+        ? 'names no program after "CMD"'
+        : null
+      : kind === 'CMD-SHELL'
+        ? words.length !== 1 || words[0] === ''
+          ? 'has one line for the shell after "CMD-SHELL"'
+          : null
+        : kind === 'NONE'
+          ? null
+          : `begins with ${JSON.stringify(kind)}`;
+  if (problem !== null) throw invalid(`${field}.Healthcheck.Test`, `${problem}; it is ["CMD", PROGRAM, ARGUMENT…], ["CMD-SHELL", LINE] or ["NONE"]`);
+};
 
 export const Image = Type.Object(
   {

@@ -88,6 +88,17 @@ describe('the rest of the command line', () => {
     failed(await config('{"config":{"Cmdx":1}}'), 2, /^cenote: --config: Cmdx: unknown field$/m);
     failed(await config('{"Cmd":"one"}'), 2, /^cenote: --config: Cmd: must be array$/m);
     failed(await config('{"StopSignal":"SIGWHAT"}'), 2, /^cenote: --config: StopSignal: "SIGWHAT" is not a signal\nwrite one such as/m);
+    for (const [test, problem] of [
+      ['["exit","1"]', 'begins with "exit"'],
+      ['["CMD"]', 'names no program after "CMD"'],
+      ['["CMD-SHELL"]', 'has one line for the shell after "CMD-SHELL"'],
+      ['["CMD-SHELL","true","false"]', 'has one line for the shell after "CMD-SHELL"'],
+    ])
+      failed(
+        await config(`{"Healthcheck":{"Test":${test}}}`),
+        2,
+        new RegExp(`^cenote: --config: Healthcheck\\.Test: ${problem}; it is \\["CMD", PROGRAM`, 'm'),
+      );
     failed(await config('[]'), 2, /--config: wrong\.json is not an image configuration/);
     failed(await cli.cenote('image', 'create', 'x'), 2, /one of --from and --from-machine/);
     failed(await cli.cenote('image', 'create', 'X', '--from', 'shop'), 2, /NAME: "X" is not a valid name/);

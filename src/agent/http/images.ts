@@ -4,6 +4,7 @@ import { Value } from 'typebox/value';
 import { CenoteError, asCenoteError, invalid } from '../../base/errors.ts';
 import { ImageCreate, PlatformBuild } from '../../model/agent-api.ts';
 import type { Progress } from '../../model/agent-api.ts';
+import { checkHealthcheck } from '../../model/image.ts';
 import { checkSignal } from '../../model/signal.ts';
 import type { ImageContent } from '../../host/platform/platform.ts';
 import { withPlainRoot } from '../machine/files.ts';
@@ -15,6 +16,7 @@ export const imageRoutes: AgentRoutes = (app, { host, machines }) => {
   app.post<{ Querystring: { request?: string }; Body: unknown }>('/v1/images', { bodyLimit: Number.MAX_SAFE_INTEGER }, async (request) => {
     const wanted = parseRequest(request.query.request);
     checkSignal('config.StopSignal', wanted.config.StopSignal ?? '');
+    checkHealthcheck('config', wanted.config);
     const closed = new AbortController();
     request.raw.socket.once('close', () => closed.abort());
     const create = (content: ImageContent) => host.platforms.imageCreate(wanted, content, closed.signal);

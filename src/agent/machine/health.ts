@@ -1,4 +1,5 @@
 /** Health checks as the image asks for them (Docker's Healthcheck): a command run inside, again and again. */
+import type { HealthCheck } from '../../model/event.ts';
 import type { ImageConfig } from '../../model/image.ts';
 
 export type HealthState = 'none' | 'starting' | 'healthy' | 'unhealthy';
@@ -28,18 +29,18 @@ export const healthPlan = (config: ImageConfig): HealthPlan | null => {
   };
 };
 
-/** Watches one run; `probe` gives true for a check that passed. Stops with the signal. */
+/** Watches one run; each change of its health is reported with the check that made it. Stops with the signal. */
 export const watchHealth = async (
   plan: HealthPlan,
-  probe: (plan: HealthPlan) => Promise<boolean>,
-  report: (state: HealthState) => void,
+  probe: (plan: HealthPlan) => Promise<HealthCheck>,
+  report: (state: HealthState, check: HealthCheck) => void,
   signal: AbortSignal,
 ): Promise<void> => {
   const startedAt = performance.now();
   let failures = 0;
   let state: HealthState = 'starting';
-  const become = (next: HealthState) => {
-    if (next !== state) report((state = next));
+  const become = (next: HealthState, check: HealthCheck) => {
+    if (next !== state) report((state = next), check);
   };
   // The first checks come quickly, so that a machine that is up is known to be up.
   for (
@@ -49,12 +50,13 @@ export const watchHealth = async (
   ) {
     await pause(pauseMs, signal);
     if (signal.aborted) return;
-    if (await probe(plan)) {
+    const check = await probe(plan);
+    if (check.code === 0) {
       failures = 0;
-      become('healthy');
+      become('healthy', check);
     } else if (state !== 'starting' || performance.now() - startedAt > plan.startPeriodMs) {
       failures += 1;
-      if (failures >= plan.retries) become('unhealthy');
+      if (failures >= plan.retries) become('unhealthy', check);
     }
   }
 };

@@ -10,6 +10,7 @@ import { Semaphore } from '../../base/semaphore.ts';
 import { SerialQueue } from '../../base/serial-queue.ts';
 import { within } from '../../base/within.ts';
 import type { RuntimeExit } from '../../host/runtime/runtime.ts';
+import type { HealthCheck } from '../../model/event.ts';
 import type { MachineExit, MachineSpec, MachineState, MachineStatus } from '../../model/machine.ts';
 import { stopSignal } from '../../model/signal.ts';
 import type { Host } from '../host.ts';
@@ -270,9 +271,10 @@ export class Machine {
     };
     this.#run = current;
     if (plan === null) return;
-    const report = (state: HealthState) => {
+    const report = (state: HealthState, check: HealthCheck) => {
       current.health = state;
-      this.host.events.emit('machine.health', this.id, `${this.spec.name} is ${state}`, { health: state });
+      const because = state === 'healthy' ? '' : `: its health check ${check.reason}`;
+      this.host.events.emit('machine.health', this.id, `${this.spec.name} is ${state}${because}`, { health: state, check });
     };
     const probe = (asked: HealthPlan) => probeHealth(this.host, this.id, current, asked);
     void watchHealth(plan, probe, report, current.stopHealth.signal);

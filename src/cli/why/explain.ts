@@ -42,7 +42,7 @@ export const explain = (known: Known): Reason[] => {
   const state = fromState(known);
   const events = state.length > 0 ? withoutLastEnd(known) : known.events;
   const happened = [...fromEvents({ ...known, events }), ...fromJobs(known)].toSorted((one, other) => (one.at! < other.at! ? 1 : -1));
-  return [...state, ...pending(known), ...fromPool(known), ...happened];
+  return [...state, ...fromHealth(known), ...pending(known), ...fromPool(known), ...happened];
 };
 
 const fromState = ({ machine, now }: Known): Reason[] => {
@@ -59,6 +59,15 @@ const fromState = ({ machine, now }: Known): Reason[] => {
   const why = error ?? exit?.reason ?? 'no reason is known';
   const tries = restarts === 0 ? '' : `${again}, and its restart policy is ${formatRestart(machine.restart)}`;
   return [{ kind, at: null, says: `it does not run: ${why}${tries}` }];
+};
+
+const fromHealth = ({ machine: { id, state, health }, events, now }: Known): Reason[] => {
+  if (state !== 'running' || health !== 'unhealthy') return [];
+  const last = events.findLast(({ type, subject }) => subject === id && type === 'machine.health');
+  if (last === undefined || !Value.Check(eventDetails['machine.health'], last.detail)) return [{ kind: 'failed', at: null, says: 'its health check fails' }];
+  const { reason, output } = last.detail.check;
+  const said = output === '' ? ', and wrote nothing' : `, and wrote: ${output}`;
+  return [{ kind: 'failed', at: null, says: `it is unhealthy since ${ago(last.at, now)}: its health check: ${reason}${said}` }];
 };
 
 /** Of the end that its state tells of, the events say it once more: that it ended, and that the kernel killed in it then. */
@@ -176,7 +185,10 @@ const processesNow = ({ name }: Machine, { processes: { running, refused }, reso
   return [['refused', `it has reached its limit of ${resources.processes} processes ${times} since it was started, and has ${running} now. ${more}`]];
 };
 
-type Tellers = { [T in keyof EventDetails]: (detail: EventDetails[T], nameOf: (id: string | null) => string) => [Reason['kind'], string] };
+/** Health is told of as it is now. */
+type Tellers = {
+  [T in Exclude<keyof EventDetails, 'machine.health'>]: (detail: EventDetails[T], nameOf: (id: string | null) => string) => [Reason['kind'], string];
+};
 
 const memoryOf = ({ usedMib, guaranteeMib, borrowedMib }: { usedMib: number; guaranteeMib: number; borrowedMib: number }): string =>
   `it used ${formatMib(usedMib)}, ${formatMib(borrowedMib)} above its guarantee of ${formatMib(guaranteeMib)}`;

@@ -4,6 +4,7 @@ import { CenoteError } from '../../base/errors.ts';
 import { newImageId } from '../../base/ids.ts';
 import { platformKey } from '../../model/agent-api.ts';
 import type { CreateImage } from '../../model/control-api.ts';
+import { checkHealthcheck } from '../../model/image.ts';
 import type { Image } from '../../model/image.ts';
 import { checkResourceName } from '../../model/names.ts';
 import { checkSignal } from '../../model/signal.ts';
@@ -17,6 +18,7 @@ import { machineMade } from './made.ts';
 export const checkImageRequest = ({ name, config }: CreateImage): void => {
   checkResourceName('name', name);
   checkSignal('request.config.StopSignal', config?.StopSignal ?? '');
+  checkHealthcheck('request.config', config ?? {});
 };
 
 export const imageCreate = async (
