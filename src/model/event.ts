@@ -111,7 +111,7 @@ export const HealthCheck = Type.Object(
   {
     /** Null: it could not be run, or took too long. */
     code: nullable(Type.Integer()),
-    /** In words, to follow `it`: `exited with code 1`. */
+    /** In words: `exited with code 1`, `took longer than 30 s`. */
     reason: Type.String(),
     /** How what it wrote begins, in one line. */
     output: Type.String({ maxLength: 400 }),

@@ -33,21 +33,30 @@ describe('health checks', { skip: skipInstance, timeout: 300_000 }, () => {
   test('its exit code and how what it wrote begins, in one line and with nothing that a terminal obeys', async () => {
     const script = String.raw`printf 'no \033[31mdatabase\033[0m\nat all ' >&2; head -c 300000 /dev/zero | tr '\0' x; exit 3`;
     const why = await whyUnhealthy('fails', { Test: ['CMD-SHELL', script] });
-    assert.match(why, /^- failed: it is unhealthy since \d+s ago: its health check: exited with code 3, and wrote: [ -~]{1,200}$/m);
+    assert.match(why, /^- failed: it is unhealthy since \d+s ago: its health check failed: exited with code 3, and wrote: [ -~]{1,200}$/m);
     assert.match(why, /no database at all/);
     const events = (await instance.must('events', '--json')).trim().split('\n');
     const told = events.map((line) => JSON.parse(line) as Event).find(({ type }) => type === 'machine.health');
-    assert.equal(told?.message, 'fails is unhealthy: its health check exited with code 3');
+    assert.equal(told?.message, 'fails is unhealthy: its health check failed: exited with code 3');
     const { stderr } = await instance.cenote('wait', 'fails', '--healthy', '--timeout', '1s');
     assert.match(stderr, /unhealthy\nsee why: cenote why fails$/m);
+  });
+
+  test('an update that is undone for it says so', async () => {
+    const config = { Cmd: ['sleep', '100000'], Healthcheck: { Test: ['CMD-SHELL', 'test "$WELL" = 1 || exit 4'], Interval: 100_000_000, Retries: 2 } };
+    writeFileSync(join(instance.directory, 'config.json'), JSON.stringify(config));
+    await instance.must('image', 'create', 'asks', '--from', 'code', '--config', 'config.json');
+    await instance.must('create', 'asks', '--image', 'asks', '--memory', '32M', '--disk', '64M', '--cpu', '0.01', '--stop-grace', '0s', '--env', 'WELL=1');
+    await instance.must('wait', 'asks', '--healthy');
+    assert.match(await instance.refused('update', 'asks', '--env', 'WELL=0'), /its health check failed: exited with code 4/);
   });
 
   test('that it could not be run, or took too long', async () => {
     assert.match(
       await whyUnhealthy('missing', { Test: ['CMD', 'no-such'] }),
-      /its health check: there is no program no-such in the machine, and wrote nothing$/m,
+      /its health check failed: there is no program no-such in the machine, and wrote nothing$/m,
     );
     const slow = { Test: ['CMD-SHELL', 'echo begins; sleep 1000'], Timeout: 500_000_000 };
-    assert.match(await whyUnhealthy('slow', slow), /its health check: took longer than 0\.5 s, and wrote: begins$/m);
+    assert.match(await whyUnhealthy('slow', slow), /its health check failed: took longer than 0\.5 s, and wrote: begins$/m);
   });
 });

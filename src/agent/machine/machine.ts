@@ -34,6 +34,8 @@ interface Current extends Run {
   startedMs: number;
   end: RuntimeExit | null;
   health: HealthState;
+  /** What made it healthy, or unhealthy. */
+  healthCheck: HealthCheck | null;
   stopHealth: AbortController;
 }
 
@@ -74,6 +76,11 @@ export class Machine {
 
   get health(): HealthState {
     return this.#run?.health ?? 'none';
+  }
+
+  /** In words, what the check did that made its health what it is; null as long as it is `starting`. */
+  get healthReason(): string | null {
+    return this.#run?.healthCheck?.reason ?? null;
   }
 
   /** How its process has ended, in words, though nobody has dealt with it yet; null while it runs. */
@@ -267,13 +274,15 @@ export class Machine {
       startedMs: performance.now(),
       end: null,
       health: plan === null ? 'none' : 'starting',
+      healthCheck: null,
       stopHealth: new AbortController(),
     };
     this.#run = current;
     if (plan === null) return;
     const report = (state: HealthState, check: HealthCheck) => {
       current.health = state;
-      const because = state === 'healthy' ? '' : `: its health check ${check.reason}`;
+      current.healthCheck = check;
+      const because = state === 'healthy' ? '' : `: its health check failed: ${check.reason}`;
       this.host.events.emit('machine.health', this.id, `${this.spec.name} is ${state}${because}`, { health: state, check });
     };
     const probe = (asked: HealthPlan) => probeHealth(this.host, this.id, current, asked);

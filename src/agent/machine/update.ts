@@ -175,7 +175,7 @@ const comeUp = async (machine: Machine) => {
     if (!checked && now - begun < beginDeadlineMs && !machine.host.runtime.executes(machine.id)) deadline = now + aliveMs;
     if (machine.ending !== null) throw new CenoteError('failed', `it ended at once: ${machine.ending}; see its logs`);
     if (machine.health === 'healthy') return;
-    if (machine.health === 'unhealthy') throw new CenoteError('failed', 'its health check failed');
+    if (machine.health === 'unhealthy') throw new CenoteError('failed', `its health check failed: ${machine.healthReason}`);
     if (now > deadline) {
       if (!checked) return;
       throw new CenoteError('timeout', `its health check did not pass within ${healthDeadlineMs / 1000} s`);

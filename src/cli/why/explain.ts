@@ -67,7 +67,7 @@ const fromHealth = ({ machine: { id, state, health }, events, now }: Known): Rea
   if (last === undefined || !Value.Check(eventDetails['machine.health'], last.detail)) return [{ kind: 'failed', at: null, says: 'its health check fails' }];
   const { reason, output } = last.detail.check;
   const said = output === '' ? ', and wrote nothing' : `, and wrote: ${output}`;
-  return [{ kind: 'failed', at: null, says: `it is unhealthy since ${ago(last.at, now)}: its health check: ${reason}${said}` }];
+  return [{ kind: 'failed', at: null, says: `it is unhealthy since ${ago(last.at, now)}: its health check failed: ${reason}${said}` }];
 };
 
 /** Of the end that its state tells of, the events say it once more: that it ended, and that the kernel killed in it then. */
