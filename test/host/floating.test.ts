@@ -123,12 +123,12 @@ describe('floating addresses', () => {
 
   test('moved to and fro, it is always somebody’s', async () => {
     await network.float(floating, 'plain-a');
-    // A question that is on its way to the former one is asked again by TCP, after a second.
+    // A question that is on its way to the former one is asked again by TCP, after a second, and after two more where that was just then too.
     const asker = outside.follow(
       process.execPath,
       '-e',
       `const { connect } = require('node:net');
-      const ask = () => { const s = connect(91, '${floating}'); const t = setTimeout(() => { console.log('late'); s.destroy(); ask(); }, 2500);
+      const ask = () => { const s = connect(91, '${floating}'); const t = setTimeout(() => { console.log('late'); s.destroy(); ask(); }, 15_000);
         s.on('data', (d) => { console.log(String(d)); clearTimeout(t); s.destroy(); setTimeout(ask, 1); }); s.on('error', (e) => { console.log(e.code); clearTimeout(t); setTimeout(ask, 1); }); };
       ask();`,
     );
