@@ -71,7 +71,7 @@ export class BtrfsPool {
       const pool = new BtrfsPool(root, fd, places, logger);
       await pool.#clearStaging();
       await pool.#sealTrees();
-      await pool.capacity();
+      await pool.countTrees();
       pool.sweepSoon();
       return pool;
     } catch (error) {
@@ -100,13 +100,15 @@ export class BtrfsPool {
 
   async capacity(): Promise<Capacity> {
     const { blocks, bavail, bsize } = await statfs(this.root);
-    const totalMib = Math.floor(mibOfBytes(blocks * bsize));
-    const treesMib = mibOfBytes(await this.#treeBytes());
-    this.#promisableMib = Math.max(0, Math.floor(totalMib * (1 - fileSystemShare) - treesMib));
-    return { totalMib, usedMib: mibOfBytes((blocks - bavail) * bsize), promisableMib: this.#promisableMib };
+    return { totalMib: Math.floor(mibOfBytes(blocks * bsize)), usedMib: mibOfBytes((blocks - bavail) * bsize) };
   }
 
-  /** As last counted by `capacity`. */
+  /** A tree has come or gone. */
+  async countTrees(): Promise<void> {
+    const { totalMib } = await this.capacity();
+    this.#promisableMib = Math.max(0, Math.floor(totalMib * (1 - fileSystemShare) - mibOfBytes(await this.#treeBytes())));
+  }
+
   get promisableMib(): number {
     return this.#promisableMib;
   }

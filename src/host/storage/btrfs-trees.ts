@@ -39,7 +39,7 @@ export class BtrfsTrees {
       // A read-only subvolume cannot be moved, so it gets its place first; `open` finishes what a crash interrupts here.
       await rename(staged, this.path(kind, id));
       await withDirectory(this.path(kind, id), (fd) => subvolumeSetReadOnly(fd, true));
-      await this.#pool.capacity();
+      await this.#pool.countTrees();
     });
   }
 
@@ -47,7 +47,7 @@ export class BtrfsTrees {
     return step(`delete ${kind} ${id}`, async () => {
       await this.#pool.discard('staging', stagingName(kind, id));
       await this.#pool.discard(`trees/${kind}`, id);
-      await this.#pool.capacity();
+      await this.#pool.countTrees();
     });
   }
 

@@ -57,7 +57,8 @@ export class DirectoryStorage implements Storage {
       throw new CenoteError('unsupported', `${root} is on an overlay, which cannot carry another: put the instance's root on a real file system`);
     const storage = new DirectoryStorage(root, await open(root, 'r'));
     await storage.#trees.open();
-    await storage.capacity();
+    const { totalMib } = await storage.capacity();
+    storage.#promisableMib = Math.floor(totalMib * (1 - hostShare));
     logger.warn({ lacks: storage.features.lacks }, 'storage is plain directories');
     return storage;
   }
@@ -142,9 +143,7 @@ export class DirectoryStorage implements Storage {
 
   async capacity(): Promise<Capacity> {
     const { blocks, bavail, bsize } = await statfs(this.#root);
-    const totalMib = Math.floor(mibOfBytes(blocks * bsize));
-    this.#promisableMib = Math.floor(totalMib * (1 - hostShare));
-    return { totalMib, usedMib: mibOfBytes((blocks - bavail) * bsize), promisableMib: this.#promisableMib };
+    return { totalMib: Math.floor(mibOfBytes(blocks * bsize)), usedMib: mibOfBytes((blocks - bavail) * bsize) };
   }
 
   get promisableMib(): number {

@@ -150,7 +150,7 @@ export class FakeStorage implements Storage {
   }
 
   async capacity(): Promise<Capacity> {
-    return { totalMib: fakeTotalMib, usedMib: 0, promisableMib: fakeTotalMib };
+    return { totalMib: fakeTotalMib, usedMib: 0 };
   }
 
   async close(): Promise<void> {}

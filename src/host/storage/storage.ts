@@ -28,8 +28,6 @@ export type CommitScope = 'all' | 'names';
 export interface Capacity {
   totalMib: number;
   usedMib: number;
-  /** What the quotas of all volumes may come to: the rest is the file system's own, and trees. */
-  promisableMib: number;
 }
 
 export interface Storage {
@@ -37,7 +35,7 @@ export interface Storage {
   /** The whole disk beneath it as control groups name it (`7:3`); null where it is not one disk. */
   readonly device: string | null;
 
-  /** As last counted: when the pool was opened, and whenever a tree came or went. */
+  /** What the quotas of all volumes may come to: the rest is the file system's own, and trees. Counted when the pool is opened, and when a tree comes or goes. */
   readonly promisableMib: number;
 
   /**
