@@ -4,7 +4,7 @@
  */
 import { SerialQueue } from '../base/serial-queue.ts';
 import type { Network } from '../host/network/network.ts';
-import { nicsOf } from '../model/nics.ts';
+import { networksOf } from '../model/nics.ts';
 import type { NetworkDefinition } from '../model/network.ts';
 import type { MachineSpec } from '../model/machine.ts';
 import type { Journal } from './journal.ts';
@@ -26,7 +26,7 @@ export class KnownNetworks {
   }
 
   async restore(specs: Iterable<MachineSpec>): Promise<void> {
-    const used = new Set(Array.from(specs, (spec) => nicsOf(spec).map(({ network }) => network)).flat());
+    const used = networksOf(specs);
     const recorded = this.#journal.loadNetworks();
     for (const definition of recorded.filter(({ id }) => used.has(id))) {
       await this.#define(definition);

@@ -10,6 +10,10 @@ export const externalNetwork = publicId('network', 'default');
 export const nicsOf = ({ nics, address }: { nics?: readonly Nic[] | undefined; address: string }): readonly Nic[] =>
   nics ?? [{ network: externalNetwork, address, index: 0, primary: true }];
 
+/** Those that any of the machines is on. */
+export const networksOf = (machines: Iterable<Parameters<typeof nicsOf>[0]>): Set<string> =>
+  new Set(Array.from(machines, (machine) => nicsOf(machine).map(({ network }) => network)).flat());
+
 /** The one it is known by first. */
 export const addressesOf = ({ address, more = [] }: { address: string; more?: readonly string[] | undefined }): string[] => [address, ...more];
 

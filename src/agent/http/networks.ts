@@ -2,7 +2,7 @@
 import { Type } from 'typebox';
 import { invalid } from '../../base/errors.ts';
 import { FloatingState, NetworkDefinition, subnetOf } from '../../model/network.ts';
-import { nicsOf } from '../../model/nics.ts';
+import { networksOf } from '../../model/nics.ts';
 import { parseSubnet, placeOf } from '../../model/subnet.ts';
 import type { AgentRoutes } from './server.ts';
 
@@ -12,7 +12,7 @@ const addressParams = Type.Object({ address: Type.String({ format: 'ipv4' }) });
 export const networkRoutes: AgentRoutes = (app, { host, machines, networks, floating }) => {
   // Only those that machines are on: what else the host was told of, it need not tell a store that has forgotten it.
   app.get('/v1/networks', async () => {
-    const used = new Set([...machines.all()].flatMap(({ spec }) => nicsOf(spec).map(({ network }) => network)));
+    const used = networksOf(Array.from(machines.all(), ({ spec }) => spec));
     return networks.list().filter(({ id }) => used.has(id));
   });
   app.put<{ Params: { id: string }; Body: NetworkDefinition }>(
