@@ -51,21 +51,17 @@ export const dropDeadMount = (path: string): void => {
 };
 
 /** Services run without their groups too. */
-const groupOf = (config: InstanceConfig, log: Logger): ReturnType<typeof openServiceGroup> => {
-  const without = (error: unknown): void => log.warn({ error: messageOf(error) }, 'the services have no control group of their own');
-  try {
-    const admit = openServiceGroup(config.instance);
-    return (member, pid) => {
-      try {
-        admit(member, pid);
-      } catch (error) {
-        without(error);
-      }
-    };
-  } catch (error) {
-    without(error);
-    return () => {};
-  }
+const groupOf = ({ instance }: InstanceConfig, log: Logger): ReturnType<typeof openServiceGroup> => {
+  const orWithout = <Result>(work: () => Result): Result | undefined => {
+    try {
+      return work();
+    } catch (error) {
+      log.warn({ error: messageOf(error) }, 'the services have no control group of their own');
+      return undefined;
+    }
+  };
+  const admit = orWithout(() => openServiceGroup(instance));
+  return (member, pid) => orWithout(() => admit?.(member, pid));
 };
 
 const main = async (): Promise<void> => {
