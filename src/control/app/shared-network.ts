@@ -12,18 +12,15 @@ import type { StoredNetwork } from '../../store/network.ts';
 import { poolFind, poolsWith } from '../../store/network-pool.ts';
 import type { Db } from '../../store/store.ts';
 import { namedBy } from './field.ts';
-import { demandWithin, refuseOverlap } from './subnet-check.ts';
+import { demandWithin, noMachines, refuseOverlap } from './subnet-check.ts';
 
 const mostShared = 1000;
 
-/** Addresses that are never a machine's: this host, loopback, link-local, multicast and what is beyond. */
-const noMachines = ['0.0.0.0/8', '127.0.0.0/8'].map((cidr) => parseSubnet('subnet', cidr));
-const linkLocal = parseSubnet('subnet', '169.254.0.0/16');
 const firstMulticast = 0xe000_0000;
 
 export const checkSharedSubnet = ({ subnet: cidr, gateway, vlan, public: isPublic = false }: CreateNetwork): Subnet => {
   const subnet = parseSubnet('subnet', cidr);
-  const wrong = [...noMachines, linkLocal].find((one) => overlaps(one, subnet));
+  const wrong = noMachines.find((one) => overlaps(one, subnet));
   if (wrong !== undefined) throw invalid('subnet', `${cidr} overlaps ${wrong.cidr}, which machines have no addresses of`);
   if (subnet.first + subnet.size > firstMulticast) throw invalid('subnet', `${cidr} is at or beyond 224.0.0.0, which machines have no addresses of`);
   if (vlan !== undefined)

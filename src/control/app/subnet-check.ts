@@ -25,7 +25,10 @@ export const refuseName = (name: string, others: readonly StoredNetwork[], self?
   throw new CenoteError('already_exists', message, { fields: [{ field: 'name', message }] });
 };
 
-const noDestinations = ['0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/4'].map((cidr) => parseDestination('routes', cidr));
+const destinations = (...cidrs: string[]) => cidrs.map((cidr) => parseDestination('subnet', cidr));
+/** This host, loopback and link-local: no machine's addresses, whatever the network. */
+export const noMachines = destinations('0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16');
+const noDestinations = [...noMachines, ...destinations('224.0.0.0/4')];
 
 /** What machines of the network carry for it. */
 export const checkRoutes = (subnet: Subnet, gateway: string | null, routes: NetworkRoutes): NetworkRoutes => {
