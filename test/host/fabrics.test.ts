@@ -1,11 +1,9 @@
 /** Fabric networks with real namespaces and real packets, at the driver: two accounts with the same subnet on one host, unaware of each other. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createLogger } from '../../src/base/logger.ts';
 import { run } from '../../src/exec/run.ts';
 import { openNetwork } from '../../src/host/network/open.ts';
 import type { Connection, KeptConnection, Network } from '../../src/host/network/network.ts';
@@ -17,30 +15,13 @@ import type { NetworkDefinition, Nic } from '../../src/model/network.ts';
 import { Relay } from '../../src/resolver/relay.ts';
 import { addressBytes } from '../../src/model/subnet.ts';
 import { removeNamedNamespace } from '../../src/sys/named-netns.ts';
+import { connection, define, driverFiles, idOf, logger, on, settleIn, subnet } from './driver-world.ts';
+import type { Settled } from './driver-world.ts';
 import { Place, askFromHost, becomeHost, createOutside, hostAddress, outsideAddress, udpFrame, until } from './network-world.ts';
 
-const subnet = '10.80.0.0/16';
-const logger = createLogger({ name: 'test', level: 'fatal' });
-const scratch = mkdtempSync(join(tmpdir(), 'cenote-fabrics-'));
-const resolvConfPath = join(scratch, 'resolv.conf');
-writeFileSync(resolvConfPath, 'nameserver 127.0.0.1\n');
-const instance = `fabric${process.pid}`;
-const routers = `/run/cenote-${instance}/networks`;
+const { instance, resolvConfPath, routers, tidy } = driverFiles('fabric');
 const open = (): Promise<Network> => openNetwork({ instance, instanceNumber: 3, subnet, logger, resolvConfPath, routerLingerMs: 20 });
 
-const idOf = (number: number): string => `00000000-0000-4000-8000-00000000000${number}`;
-const define = (number: number, account: string, more: Partial<NetworkDefinition> = {}): NetworkDefinition => ({
-  id: idOf(number),
-  account,
-  version: 1,
-  subnet: '192.168.10.0/24',
-  gateway: '192.168.10.1',
-  resolvers: [],
-  internetNat: true,
-  mtu: 1450,
-  uplink: `10.80.0.${number + 100}`,
-  ...more,
-});
 const [blueNet, greenNet, closedNet, islandNet] = [
   define(1, 'blue'),
   define(2, 'green'),
@@ -48,14 +29,6 @@ const [blueNet, greenNet, closedNet, islandNet] = [
   define(4, 'blue', { subnet: '192.168.30.0/24', gateway: null }),
 ] as const;
 
-const on = (network: string, address: string, index = 0, primary = true): Nic => ({ network, address, index, primary });
-const connection = (slot: number, machine: string, nics: readonly Nic[], publish: Connection['publish'] = []): Connection => ({
-  slot,
-  machine,
-  address: nics.find(({ primary }) => primary)!.address,
-  nics,
-  publish,
-});
 /** Says what datagrams come to port 91. */
 const listenScript =
   "const u = require('node:dgram').createSocket('udp4'); u.on('message', (m) => console.log(String(m))); u.bind(91, () => console.log('ready'))";
@@ -67,14 +40,8 @@ describe('fabric networks', () => {
   let network: Network;
   let outside: Place;
   const world = new AsyncDisposableStack();
-  const machines = new Map<string, { place: Place; connection: Connection }>();
-  const settle = async (made: Connection): Promise<Place> => {
-    const place = world.use(await Place.create('machine'));
-    if (made.nics!.some((nic) => nic.network === externalNetwork && nic.index === 0)) await network.prepare(made.slot, place.fd);
-    await network.connect(made, place.fd);
-    machines.set(made.machine, { place, connection: made });
-    return place;
-  };
+  const machines: Settled = new Map();
+  const settle = (made: Connection): Promise<Place> => settleIn(world, network, machines, made);
   const place = (name: string): Place => machines.get(name)!.place;
   before(async () => {
     await becomeHost();
@@ -98,8 +65,7 @@ describe('fabric networks', () => {
     assert.deepEqual(existsSync(routers) ? readdirSync(routers) : [], []);
     assert.doesNotMatch(readFileSync('/proc/self/mounts', 'utf8'), new RegExp(`cenote-${instance}`));
     await world.disposeAsync();
-    rmSync(scratch, { recursive: true });
-    rmSync(`/run/cenote-${instance}`, { recursive: true, force: true });
+    tidy();
   });
 
   test('two accounts have the same subnet and the same address, and each reaches its own', async () => {

@@ -1,67 +1,38 @@
 /** Networks of the operator with real namespaces and real packets, at the driver: machines of several accounts, hidden behind the host or seen as they are. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { existsSync, readdirSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
-import { createLogger } from '../../src/base/logger.ts';
 import { run } from '../../src/exec/run.ts';
 import { openNetwork } from '../../src/host/network/open.ts';
 import type { Connection, KeptConnection, Network } from '../../src/host/network/network.ts';
 import { parseRule } from '../../src/model/firewall/parse.ts';
 import { macBytes } from '../../src/model/mac.ts';
 import { externalNetwork } from '../../src/model/nics.ts';
-import type { NetworkDefinition, Nic } from '../../src/model/network.ts';
+import type { NetworkDefinition } from '../../src/model/network.ts';
 import { addressBytes } from '../../src/model/subnet.ts';
 import { Relay } from '../../src/resolver/relay.ts';
-import { Place, askFromHost, becomeHost, createOutside, hostAddress, outsideAddress, udpFrame, until } from './network-world.ts';
+import { connection, define, driverFiles, logger, on, settleIn, subnet, unreached } from './driver-world.ts';
+import type { Settled } from './driver-world.ts';
+import { askFromHost, becomeHost, createOutside, hostAddress, outsideAddress, udpFrame, until } from './network-world.ts';
+import type { Place } from './network-world.ts';
 
-const subnet = '10.80.0.0/16';
 const publicSubnet = '203.0.113.0/24';
-const logger = createLogger({ name: 'test', level: 'fatal' });
-const scratch = mkdtempSync(join(tmpdir(), 'cenote-shared-'));
-const resolvConfPath = join(scratch, 'resolv.conf');
-writeFileSync(resolvConfPath, 'nameserver 127.0.0.1\n');
-const instance = `shared${process.pid}`;
-const routers = `/run/cenote-${instance}/networks`;
+const { instance, resolvConfPath, routers, tidy } = driverFiles('shared');
 const open = (): Promise<Network> => openNetwork({ instance, instanceNumber: 4, subnet, logger, resolvConfPath, routerLingerMs: 20 });
 
-const define = (number: number, more: Partial<NetworkDefinition>): NetworkDefinition => ({
-  id: `00000000-0000-4000-8000-00000000000${number}`,
-  account: null,
-  version: 1,
-  subnet: '10.99.0.0/24',
-  gateway: '10.99.0.1',
-  resolvers: [],
-  internetNat: true,
-  mtu: 1500,
-  uplink: `10.80.0.${number + 100}`,
-  ...more,
-});
-const hidden = define(1, {});
-const seen = define(2, { subnet: publicSubnet, gateway: '203.0.113.1', isPublic: true });
-const fabric = define(3, { account: 'blue', subnet: '192.168.10.0/24', gateway: '192.168.10.1' });
-
-const on = (network: string, address: string, index = 0, primary = true): Nic => ({ network, address, index, primary });
-const connection = (slot: number, machine: string, nics: readonly Nic[], publish: Connection['publish'] = []): Connection => ({
-  slot,
-  machine,
-  address: nics.find(({ primary }) => primary)!.address,
-  nics,
-  publish,
-});
-const unreached = /timeout|EHOSTUNREACH|ENETUNREACH|ECONNREFUSED/;
+const shared = (number: number, more: Partial<NetworkDefinition>): NetworkDefinition =>
+  define(number, null, { subnet: '10.99.0.0/24', gateway: '10.99.0.1', mtu: 1500, ...more });
+const hidden = shared(1, {});
+const seen = shared(2, { subnet: publicSubnet, gateway: '203.0.113.1', isPublic: true });
+const fabric = shared(3, { account: 'blue', subnet: '192.168.10.0/24', gateway: '192.168.10.1' });
 
 describe('shared networks', () => {
   let network: Network;
   let outside: Place;
   const world = new AsyncDisposableStack();
-  const machines = new Map<string, { place: Place; connection: Connection }>();
+  const machines: Settled = new Map();
   const settle = async (made: Connection): Promise<Place> => {
-    const place = world.use(await Place.create('machine'));
-    if (made.nics!.some((nic) => nic.network === externalNetwork)) await network.prepare(made.slot, place.fd);
-    await network.connect(made, place.fd);
-    machines.set(made.machine, { place, connection: made });
+    const place = await settleIn(world, network, machines, made);
     await place.serve(90);
     return place;
   };
@@ -90,8 +61,7 @@ describe('shared networks', () => {
     assert.doesNotMatch(await run('ip', ['route']), /203\.0\.113|10\.99/);
     assert.deepEqual(existsSync(routers) ? readdirSync(routers) : [], []);
     await world.disposeAsync();
-    rmSync(scratch, { recursive: true });
-    rmSync(`/run/cenote-${instance}`, { recursive: true, force: true });
+    tidy();
   });
 
   test('machines on one reach each other', async () => {

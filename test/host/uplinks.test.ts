@@ -1,26 +1,18 @@
 /** Network guarantees on an uplink, with real packets: who gets what when all want all, and that nobody else's queue is touched. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createLogger } from '../../src/base/logger.ts';
 import { run, runAny } from '../../src/exec/run.ts';
 import { openNetwork } from '../../src/host/network/open.ts';
 import type { Connection, Network } from '../../src/host/network/network.ts';
 import { externalNetwork } from '../../src/model/nics.ts';
-import type { NetworkDefinition, Nic } from '../../src/model/network.ts';
+import type { Nic } from '../../src/model/network.ts';
 import { counter, firstPort, floodTcp, floodUdp, rates } from './flood.ts';
 import type { Counted } from './flood.ts';
+import { define, driverFiles, logger, on, subnet } from './driver-world.ts';
 import { Place, becomeHost, createOutside, hostAddress, outsideAddress, until } from './network-world.ts';
 
-const subnet = '10.80.0.0/16';
-const logger = createLogger({ name: 'test', level: 'fatal' });
-const scratch = mkdtempSync(join(tmpdir(), 'cenote-uplinks-'));
-const resolvConfPath = join(scratch, 'resolv.conf');
-writeFileSync(resolvConfPath, 'nameserver 127.0.0.1\n');
-const instance = `uplink${process.pid}`;
+const { instance, resolvConfPath, tidy } = driverFiles('uplink');
 const device = 'up0';
 const capacityMbps = 100;
 const open = (uplinks?: { capacityMbps: number }): Promise<Network> =>
@@ -39,34 +31,16 @@ const linkMbps = 95;
 const guarantees = [10, 20, 40];
 /** Of a guarantee, as payload arrives: on a busy host who sends may not have the processor all the time. */
 const enough = 0.75;
-const back: NetworkDefinition = {
-  id: '00000000-0000-4000-8000-000000000001',
-  account: 'blue',
-  version: 1,
-  subnet: '192.168.10.0/24',
-  gateway: '192.168.10.1',
-  resolvers: [],
-  internetNat: true,
-  mtu: 1450,
-  uplink: '10.80.0.101',
-};
+const back = define(1, 'blue');
 /** Its machines are seen by their own addresses. */
-const seen: NetworkDefinition = {
-  ...back,
-  id: '00000000-0000-4000-8000-000000000002',
-  account: null,
-  subnet: '203.0.113.0/24',
-  gateway: '203.0.113.1',
-  isPublic: true,
-  uplink: '10.80.0.102',
-};
+const seen = define(2, null, { subnet: '203.0.113.0/24', gateway: '203.0.113.1', isPublic: true });
 const machines: Connection[] = [
   ...guarantees.map((guaranteeMbps, index) => ({ slot: index, machine: `m${index}`, address: `10.80.0.${10 + index}`, publish: [], guaranteeMbps })),
   ...[5, 6].map((last, index) => ({
     slot: 3 + index,
     machine: `fabric${index}`,
     address: `192.168.10.${last}`,
-    nics: [{ network: back.id, address: `192.168.10.${last}`, index: 0, primary: true } satisfies Nic],
+    nics: [on(back.id, `192.168.10.${last}`)],
     publish: index === 0 ? [{ protocol: 'tcp' as const, hostPort: 8080, machinePort: 80 }] : [],
     guaranteeMbps: 10,
   })),
@@ -118,8 +92,7 @@ describe('guarantees on an uplink', () => {
     await network.close({ remove: true });
     const left = await queues();
     await world.disposeAsync();
-    rmSync(scratch, { recursive: true });
-    rmSync(`/run/cenote-${instance}`, { recursive: true, force: true });
+    tidy();
     assert.doesNotMatch(left, /htb/, 'the default queue is back');
   });
 

@@ -1,0 +1,67 @@
+/** What tests of the network driver in a small world (network-world.ts) have in common: where it keeps its files, networks, and machines on them. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createLogger } from '../../src/base/logger.ts';
+import type { Connection, Network } from '../../src/host/network/network.ts';
+import type { NetworkDefinition, Nic } from '../../src/model/network.ts';
+import { externalNetwork } from '../../src/model/nics.ts';
+import { Place } from './network-world.ts';
+
+export const subnet = '10.80.0.0/16';
+export const logger = createLogger({ name: 'test', level: 'fatal' });
+
+/** Files of a driver under a name of its own, gone after `tidy`. */
+export const driverFiles = (name: string) => {
+  const scratch = mkdtempSync(join(tmpdir(), `cenote-${name}-`));
+  const resolvConfPath = join(scratch, 'resolv.conf');
+  writeFileSync(resolvConfPath, 'nameserver 127.0.0.1\n');
+  const instance = `${name}${process.pid}`;
+  const runDirectory = `/run/cenote-${instance}`;
+  const tidy = (): void => {
+    rmSync(scratch, { recursive: true });
+    rmSync(runDirectory, { recursive: true, force: true });
+  };
+  return { instance, resolvConfPath, routers: `${runDirectory}/networks`, tidy };
+};
+
+export const idOf = (number: number): string => `00000000-0000-4000-8000-00000000000${number}`;
+
+/** A fabric network of the account, unless it says otherwise; null: shared. */
+export const define = (number: number, account: string | null, more: Partial<NetworkDefinition> = {}): NetworkDefinition => ({
+  id: idOf(number),
+  account,
+  version: 1,
+  subnet: '192.168.10.0/24',
+  gateway: '192.168.10.1',
+  resolvers: [],
+  internetNat: true,
+  mtu: 1450,
+  uplink: `10.80.0.${number + 100}`,
+  ...more,
+});
+
+export const on = (network: string, address: string, index = 0, primary = true): Nic => ({ network, address, index, primary });
+
+export const connection = (slot: number, machine: string, nics: readonly Nic[], publish: Connection['publish'] = []): Connection => ({
+  slot,
+  machine,
+  address: nics.find(({ primary }) => primary)!.address,
+  nics,
+  publish,
+});
+
+/** What is seen of a question that nobody answers. */
+export const unreached = /timeout|EHOSTUNREACH|ENETUNREACH|ECONNREFUSED/;
+
+/** The world's machines, by name. */
+export type Settled = Map<string, { place: Place; connection: Connection }>;
+
+/** A machine of the world's, connected. */
+export const settleIn = async (world: AsyncDisposableStack, network: Network, machines: Settled, made: Connection): Promise<Place> => {
+  const place = world.use(await Place.create('machine'));
+  if (made.nics!.some((nic) => nic.network === externalNetwork && nic.index === 0)) await network.prepare(made.slot, place.fd);
+  await network.connect(made, place.fd);
+  machines.set(made.machine, { place, connection: made });
+  return place;
+};
