@@ -31,7 +31,8 @@ describe('health checks', { skip: skipInstance, timeout: 300_000 }, () => {
   after(() => instance[Symbol.asyncDispose]());
 
   test('its exit code and how what it wrote begins, in one line and with nothing that a terminal obeys', async () => {
-    const script = String.raw`printf 'no \033[31mdatabase\033[0m\nat all ' >&2; head -c 300000 /dev/zero | tr '\0' x; exit 3`;
+    // All in one stream: what comes in two is heard in either order.
+    const script = String.raw`exec >&2; printf 'no \033[31mdatabase\033[0m\nat all '; head -c 300000 /dev/zero | tr '\0' x; exit 3`;
     const why = await whyUnhealthy('fails', { Test: ['CMD-SHELL', script] });
     assert.match(why, /^- failed: it is unhealthy since \d+s ago: its health check failed: exited with code 3, and wrote: [ -~]{1,200}$/m);
     assert.match(why, /no database at all/);
