@@ -79,6 +79,8 @@ try {
       failed = true;
       console.error(`${suite.name} failed: ${messageChain(error)}`);
       if (error instanceof Error) console.error(error.stack);
+      // What it had begun is not to be in the way of the others.
+      await (await instance)?.removeAll();
     }
   }
 } finally {

@@ -8,6 +8,7 @@ import { figure1Suite } from './figure1.ts';
 import { firewallSuite } from './firewall.ts';
 import { insideSuite } from './inside.ts';
 import { listSuite } from './list.ts';
+import { networksSuite } from './networks.ts';
 import { peersSuite } from './peers.ts';
 import { poolSuite } from './pool.ts';
 import { resizeSuite } from './resize.ts';
@@ -23,6 +24,7 @@ export const suites: readonly Suite[] = [
   snapshotSuite,
   resizeSuite,
   firewallSuite,
+  networksSuite,
   dnsSuite,
   cloudapiSuite,
   listSuite,

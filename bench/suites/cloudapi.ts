@@ -120,6 +120,7 @@ const getsBesideCreates = async (instance: BenchInstance, creates: number) => {
   const [url, client] = [new URL(cloudapi), new SignedClient(cloudapi, 'bench', key)];
   const image = (await instance.client.imageList()).find(({ name }) => name === 'base')!;
   const made = await client.send('POST', '/my/machines', { json: { name: 'read', image: image.id, package: 'tiny' } });
+  if (made.status !== 201) throw new Error(`the machine to be read was refused: ${JSON.stringify(made.body)}`);
   const { id } = made.body as Wire;
   while (((await client.send('GET', `/my/machines/${id}`)).body as Wire).state === 'provisioning') await new Promise((resolve) => setTimeout(resolve, 20));
   await using requesters = connections(url, 64);

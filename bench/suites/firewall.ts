@@ -13,7 +13,7 @@ const rule = 'FROM tag role = asking TO tag role = asked ALLOW udp PORT 90';
 const everyTcp = 'FROM tag role = asking TO tag role = asked ALLOW tcp PORT 90';
 const effectTargetMs = 100;
 const wait = { wait: 60 };
-const nodeResources = { resources: { ...smallResources, cpuMillis: 60, memoryMib: 64 } };
+const nodeResources = { resources: { ...smallResources, cpuMillis: 30, memoryMib: 64 } };
 
 /** Rules as people have them: about tags, single machines, subnets and ranges. */
 const ruleText = (index: number, machines: readonly string[]): string =>

@@ -34,7 +34,7 @@ export const uplinkSuite: Suite = {
     await installPackages(bench, ['iperf3']);
     await using uplink = await createUplink(device, '198.18.254', guarantees.length);
     uplink.outside.follow('iperf3', '--server');
-    await using instance = await startInstance({ poolSizeMib: 4096, memoryMib: 3072, cpuMillis: 900, note: bench.note });
+    await using instance = await startInstance({ poolSizeMib: 4096, memoryMib: 3072, cpuMillis: 780, note: bench.note });
     using world = new World(uplink, instance);
     for (let index = 0; index < bench.count(64, 4); index += 1) await world.create(0);
     const cost = await costs(bench, world);

@@ -1,0 +1,51 @@
+/** What a way between two network namespaces carries: one stream, the smallest packets, and how long one there and back takes. */
+import { run, start } from '../../src/exec/run.ts';
+import { throughput } from './throughput.ts';
+
+export interface Ends {
+  /** Processes in the two namespaces. */
+  from: number;
+  to: number;
+  /** Of the second. */
+  address: string;
+}
+
+export interface Carried {
+  gbps: number;
+  packetsPerSecond: number;
+  roundTripUs: number;
+}
+
+const port = 5201;
+const echoPort = 5202;
+const echoes = 20_000;
+
+/** Every datagram is sent back, until the end of the input. Perl, whose own share of a round trip is small. */
+const echo =
+  'use Socket; use IO::Select; socket(my $s, PF_INET, SOCK_DGRAM, 0); bind($s, pack_sockaddr_in($ARGV[0], INADDR_ANY)) or die $!; $| = 1; print "ready\\n"; my $both = IO::Select->new($s, \\*STDIN); while (1) { my ($one) = $both->can_read; exit if $one != $s; my $from = recv($s, my $data, 64, 0); send($s, $data, 0, $from); }';
+/** Microseconds of the median round trip. */
+const ask =
+  'use Socket; use Time::HiRes "time"; my ($to, $port, $count) = @ARGV; socket(my $s, PF_INET, SOCK_DGRAM, 0); connect($s, pack_sockaddr_in($port, inet_aton($to))); $SIG{ALRM} = sub { die "no answer\\n" }; alarm 30; my @t; for (1 .. $count) { my $at = time; send($s, "x", 0); recv($s, my $data, 64, 0); push @t, time - $at; } @t = sort { $a <=> $b } @t; print 1e6 * $t[$count / 2];';
+
+interface UdpReport {
+  end?: { sum?: { packets: number; lost_packets: number; seconds: number } };
+}
+
+export const carried = async ({ from, to, address }: Ends, seconds: number): Promise<Carried> => {
+  const inside = (pid: number, ...words: string[]): Promise<string> => run('nsenter', ['--net', '--target', String(pid), ...words], { timeoutMs: 60_000 });
+  const server = start('nsenter', ['--net', '--target', String(to), 'iperf3', '--server'], { stdio: 'ignore' });
+  const echoing = start('nsenter', ['--net', '--target', String(to), 'perl', '-e', echo, String(echoPort)], { stdio: ['pipe', 'pipe', 'inherit'] });
+  try {
+    await new Promise((resolve) => echoing.stdout!.once('data', resolve));
+    const roundTripUs = Number(await inside(from, 'perl', '-e', ask, address, String(echoPort), String(echoes)));
+    const iperf = (...words: string[]): Promise<string> => inside(from, 'iperf3', ...words);
+    const gbps = await throughput(iperf, address, port, seconds);
+    const small = ['--udp', '--bitrate', '0', '--length', '16', '--client', address, '--port', String(port), '--time', String(seconds), '--json'];
+    const sum = (JSON.parse(await iperf(...small)) as UdpReport).end?.sum;
+    if (sum === undefined) throw new Error('iperf3 sent no datagrams');
+    return { gbps, packetsPerSecond: (sum.packets - sum.lost_packets) / sum.seconds, roundTripUs };
+  } finally {
+    server.kill('SIGKILL');
+    echoing.kill('SIGKILL');
+  }
+};
