@@ -110,5 +110,6 @@ export const accountDelete = async (context: RequestContext, db: Db, id: string)
   if (machine !== undefined) throw new CenoteError('in_use', `the account has machines, such as ${JSON.stringify(machine.name)}`);
   const image = await db.selectFrom('image').select('name').where('account', '=', id).limit(1).executeTakeFirst();
   if (image !== undefined) throw new CenoteError('in_use', `the account has images, such as ${JSON.stringify(image.name)}`);
+  await db.deleteFrom('set_aside').where('holder', '=', id).execute();
   await db.deleteFrom('account').where('id', '=', id).execute();
 };

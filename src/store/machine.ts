@@ -9,17 +9,21 @@ import { isUuid } from '../base/ids.ts';
 import { platformKey } from '../model/agent-api.ts';
 import type { Machine } from '../model/control-api.ts';
 import type { MachineSpec, MachineState, PublishedPort } from '../model/machine.ts';
+import { noGuarantees } from '../model/resources.ts';
 import type { Guarantees } from '../model/resources.ts';
 import { addressRelease } from './address.ts';
 import { authorize } from './context.ts';
 import type { RequestContext } from './context.ts';
 import type { MachineTable } from './schema.ts';
+import { setAsideAdd } from './set-aside.ts';
 import type { Db } from './store.ts';
 
 export interface StoredMachine {
   machine: Machine;
   spec: MachineSpec;
   reserved: Guarantees;
+  /** What is set aside for it as the row has it, read in the transaction that may write it; nothing, where there is no row yet. */
+  readonly held: Guarantees;
   /** How many addresses it holds: fewer than it has NICs when one of them went to another. */
   addresses: number;
 }
@@ -69,17 +73,32 @@ const storedColumns = [
   'machine.network_mbps',
 ] as const;
 
-const storedOf = (row: StoredColumns): StoredMachine => ({
-  machine: JSON.parse(row.body) as Machine,
-  spec: JSON.parse(row.spec) as MachineSpec,
-  reserved: { cpuMillis: row.cpu_millis, memoryMib: row.memory_mib, diskMib: row.disk_mib, networkMbps: row.network_mbps },
-  addresses: Number(row.addresses),
+const storedOf = (row: StoredColumns): StoredMachine => {
+  const held = heldOf(row);
+  return { machine: JSON.parse(row.body) as Machine, spec: JSON.parse(row.spec) as MachineSpec, reserved: { ...held }, held, addresses: Number(row.addresses) };
+};
+
+const heldOf = (row: Pick<StoredColumns, 'cpu_millis' | 'memory_mib' | 'disk_mib' | 'network_mbps'>): Guarantees => ({
+  cpuMillis: row.cpu_millis,
+  memoryMib: row.memory_mib,
+  diskMib: row.disk_mib,
+  networkMbps: row.network_mbps,
+});
+
+/** From what is held to what is to be. */
+const difference = (held: Guarantees, reserved: Guarantees): Guarantees => ({
+  cpuMillis: reserved.cpuMillis - held.cpuMillis,
+  memoryMib: reserved.memoryMib - held.memoryMib,
+  diskMib: reserved.diskMib - held.diskMib,
+  networkMbps: reserved.networkMbps - held.networkMbps,
 });
 
 /** The row with its claims on name and ports. */
 export const machineInsert = async (context: RequestContext, db: Db, stored: StoredMachine): Promise<void> => {
   authorize(context, 'write');
   await db.insertInto('machine').values(columnsOf(stored)).execute();
+  await setAsideAdd(context, db, stored.machine.account, 1, stored.reserved);
+  Object.assign(stored.held, stored.reserved);
   await machineClaimName(context, db, stored.machine, stored.machine.name);
   await machineClaimPorts(context, db, stored.machine, stored.machine.publish);
   await tagsInsert(db, stored.machine);
@@ -89,6 +108,10 @@ export const machineSave = async (context: RequestContext, db: Db, stored: Store
   authorize(context, 'write');
   const { id, ...columns } = columnsOf(stored);
   await db.updateTable('machine').set(columns).where('id', '=', id).execute();
+  const more = difference(stored.held, stored.reserved);
+  if (Object.values(more).every((value) => value === 0)) return;
+  await setAsideAdd(context, db, stored.machine.account, 0, more);
+  Object.assign(stored.held, stored.reserved);
 };
 
 /** Rewrites the tags that lists are filtered by; only needed when they changed. */
@@ -176,48 +199,12 @@ export const machineListAll = async (context: RequestContext, db: Db): Promise<S
 export const machineRemove = async (context: RequestContext, db: Db, id: string): Promise<void> => {
   authorize(context, 'keep');
   await addressRelease(context, db, id);
-  await db.deleteFrom('machine').where('id', '=', id).execute();
-};
-
-/** What all machines, but one, have set aside. */
-export const machineGuarantees = async (context: RequestContext, db: Db, except: string): Promise<Guarantees> => {
-  authorize(context, 'read');
   const row = await db
-    .selectFrom('machine')
-    .select(({ fn }) => [
-      fn.sum<number>('cpu_millis').as('cpu'),
-      fn.sum<number>('memory_mib').as('memory'),
-      fn.sum<number>('disk_mib').as('disk'),
-      fn.sum<number>('network_mbps').as('network'),
-    ])
-    .where('id', '!=', except)
-    .executeTakeFirstOrThrow();
-  return { cpuMillis: Number(row.cpu ?? 0), memoryMib: Number(row.memory ?? 0), diskMib: Number(row.disk ?? 0), networkMbps: Number(row.network ?? 0) };
-};
-
-/** What the machines of an account, but one, have set aside, and how many they are. */
-export const machineTotals = async (context: RequestContext, db: Db, account: string, except: string): Promise<Guarantees & { machines: number }> => {
-  authorize(context, 'read');
-  const row = await db
-    .selectFrom('machine')
-    .select(({ fn }) => [
-      fn.countAll<number>().as('machines'),
-      fn.sum<number>('cpu_millis').as('cpu'),
-      fn.sum<number>('memory_mib').as('memory'),
-      fn.sum<number>('disk_mib').as('disk'),
-      fn.sum<number>('network_mbps').as('network'),
-    ])
-    .where('account', '=', account)
-    .where('id', '!=', except)
-    .executeTakeFirstOrThrow();
-  const number = (value: number | null) => Number(value ?? 0);
-  return {
-    machines: number(row.machines),
-    cpuMillis: number(row.cpu),
-    memoryMib: number(row.memory),
-    diskMib: number(row.disk),
-    networkMbps: number(row.network),
-  };
+    .deleteFrom('machine')
+    .where('id', '=', id)
+    .returning(['account', 'cpu_millis', 'memory_mib', 'disk_mib', 'network_mbps'])
+    .executeTakeFirst();
+  if (row !== undefined) await setAsideAdd(context, db, row.account, -1, difference(heldOf(row), noGuarantees));
 };
 
 export const machineNameHolder = async (context: RequestContext, db: Db, account: string, name: string): Promise<string | undefined> => {

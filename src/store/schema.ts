@@ -151,6 +151,17 @@ export interface MachineTable {
   created_at: string;
 }
 
+/** See store/set-aside.ts. */
+export interface SetAsideTable {
+  /** An account's id, or `*`. */
+  holder: string;
+  machines: number;
+  cpu_millis: number;
+  memory_mib: number;
+  disk_mib: number;
+  network_mbps: number;
+}
+
 export interface MachineNameTable {
   account: string;
   name: string;
@@ -297,6 +308,7 @@ export interface Schema {
   role_member: RoleMemberTable;
   role_tag: RoleTagTable;
   machine: MachineTable;
+  set_aside: SetAsideTable;
   machine_name: MachineNameTable;
   machine_tag: MachineTagTable;
   published_port: PublishedPortTable;
@@ -317,6 +329,7 @@ const order = {
   account_key: true,
   deleted_machine: true,
   machine: true,
+  set_aside: true,
   machine_name: true,
   machine_tag: true,
   published_port: true,

@@ -20,6 +20,7 @@ import * as meta from './meta.ts';
 import { first as firstMigration } from './migrations/0001-first.ts';
 import * as packages from './package.ts';
 import * as role from './role.ts';
+import * as setAside from './set-aside.ts';
 import * as token from './token.ts';
 import * as user from './user.ts';
 import { openEngine } from './dialect/open.ts';
@@ -102,6 +103,9 @@ each('a store of the first schema is brought up to date: nothing changes for its
     const stored = await machines.machineGet(systemContext, store.db, machine.id);
     assert.deepEqual([stored.spec.resources, stored.machine.resources], [now, now]);
     assert.deepEqual([stored.machine.package, stored.reserved.networkMbps], [{ name: 'large', version: 1 }, 0]);
+    const added = { machines: 1, cpuMillis: 100, memoryMib: 64, diskMib: 256, networkMbps: 0 };
+    assert.deepEqual(await setAside.setAsideInAll(systemContext, store.db), added);
+    assert.deepEqual(await setAside.setAsideByAccount(systemContext, store.db, 'default'), added);
     const [unfinished] = await job.jobListUnfinished(systemContext, store.db);
     assert.deepEqual(unfinished!.request, { package: { name: 'large', resources: now, version: 1 }, patch: {} });
     await assert.rejects(packages.packageDelete(systemContext, store.db, 'large'), { code: 'in_use' });
@@ -148,7 +152,7 @@ test('a database that is full says so to all, and works again when there is room
 test('every store method authorises first', () =>
   withStore(sqlite, async ({ db }) => {
     const stranger: RequestContext = { account: 'default', actor: 'uid:65534', role: 'stranger' };
-    const methods = [account, credential, deletedMachine, event, image, job, key, machines, meta, packages, role, token, user].flatMap((module) =>
+    const methods = [account, credential, deletedMachine, event, image, job, key, machines, meta, packages, role, setAside, token, user].flatMap((module) =>
       Object.entries(module).filter(([, value]) => typeof value === 'function'),
     );
     assert.ok(methods.length > 30, `${methods.length} methods`);

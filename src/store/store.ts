@@ -30,6 +30,7 @@ import { networks } from './migrations/0016-networks.ts';
 import { sharedNetworks } from './migrations/0017-shared-networks.ts';
 import { networkRoutes } from './migrations/0018-network-routes.ts';
 import { floatingAddresses } from './migrations/0019-floating-addresses.ts';
+import { setAside } from './migrations/0021-set-aside.ts';
 import type { Schema } from './schema.ts';
 import { Written } from './written.ts';
 
@@ -51,6 +52,7 @@ const migrations = {
   '0017-shared-networks': sharedNetworks,
   '0018-network-routes': networkRoutes,
   '0019-floating-addresses': floatingAddresses,
+  '0021-set-aside': setAside,
 };
 
 export class Store implements AsyncDisposable {

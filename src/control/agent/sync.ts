@@ -4,7 +4,7 @@
  */
 import type { MachineStatus } from '../../model/machine.ts';
 import { nicsOf, placesOfNics } from '../../model/nics.ts';
-import { guaranteesOf } from '../../model/resources.ts';
+import { guaranteesOf, noGuarantees } from '../../model/resources.ts';
 import { systemContext as system } from '../../store/context.ts';
 import { eventAppend } from '../../store/event.ts';
 import type { NewEvent } from '../../store/event.ts';
@@ -85,6 +85,7 @@ const adoptedOf = (status: MachineStatus): StoredMachine => {
   const stored: StoredMachine = {
     spec,
     reserved: guaranteesOf(spec.resources),
+    held: { ...noGuarantees },
     addresses: 0,
     machine: {
       id: spec.id,

@@ -76,7 +76,7 @@ export const machineResize = async (control: Control, context: RequestContext, i
     acceptAction(control, context, id, 'resize', async (db, stored) => {
       const change = await resourceChange(context, db, asked);
       const wanted = checkResources(mergeResources(stored.spec.resources, change));
-      await admit(context, db, link.host, stored.machine.id, wanted, stored.reserved);
+      await admit(context, db, link.host, wanted, stored.reserved);
       stored.reserved = larger(stored.reserved, wanted);
       return change;
     });

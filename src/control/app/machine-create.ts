@@ -14,7 +14,7 @@ import { checkTags } from '../../dns/tag-check.ts';
 import { defaultResources } from '../../model/default-resources.ts';
 import { checkMetadataSize, userScript } from '../../model/metadata.ts';
 import { checkMachineName } from '../../model/names.ts';
-import { guaranteesOf } from '../../model/resources.ts';
+import { guaranteesOf, noGuarantees } from '../../model/resources.ts';
 import type { PackageRef } from '../../model/resources.ts';
 import { authorize } from '../../store/context.ts';
 import type { RequestContext } from '../../store/context.ts';
@@ -65,7 +65,7 @@ export const machineCreate = async (control: Control, context: RequestContext, a
     const resources = newResources(unsaid.resources, change);
     const metadata = checkMetadataSize({ ...(await authorizedKeys(context, db)), ...unsaid.metadata, ...asked.metadata });
     const chosen = await chooseNics(control, context, db, id, asked.networks);
-    await admit(context, db, link.host, id, resources, null);
+    await admit(context, db, link.host, resources, null);
     const spec: MachineSpec = {
       id,
       account: context.account,
@@ -83,7 +83,7 @@ export const machineCreate = async (control: Control, context: RequestContext, a
       stopGraceSeconds: asked.stopGraceSeconds ?? unsaid.stopGraceSeconds,
     };
     const machine = newMachine(spec, desired, change.package === null ? (source?.machine.package ?? null) : packageRefOf(change.package));
-    await machineInsert(context, db, { machine, spec, reserved: guaranteesOf(resources), addresses: chosen.nics.length });
+    await machineInsert(context, db, { machine, spec, reserved: guaranteesOf(resources), held: { ...noGuarantees }, addresses: chosen.nics.length });
     await chosen.claim(db);
     const request: JobRequests['create'] = { spec, desired, fromSnapshot };
     const made: StoredJob = { job: newJob(context, 'create', id), generation: 1, request };

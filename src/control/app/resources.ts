@@ -7,7 +7,8 @@ import { refuseUnsupported } from '../../model/resources.ts';
 import type { Guarantees, Resources } from '../../model/resources.ts';
 import type { RequestContext } from '../../store/context.ts';
 import { accountGet } from '../../store/account.ts';
-import { machineGuarantees, machineTotals } from '../../store/machine.ts';
+import { setAsideByAccount, setAsideInAll } from '../../store/set-aside.ts';
+import type { SetAside } from '../../store/set-aside.ts';
 import { namedBy } from './field.ts';
 import { refuseOverQuota } from './quota.ts';
 import { packageGet } from '../../store/package.ts';
@@ -65,16 +66,29 @@ export const asItIs = async <Result>(link: Pick<AgentLink, 'renew'>, work: () =>
   }
 };
 
-/** Refuses what the host cannot honour, and what the pool has not left. */
+/** Refuses what the host cannot honour, and what the pool has not left. `already`: what is set aside for the machine; null, where it is to be made. */
 export const admit = async (
   context: RequestContext,
   db: Db,
   host: Pick<AgentInfo, 'pool' | 'unsupported'>,
-  machine: string,
   asked: Resources,
   already: Guarantees | null,
 ): Promise<void> => {
   refuseUnsupported(asked, host.unsupported);
-  refuseOverQuota(await accountGet(context, db, context.account), await machineTotals(context, db, context.account, machine), asked, already);
-  refuseShortfall(host.pool, await machineGuarantees(context, db, machine), asked, already);
+  const [inAccount, inAll] = [await setAsideByAccount(context, db, context.account), await setAsideInAll(context, db)];
+  refuseOverQuota(await accountGet(context, db, context.account), without(inAccount, already), asked, already);
+  refuseShortfall(host.pool, without(inAll, already), asked, already);
+};
+
+/** What the other machines have. */
+const without = (all: SetAside, one: Guarantees | null): SetAside => {
+  if (one === null) return all;
+  const { machines, cpuMillis, memoryMib, diskMib, networkMbps } = all;
+  return {
+    machines: machines - 1,
+    cpuMillis: cpuMillis - one.cpuMillis,
+    memoryMib: memoryMib - one.memoryMib,
+    diskMib: diskMib - one.diskMib,
+    networkMbps: networkMbps - one.networkMbps,
+  };
 };

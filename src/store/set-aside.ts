@@ -1,0 +1,54 @@
+/**
+ * What is set aside for machines, kept added up beside their rows: whether the pool has what one more asks for must not cost more with each that
+ * there is. Only store/machine.ts writes it, in the transaction that writes the row.
+ */
+import type { Guarantees } from '../model/resources.ts';
+import { authorize } from './context.ts';
+import type { RequestContext } from './context.ts';
+import type { Db } from './store.ts';
+
+export interface SetAside extends Guarantees {
+  machines: number;
+}
+
+/** Holder of what all machines have, of whatever account; no account has such an id. */
+const everybody = '*';
+const nothing: SetAside = { machines: 0, cpuMillis: 0, memoryMib: 0, diskMib: 0, networkMbps: 0 };
+
+const setAsideOf = async (db: Db, holder: string): Promise<SetAside> => {
+  const row = await db.selectFrom('set_aside').selectAll().where('holder', '=', holder).executeTakeFirst();
+  if (row === undefined) return nothing;
+  const { machines, cpu_millis: cpuMillis, memory_mib: memoryMib, disk_mib: diskMib, network_mbps: networkMbps } = row;
+  return { machines, cpuMillis, memoryMib, diskMib, networkMbps };
+};
+
+/** What all machines have. */
+export const setAsideInAll = (context: RequestContext, db: Db): Promise<SetAside> => {
+  authorize(context, 'read');
+  return setAsideOf(db, everybody);
+};
+
+/** What the machines of one account have. */
+export const setAsideByAccount = (context: RequestContext, db: Db, account: string): Promise<SetAside> => {
+  authorize(context, 'read');
+  return setAsideOf(db, account);
+};
+
+const columns = ['machines', 'cpu_millis', 'memory_mib', 'disk_mib', 'network_mbps'] as const;
+/** So many machines of an account more, or less, and so much for them. */
+export const setAsideAdd = async (context: RequestContext, db: Db, account: string, machines: number, more: Guarantees): Promise<void> => {
+  authorize(context, 'write');
+  const row = { machines, cpu_millis: more.cpuMillis, memory_mib: more.memoryMib, disk_mib: more.diskMib, network_mbps: more.networkMbps };
+  await db
+    .insertInto('set_aside')
+    .values([
+      { holder: account, ...row },
+      { holder: everybody, ...row },
+    ])
+    .onConflict((conflict) =>
+      conflict
+        .column('holder')
+        .doUpdateSet((eb) => Object.fromEntries(columns.map((column) => [column, eb(`set_aside.${column}`, '+', eb.ref(`excluded.${column}`))]))),
+    )
+    .execute();
+};
