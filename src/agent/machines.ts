@@ -176,7 +176,7 @@ export class Machines {
     return machine.request(generation, null, async () => {
       const former = machine.spec.name;
       machine.record.spec = { ...machine.spec, name };
-      await machine.save();
+      await machine.conclude();
       this.#host.events.emit('machine.renamed', id, `${former} is now called ${name}`, { from: former, to: name });
     });
   }

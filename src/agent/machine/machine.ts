@@ -56,6 +56,7 @@ export class Machine {
   #failures = 0;
   #restart: Restart | null = null;
   #gone = false;
+  #concluded = false;
 
   constructor(host: Host, record: MachineRecord) {
     this.host = host;
@@ -120,18 +121,20 @@ export class Machine {
       }
       record.generation = generation;
       record.outcome = null;
+      this.#concluded = false;
       this.#transition = transition;
       try {
         await action();
         record.outcome = { error: null };
       } catch (error) {
+        this.#concluded = false;
         const known = asCenoteError(error);
         this.host.logger.warn({ machine: this.id, generation, error: messageChain(error) }, 'action failed');
         record.outcome = { error: known.toBody() };
         throw known;
       } finally {
         this.#transition = null;
-        if (!this.#gone) await this.save();
+        if (!this.#gone && !this.#concluded) await this.save();
       }
       return this.status();
     });
@@ -149,6 +152,19 @@ export class Machine {
   save(): Promise<void> {
     this.tellNames();
     return this.host.journal.saveMachine(this.record);
+  }
+
+  /** For an action that has only to be recorded: what it changed and that it succeeded, in one write. When that fails, so has the action. */
+  async conclude(): Promise<void> {
+    const { record } = this;
+    record.outcome = { error: null };
+    try {
+      await this.save();
+      this.#concluded = true;
+    } catch (error) {
+      record.outcome = null;
+      throw error;
+    }
   }
 
   tellNames(): void {

@@ -41,7 +41,7 @@ export const resizeMachine = async (machine: Machine, resources: Resources): Pro
     undo.defer(() => {
       record.spec = { ...record.spec, resources: former };
     });
-    await machine.save();
+    await machine.conclude();
   } catch (error) {
     await undo.disposeAsync().catch((failed: unknown) => {
       host.logger.error({ machine: id, error: messageChain(failed) }, 'a resize that was refused could not be undone as a whole');

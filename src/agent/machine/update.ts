@@ -129,7 +129,7 @@ const changeInPlace = async (machine: Machine, former: MachineSpec, next: Machin
   }
   await changeNics(machine, former, next);
   record.spec = next;
-  await machine.save();
+  await machine.conclude();
   host.events.emit('machine.updated', machine.id, `${next.name} was updated`, { restarted: false });
 };
 
