@@ -1,7 +1,8 @@
 /**
  * The agent's memory on disk: machine records, their banks of bursting, tombstones and the last events, in SQLite with every commit synced, on the thread pool
  * (base/wal-sync.ts). Saves that come in the same turn of the event loop, or while a sync is under way, share one commit (group
- * commit), so that a burst of starts costs one sync and not one each.
+ * commit), so that a burst of starts costs one sync and not one each. What is only noted is committed with the turn and waits for no sync:
+ * whoever comes after this process finds it; after a power loss it may be missing.
  */
 import { DatabaseSync } from 'node:sqlite';
 import { setImmediate as turn } from 'node:timers/promises';
@@ -45,8 +46,18 @@ type Write = () => void;
 
 interface Batch {
   writes: Write[];
-  done: PromiseWithResolvers<void>;
+  /** Somebody waits for it to be written, not for its sync. */
+  noted: boolean;
+  written: PromiseWithResolvers<void>;
+  durable: PromiseWithResolvers<void>;
 }
+
+const newBatch = (): Batch => {
+  const batch: Batch = { writes: [], noted: false, written: Promise.withResolvers(), durable: Promise.withResolvers() };
+  // A failure nobody waits for must not end the process.
+  for (const { promise } of [batch.written, batch.durable]) promise.catch(() => {});
+  return batch;
+};
 
 export class Journal implements AsyncDisposable {
   readonly #database: DatabaseSync;
@@ -54,7 +65,10 @@ export class Journal implements AsyncDisposable {
   readonly #statements;
   readonly #wal: WalSync;
   #pending: Batch | null = null;
-  #working: Promise<void> | null = null;
+  /** Written, and to be synced. */
+  #unsynced: Batch[] = [];
+  #syncing: Promise<void> | null = null;
+  #turn: Promise<void> | null = null;
 
   constructor(path: string, crash = noCrash) {
     this.#crash = crash;
@@ -151,8 +165,17 @@ export class Journal implements AsyncDisposable {
 
   /** The record as it is at this moment; resolves when it is durable. */
   saveMachine(record: MachineRecord): Promise<void> {
+    return this.#write(this.#saving(record));
+  }
+
+  /** The same; resolves when the next process would find it. */
+  noteMachine(record: MachineRecord): Promise<void> {
+    return this.#note(this.#saving(record));
+  }
+
+  #saving(record: MachineRecord): Write {
     const text = JSON.stringify(record);
-    return this.#write(() => this.#statements.save.run(record.spec.id, text));
+    return () => this.#statements.save.run(record.spec.id, text);
   }
 
   buryMachine(id: string, generation: number): Promise<void> {
@@ -195,33 +218,63 @@ export class Journal implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#working;
+    for (let rest = this.#turn ?? this.#syncing; rest !== null; rest = this.#turn ?? this.#syncing) await rest;
     this.#wal[Symbol.dispose]();
     this.#database.close();
   }
 
   #write(write: Write): Promise<void> {
-    this.#pending ??= { writes: [], done: Promise.withResolvers() };
-    this.#pending.writes.push(write);
-    this.#working ??= this.#work();
-    return this.#pending.done.promise;
+    const { durable } = this.#add(write);
+    if (this.#syncing === null) this.#turn ??= this.#turnsEnd();
+    return durable.promise;
   }
 
-  /** One batch after another, until none is waiting; the first waits for the end of the event loop's turn. */
-  async #work(): Promise<void> {
+  #note(write: Write): Promise<void> {
+    const batch = this.#add(write);
+    batch.noted = true;
+    this.#turn ??= this.#turnsEnd();
+    return batch.written.promise;
+  }
+
+  #add(write: Write): Batch {
+    this.#pending ??= newBatch();
+    this.#pending.writes.push(write);
+    return this.#pending;
+  }
+
+  /** What is saved in one turn of the event loop is one commit. */
+  async #turnsEnd(): Promise<void> {
     await turn();
-    for (let batch = this.#pending; batch !== null; batch = this.#pending) {
+    this.#turn = null;
+    this.#flush();
+  }
+
+  #flush(): void {
+    const batch = this.#pending;
+    if (batch !== null && (batch.noted || this.#syncing === null)) {
       this.#pending = null;
       try {
         this.#commit(batch);
-        await this.#wal.sync();
-        batch.done.resolve();
+        batch.written.resolve();
+        this.#unsynced.push(batch);
       } catch (error) {
-        batch.done.promise.catch(() => {}); // saves nobody waits for must not end the process
-        batch.done.reject(error);
+        batch.written.reject(error);
+        batch.durable.reject(error);
       }
     }
-    this.#working = null;
+    if (this.#syncing === null && this.#unsynced.length > 0) this.#syncing = this.#sync();
+  }
+
+  async #sync(): Promise<void> {
+    const batches = this.#unsynced.splice(0);
+    try {
+      await this.#wal.sync();
+      for (const { durable } of batches) durable.resolve();
+    } catch (error) {
+      for (const { durable } of batches) durable.reject(error);
+    }
+    this.#syncing = null;
+    this.#flush();
   }
 
   #commit({ writes }: Batch): void {

@@ -126,7 +126,7 @@ export class Machines {
     const machine = this.get(id);
     return machine.request(request.generation, 'stopping', async () => {
       machine.record.desired = 'stopped';
-      await machine.save();
+      await machine.note();
       await machine.halt(request.graceSeconds ?? machine.spec.stopGraceSeconds);
       machine.record.error = null;
     });
@@ -139,7 +139,7 @@ export class Machines {
       await this.#host.network.checkPublish(machine.spec.publish);
       machine.record.desired = 'running';
       machine.forgetFailures();
-      await machine.save(); // so that recovery knows this end as asked for
+      await machine.note(); // so that recovery knows this end as asked for
       await machine.halt(request.graceSeconds ?? machine.spec.stopGraceSeconds);
       await machine.bootAsAsked();
     });

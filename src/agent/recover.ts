@@ -15,7 +15,7 @@ import { undoUpdate } from './machine/update.ts';
 import type { RuntimeExit } from '../host/runtime/runtime.ts';
 import type { ExecProcess } from '../host/runtime/runtime.ts';
 import type { MachineSpec } from '../model/machine.ts';
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { isErrno } from '../base/errno.ts';
 
@@ -169,9 +169,15 @@ const removeStrays = async (host: Host, machines: Machines, running: Set<string>
   for (const volume of volumes) {
     if (machines.find(volume) !== undefined) continue;
     // A tombstone says that it was to go. Without one the journal may be an old copy: data is not thrown away on its word.
-    if (host.journal.tombstone(volume) !== null) await host.storage.volumeDelete(volume);
+    if (host.journal.tombstone(volume) !== null || (await hasNothing(host, volume))) await host.storage.volumeDelete(volume);
     else host.logger.warn({ volume, path: host.storage.volumePath(volume) }, 'a volume of a machine that the journal does not know is left as it is');
   }
+};
+
+/** Of a machine that was being made when power was lost. */
+const hasNothing = async ({ storage }: Host, volume: string): Promise<boolean> => {
+  const upper = join(storage.volumePath(volume), 'upper');
+  return existsSync(upper) && entries(upper).length === 0 && (await storage.snapshotNames(volume)).length === 0;
 };
 
 export const stopAll = async (host: Host, machines: readonly Machine[]): Promise<void> => {

@@ -12,8 +12,8 @@ export const createMachine = (machine: Machine, request: MachineCreate): Promise
   machine.request(request.generation, 'provisioning', async () => {
     const { host, record } = machine;
     if (record.phase === 'creating') {
-      // Known before anything is made: what the journal does not know, recovery leaves alone.
-      await machine.save();
+      // Known before anything is made: of what the journal does not know recovery removes only what is empty.
+      await (record.origin === null ? machine.note() : machine.save());
       host.crash.reach('create: recorded');
       await host.storage.volumeCreate(machine.id, {
         quotaMib: record.spec.resources.diskMib,

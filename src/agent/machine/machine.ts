@@ -154,6 +154,15 @@ export class Machine {
     return this.host.journal.saveMachine(this.record);
   }
 
+  /**
+   * On record for whoever comes after this process, at once; on disk with the next save. Enough where a power loss ends what is noted too, and
+   * the action is taken up again.
+   */
+  note(): Promise<void> {
+    this.tellNames();
+    return this.host.journal.noteMachine(this.record);
+  }
+
   /** For an action that has only to be recorded: what it changed and that it succeeded, in one write. When that fails, so has the action. */
   async conclude(): Promise<void> {
     const { record } = this;

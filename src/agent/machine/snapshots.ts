@@ -76,7 +76,7 @@ export const rollbackSnapshot = (machine: Machine, generation: number, name: str
     const wanted = record.desired;
     // What cannot come up again is not ended.
     if (wanted === 'running') await host.network.checkPublish(machine.spec.publish);
-    await machine.save(); // so that recovery knows this end as asked for
+    await machine.note(); // so that recovery knows this end as asked for
     await machine.halt(0);
     host.crash.reach('rollback: stopped');
     await host.storage.snapshotRollback(machine.id, name);
