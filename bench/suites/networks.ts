@@ -28,7 +28,12 @@ export const networksSuite: Suite = {
     'A NIC is added to a running machine, and removed, through the API with wait. Then machines are made on the same fabric network, 8 at once, and the same is measured again beside them.',
   run: async (bench) => {
     await installPackages(bench, ['iperf3']);
-    await using instance = await startInstance({ poolSizeMib: bench.count(20, 2) * 1024, memoryMib: bench.count(9, 1) * 1024, cpuMillis: 700, note: bench.note });
+    await using instance = await startInstance({
+      poolSizeMib: bench.count(20, 2) * 1024,
+      memoryMib: bench.count(9, 1) * 1024,
+      cpuMillis: 700,
+      note: bench.note,
+    });
     await instance.must('up', '--no-hello', ...overcommit);
     const paths = instancePaths(instance.root);
     using control = new ControlClient(paths.controlSocket);
