@@ -11,9 +11,12 @@ import { messageOf } from '../base/errors.ts';
 import { instanceSuffixes, isEverybodys, namedMachine, serviceSuffixes } from '../dns/machine-names.ts';
 import type { NamedAccount } from '../dns/machine-names.ts';
 import type { Told, ToldMachine } from '../dns/told.ts';
+import { familyOf } from '../model/address.ts';
+import { backboneAddress } from '../model/backbone.ts';
 import type { MachineSpec } from '../model/machine.ts';
 import type { NetworkDefinition } from '../model/network.ts';
 import { nicsOf, placesOfNics } from '../model/nics.ts';
+import type { Subnet } from '../model/subnet.ts';
 import type { HostNames, NamesTold, ResolverStatus } from '../model/names-api.ts';
 import { CommonNetworks } from './common-networks.ts';
 import type { Journal } from './journal.ts';
@@ -21,6 +24,8 @@ import type { Journal } from './journal.ts';
 export interface MachineNamesOptions {
   socketPath: string;
   zone: string;
+  /** On which routers of IPv6 networks ask. */
+  backbone: Subnet;
   journal: Journal;
   logger: Logger;
   /** Told where the resolver takes machines' questions. */
@@ -77,10 +82,11 @@ export class MachineNames implements AsyncDisposable {
   }
 
   /** Machines of a fabric network ask under their router's address, for the same account. */
-  leads({ id, account, uplink, isPublic = false }: NetworkDefinition): void {
+  leads({ id, account, uplink, subnet, isPublic = false }: NetworkDefinition): void {
     if (isPublic) this.#open.add(id);
     if (account === null) return void this.#shared.add(id);
-    this.#routers.set(id, { account, address: uplink });
+    const address = familyOf(subnet) === 4 ? uplink : backboneAddress(this.#options.backbone, uplink);
+    this.#routers.set(id, { account, address });
     this.#tellRouters([id]);
   }
 

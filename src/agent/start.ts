@@ -20,6 +20,7 @@ import { defaultProfilePath, loadSeccomp } from '../host/runtime/seccomp.ts';
 import { capabilities } from '../host/runtime/specification.ts';
 import { openSandboxes } from '../host/sandbox/pool.ts';
 import { openStorage } from '../host/storage/open.ts';
+import { backboneOf } from '../model/backbone.ts';
 import { dnsZone, lxcfsPidPath, noOvercommit, shapedUplinks } from '../model/instance.ts';
 import type { AgentConfig } from './config.ts';
 import { Events } from './events.ts';
@@ -105,6 +106,7 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
     new MachineNames({
       socketPath: paths.resolverSocket,
       zone: dnsZone(instance),
+      backbone: backboneOf(instance.number),
       journal,
       logger,
       onPort: (port) => network.resolverAt(port),

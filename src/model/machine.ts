@@ -3,7 +3,7 @@ import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { ImageConfig, PlatformRef } from './image.ts';
 import { environmentNamePattern, machineNamePattern, metadataNamePattern, tagNamePattern } from './names.ts';
-import { Nics } from './network.ts';
+import { IpAddress, Nics } from './network.ts';
 import { Resources } from './resources.ts';
 
 const closed = { additionalProperties: false } as const;
@@ -51,7 +51,7 @@ export const MachineSpec = Type.Object(
     env: Environment,
     resources: Resources,
     /** Of its primary NIC. */
-    address: Type.String({ format: 'ipv4' }),
+    address: IpAddress,
     /** Absent: one, on the external network. */
     nics: Type.Optional(Nics),
     publish: Type.Array(PublishedPort, { maxItems: 256 }),

@@ -2,7 +2,7 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { networkNamePattern } from './names.ts';
-import { NetworkRoutes, Nic } from './network.ts';
+import { IpAddress, mostSubnetCharacters, NetworkRoutes, Nic } from './network.ts';
 
 const closed = { additionalProperties: false } as const;
 const ipv4 = Type.String({ format: 'ipv4' });
@@ -67,13 +67,13 @@ export const CreateNetwork = Type.Object(
     public: Type.Optional(Type.Boolean()),
     /** Absent: the account's lowest, or one that is made. */
     vlan: Type.Optional(VlanId),
-    subnet: Type.String({ maxLength: 18 }),
+    subnet: Type.String({ maxLength: mostSubnetCharacters }),
     /** Absent: the first address. */
-    gateway: Type.Optional(nullable(ipv4)),
+    gateway: Type.Optional(nullable(IpAddress)),
     /** Absent: from the first to the last that a machine may have. */
-    rangeFirst: Type.Optional(ipv4),
-    rangeLast: Type.Optional(ipv4),
-    resolvers: Type.Optional(Type.Array(ipv4, { maxItems: 4 })),
+    rangeFirst: Type.Optional(IpAddress),
+    rangeLast: Type.Optional(IpAddress),
+    resolvers: Type.Optional(Type.Array(IpAddress, { maxItems: 4 })),
     routes: Type.Optional(NetworkRoutes),
     internetNat: Type.Optional(Type.Boolean()),
     mtu: Type.Optional(Type.Integer({ minimum: 576, maximum: 9000 })),
@@ -87,9 +87,9 @@ export const UpdateNetwork = Type.Object(
   {
     name: Type.Optional(name),
     description: Type.Optional(description),
-    rangeFirst: Type.Optional(ipv4),
-    rangeLast: Type.Optional(ipv4),
-    resolvers: Type.Optional(Type.Array(ipv4, { maxItems: 4 })),
+    rangeFirst: Type.Optional(IpAddress),
+    rangeLast: Type.Optional(IpAddress),
+    resolvers: Type.Optional(Type.Array(IpAddress, { maxItems: 4 })),
     routes: Type.Optional(NetworkRoutes),
     internetNat: Type.Optional(Type.Boolean()),
     owners: Type.Optional(owners),
@@ -158,13 +158,13 @@ export type ReserveAddress = Static<typeof ReserveAddress>;
 
 /** A network or a pool, by name or id, with an address of one's choice or without. */
 export const NicWish = Type.Object(
-  { network: Type.String({ minLength: 1, maxLength: 128 }), address: Type.Optional(ipv4), primary: Type.Optional(Type.Boolean()) },
+  { network: Type.String({ minLength: 1, maxLength: 128 }), address: Type.Optional(IpAddress), primary: Type.Optional(Type.Boolean()) },
   closed,
 );
 export type NicWish = Static<typeof NicWish>;
 
 /** One more address on a NIC: of one's choice, or the next. */
-export const AddressWish = Type.Object({ address: Type.Optional(ipv4) }, closed);
+export const AddressWish = Type.Object({ address: Type.Optional(IpAddress) }, closed);
 export type AddressWish = Static<typeof AddressWish>;
 
 export const MachineNic = Type.Object(

@@ -5,11 +5,17 @@
  */
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
+import { familyOf } from './address.ts';
+import { ownPrefix6 } from './backbone.ts';
 import { parseSubnet } from './subnet.ts';
 import type { Subnet } from './subnet.ts';
 
 const closed = { additionalProperties: false } as const;
 const ipv4 = Type.String({ format: 'ipv4' });
+/** Of either family. */
+export const IpAddress = Type.Union([ipv4, Type.String({ format: 'ipv6' })]);
+/** As long as one can be written. */
+export const mostSubnetCharacters = 43;
 
 export const mostNics = 32;
 /** Of one NIC. */
@@ -19,13 +25,13 @@ export const mostAddresses = 32;
 export const Nic = Type.Object(
   {
     network: Type.String({ format: 'uuid' }),
-    address: ipv4,
+    address: IpAddress,
     /** Inside it is `eth` and this number, for as long as it is there. */
     index: Type.Integer({ minimum: 0, maximum: mostNics - 1 }),
     /** The one whose gateway leads to everywhere else; exactly one is. */
     primary: Type.Boolean(),
     /** Further addresses of the network that it has. */
-    more: Type.Optional(Type.Array(ipv4, { minItems: 1, maxItems: mostAddresses - 1, uniqueItems: true })),
+    more: Type.Optional(Type.Array(IpAddress, { minItems: 1, maxItems: mostAddresses - 1, uniqueItems: true })),
   },
   closed,
 );
@@ -36,7 +42,7 @@ export const Nics = Type.Array(Nic, { minItems: 1, maxItems: mostNics });
 export const mostRoutes = 64;
 
 /** Where machines of a network send what is for certain subnets: to one of them, by its address. */
-export const NetworkRoutes = Type.Record(Type.String({ maxLength: 18 }), ipv4, { maxProperties: mostRoutes });
+export const NetworkRoutes = Type.Record(Type.String({ maxLength: mostSubnetCharacters }), IpAddress, { maxProperties: mostRoutes });
 export type NetworkRoutes = Static<typeof NetworkRoutes>;
 
 /** What a host has to know of a fabric network, or of a shared one, to be its router. */
@@ -49,12 +55,12 @@ export const NetworkDefinition = Type.Object(
     isPublic: Type.Optional(Type.Boolean()),
     /** Counts changes: an older one never replaces a newer. */
     version: Type.Integer({ minimum: 1 }),
-    subnet: Type.String({ maxLength: 18 }),
+    subnet: Type.String({ maxLength: mostSubnetCharacters }),
     /** Null: machines reach nothing but each other, and the resolver. */
-    gateway: Type.Union([ipv4, Type.Null()]),
+    gateway: Type.Union([IpAddress, Type.Null()]),
     /** Asked by machines whose primary network it is; none: the host's own. */
-    resolvers: Type.Array(ipv4, { maxItems: 4 }),
-    /** Whether machines reach the outside, by the network's address on the external network. */
+    resolvers: Type.Array(IpAddress, { maxItems: 4 }),
+    /** Whether machines reach the outside, by the network's address on the external network; of IPv6 ones, as the host does. */
     internetNat: Type.Boolean(),
     mtu: Type.Integer({ minimum: 576, maximum: 9000 }),
     routes: Type.Optional(NetworkRoutes),
@@ -81,6 +87,10 @@ export type FloatingState = Static<typeof FloatingState>;
 export const isShared = ({ account }: Pick<NetworkDefinition, 'account'>): boolean => account === null;
 
 /** What machines send to where a network has no gateway: a next hop need be no address of the subnet. */
-const hop = '169.254.1.1';
+const hops = { 4: '169.254.1.1', 6: `${ownPrefix6}ffff::1` } as const;
 
-export const subnetOf = ({ subnet, gateway }: Pick<NetworkDefinition, 'subnet' | 'gateway'>): Subnet => parseSubnet('subnet', subnet, gateway ?? hop);
+/** A host's neighbours take no shorter packets of IPv6 than these to be whole. */
+export const leastMtu6 = 1280;
+
+export const subnetOf = ({ subnet, gateway }: Pick<NetworkDefinition, 'subnet' | 'gateway'>): Subnet =>
+  parseSubnet('subnet', subnet, gateway ?? hops[familyOf(subnet)]);

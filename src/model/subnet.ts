@@ -1,63 +1,87 @@
 /**
- * An IPv4 subnet: which addresses machines may have in it, and an address as its place, the number of steps from the subnet's own. Places
- * fit any database and any language; addresses are for people and packets.
+ * A subnet of either family: which addresses machines may have in it, and an address as its place, the number of steps from the subnet's own.
+ * Places fit any database and any language; addresses are for people and packets. Of an IPv6 subnet there are more addresses than that, so
+ * its places are the first 2^53: `fd00::` to `fd00::1f:ffff:ffff:ffff`.
  */
-import { isIPv4 } from 'node:net';
 import { invalid } from '../base/errors.ts';
+import { formatAddress, parseAddress, widthOf } from './address.ts';
+import type { Family } from './address.ts';
 
 export interface Subnet {
   /** As written in routes and rules: `10.80.0.0/16`. */
   cidr: string;
-  first: number;
+  family: Family;
+  first: bigint;
   prefix: number;
+  /** How many places there are. */
   size: number;
   /** Where machines send what is not for themselves. */
   gateway: string;
 }
 
-export const addressToNumber = (address: string): number => address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
-export const addressFromNumber = (value: number): string => [24, 16, 8, 0].map((shift) => Math.floor(value / 2 ** shift) % 256).join('.');
-export const addressBytes = (address: string): Buffer => Buffer.from(address.split('.').map(Number));
-
 /** Where packets go, as one route has it. */
 export type Destination = Omit<Subnet, 'gateway'>;
 
-export const parseDestination = (field: string, cidr: string, [least, most]: readonly [number, number] = [1, 32]): Destination => {
-  const [network = '', prefixText = '', ...rest] = cidr.split('/');
-  if (!isIPv4(network) || !/^\d{1,2}$/.test(prefixText) || rest.length > 0) throw invalid(field, `"${cidr}" is not an IPv4 subnet such as 10.80.0.0/16`);
-  const prefix = Number(prefixText);
-  if (prefix < least || prefix > most) throw invalid(field, `"${cidr}" has a prefix of ${prefix}; it must be ${least} to ${most}`);
-  const size = 2 ** (32 - prefix);
-  const first = addressToNumber(network);
-  if (first % size !== 0)
-    throw invalid(field, `"${cidr}" does not begin at the start of a /${prefix}; ${addressFromNumber(first - (first % size))}/${prefix} does`);
-  return { cidr, first, prefix, size };
-};
+const largestSize = 2 ** 53;
 
-const subnetPrefixes = [8, 29] as const;
+type Prefixes = Readonly<Record<Family, readonly [least: number, most: number]>>;
+
+const routePrefixes: Prefixes = { 4: [1, 32], 6: [1, 128] };
+/** In IPv6 those that are given to hosts, and their parts. */
+const subnetPrefixes: Prefixes = { 4: [8, 29], 6: [32, 125] };
+const examples: Readonly<Record<Family, string>> = { 4: '10.80.0.0/16', 6: 'fd00:10::/64' };
+
+export const parseDestination = (field: string, cidr: string, prefixes = routePrefixes): Destination => {
+  const [network = '', prefixText = '', ...more] = cidr.split('/');
+  const address = parseAddress(network.toLowerCase());
+  if (address === undefined || !/^\d{1,3}$/.test(prefixText) || more.length > 0)
+    throw invalid(field, `"${cidr.slice(0, 60)}" is not a subnet such as ${examples[4]} or ${examples[6]}`);
+  const { family, value: first } = address;
+  const prefix = Number(prefixText);
+  const [least, most] = prefixes[family];
+  if (prefix < least || prefix > most) throw invalid(field, `"${cidr}" has a prefix of ${prefix}; it must be ${least} to ${most}`);
+  const rest = BigInt(widthOf(family) - prefix);
+  const start = (first >> rest) << rest;
+  const text = `${formatAddress({ family, value: start })}/${prefix}`;
+  if (start !== first) throw invalid(field, `"${cidr}" does not begin at the start of a /${prefix}; ${text} does`);
+  return { cidr: text, family, first, prefix, size: Math.min(2 ** Number(rest), largestSize) };
+};
 
 /** Without a gateway it is the first address after the subnet's own. */
 export const parseSubnet = (field: string, cidr: string, gateway?: string): Subnet => {
   const destination = parseDestination(field, cidr, subnetPrefixes);
-  return { ...destination, gateway: gateway ?? addressFromNumber(destination.first + 1) };
+  return { ...destination, gateway: gateway ?? addressAt(destination, 1) };
 };
 
-/** Null for an address outside, and for what is none. */
-export const placeOf = ({ first, size }: Pick<Subnet, 'first' | 'size'>, address: string): number | null => {
-  if (!isIPv4(address)) return null;
-  const place = addressToNumber(address) - first;
-  return place >= 0 && place < size ? place : null;
+/** Null for an address outside, for what is none, and for one written otherwise than we do. */
+export const placeOf = (subnet: Pick<Subnet, 'first' | 'size' | 'family'>, text: string): number | null => {
+  const address = parseAddress(text);
+  if (address?.family !== subnet.family || formatAddress(address) !== text) return null;
+  const place = address.value - subnet.first;
+  return place >= 0n && place < BigInt(subnet.size) ? Number(place) : null;
 };
 
-export const addressAt = ({ first }: Pick<Subnet, 'first'>, place: number): string => addressFromNumber(first + place);
+export const addressAt = ({ first, family }: Pick<Subnet, 'first' | 'family'>, place: number): string =>
+  formatAddress({ family, value: first + BigInt(place) });
 
-/** Any address of the subnet but its first (the network), the gateway and its last (broadcast, by custom). */
+/** The subnet's own address. */
+export const firstOf = (subnet: Pick<Subnet, 'first' | 'family'>): string => addressAt(subnet, 0);
+
+/** Any address of the subnet but its first (the network, or any router of it), the gateway and its last (broadcast, by custom). */
 export const isMachineAddress = (subnet: Subnet, address: string): boolean => {
   const place = placeOf(subnet, address);
   return place !== null && place > 0 && place < subnet.size - 1 && address !== subnet.gateway;
 };
 
-export const netmaskOf = ({ size }: Pick<Subnet, 'size'>): string => addressFromNumber(2 ** 32 - size);
+/** As CloudAPI has it of IPv4; of IPv6, whose masks nobody writes, in the same form. */
+export const netmaskOf = ({ family, prefix }: Pick<Subnet, 'family' | 'prefix'>): string => {
+  const rest = BigInt(widthOf(family) - prefix);
+  return formatAddress({ family, value: ((1n << BigInt(prefix)) - 1n) << rest });
+};
 
-export const overlaps = (one: Pick<Subnet, 'first' | 'size'>, other: Pick<Subnet, 'first' | 'size'>): boolean =>
-  one.first < other.first + other.size && other.first < one.first + one.size;
+export const overlaps = (one: Destination, other: Destination): boolean => {
+  const rest = BigInt(widthOf(one.family) - Math.min(one.prefix, other.prefix));
+  return one.family === other.family && one.first >> rest === other.first >> rest;
+};
+
+export const isWithin = (inner: Destination, outer: Destination): boolean => inner.prefix >= outer.prefix && overlaps(inner, outer);

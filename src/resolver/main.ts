@@ -1,6 +1,6 @@
 /**
- * The resolver's process: `node src/resolver/main.ts --subnet CIDR --zone ZONE --told SOCKET [--shared]`. It is told what it must know and reads no
- * configuration: it needs no right to any file, and half the memory.
+ * The resolver's process: `node src/resolver/main.ts --subnet CIDR --backbone CIDR --zone ZONE --told SOCKET [--shared]`. It is told what it must know and
+ * reads no configuration: it needs no right to any file, and half the memory.
  */
 import { flushCompileCache } from 'node:module';
 import { parseArgs } from 'node:util';
@@ -12,12 +12,13 @@ import { startResolver } from './start.ts';
 const text = { type: 'string', default: '' } as const;
 const logger = createLogger({ name: 'resolver', level: 'info' });
 try {
-  const { values } = parseArgs({ options: { subnet: text, zone: text, told: text, shared: { type: 'boolean', default: false } } });
-  const subnet = parseSubnet('subnet', values.subnet);
+  const { values } = parseArgs({ options: { subnet: text, backbone: text, zone: text, told: text, shared: { type: 'boolean', default: false } } });
+  const [subnet, backbone] = [parseSubnet('subnet', values.subnet), parseSubnet('backbone', values.backbone)];
   const resolver = await startResolver({
     address: subnet.gateway,
+    address6: backbone.gateway,
     port: 53,
-    isMachine: (address) => isMachineAddress(subnet, address),
+    isMachine: (address) => isMachineAddress(subnet, address) || isMachineAddress(backbone, address),
     zone: values.zone,
     shared: values.shared,
     socketPath: values.told,

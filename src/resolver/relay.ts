@@ -40,7 +40,8 @@ export class Relay implements AsyncDisposable {
   readonly #counters = { own: 0, forwarded: 0, failed: 0, dropped: 0, malformed: 0, strangers: 0 };
   readonly #options: RelayOptions;
   readonly #questions = new Tally(relayLimits.questions, relayLimits.questionsPerMachine);
-  #listener: Listener | undefined;
+  /** The first says which port it is. */
+  readonly #listeners: Listener[] = [];
   #upstreams: Upstream[] = [];
   #readAt = -Infinity;
   #readMtime = -1;
@@ -51,21 +52,31 @@ export class Relay implements AsyncDisposable {
 
   static async open(options: RelayOptions): Promise<Relay> {
     const relay = new Relay(options);
-    const { address, port, logger } = options;
-    relay.#listener = await Listener.open({
-      address,
-      port,
-      limits: { streams: relayLimits.streams, streamsPerPeer: relayLimits.streamsPerMachine },
-      mayConnect: (from) => relay.#mayAsk(from),
-      answerDatagram: (message, from) => (relay.#mayAsk(from) ? relay.#answer(message, from, askDatagram) : undefined),
-      answerStream: (message, from) => relay.#answer(message, from, askStream),
-      onError: (error) => logger.warn({ err: error }, 'resolver'),
-    });
+    await relay.#open(options.address, options.port);
     return relay;
   }
 
+  /** At one more address, and the same port. */
+  async listen(address: string): Promise<void> {
+    await this.#open(address, this.port);
+  }
+
+  async #open(address: string, port: number): Promise<void> {
+    const { logger } = this.#options;
+    const listener = await Listener.open({
+      address,
+      port,
+      limits: { streams: relayLimits.streams, streamsPerPeer: relayLimits.streamsPerMachine },
+      mayConnect: (from) => this.#mayAsk(from),
+      answerDatagram: (message, from) => (this.#mayAsk(from) ? this.#answer(message, from, askDatagram) : undefined),
+      answerStream: (message, from) => this.#answer(message, from, askStream),
+      onError: (error) => logger.warn({ err: error }, 'resolver'),
+    });
+    this.#listeners.push(listener);
+  }
+
   get port(): number {
-    return this.#listener!.port;
+    return this.#listeners[0]!.port;
   }
 
   get status(): ResolverStatus {
@@ -124,6 +135,6 @@ export class Relay implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#listener?.[Symbol.asyncDispose]();
+    await Promise.all(this.#listeners.map((listener) => listener[Symbol.asyncDispose]()));
   }
 }

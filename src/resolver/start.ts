@@ -12,6 +12,8 @@ import { Tellers } from './tellers.ts';
 export interface ResolverOptions {
   /** Where machines ask: their gateway's address. */
   address: string;
+  /** Where those ask that have IPv6 alone. */
+  address6?: string | undefined;
   /** 53, but in tests. */
   port: number;
   isMachine: (address: string) => boolean;
@@ -24,6 +26,7 @@ export interface ResolverOptions {
 
 /** The address comes with the agent, which may come later. */
 const retryMs = 100;
+const retry6Ms = 1000;
 /** Whoever holds the port may be about to end: an agent of before this process was. */
 const patienceMs = 3000;
 const statusEveryMs = 2000;
@@ -38,6 +41,7 @@ export const startResolver = async (options: ResolverOptions): Promise<AsyncDisp
   const opening = openRelay(options, names, stopping.signal).then((opened) => {
     relay = opened;
     tellers.notify();
+    return listen6(options, opened, stopping.signal);
   });
   stack.defer(async () => {
     stopping.abort();
@@ -52,6 +56,22 @@ export const startResolver = async (options: ResolverOptions): Promise<AsyncDisp
   }, statusEveryMs).unref();
   stack.defer(() => clearInterval(telling));
   return stack.move();
+};
+
+/** At the same port. A host may have no IPv6, or have it later. */
+const listen6 = async ({ address6, logger }: ResolverOptions, relay: Relay | undefined, signal: AbortSignal): Promise<void> => {
+  let said = '';
+  while (address6 !== undefined && relay !== undefined && !signal.aborted) {
+    try {
+      await relay.listen(address6);
+      logger.info({ address: address6, port: relay.port }, 'machines are answered by IPv6');
+      return;
+    } catch (error) {
+      if (messageOf(error) !== said) logger.info({ address: address6, port: relay.port, error: messageOf(error) }, 'cannot listen by IPv6 yet');
+      said = messageOf(error);
+      await sleep(retry6Ms, undefined, { signal }).catch(() => undefined);
+    }
+  }
 };
 
 const openRelay = async (options: ResolverOptions, names: OwnNames, signal: AbortSignal): Promise<Relay | undefined> => {

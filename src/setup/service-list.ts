@@ -1,4 +1,5 @@
 /** The programs of an instance that run all the time, whoever keeps them running. */
+import { backboneOf } from '../model/backbone.ts';
 import { dnsZone, lxcfsPidPath } from '../model/instance.ts';
 import type { InstanceConfig, InstancePaths } from '../model/instance.ts';
 import { resolverAccountName } from './account.ts';
@@ -95,7 +96,7 @@ export const servicesOf = (config: InstanceConfig, paths: InstancePaths): Servic
 };
 
 const resolverFacts = (config: InstanceConfig, paths: InstancePaths): string[] => {
-  const facts = ['--subnet', config.subnet, '--zone', dnsZone(config), '--told', paths.resolverSocket];
+  const facts = ['--subnet', config.subnet, '--backbone', backboneOf(config.number).cidr, '--zone', dnsZone(config), '--told', paths.resolverSocket];
   return config.dns?.listen === undefined ? facts : [...facts, '--shared'];
 };
 

@@ -13,7 +13,7 @@ import { macBytes } from '../../src/model/mac.ts';
 import { externalNetwork } from '../../src/model/nics.ts';
 import type { NetworkDefinition, Nic } from '../../src/model/network.ts';
 import { Relay } from '../../src/resolver/relay.ts';
-import { addressBytes } from '../../src/model/subnet.ts';
+import { addressBytes } from '../../src/model/address.ts';
 import { removeNamedNamespace } from '../../src/sys/named-netns.ts';
 import { connection, define, driverFiles, idOf, logger, on, settleIn, subnet } from './driver-world.ts';
 import type { Settled } from './driver-world.ts';

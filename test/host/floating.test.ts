@@ -7,7 +7,7 @@ import type { Connection, KeptConnection, Network } from '../../src/host/network
 import { parseRule } from '../../src/model/firewall/parse.ts';
 import { macBytes } from '../../src/model/mac.ts';
 import { externalNetwork } from '../../src/model/nics.ts';
-import { addressBytes } from '../../src/model/subnet.ts';
+import { addressBytes } from '../../src/model/address.ts';
 import { connection, define, driverFiles, logger, on, settleIn, subnet, unreached } from './driver-world.ts';
 import type { Settled } from './driver-world.ts';
 import { askFromHost, becomeHost, createOutside, hostAddress, outsideAddress, udpFrame, until } from './network-world.ts';

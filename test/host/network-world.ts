@@ -18,11 +18,11 @@ export const outsideAddress = '198.51.100.2';
 
 /** Replies to whoever comes with the address it came from, on TCP and UDP. */
 const serverScript = `
-  const port = Number(process.argv[1]);
-  require('node:net').createServer((s) => { s.on('error', () => {}); s.end(s.remoteAddress); }).listen(port, '0.0.0.0', () => {
-    const u = require('node:dgram').createSocket('udp4');
+  const [port, address] = [Number(process.argv[1]), process.argv[2]];
+  require('node:net').createServer((s) => { s.on('error', () => {}); s.end(s.remoteAddress); }).listen({ port, host: address, ipv6Only: true }, () => {
+    const u = require('node:dgram').createSocket({ type: address.includes(':') ? 'udp6' : 'udp4', ipv6Only: address.includes(':') });
     u.on('message', (m, from) => u.send(from.address + ' ' + m, from.port, from.address));
-    u.bind(port, '0.0.0.0', () => console.log('ready'));
+    u.bind(port, address, () => console.log('ready'));
   });`;
 const clientScript = `
   const [protocol, host, port] = process.argv.slice(1);
@@ -34,7 +34,7 @@ const clientScript = `
     s.on('error', (e) => say(e.code));
     s.on('close', () => say('closed'));
   } else {
-    const u = require('node:dgram').createSocket('udp4');
+    const u = require('node:dgram').createSocket(host.includes(':') ? 'udp6' : 'udp4');
     u.on('message', (m) => say(String(m).split(' ')[0]));
     u.on('error', (e) => say(e.code));
     u.connect(Number(port), host, () => u.send('hello'));
@@ -73,8 +73,9 @@ export class Place implements AsyncDisposable {
     return run('nsenter', [...this.#enter, program, ...args]);
   }
 
-  async serve(port: number): Promise<void> {
-    const child = start('nsenter', [...this.#enter, process.execPath, '-e', serverScript, String(port)], { stdio: ['ignore', 'pipe', 'inherit'] });
+  /** On all addresses of IPv4, or with `::` of IPv6. */
+  async serve(port: number, address: '0.0.0.0' | '::' = '0.0.0.0'): Promise<void> {
+    const child = start('nsenter', [...this.#enter, process.execPath, '-e', serverScript, String(port), address], { stdio: ['ignore', 'pipe', 'inherit'] });
     this.#children.push(child);
     await new Promise((resolve) => child.stdout!.once('data', resolve));
   }
@@ -186,6 +187,54 @@ const checksum = (data: Buffer): number => {
   while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
   return ~sum & 0xffff;
 };
+
+/** What goes into an IPv6 packet with its checksum at `at`. */
+const withChecksum6 = (source: Buffer, destination: Buffer, next: number, content: Buffer, at: number): Buffer => {
+  const pseudo = Buffer.alloc(8);
+  pseudo.writeUInt32BE(content.length, 0);
+  pseudo[7] = next;
+  const result = Buffer.from(content);
+  const padding = Buffer.alloc(content.length % 2);
+  result.writeUInt16BE(checksum(Buffer.concat([source, destination, pseudo, content, padding])), at);
+  return result;
+};
+
+interface Frame6 {
+  sourceMac: Buffer;
+  destinationMac: Buffer;
+  source: Buffer;
+  destination: Buffer;
+}
+
+const frame6 = ({ sourceMac, destinationMac, source, destination }: Frame6, next: number, content: Buffer, checksumAt: number): Buffer => {
+  const ip = Buffer.alloc(8);
+  ip[0] = 0x60;
+  ip.writeUInt16BE(content.length, 4);
+  ip[6] = next;
+  ip[7] = 255;
+  return Buffer.concat([
+    destinationMac,
+    sourceMac,
+    Buffer.from([0x86, 0xdd]),
+    ip,
+    source,
+    destination,
+    withChecksum6(source, destination, next, content, checksumAt),
+  ]);
+};
+
+/** The same of IPv6. */
+export const udpFrame6 = ({ port, payload, ...frame }: Frame6 & { port: number; payload: string }): Buffer => {
+  const content = Buffer.concat([Buffer.alloc(8), Buffer.from(payload)]);
+  content.writeUInt16BE(4444, 0);
+  content.writeUInt16BE(port, 2);
+  content.writeUInt16BE(content.length, 4);
+  return frame6(frame, 17, content, 6);
+};
+
+/** A message of ICMPv6, of which neighbours and routers speak. */
+export const icmpFrame6 = ({ type, body, ...frame }: Frame6 & { type: number; body: Buffer }): Buffer =>
+  frame6(frame, 58, Buffer.concat([Buffer.from([type, 0, 0, 0]), body]), 2);
 
 /** An Ethernet frame with a UDP datagram, whatever the sender claims to be. */
 export const udpFrame = (options: {

@@ -15,7 +15,7 @@ import { forwardingObstacles } from '../../src/host/network/obstacles.ts';
 import type { Connection, KeptConnection, Network } from '../../src/host/network/network.ts';
 import { Relay } from '../../src/resolver/relay.ts';
 import { macBytes } from '../../src/model/mac.ts';
-import { addressBytes } from '../../src/model/subnet.ts';
+import { addressBytes } from '../../src/model/address.ts';
 import { macOf } from '../../src/model/mac.ts';
 import { closeFd } from '../../src/sys/libc.ts';
 import { createNetworkNamespace } from '../../src/sys/netns.ts';

@@ -9,7 +9,7 @@ import { parseRule } from '../../src/model/firewall/parse.ts';
 import { macBytes } from '../../src/model/mac.ts';
 import { externalNetwork } from '../../src/model/nics.ts';
 import type { NetworkDefinition } from '../../src/model/network.ts';
-import { addressBytes } from '../../src/model/subnet.ts';
+import { addressBytes } from '../../src/model/address.ts';
 import { Relay } from '../../src/resolver/relay.ts';
 import { connection, define, driverFiles, logger, on, settleIn, subnet, unreached } from './driver-world.ts';
 import type { Settled } from './driver-world.ts';

@@ -104,7 +104,7 @@ describe('networks on the command line', () => {
     await says(/^released 192\.168\.10\.21 of network rear\n$/, 'ip', 'release', 'rear', '192.168.10.21');
     await says(/^ADDRESS +MACHINE +RESERVED\n192\.168\.10\.2 +app +no\n192\.168\.10\.20 +yes\n$/, 'ip', 'ls', 'rear');
     assert.equal((await cenote('ip', 'ls', 'default', '--json')).json<NetworkAddress[]>().length, 3);
-    await refuses(2, /is not an IPv4 address/, 'ip', 'reserve', 'rear', 'x');
+    await refuses(2, /is not an address such as/, 'ip', 'reserve', 'rear', 'x');
     await refuses(5, /has machines on it: app/, 'network', 'delete', 'rear');
     await cenote('delete', 'web', 'app', '--yes');
     await says(/^192\.168\.10\.77 of network rear was not reserved\n$/, 'ip', 'release', 'rear', '192.168.10.77');

@@ -117,7 +117,7 @@ test('what cannot be is refused with the numbers', async () => {
     [{ subnet: '10.77.1.0/24' }, /overlaps 10\.77\.0\.0\/16, which is network "default"/],
     [{ subnet: '127.0.0.0/8' }, /overlaps 127\.0\.0\.0\/8, which machines have no addresses of/],
     [{ subnet: '169.254.9.0/24' }, /overlaps 169\.254\.0\.0\/16/],
-    [{ subnet: '224.0.0.0/24' }, /is at or beyond 224\.0\.0\.0/],
+    [{ subnet: '224.0.0.0/24' }, /overlaps 224\.0\.0\.0\/3/],
     [{ subnet: '10.98.0.0/24', gateway: null }, /gateway: a public network leads outside/],
     [{ subnet: '10.98.0.0/24', gateway: '10.97.0.1' }, /is not between/],
     [{ subnet: '10.98.0.0/24', vlan: 2 }, /vlan: a shared network is of no VLAN/],

@@ -27,6 +27,7 @@ import { plainRoots } from '../../src/host/rootfs/fake.ts';
 import { FakeRuntime } from '../../src/host/runtime/fake.ts';
 import { FakeSandboxes } from '../../src/host/sandbox/fake.ts';
 import { FakeStorage } from '../../src/host/storage/fake.ts';
+import { backboneOf } from '../../src/model/backbone.ts';
 import type { ImageConfig } from '../../src/model/image.ts';
 import { noOvercommit } from '../../src/model/instance.ts';
 import type { MachineSpec } from '../../src/model/machine.ts';
@@ -75,7 +76,9 @@ export const agentFixture = async (
     const up = new AsyncDisposableStack();
     const journal = up.use(new Journal(join(directory, 'journal.db')));
     const events = new Events(journal, logger);
-    const names = up.use(new MachineNames({ socketPath: join(directory, 'told.sock'), zone: 'cenote.internal', journal, logger, onPort: () => {} }));
+    const names = up.use(
+      new MachineNames({ socketPath: join(directory, 'told.sock'), zone: 'cenote.internal', backbone: backboneOf(0), journal, logger, onPort: () => {} }),
+    );
     const host: Host = {
       archiver: createFakeArchiver(),
       cgroups,

@@ -46,6 +46,7 @@ const hostile = fc.oneof(
 const textOf = (schema: JsonSchema): fc.Arbitrary<unknown> => {
   if (schema.format === 'uuid') return fc.uuid();
   if (schema.format === 'ipv4') return fc.ipV4();
+  if (schema.format === 'ipv6') return fc.ipV6();
   // Text that fits "anything but NUL" is found fastest by leaving NUL out.
   if (schema.pattern !== undefined && !schema.pattern.includes('u0000')) return fc.stringMatching(new RegExp(schema.pattern));
   return fc.string({ minLength: schema.minLength ?? 0, maxLength: Math.min(schema.maxLength ?? 30, 30) }).map((text) => text.replaceAll('\0', ''));

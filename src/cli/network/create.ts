@@ -9,7 +9,7 @@ export const command = defineCommand({
     'Machines on it reach each other, and the outside by the network’s own address there. Its addresses may be any private ones, also those that other accounts have; only your own networks and the external one may not overlap.',
   args: { name: one('NAME') },
   flags: {
-    subnet: value('SUBNET', 'its addresses, such as 192.168.10.0/24', { short: 's' }),
+    subnet: value('SUBNET', 'its addresses, such as 192.168.10.0/24 or fd00:10::/64', { short: 's' }),
     gateway: parsed('ADDRESS', parseAddress, 'where machines send what is not for it (default its first address)', { short: 'g' }),
     noGateway: toggle('it leads nowhere else'),
     range: parsed('FIRST-LAST', parseRange, 'addresses that are given to machines unasked (default all)'),
@@ -25,6 +25,7 @@ export const command = defineCommand({
   },
   examples: [
     'network create back --subnet 192.168.10.0/24',
+    'network create six --subnet fd00:10::/64',
     'network create db --subnet 10.9.0.0/22 --range 10.9.1.1-10.9.1.99 --no-nat',
     'network create front --global --public --subnet 203.0.113.0/24 --owner alice',
   ],

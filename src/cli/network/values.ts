@@ -1,10 +1,10 @@
 /** Addresses as people write them. */
-import { isIPv4 } from 'node:net';
+import { isIP } from 'node:net';
 import { invalid } from '../../base/errors.ts';
 import type { NicWish } from '../../model/network-api.ts';
 
 export const parseAddress = (field: string, text: string): string => {
-  if (!isIPv4(text)) throw invalid(field, `${JSON.stringify(text.slice(0, 40))} is not an IPv4 address such as 192.168.10.5`);
+  if (isIP(text) === 0) throw invalid(field, `${JSON.stringify(text.slice(0, 40))} is not an address such as 192.168.10.5 or fd00:10::5`);
   return text;
 };
 

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { CenoteError, invalid } from '../../base/errors.ts';
 import type { Machine } from '../../model/control-api.ts';
-import { parseAddress } from '../../model/firewall/address.ts';
+import { parseAddress } from '../../model/address.ts';
 import { weightOf } from '../../model/firewall/compile.ts';
 import { Policy } from '../../model/firewall/judge.ts';
 import type { PacketService, Verdict } from '../../model/firewall/judge.ts';

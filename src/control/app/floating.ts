@@ -1,5 +1,7 @@
 /** Floating addresses: an account takes one of a public network, and attaches it to one machine after another, each time in one move. */
 import { CenoteError, invalid } from '../../base/errors.ts';
+import { familyOf } from '../../model/address.ts';
+import { subnetOf } from '../../model/network.ts';
 import type { CreateFloatingAddress, FloatingAddress } from '../../model/network-api.ts';
 import { externalNetwork, nicsOf } from '../../model/nics.ts';
 import type { Machine } from '../../model/control-api.ts';
@@ -43,6 +45,8 @@ const publicNetwork = async (control: Control, context: RequestContext, db: Db, 
   const pool = (await networkFind(context, db, name)) === undefined ? await poolFind(context, db, name) : undefined;
   const network =
     pool === undefined ? await namedBy('network', () => networkGet(context, db, name)) : await chooseOfPool(control, context, db, 'network', pool, address, []);
+  if (network.isPublic && subnetOf(network).family === 6)
+    throw invalid('network', `network ${JSON.stringify(network.name)} is of IPv6, whose addresses do not float`, 'a machine may have further ones of them');
   if (network.isPublic) return network;
   const why = network.id === externalNetwork ? "the host's own" : network.account === null ? 'hidden behind the host' : "an account's own";
   throw invalid('network', `network ${JSON.stringify(network.name)} is ${why}; floating addresses are of public networks`, 'operators make one with --public');
@@ -66,6 +70,11 @@ export const floatingDetach = (control: Control, context: RequestContext, addres
 /** Answers would not find their way. */
 const demandWayOut = async (db: Db, machine: Machine): Promise<void> => {
   const primary = nicsOf(machine).find((nic) => nic.primary)!;
+  if (familyOf(primary.address) === 6)
+    throw invalid(
+      'machine',
+      `the primary address of machine ${JSON.stringify(machine.name)}, ${primary.address}, is of IPv6, to which a floating one does not lead`,
+    );
   const [network] = primary.network === externalNetwork ? [] : await networkListByIds(system, db, [primary.network]);
   if (network?.gateway !== null) return;
   const name = JSON.stringify(machine.name);

@@ -1,10 +1,11 @@
 /** Networks of accounts: what is asked of them is checked here, against what there is, in the transaction that writes it. */
 import { randomUUID } from 'node:crypto';
 import { CenoteError, invalid } from '../../base/errors.ts';
+import { canonicalAddress } from '../../model/address.ts';
 import { subnetOf } from '../../model/network.ts';
 import { externalNetwork } from '../../model/nics.ts';
 import type { CreateNetwork, CreateVlan, Network, NetworkAddress, UpdateNetwork, UpdateVlan, Vlan } from '../../model/network-api.ts';
-import { addressAt, parseSubnet, placeOf } from '../../model/subnet.ts';
+import { addressAt, isWithin, parseDestination, parseSubnet, placeOf } from '../../model/subnet.ts';
 import type { Subnet } from '../../model/subnet.ts';
 import { addressClaim, addressGet, addressList, addressMachines, addressReserve } from '../../store/address.ts';
 import { authorize } from '../../store/context.ts';
@@ -17,7 +18,7 @@ import { vlanDelete, vlanFind, vlanGet, vlanInsert, vlanList, vlanSave } from '.
 import type { Control } from '../control.ts';
 import { checkSharedSubnet, ownerNames, ownersOf, refuseFloating, refusePooled, refuseShared, refuseSharedName } from './shared-network.ts';
 import type { OwnerNames } from './shared-network.ts';
-import { checkRoutes, demandWithin, refuseName, refuseOverlap } from './subnet-check.ts';
+import { canonicalNetwork, checkRoutes, demandWithin, refuseMtu, refuseName, refuseOverlap, refuseOwnRange } from './subnet-check.ts';
 
 /** Of one account. */
 const mostNetworks = 1000;
@@ -29,7 +30,7 @@ const firstVlan = 2;
 const sharedMtu = 1500;
 
 /** Addresses that are nobody's but a network's own. */
-const privateRanges = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16'].map((cidr) => parseSubnet('subnet', cidr));
+const privateRanges = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7'].map((cidr) => parseDestination('subnet', cidr));
 
 export const vlanCreate = (control: Control, context: RequestContext, asked: CreateVlan): Promise<Vlan> =>
   control.store.transaction(async (db) => {
@@ -54,11 +55,14 @@ export const vlanRemove = (control: Control, context: RequestContext, id: number
     await vlanDelete(context, db, id);
   });
 
-export const networkCreate = async (control: Control, context: RequestContext, asked: CreateNetwork): Promise<Network> => {
+export const networkCreate = async (control: Control, context: RequestContext, written: CreateNetwork): Promise<Network> => {
   const { addresses, link } = control;
+  const asked = canonicalNetwork(written);
   const isShared = asked.global === true;
   if (isShared) authorize(context, 'operate');
   const subnet = isShared ? checkSharedSubnet(asked) : checkSubnet(asked);
+  const mtu = asked.mtu ?? (isShared ? sharedMtu : defaultMtu);
+  refuseMtu(subnet, mtu);
   const created = await control.store.transaction(async (db) => {
     if (isShared) await refuseShared(context, db, subnet, asked);
     else await refuseOwn(context, db, subnet, asked);
@@ -72,13 +76,13 @@ export const networkCreate = async (control: Control, context: RequestContext, a
       vlan: isShared ? null : await vlanFor(context, db, asked.vlan),
       name: asked.name,
       description: asked.description ?? '',
-      subnet: asked.subnet,
+      subnet: subnet.cidr,
       gateway,
       ...rangeOf(subnet, gateway, asked),
       resolvers: asked.resolvers ?? [],
       routes: checkRoutes(subnet, gateway, asked.routes ?? {}),
       internetNat: asked.internetNat ?? true,
-      mtu: asked.mtu ?? (isShared ? sharedMtu : defaultMtu),
+      mtu,
       uplink: await addresses.choose(context, db, link.external),
       version: 1,
       createdAt: new Date().toISOString(),
@@ -104,9 +108,9 @@ const refuseOwn = async (context: RequestContext, db: Db, subnet: Subnet, asked:
 
 const checkSubnet = ({ subnet: cidr, gateway }: Pick<CreateNetwork, 'subnet' | 'gateway'>): Subnet => {
   const subnet = parseSubnet('subnet', cidr);
-  const last = subnet.first + subnet.size;
-  if (!privateRanges.some((range) => subnet.first >= range.first && last <= range.first + range.size))
-    throw invalid('subnet', `${cidr} is not within 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16`);
+  if (!privateRanges.some((range) => isWithin(subnet, range)))
+    throw invalid('subnet', `${cidr} is not within ${subnet.family === 6 ? 'fc00::/7' : '10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16'}`);
+  refuseOwnRange(subnet);
   if (gateway !== undefined && gateway !== null) demandWithin('gateway', subnet, gateway);
   return subnet;
 };
@@ -142,7 +146,8 @@ const demandOwn = (context: RequestContext, { id, account, name }: StoredNetwork
     throw new CenoteError('forbidden', `network ${JSON.stringify(name)} is the operator's and cannot be changed`);
 };
 
-export const networkUpdate = async (control: Control, context: RequestContext, idOrName: string, asked: UpdateNetwork): Promise<Network> => {
+export const networkUpdate = async (control: Control, context: RequestContext, idOrName: string, written: UpdateNetwork): Promise<Network> => {
+  const asked = canonicalNetwork(written);
   if (Object.keys(asked).length === 0) throw invalid('body', 'nothing to change');
   const { changed, usual } = await control.store.transaction(async (db) => {
     const network = await networkGet(context, db, idOrName);
@@ -254,7 +259,7 @@ export const networkAddresses = async (
 export const networkAddress = async (control: Control, context: RequestContext, idOrName: string, address: string): Promise<NetworkAddress> => {
   const { db } = control.store;
   const network = await networkGet(context, db, idOrName);
-  const place = placeOf(subnetOf(network), address);
+  const place = placeOf(subnetOf(network), canonicalAddress(address));
   if (place === null) throw new CenoteError('not_found', `${address.slice(0, 40)} is not of network ${JSON.stringify(network.name)}, ${network.subnet}`);
   const row = await addressGet(context, db, network.id, place);
   // Of a network of several accounts one sees who one is, not who others are.
@@ -263,10 +268,11 @@ export const networkAddress = async (control: Control, context: RequestContext, 
   return shownAddress(network, place, seen ? row : undefined);
 };
 
-export const networkReserve = (control: Control, context: RequestContext, idOrName: string, address: string, reserved: boolean): Promise<NetworkAddress> =>
+export const networkReserve = (control: Control, context: RequestContext, idOrName: string, written: string, reserved: boolean): Promise<NetworkAddress> =>
   control.store.transaction(async (db) => {
     const network = await networkGet(context, db, idOrName);
     demandOwn(context, network);
+    const address = canonicalAddress(written);
     const place = demandWithin('address', subnetOf(network), address);
     if (address === network.gateway) throw new CenoteError('in_use', `${address} is the gateway of network ${JSON.stringify(network.name)}`);
     await addressReserve(context, db, network.id, place, reserved);

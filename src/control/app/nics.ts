@@ -1,6 +1,7 @@
 /** On which networks a machine is, and with which addresses: chosen when it is asked for, in the transaction that takes them. */
 import { CenoteError, invalid } from '../../base/errors.ts';
 import type { Accepted, Machine } from '../../model/control-api.ts';
+import { canonicalAddress, familyOf } from '../../model/address.ts';
 import { macOf } from '../../model/mac.ts';
 import { mostAddresses, mostNics, subnetOf } from '../../model/network.ts';
 import { addressesOf, externalNetwork, nicsOf, withMore, withNic } from '../../model/nics.ts';
@@ -9,6 +10,7 @@ import type { AddressWish, MachineNic, NicWish } from '../../model/network-api.t
 import { netmaskOf, overlaps, placeOf } from '../../model/subnet.ts';
 import { addressClaim } from '../../store/address.ts';
 import type { RequestContext } from '../../store/context.ts';
+import { floatingList } from '../../store/floating.ts';
 import type { StoredJob } from '../../store/job.ts';
 import { machineGet } from '../../store/machine.ts';
 import { networkDefault, networkFind, networkGet, networkList, networkListByIds } from '../../store/network.ts';
@@ -21,6 +23,7 @@ import { acceptAction } from './accept.ts';
 import { demandAddress } from './address-book.ts';
 import { namedBy } from './field.ts';
 import { chooseOfPool } from './network-pool.ts';
+import { refusePublished } from './publish.ts';
 
 export interface ChosenNics {
   nics: Nic[];
@@ -108,8 +111,9 @@ const chooseAddress = async (
   asked: string | undefined,
 ): Promise<string> => {
   if (asked === undefined) return addresses.choose(context, db, network);
-  await demandAddress(context, db, network, asked);
-  return asked;
+  const address = canonicalAddress(asked);
+  await demandAddress(context, db, network, address);
+  return address;
 };
 
 /** The link that a host has ready is one on the external network, and is the first. */
@@ -149,6 +153,7 @@ export const machineNicAdd = (control: Control, context: RequestContext, id: str
       throw new CenoteError('not_enough', `machine ${JSON.stringify(machine.name)} has ${had.length} NICs, and ${mostNics} is the most`);
     refuseAlike('network', [...(await networkListByIds(context, db, on)), network]);
     const address = await chooseAddress(control, context, db, network, wish.address);
+    if (wish.primary === true) await refuseReached(context, db, machine, address);
     const taken = new Set(had.map(({ index }) => index));
     const index = Array.from({ length: mostNics }, (_, at) => at).find((at) => !taken.has(at))!;
     await addressClaim(context, db, network.id, placeOf(subnetOf(network), address)!, { machine: machine.id });
@@ -164,6 +169,18 @@ export const machineNicRemove = (control: Control, context: RequestContext, id: 
       });
     return { network: nic.network };
   });
+
+/** Who is reached by IPv4 has it on the primary network. */
+const refuseReached = async (context: RequestContext, db: Db, machine: Machine, address: string): Promise<void> => {
+  refusePublished('primary', machine.publish, address);
+  const floating = familyOf(address) === 4 ? undefined : (await floatingList(context, db)).find((one) => one.machine === machine.id);
+  if (floating === undefined) return;
+  throw invalid(
+    'primary',
+    `machine ${JSON.stringify(machine.name)} has the floating address ${floating.address}, and its primary network is to be of IPv6`,
+    'detach it first',
+  );
+};
 
 const demandNic = (machine: Machine, nics: readonly Nic[], mac: string): Nic => {
   const nic = nics.find(({ address }) => samePlace(macOf(address), mac));
@@ -183,8 +200,9 @@ export const machineAddressAdd = (control: Control, context: RequestContext, id:
     return { network: network.id, address };
   });
 
-export const machineAddressRemove = (control: Control, context: RequestContext, id: string, mac: string, address: string): Promise<Accepted> =>
+export const machineAddressRemove = (control: Control, context: RequestContext, id: string, mac: string, written: string): Promise<Accepted> =>
   acceptAction(control, context, id, 'address.remove', (_db, { machine }, pending) => {
+    const address = canonicalAddress(written);
     const nic = demandNic(machine, expectedNics(machine, pending), mac);
     if (nic.address === address)
       throw new CenoteError('wrong_state', `${address} is what NIC ${macOf(address)} is known by`, { advice: 'remove the NIC, or another of its addresses' });

@@ -12,17 +12,15 @@ import type { StoredNetwork } from '../../store/network.ts';
 import { poolFind, poolsWith } from '../../store/network-pool.ts';
 import type { Db } from '../../store/store.ts';
 import { namedBy } from './field.ts';
-import { demandWithin, noMachines, refuseOverlap } from './subnet-check.ts';
+import { demandWithin, noMachines, refuseOverlap, refuseOwnRange } from './subnet-check.ts';
 
 const mostShared = 1000;
-
-const firstMulticast = 0xe000_0000;
 
 export const checkSharedSubnet = ({ subnet: cidr, gateway, vlan, public: isPublic = false }: CreateNetwork): Subnet => {
   const subnet = parseSubnet('subnet', cidr);
   const wrong = noMachines.find((one) => overlaps(one, subnet));
   if (wrong !== undefined) throw invalid('subnet', `${cidr} overlaps ${wrong.cidr}, which machines have no addresses of`);
-  if (subnet.first + subnet.size > firstMulticast) throw invalid('subnet', `${cidr} is at or beyond 224.0.0.0, which machines have no addresses of`);
+  refuseOwnRange(subnet);
   if (vlan !== undefined)
     throw invalid('vlan', 'a shared network is of no VLAN', 'VLANs are groups of an account’s own networks; tags on the wire are the host’s to make');
   if (isPublic && gateway === null) throw invalid('gateway', 'a public network leads outside, and so has a gateway');

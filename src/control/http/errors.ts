@@ -31,17 +31,22 @@ const validationError = (error: FastifyError): CenoteError => {
 
 /**
  * A union says what is wrong with each of its members, and then that none fits. Where a single member is of the value's type, such as the
- * number in "number or null", what that one says is enough; elsewhere, that none fits.
+ * number in "number or null", what that one says is enough; where all are texts of some format, which these are; elsewhere, that none fits.
  */
 const plain = (errors: readonly FastifySchemaValidationError[]): FastifySchemaValidationError[] => {
-  const ofMembers = errors.filter(({ schemaPath, keyword }) => schemaPath.includes('/anyOf/') && keyword !== 'type' && keyword !== 'const');
+  const ofMembers = errors.filter(({ schemaPath, keyword }) => schemaPath.includes('/anyOf/') && !noMembers.has(keyword));
   return errors
     .filter(({ schemaPath }) => !schemaPath.includes('/anyOf/'))
     .map((error) => {
       const close = error.keyword === 'anyOf' ? ofMembers.filter(({ instancePath }) => instancePath === error.instancePath) : [];
+      const formats = close.flatMap(({ keyword, params }) => (keyword === 'format' ? [JSON.stringify(params['format'])] : []));
+      if (close.length > 1 && formats.length === close.length) return { ...error, message: `must match format ${formats.join(' or ')}` };
       return close.length === 1 ? close[0]! : error;
     });
 };
+
+/** Of a member that is of another type, and of a union within one. */
+const noMembers: ReadonlySet<string> = new Set(['type', 'const', 'anyOf']);
 
 const fieldOf = (where: string, { instancePath, keyword, params, message }: FastifySchemaValidationError): FieldError => {
   const parts = instancePath

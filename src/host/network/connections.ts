@@ -23,7 +23,8 @@ import type { Uplinks } from './uplinks.ts';
 
 export interface ConnectionsOptions {
   instance: string;
-  instanceNumber: number;
+  /** Of links' names. */
+  prefix: string;
   subnet: Subnet;
   links: Links;
   nftables: NftRunner;
@@ -215,9 +216,9 @@ export class Connections {
     const before = this.#demand(slot);
     const connection = { ...before, publish };
     checkAttachment(this.#options.subnet, connection);
-    const { instance, instanceNumber, flows } = this.#options;
-    const old = elementsOf(instanceNumber, before);
-    const now = elementsOf(instanceNumber, connection);
+    const { instance, prefix, flows } = this.#options;
+    const old = elementsOf(prefix, before);
+    const now = elementsOf(prefix, connection);
     const removed = difference(old.published, now.published);
     const added = difference(now.published, old.published);
     this.#run(change('delete', instance, 'published', removed.map(keyOf)) + change('create', instance, 'published', added));
@@ -373,8 +374,8 @@ export class Connections {
   }
 
   #elementsOf(connection: Attachment): ReturnType<typeof elementsOf> {
-    const { instanceNumber, uplinks } = this.#options;
-    return elementsOf(instanceNumber, connection, uplinks && ((address) => uplinks.classOf(address)));
+    const { prefix, uplinks } = this.#options;
+    return elementsOf(prefix, connection, uplinks && ((address) => uplinks.classOf(address)));
   }
 
   #run(commands: string): void {

@@ -1,5 +1,5 @@
 /**
- * The table of the router of a fabric or a shared network. It has the name and the sets of the host's own (see ruleset.ts) and holds to the same: a packet from
+ * The table of the router of a fabric or a shared network, of one family: what is of the other is dropped where it enters. It has the name and the sets of the host's own (see ruleset.ts) and holds to the same: a packet from
  * a machine's link carries that machine's address and MAC or goes no further. What differs is the way out: by `eth0`, the network's own link
  * on the external network. What machines of a fabric network send there is under its address; machines of a shared one ask the resolver under
  * their own, by which it knows whose they are, and those of a public one are seen by their own everywhere.
@@ -7,20 +7,34 @@
 import { isShared } from '../../model/network.ts';
 import type { NetworkDefinition } from '../../model/network.ts';
 import type { Subnet } from '../../model/subnet.ts';
+import { packetWords } from './packet-words.ts';
 import { linkPrefix, tableName } from './ruleset.ts';
 
 export const uplinkName = 'eth0';
 
-/** `resolver` is where the host's answers machines. */
-export const fabricRuleset = (instance: string, instanceNumber: number, subnet: Subnet, definition: NetworkDefinition, resolver: string): string => {
+export interface FabricRulesetOptions {
+  instance: string;
+  instanceNumber: number;
+  subnet: Subnet;
+  definition: NetworkDefinition;
+  /** The router's own address, at its link to the host. */
+  uplink: string;
+  /** Where the host's resolver answers machines. */
+  resolver: string;
+  /** Whether the host sends on what comes by its links. */
+  isForwarded: boolean;
+}
+
+export const fabricRuleset = ({ instance, instanceNumber, subnet, definition, uplink, resolver, isForwarded }: FabricRulesetOptions): string => {
+  const { ip, address, icmp, chatter, meddling, redirect, nowhere, linkLocal } = packetWords[subnet.family];
   const table = tableName(instance);
   const links = `"${linkPrefix(instanceNumber)}*"`;
   const up = `"${uplinkName}"`;
   const { cidr, gateway } = subnet;
-  const { internetNat, uplink, isPublic = false } = definition;
+  const { internetNat, isPublic = false } = definition;
   // What a machine carries may come from it: what goes there by its link.
   const carries = Object.keys(definition.routes ?? {}).length > 0;
-  const hidden = isShared(definition) ? `ip daddr != ${resolver} ` : '';
+  const hidden = isShared(definition) ? `${ip} daddr != ${resolver} ` : '';
   return `
 add table inet ${table}
 flush table inet ${table}
@@ -29,42 +43,43 @@ table inet ${table} {
   counter refused { }
   counter strangers { }
 
-  set bound { type ifname . ether_addr . ipv4_addr; }
-  set hairpin { type ipv4_addr . ipv4_addr; }
-  set further { type ipv4_addr; }
-  set shown { type ipv4_addr; }
-  map floating_in { type ipv4_addr : ipv4_addr; }
-  map floating_out { type ipv4_addr : ipv4_addr; }
-  map published { type inet_proto . inet_service : ipv4_addr . inet_service; }
-  map classes { type ipv4_addr : classid; } # the host's; here nobody has one
+  set bound { type ifname . ether_addr . ${address}; }
+  set hairpin { type ${address} . ${address}; }
+  set further { type ${address}; }
+  set shown { type ${address}; }
+  map floating_in { type ${address} : ${address}; }
+  map floating_out { type ${address} : ${address}; }
+  map published { type inet_proto . inet_service : ${address} . inet_service; }
+  map classes { type ${address} : classid; } # the host's; here nobody has one
 
   chain early {
     type filter hook prerouting priority raw; policy accept;
     iifname ${links} goto from_machine
-    iifname ${up} ${isPublic ? 'ip saddr . ip saddr != @hairpin' : `ip saddr != ${cidr}`} return
+    iifname ${up} ${isPublic ? `${ip} saddr . ${ip} saddr != @hairpin` : `${ip} saddr != ${cidr}`} return
     iifname != "lo" counter name spoofed drop
   }
   chain from_machine {
-    iifname . ether saddr . ip saddr @bound goto from_known_machine
+    ${chatter}
+    iifname . ether saddr . ${ip} saddr @bound goto from_known_machine
     ${carries ? 'fib saddr . iif oif exists goto from_known_machine' : ''}
     counter name spoofed drop
   }
   chain from_known_machine {
-    icmp type redirect counter name refused drop
-    ip daddr { 0.0.0.0/8, 127.0.0.0/8, 224.0.0.0-255.255.255.255 } counter name refused drop
+    ${meddling} counter name refused drop
+    ${ip} daddr ${nowhere} counter name refused drop
   }
 
   chain publish_incoming {
     type nat hook prerouting priority dstnat; policy accept;
-    iifname ${links} ip daddr ${gateway} meta l4proto { tcp, udp } th dport 53 dnat ip to ${resolver}
-    dnat ip to ip daddr map @floating_in
-    iifname ${up} ip daddr ${uplink} dnat ip to meta l4proto . th dport map @published
+    iifname ${links} ${ip} daddr ${gateway} meta l4proto { tcp, udp } th dport 53 dnat ${ip} to ${resolver}
+    dnat ${ip} to ${ip} daddr map @floating_in
+    iifname ${up} ${ip} daddr ${uplink} dnat ${ip} to meta l4proto . th dport map @published
   }
   chain sources {
     type nat hook postrouting priority srcnat; policy accept;
-    oifname ${links} ip saddr . ip daddr @hairpin snat ip to ${gateway}
-    oifname ${up} ip daddr != ${resolver} snat ip to ip saddr map @floating_out
-    ${isPublic ? '' : `oifname ${up} ${hidden}snat ip to ${uplink}`}
+    oifname ${links} ${ip} saddr . ${ip} daddr @hairpin snat ${ip} to ${gateway}
+    oifname ${up} ${ip} daddr != ${resolver} snat ${ip} to ${ip} saddr map @floating_out
+    ${isPublic ? '' : `oifname ${up} ${hidden}snat ${ip} to ${uplink}`}
   }
 
   chain input {
@@ -75,14 +90,14 @@ table inet ${table} {
   }
   chain machine_to_router {
     ct state established,related accept
-    ip daddr ${gateway} icmp type echo-request accept
+    ${ip} daddr ${gateway} ${icmp} type echo-request accept
     counter name refused
     limit rate 100/second reject with icmpx type admin-prohibited
     drop
   }
   chain output {
     type filter hook output priority filter; policy accept;
-    oifname ${links} icmp type redirect drop
+    oifname ${links} ${redirect} drop
   }
 
   chain forward {
@@ -100,8 +115,8 @@ table inet ${table} {
   chain to_outside {
     tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
     ct state vmap { established : accept, related : accept, invalid : drop }
-    ip daddr ${resolver} ct status dnat accept
-    ${internetNat ? 'ip daddr != 169.254.0.0/16 accept' : ''}
+    ${ip} daddr ${resolver} ct status dnat accept
+    ${internetNat && isForwarded ? `${ip} daddr != ${linkLocal} accept` : ''}
     counter name refused
     limit rate 100/second reject with icmpx type admin-prohibited
   }

@@ -12,14 +12,16 @@ import { NetlinkSocket, demand, netlinkProtocols, parseAttributes } from '../../
 import type { NetlinkMessage, NetlinkRequest } from '../../sys/netlink.ts';
 import { inNetworkNamespace } from '../../sys/netns.ts';
 import * as message from './route-messages.ts';
-import { linkName, linkPrefix } from './ruleset.ts';
 import { clearCeiling, setCeiling } from './shaping.ts';
 import { macBytes } from '../../model/mac.ts';
-import { addressFromNumber, parseDestination, placeOf } from '../../model/subnet.ts';
+import { addressFromBytes, widthOf } from '../../model/address.ts';
+import { parseDestination, placeOf } from '../../model/subnet.ts';
 import type { Destination, Subnet } from '../../model/subnet.ts';
 
 export interface LinksOptions {
   instanceNumber: number;
+  /** What the host ends are called before their slots' numbers. */
+  prefix: string;
   subnet: Subnet;
   /** An open descriptor of the router's namespace; absent: the one that this process is in. */
   netnsFd?: number | undefined;
@@ -42,7 +44,7 @@ export interface InnerEnd {
 const destinationsOf = (subnet: Subnet, leads: 'resolver' | 'subnet', routes: readonly Destination[]): Destination[] => [
   subnet,
   ...routes,
-  ...(leads === 'resolver' && placeOf(subnet, subnet.gateway) === null ? [parseDestination('gateway', `${subnet.gateway}/32`)] : []),
+  ...(leads === 'resolver' && placeOf(subnet, subnet.gateway) === null ? [parseDestination('gateway', `${subnet.gateway}/${widthOf(subnet.family)}`)] : []),
 ];
 
 /** What a link in use must have on the host's side: addresses, the link's own first, and what its machine carries. */
@@ -91,7 +93,7 @@ export class Links {
     const { subnet, isPart = false } = this.#options;
     const requests = [
       message.addAddress(message.loopbackIndex, subnet.gateway, 'host'),
-      ...(isPart ? [] : [message.addUnreachable(addressFromNumber(subnet.first), subnet.prefix)]),
+      ...(isPart ? [] : [message.addUnreachable(subnet)]),
       message.setUp({ index: message.loopbackIndex }),
     ];
     demand('set up the gateway address', await this.#socket.send(requests));
@@ -99,13 +101,13 @@ export class Links {
 
   async closeGateway(): Promise<void> {
     const { subnet } = this.#options;
-    const requests = [message.deleteUnreachable(addressFromNumber(subnet.first), subnet.prefix), message.deleteAddress(message.loopbackIndex, subnet.gateway)];
+    const requests = [message.deleteUnreachable(subnet), message.deleteAddress(message.loopbackIndex, subnet.gateway)];
     demand('remove the gateway address', await this.#socket.send(requests), 'ESRCH', 'EADDRNOTAVAIL');
   }
 
   async create(slot: number, netnsFd: number, inside = 'eth0'): Promise<void> {
-    const { instanceNumber, subnet, mtu } = this.#options;
-    const name = linkName(instanceNumber, slot);
+    const { subnet, mtu } = this.#options;
+    const name = this.#nameOf(slot);
     if (this.#doomed.has(slot)) await this.flush();
     for (let attempt = 0; ; attempt++) {
       const [created] = await this.#socket.send([message.createPair({ name, mac: macBytes(subnet.gateway), inside, netnsFd, mtu })]);
@@ -118,7 +120,7 @@ export class Links {
       const link = { name };
       const outcomes = await this.#socket.send([
         message.withoutLinkLocal(link),
-        message.setInet4(link, [[message.inet4Settings.routeLocalnet, 1]]),
+        message.setInet4(link, [[message.inet4Settings.routeLocalnet, subnet.family === 4 ? 1 : 0]]),
         message.setUpWithoutArp(link),
         message.getLink(link),
       ]);
@@ -153,6 +155,8 @@ export class Links {
     const insideRequests = [
       message.addAddress(index, address, 'universe'),
       message.addNeighbour(index, subnet.gateway, macBytes(subnet.gateway)),
+      // Of IPv6 the kernel asks which link leads to a next hop, on-link or not: another NIC's routes may say another.
+      ...(subnet.family === 6 ? [message.addMachineRoute(index, subnet.gateway, address)] : []),
       ...(leads === 'everywhere'
         ? [message.addDefaultRoute(index, subnet.gateway)]
         : destinationsOf(subnet, leads, routes).map((destination) => message.addRouteBy(index, destination, subnet.gateway))),
@@ -243,7 +247,7 @@ export class Links {
   }
 
   async discard(slot: number): Promise<void> {
-    const name = linkName(this.#options.instanceNumber, slot);
+    const name = this.#nameOf(slot);
     this.#indexes.delete(slot);
     const outcomes = await this.#socket.send([message.setGroup({ name }, this.#deleteGroup)]);
     demand(`discard link ${name}`, outcomes, 'ENODEV');
@@ -284,7 +288,7 @@ export class Links {
 
   /** Host ends that exist now, by slot. */
   async list(): Promise<Map<number, FoundLink>> {
-    const prefix = linkPrefix(this.#options.instanceNumber);
+    const { prefix } = this.#options;
     const result = new Map<number, FoundLink>();
     for (const found of await this.#socket.dump(message.listVeths())) {
       const attributes = parseAttributes(found.body.subarray(16));
@@ -314,17 +318,17 @@ export class Links {
       const [own] = wanted.addresses;
       for (const address of wanted.addresses) {
         requests.push(message.addNeighbour(index, address, macBytes(own)));
-        missing.set(`${slot} ${address}/32`, message.addMachineRoute(index, address, this.#options.subnet.gateway));
+        missing.set(`${slot} ${address}/${widthOf(this.#options.subnet.family)}`, message.addMachineRoute(index, address, this.#options.subnet.gateway));
       }
       for (const destination of wanted.carries) missing.set(`${slot} ${destination.cidr} by ${own}`, message.addRouteBy(index, destination, own));
     }
-    for (const { body } of await this.#socket.dump(message.listOwnRoutes())) {
+    for (const { body } of await this.#socket.dump(message.listOwnRoutes(this.#options.subnet.family))) {
       const attributes = parseAttributes(body.subarray(12));
       const index = attributes.get(message.routeAttributes.oif)?.readUInt32LE(0);
-      const destination = attributes.get(message.routeAttributes.destination)?.join('.');
+      const destination = textOf(attributes.get(message.routeAttributes.destination));
       const slot = index === undefined ? undefined : slots.get(index);
       if (index === undefined || slot === undefined || destination === undefined) continue;
-      const by = attributes.get(message.routeAttributes.gateway)?.join('.');
+      const by = textOf(attributes.get(message.routeAttributes.gateway));
       const found = parseDestination('route', `${destination}/${body[1]}`);
       if (missing.delete(`${slot} ${found.cidr}${by === undefined ? '' : ` by ${by}`}`)) continue;
       requests.push(by === undefined ? message.deleteMachineRoute(index, destination) : message.deleteRouteBy(index, found, by));
@@ -336,7 +340,7 @@ export class Links {
 
   /** Bytes that went out of the host's end, and into it. */
   async counters(slot: number): Promise<{ sent: number; received: number }> {
-    const [outcome] = await this.#socket.send([message.getLinkWithStatistics({ name: linkName(this.#options.instanceNumber, slot) })]);
+    const [outcome] = await this.#socket.send([message.getLinkWithStatistics({ name: this.#nameOf(slot) })]);
     if (outcome!.code === 'ENODEV') throw new CenoteError('not_found', `slot ${slot} has no link`);
     demand(`read counters of slot ${slot}`, [outcome!]);
     const statistics = parseAttributes(outcome!.messages[0]!.body.subarray(16)).get(message.linkAttributes.stats64);
@@ -348,6 +352,10 @@ export class Links {
     await this.flush();
     this.#socket[Symbol.dispose]();
     this.#deleteSocket[Symbol.dispose]();
+  }
+
+  #nameOf(slot: number): string {
+    return `${this.#options.prefix}${slot}`;
   }
 
   get #deleteGroup(): number {
@@ -362,7 +370,7 @@ export class Links {
   async #indexOf(slot: number): Promise<number> {
     const known = this.#indexes.get(slot);
     if (known !== undefined) return known;
-    const name = linkName(this.#options.instanceNumber, slot);
+    const name = this.#nameOf(slot);
     const [outcome] = await this.#socket.send([message.getLink({ name })]);
     if (outcome!.code === 'ENODEV') throw new CenoteError('wrong_state', `slot ${slot} has no link: it was not prepared`);
     demand(`find link ${name}`, [outcome!]);
@@ -379,6 +387,8 @@ export class Links {
     }
   }
 }
+
+const textOf = (bytes: Buffer | undefined): string | undefined => (bytes === undefined ? undefined : addressFromBytes(bytes));
 
 const indexOf = (link: NetlinkMessage): number => link.body.readInt32LE(4);
 

@@ -6,6 +6,7 @@ import { CenoteError } from '../../base/errors.ts';
 import type { PublishedPort } from '../../model/machine.ts';
 import { externalNetwork, nicsOf } from '../../model/nics.ts';
 import type { Nic } from '../../model/network.ts';
+import { familyOf } from '../../model/address.ts';
 import { closeFd, openFd, openFlags } from '../../sys/libc.ts';
 import { floatingFurther, interfaceName } from './attachment.ts';
 import type { Attachment, Further, KeptAttachment } from './attachment.ts';
@@ -76,18 +77,17 @@ export class Machines {
         undo.defer(() => this.#removeFurther(nic.network, slot, address, netnsFd));
       }
     }
-    if (oldPrimary.network !== newPrimary.network) {
-      const exchange = async (from: Nic, to: Nic): Promise<void> => {
-        await this.#publish(from.network, slot, []);
-        await this.#guarantee(from.network, slot, 0);
-        await this.#lead(from.network, slot, netnsFd, 'subnet');
-        await this.#lead(to.network, slot, netnsFd, this.#leads(to));
-        await this.#guarantee(to.network, slot, guaranteeMbps);
-        await this.#publish(to.network, slot, publish);
-      };
-      undo.defer(() => exchange(newPrimary, oldPrimary));
-      await exchange(oldPrimary, newPrimary);
-    }
+    const turns = this.#turns(before, after);
+    const exchange = async (from: Nic, to: Nic, leads: readonly Turn[]): Promise<void> => {
+      const isOther = from.network !== to.network;
+      if (isOther) await this.#publish(from.network, slot, []);
+      if (isOther) await this.#guarantee(from.network, slot, 0);
+      for (const { network, now } of leads) await this.#lead(network, slot, netnsFd, now);
+      if (isOther) await this.#guarantee(to.network, slot, guaranteeMbps);
+      if (isOther) await this.#publish(to.network, slot, publish);
+    };
+    undo.defer(() => exchange(newPrimary, oldPrimary, inOrder(turns.map(({ network, was, now }) => ({ network, was: now, now: was })))));
+    await exchange(oldPrimary, newPrimary, turns);
     undo.move();
     this.#bySlot.set(slot, connection);
     await this.floating.settle(connection.machine);
@@ -144,8 +144,10 @@ export class Machines {
         attachments.push({ ...this.#withFloating(this.#attachment(connection, nic), nic), pid, ceilingMbps });
       }
     }
-    const uplinks = await this.#routers.restore(onFabrics);
-    await this.#host.connections.restore([...onExternal, ...uplinks], prepared);
+    for (const [segment, uplinks] of await this.#routers.restore(onFabrics)) {
+      const isHost = segment === this.#host;
+      await segment.connections.restore([...(isHost ? onExternal : []), ...uplinks], isHost ? prepared : []);
+    }
     await this.#routers.restoreMachines(onFabrics);
     this.floating.restore([...this.#bySlot.values()].map(placeOfConnection));
   }
@@ -159,17 +161,33 @@ export class Machines {
     return { ...attachment, floating, further: [...further, ...floating.map((address) => floatingFurther(machine, address))] };
   }
 
-  #attachment({ slot, machine, publish, guaranteeMbps = 0 }: Connection, nic: Nic): Attachment {
+  #attachment(connection: Connection, nic: Nic): Attachment {
+    const { slot, machine, publish, guaranteeMbps = 0 } = connection;
     const { address, index, primary, more = [] } = nic;
     const further = more.map((other) => furtherOf(machine, other));
-    const common = { slot, machine, address, index, leads: this.#leads(nic), ...(further.length === 0 ? {} : { further }) };
+    const common = { slot, machine, address, index, leads: this.#leads(nic, nicsOf(connection)), ...(further.length === 0 ? {} : { further }) };
     return primary ? { ...common, publish, guaranteeMbps } : { ...common, publish: [], guaranteeMbps: 0 };
   }
 
-  #leads({ network, primary }: Nic): InnerEnd['leads'] {
-    const isWayOut = network === externalNetwork || (this.#routers.definition(network)?.gateway ?? null) !== null;
-    if (!primary) return 'subnet';
-    return isWayOut ? 'everywhere' : 'resolver';
+  /** Of each family one leads everywhere: the primary of its own, and of the other the first that leads outside. */
+  #leads(nic: Nic, nics: readonly Nic[]): InnerEnd['leads'] {
+    if (nic.primary) return this.#isWayOut(nic) ? 'everywhere' : 'resolver';
+    const isPrimarys = nics.some((one) => one.primary && isOneFamily(one, nic));
+    const [first] = isPrimarys ? [] : nics.filter((one) => isOneFamily(one, nic) && this.#isWayOut(one)).toSorted((one, other) => one.index - other.index);
+    return first?.network === nic.network ? 'everywhere' : 'subnet';
+  }
+
+  #isWayOut({ network }: Nic): boolean {
+    return network === externalNetwork || (this.#routers.definition(network)?.gateway ?? null) !== null;
+  }
+
+  /** What of the NICs that are to be there leads elsewhere than it did; one that is new did not. */
+  #turns(before: readonly Nic[], after: readonly Nic[]): Turn[] {
+    const turns = after.map((nic): Turn => {
+      const had = before.find((one) => isSame(one, nic));
+      return { network: nic.network, was: had === undefined ? 'subnet' : this.#leads(had, before), now: this.#leads(nic, after) };
+    });
+    return inOrder(turns.filter(({ was, now }) => was !== now));
   }
 
   #attach(network: string, attachment: Attachment, netnsFd: number, ceilingMbps: number | null): Promise<void> {
@@ -222,6 +240,17 @@ const primaryOf = (connection: Connection): Nic => {
   if (primary === undefined) throw new CenoteError('invalid_argument', 'nics: one of them is primary');
   return primary;
 };
+
+interface Turn {
+  network: string;
+  was: InnerEnd['leads'];
+  now: InnerEnd['leads'];
+}
+
+/** Who leads everywhere from now on comes last: its way replaces the other's. */
+const inOrder = (turns: readonly Turn[]): Turn[] => turns.toSorted((one, other) => Number(one.now === 'everywhere') - Number(other.now === 'everywhere'));
+
+const isOneFamily = (one: Nic, other: Nic): boolean => familyOf(one.address) === familyOf(other.address);
 
 const isSame = (one: Nic, other: Nic): boolean => one.network === other.network && one.address === other.address && one.index === other.index;
 

@@ -1,6 +1,6 @@
 /**
  * The network of a host's machines: every NIC is one veth pair, routed (no bridge, so no limit of ports and no shared Ethernet), with its
- * address as a /32 and the gateway as an on-link neighbour. The external network's router is the host itself; each fabric network has one of
+ * address as a single one and the gateway as an on-link neighbour. The external network's router is the host itself; each fabric network has one of
  * its own, a network namespace, so that what accounts do with addresses is theirs alone. Links on the external network are made ahead of
  * time for slots (a slot is one prepared sandbox, see host/sandbox), others when a machine starts.
  */

@@ -12,6 +12,7 @@ import { subnetOf } from '../../model/network.ts';
 import { externalNetwork, nicsOf } from '../../model/nics.ts';
 import type { Nic } from '../../model/network.ts';
 import { parseSubnet } from '../../model/subnet.ts';
+import { Backbone } from './backbone.ts';
 import { Firewalls } from './firewalls.ts';
 import { Machines } from './machine-nics.ts';
 import type { Network } from './network.ts';
@@ -61,6 +62,8 @@ export const openNetwork = async (options: NetworkOptions): Promise<Network> => 
   const loadRules = (): void => host.loadRules(loadRuleset({ instance, instanceNumber, subnet, resolverPort, uplinks: options.uplinks?.devices ?? [] }));
   loadRules();
   const publishCheck = openPublishCheck({ instance, nftables: host.nftables, checkReserved: options.checkReserved });
+  const backbone = undo.adopt(new Backbone({ instance, instanceNumber, logger }), (opened) => opened.close({ remove: false }));
+  await backbone.openGateway();
   const firewalls = new Firewalls();
   await firewalls.add(externalNetwork, { firewall: host.firewall, account: null });
   const routers = new Routers({
@@ -68,6 +71,7 @@ export const openNetwork = async (options: NetworkOptions): Promise<Network> => 
     instanceNumber,
     directory: `/run/cenote-${instance}/networks`,
     host,
+    backbone,
     logger,
     crash: options.crash ?? noCrash,
     onOpen: ({ id, account }, segment) => firewalls.add(id, { firewall: segment.firewall, account }),
@@ -100,6 +104,7 @@ export const openNetwork = async (options: NetworkOptions): Promise<Network> => 
       if (port === resolverPort) return;
       resolverPort = port;
       loadRules();
+      backbone.resolverAt(port);
     },
     close: async ({ remove }) => {
       if (held.disposed) return;
@@ -109,6 +114,7 @@ export const openNetwork = async (options: NetworkOptions): Promise<Network> => 
         host.firewall.removeAll();
         await host.links.closeGateway();
         host.nftables.run(`add table inet ${tableName(instance)}\ndelete table inet ${tableName(instance)}\n`);
+        await backbone.close({ remove });
       }
       await held.disposeAsync();
       if (remove) await releaseUplinks(instanceNumber);

@@ -1,7 +1,9 @@
 /** The rtnetlink messages that the network is made of (linux/rtnetlink.h, if_link.h), as values: nothing here sends anything. */
 import { align4, attribute, nested, netlinkFlags, parseAttributes, text, u32, u8 } from '../../sys/netlink.ts';
 import type { NetlinkRequest } from '../../sys/netlink.ts';
-import { addressBytes, addressFromNumber } from '../../model/subnet.ts';
+import { addressBytes } from '../../model/address.ts';
+import type { Family } from '../../model/address.ts';
+import { firstOf } from '../../model/subnet.ts';
 import type { Destination } from '../../model/subnet.ts';
 
 export const messageTypes = {
@@ -21,6 +23,9 @@ export const routeAttributes = { destination: 1, oif: 4, gateway: 5, multipath: 
 
 const afInet = 2;
 const afInet6 = 10;
+/** What a message is about follows from the length of the addresses in it. */
+const familyOf = (bytes: Uint8Array): number => (bytes.length === 4 ? afInet : afInet6);
+const bitsOf = (bytes: Uint8Array): number => bytes.length * 8;
 const iflaAfSpec = 26;
 const linkFlagUp = 1;
 const linkFlagNoArp = 0x80;
@@ -98,10 +103,13 @@ export const getLinkWithStatistics = (link: LinkRef): NetlinkRequest => linkRequ
 export const listVeths = (): NetlinkRequest =>
   linkRequest(messageTypes.getLink, { index: 0 }, [skipStatistics, nested(linkAttributes.linkInfo, attribute(1, text('veth')))]);
 
+/** Nobody else is on the wire who might have an IPv6 address already. */
+const withoutDuplicateDetection = 2;
+
 const addressRequest = (type: number, flags: number, index: number, address: string, scope: number): NetlinkRequest => {
-  const header = Buffer.from([afInet, 32, 0, scope, 0, 0, 0, 0]);
-  header.writeUInt32LE(index, 4);
   const bytes = addressBytes(address);
+  const header = Buffer.from([familyOf(bytes), bitsOf(bytes), familyOf(bytes) === afInet6 ? withoutDuplicateDetection : 0, scope, 0, 0, 0, 0]);
+  header.writeUInt32LE(index, 4);
   return { type, flags, body: Buffer.concat([header, attribute(1, bytes), attribute(2, bytes)]) };
 };
 
@@ -109,24 +117,21 @@ export const addAddress = (index: number, address: string, scope: keyof typeof s
   addressRequest(messageTypes.newAddress, netlinkFlags.create | netlinkFlags.replace, index, address, scopes[scope]);
 export const deleteAddress = (index: number, address: string): NetlinkRequest => addressRequest(messageTypes.deleteAddress, 0, index, address, scopes.host);
 
-const neighbourHeader = (index: number): Buffer => {
+const neighbourHeader = (index: number, address: Uint8Array): Buffer => {
   const header = Buffer.alloc(12);
-  header[0] = afInet;
+  header[0] = familyOf(address);
   header.writeInt32LE(index, 4);
   header.writeUInt16LE(neighbourPermanent, 8);
   return header;
 };
+const neighbourRequest = (type: number, flags: number, index: number, address: string, ...attributes: Uint8Array[]): NetlinkRequest => {
+  const bytes = addressBytes(address);
+  return { type, flags, body: Buffer.concat([neighbourHeader(index, bytes), attribute(1, bytes), ...attributes]) };
+};
 
-export const addNeighbour = (index: number, address: string, mac: Buffer): NetlinkRequest => ({
-  type: messageTypes.newNeighbour,
-  flags: netlinkFlags.create | netlinkFlags.replace,
-  body: Buffer.concat([neighbourHeader(index), attribute(1, addressBytes(address)), attribute(2, mac)]),
-});
-export const deleteNeighbour = (index: number, address: string): NetlinkRequest => ({
-  type: messageTypes.deleteNeighbour,
-  flags: 0,
-  body: Buffer.concat([neighbourHeader(index), attribute(1, addressBytes(address))]),
-});
+export const addNeighbour = (index: number, address: string, mac: Buffer): NetlinkRequest =>
+  neighbourRequest(messageTypes.newNeighbour, netlinkFlags.create | netlinkFlags.replace, index, address, attribute(2, mac));
+export const deleteNeighbour = (index: number, address: string): NetlinkRequest => neighbourRequest(messageTypes.deleteNeighbour, 0, index, address);
 
 interface Route {
   destination: string;
@@ -142,14 +147,15 @@ const routeKinds = { unicast: 1, unreachable: 7 } as const;
 const onLink = 4;
 
 const routeRequest = (type: number, flags: number, route: Route): NetlinkRequest => {
-  const header = Buffer.from([afInet, route.prefix, 0, 0, mainTable, routeProtocol, scopes[route.scope], routeKinds[route.kind], 0, 0, 0, 0]);
+  const destination = addressBytes(route.destination);
+  const header = Buffer.from([familyOf(destination), route.prefix, 0, 0, mainTable, routeProtocol, scopes[route.scope], routeKinds[route.kind], 0, 0, 0, 0]);
   if (route.gateway !== undefined) header.writeUInt32LE(onLink, 8);
   return {
     type,
     flags,
     body: Buffer.concat([
       header,
-      ...(route.prefix > 0 ? [attribute(routeAttributes.destination, addressBytes(route.destination))] : []),
+      ...(route.prefix > 0 ? [attribute(routeAttributes.destination, destination)] : []),
       ...(route.index === undefined ? [] : [attribute(routeAttributes.oif, u32(route.index))]),
       ...(route.gateway === undefined ? [] : [attribute(5, addressBytes(route.gateway))]),
       ...(route.source === undefined ? [] : [attribute(7, addressBytes(route.source))]),
@@ -159,12 +165,14 @@ const routeRequest = (type: number, flags: number, route: Route): NetlinkRequest
 
 const create = netlinkFlags.create | netlinkFlags.replace;
 /** The machine's only way out. The gateway is not in the /32 of the machine, hence on-link. */
-export const addDefaultRoute = (index: number, gateway: string): NetlinkRequest =>
-  routeRequest(messageTypes.newRoute, create, { destination: '0.0.0.0', prefix: 0, kind: 'unicast', scope: 'universe', index, gateway });
+export const addDefaultRoute = (index: number, gateway: string): NetlinkRequest => {
+  const destination = gateway.includes(':') ? '::' : '0.0.0.0';
+  return routeRequest(messageTypes.newRoute, create, { destination, prefix: 0, kind: 'unicast', scope: 'universe', index, gateway });
+};
 
-const routeBy = (index: number, { first, prefix }: Destination, gateway: string): Route => ({
-  destination: addressFromNumber(first),
-  prefix,
+const routeBy = (index: number, to: Destination, gateway: string): Route => ({
+  destination: firstOf(to),
+  prefix: to.prefix,
   kind: 'unicast',
   scope: 'universe',
   index,
@@ -178,7 +186,7 @@ export const deleteRouteBy = (index: number, destination: Destination, gateway: 
 
 const machineRoute = (index: number, address: string, source: string): Route => ({
   destination: address,
-  prefix: 32,
+  prefix: bitsOf(addressBytes(address)),
   kind: 'unicast',
   scope: 'link',
   index,
@@ -187,24 +195,22 @@ const machineRoute = (index: number, address: string, source: string): Route => 
 export const addMachineRoute = (index: number, address: string, source: string): NetlinkRequest =>
   routeRequest(messageTypes.newRoute, create, machineRoute(index, address, source));
 export const deleteMachineRoute = (index: number, address: string): NetlinkRequest =>
-  routeRequest(messageTypes.deleteRoute, 0, { destination: address, prefix: 32, kind: 'unicast', scope: 'link', index });
+  routeRequest(messageTypes.deleteRoute, 0, { destination: address, prefix: bitsOf(addressBytes(address)), kind: 'unicast', scope: 'link', index });
 
 /** What goes to an address of the subnet that no machine has is answered here, and does not leave by the host's default route. */
-const unreachable = (destination: string, prefix: number): Route => ({ destination, prefix, kind: 'unreachable', scope: 'universe' });
-export const addUnreachable = (destination: string, prefix: number): NetlinkRequest =>
-  routeRequest(messageTypes.newRoute, create, unreachable(destination, prefix));
-export const deleteUnreachable = (destination: string, prefix: number): NetlinkRequest =>
-  routeRequest(messageTypes.deleteRoute, 0, unreachable(destination, prefix));
+const unreachable = (to: Destination): Route => ({ destination: firstOf(to), prefix: to.prefix, kind: 'unreachable', scope: 'universe' });
+export const addUnreachable = (to: Destination): NetlinkRequest => routeRequest(messageTypes.newRoute, create, unreachable(to));
+export const deleteUnreachable = (to: Destination): NetlinkRequest => routeRequest(messageTypes.deleteRoute, 0, unreachable(to));
 
 /** Routes of the main table; of one protocol, chosen in the kernel, or all. */
-export const listRoutes = (protocol = 0): NetlinkRequest => ({
+export const listRoutes = (protocol = 0, family: Family = 4): NetlinkRequest => ({
   type: messageTypes.getRoute,
   flags: 0,
-  body: Buffer.from([afInet, 0, 0, 0, mainTable, protocol, 0, 0, 0, 0, 0, 0]),
+  body: Buffer.from([family === 4 ? afInet : afInet6, 0, 0, 0, mainTable, protocol, 0, 0, 0, 0, 0, 0]),
 });
 
 /** Our own. */
-export const listOwnRoutes = (): NetlinkRequest => listRoutes(routeProtocol);
+export const listOwnRoutes = (family: Family): NetlinkRequest => listRoutes(routeProtocol, family);
 
 /** The devices by which a default route leads, by their numbers: one, or several; none for any other route. */
 export const defaultDevicesOf = (body: Buffer): number[] => {

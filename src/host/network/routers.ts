@@ -9,14 +9,19 @@ import { CenoteError } from '../../base/errors.ts';
 import type { CrashPoints } from '../../base/crash-point.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { PublishedPort } from '../../model/machine.ts';
-import { isShared, subnetOf } from '../../model/network.ts';
+import { backboneAddress } from '../../model/backbone.ts';
+import { subnetOf } from '../../model/network.ts';
 import type { NetworkDefinition } from '../../model/network.ts';
 import { closeFd } from '../../sys/libc.ts';
 import { createNamedNamespace, openNamedNamespace, removeNamedNamespace } from '../../sys/named-netns.ts';
 import { inNetworkNamespace } from '../../sys/netns.ts';
-import { floatingFurther } from './attachment.ts';
+import { forwards6 } from './backbone.ts';
+import type { Backbone } from './backbone.ts';
 import type { Attachment, Further, KeptAttachment } from './attachment.ts';
+import { further, shownOf, wholeOf } from './beside.ts';
+import type { Beside } from './beside.ts';
 import { fabricRuleset, uplinkName } from './fabric-ruleset.ts';
+import type { FoundLink } from './links.ts';
 import { changeWhole, replaceWhole } from './ruleset.ts';
 import { openSegment } from './segment.ts';
 import type { Segment } from './segment.ts';
@@ -26,8 +31,10 @@ export interface RoutersOptions {
   instanceNumber: number;
   /** Where their namespaces are held. */
   directory: string;
-  /** The external network. */
+  /** The external network, by which IPv4 ones have their way out. */
   host: Segment;
+  /** By which IPv6 ones have. */
+  backbone: Backbone;
   logger: Logger;
   crash: CrashPoints;
   /** Of a router that is there now, before any machine is on it. */
@@ -42,11 +49,11 @@ const firstUplinkSlot = 900_000;
 const usualLingerMs = 60_000;
 const namePattern = /^(9\d{5})-([0-9a-f-]{36})$/;
 
-/** What its uplink has to know of a machine. */
-type Beside = Pick<Attachment, 'machine' | 'address' | 'further' | 'floating'>;
-
 interface Router {
   definition: NetworkDefinition;
+  /** On which its uplink is, and its own address there. */
+  outer: Segment;
+  uplink: string;
   uplinkSlot: number;
   netnsFd: number;
   segment: Segment;
@@ -98,7 +105,7 @@ export class Routers {
     clearTimeout(router.closing);
     try {
       await router.segment.connections.attach(attachment, netnsFd, ceilingMbps);
-      for (const one of further(router.definition, [attachment])) await this.#options.host.connections.addFurther(router.uplinkSlot, one);
+      for (const one of further(router.definition, [attachment])) await router.outer.connections.addFurther(router.uplinkSlot, one);
       if (attachment.guaranteeMbps > 0) await this.#guarantee(router, attachment.slot, attachment.guaranteeMbps);
       if (attachment.publish.length > 0) await this.#publish(router, attachment.slot, attachment.publish);
     } catch (error) {
@@ -120,11 +127,10 @@ export class Routers {
 
   async addFurther(network: string, slot: number, added: Further, netnsFd: number): Promise<void> {
     const router = await this.#demand(network);
-    const { host } = this.#options;
     await router.segment.connections.addFurther(slot, added, netnsFd);
     const machine = router.machines.get(slot)!;
     try {
-      for (const one of shownOf(router.definition, [added])) await host.connections.addFurther(router.uplinkSlot, one);
+      for (const one of shownOf(router.definition, [added])) await router.outer.connections.addFurther(router.uplinkSlot, one);
     } catch (error) {
       await router.segment.connections.removeFurther(slot, added.address, netnsFd);
       throw error;
@@ -134,7 +140,7 @@ export class Routers {
 
   async removeFurther(network: string, slot: number, address: string, netnsFd: number): Promise<void> {
     const router = await this.#demand(network);
-    await this.#options.host.connections.removeFurther(router.uplinkSlot, address);
+    await router.outer.connections.removeFurther(router.uplinkSlot, address);
     await router.segment.connections.removeFurther(slot, address, netnsFd);
     const machine = router.machines.get(slot)!;
     router.machines.set(slot, { ...machine, further: machine.further?.filter((one) => one.address !== address) });
@@ -163,20 +169,22 @@ export class Routers {
     if (router.published.has(slot)) await this.#publish(router, slot, []);
     const machine = router.machines.get(slot);
     for (const one of machine === undefined ? [] : further(router.definition, [machine]))
-      await this.#options.host.connections.removeFurther(router.uplinkSlot, one.address);
+      await router.outer.connections.removeFurther(router.uplinkSlot, one.address);
     if (router.guarantees.has(slot)) await this.#guarantee(router, slot, 0);
     await router.segment.connections.disconnect(slot);
     router.machines.delete(slot);
     if (router.machines.size === 0) router.closing = setTimeout(() => this.#leave(network, router), this.#options.lingerMs ?? usualLingerMs).unref();
   }
 
-  /** Exactly these machines are on fabric networks; any router without one goes. Gives what the external network has to keep for those that stay. */
-  async restore(kept: ReadonlyMap<string, KeptAttachment[]>): Promise<KeptAttachment[]> {
+  /** Exactly these machines are on fabric networks; any router without one goes. Gives what the external network and the backbone have to keep for those that stay. */
+  async restore(kept: ReadonlyMap<string, KeptAttachment[]>): Promise<Map<Segment, KeptAttachment[]>> {
     for (const { path, network, uplinkSlot } of this.#held()) {
       if (kept.has(network) && !this.#slots.has(uplinkSlot)) this.#slots.add(uplinkSlot);
       else if (!kept.has(network)) removeNamedNamespace(path);
     }
-    const uplinks: KeptAttachment[] = [];
+    const { host } = this.#options;
+    const uplinks = new Map<Segment, KeptAttachment[]>([[host, []]]);
+    const wholes = new Map<Segment, string[]>([[host, []]]);
     for (const [network, attachments] of kept) {
       const router = await this.#demand(network, true);
       for (const { slot, machine, address, publish, guaranteeMbps, further: others, floating } of attachments) {
@@ -184,19 +192,23 @@ export class Routers {
         if (guaranteeMbps > 0) router.guarantees.set(slot, guaranteeMbps);
         if (publish.length > 0) router.published.set(slot, publish);
       }
-      uplinks.push({ ...this.#uplink(router), pid: null, ceilingMbps: null });
+      const { outer, definition } = router;
+      uplinks.set(outer, [...(uplinks.get(outer) ?? []), { ...this.#uplink(router), pid: null, ceilingMbps: null }]);
+      wholes.set(outer, [...(wholes.get(outer) ?? []), ...wholeOf(definition)]);
     }
-    replaceWhole(this.#options.host.nftables, this.#options.instance, [...kept.keys()].map((id) => this.#definitions.get(id)).flatMap(wholeOf));
+    for (const [{ nftables, instance }, subnets] of wholes) replaceWhole(nftables, instance, subnets);
     return uplinks;
   }
 
   /** After the external network has been restored, which their uplinks belong to. */
   async restoreMachines(kept: ReadonlyMap<string, KeptAttachment[]>): Promise<void> {
-    if (kept.size === 0) return;
-    const links = await this.#options.host.links.list();
+    const links = new Map<Segment, Map<number, FoundLink>>();
     for (const [network, attachments] of kept) {
       const router = await this.#demand(network);
-      if (!links.has(router.uplinkSlot)) await this.#connectUplink(router);
+      const { outer } = router;
+      const found = links.get(outer) ?? (await outer.links.list());
+      links.set(outer, found);
+      if (!found.has(router.uplinkSlot)) await this.#connectUplink(router);
       await router.segment.connections.restore(attachments, []);
       await this.#setRoutes(router);
     }
@@ -230,13 +242,17 @@ export class Routers {
 
   /** `isKept`: its machines run, and what is there is left as it is. */
   async #make(definition: NetworkDefinition, isKept: boolean): Promise<Router> {
-    const { instance, instanceNumber, directory, host, logger, crash, onOpen } = this.#options;
+    const { instance, instanceNumber, directory, host, backbone, logger, crash, onOpen } = this.#options;
     await this.#leaving.get(definition.id);
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     const found = this.#held().find(({ network }) => network === definition.id);
     const uplinkSlot = found?.uplinkSlot ?? this.#freeSlot();
     this.#slots.add(uplinkSlot);
     const path = join(directory, `${uplinkSlot}-${definition.id}`);
+    const subnet = subnetOf(definition);
+    const isIp6 = subnet.family === 6;
+    const outer = isIp6 ? await backbone.segment(isKept) : host;
+    const uplink = isIp6 ? backboneAddress(outer.subnet, definition.uplink) : definition.uplink;
     // One that nobody is on may have been left half made.
     if (found !== undefined && !isKept) removeNamedNamespace(path);
     const existing = isKept && found !== undefined ? openNamedNamespace(path) : null;
@@ -248,17 +264,27 @@ export class Routers {
       if (!isKept) removeNamedNamespace(path);
       this.#slots.delete(uplinkSlot);
     });
-    inNetworkNamespace(netnsFd, () => writeFileSync('/proc/sys/net/ipv4/ip_forward', '1'));
-    const subnet = subnetOf(definition);
+    inNetworkNamespace(netnsFd, () => writeFileSync(isIp6 ? '/proc/sys/net/ipv6/conf/all/forwarding' : '/proc/sys/net/ipv4/ip_forward', '1'));
     const { mtu, isPublic: isPart } = definition;
-    const segment = undo.use(await openSegment({ instance, instanceNumber, subnet, netnsFd, mtu, isPart, resolver: host.subnet.gateway, logger }));
-    const router: Router = { definition, uplinkSlot, netnsFd, segment, published: new Map(), machines: new Map(), guarantees: new Map(), closing: undefined };
+    const segment = undo.use(await openSegment({ instance, instanceNumber, subnet, netnsFd, mtu, isPart, resolver: outer.subnet.gateway, logger }));
+    const router: Router = {
+      definition,
+      outer,
+      uplink,
+      uplinkSlot,
+      netnsFd,
+      segment,
+      published: new Map(),
+      machines: new Map(),
+      guarantees: new Map(),
+      closing: undefined,
+    };
     await segment.connections.setRoutes(definition.routes ?? {});
     this.#loadRules(router);
     crash.reach('network: rules of a router loaded');
     if (!isKept) {
       await this.#connectUplink(router);
-      changeWhole('add', host.nftables, instance, wholeOf(definition));
+      changeWhole('add', outer.nftables, outer.instance, wholeOf(definition));
     }
     crash.reach('network: router connected');
     await onOpen(definition, segment);
@@ -267,27 +293,27 @@ export class Routers {
   }
 
   async #connectUplink(router: Router): Promise<void> {
-    const { connections } = this.#options.host;
+    const { connections } = router.outer;
     // What a former agent, or a link that somebody took away, has left of it.
     await connections.disconnect(router.uplinkSlot);
     await connections.attach(this.#uplink(router), router.netnsFd);
     await this.#setRoutes(router);
   }
 
-  async #setRoutes({ definition: { routes = {} }, segment }: Router): Promise<void> {
+  async #setRoutes({ definition: { routes = {} }, segment, outer }: Router): Promise<void> {
     // Else the way to the resolver would be by whoever carries what its address is in.
-    const { subnet } = this.#options.host;
+    const { subnet } = outer;
     if (Object.keys(routes).length > 0) await segment.links.keepBy(uplinkName, subnet, subnet.gateway);
     await segment.connections.setRoutes(routes);
   }
 
   /** On the external network a router is like a machine, with all that is published of its machines. */
-  #uplink({ definition, uplinkSlot, published, machines, guarantees }: Router): Attachment {
+  #uplink({ definition, uplink, uplinkSlot, published, machines, guarantees }: Router): Attachment {
     const publish = [...published.values()].flat().map(({ protocol, hostPort }) => ({ protocol, hostPort, machinePort: hostPort }));
     return {
       slot: uplinkSlot,
       machine: definition.id,
-      address: definition.uplink,
+      address: uplink,
       publish,
       index: 0,
       leads: 'everywhere',
@@ -300,7 +326,7 @@ export class Routers {
     const former = router.published.get(slot);
     putOrDelete(router.published, slot, publish.length > 0 ? publish : undefined);
     try {
-      await this.#options.host.connections.publish(router.uplinkSlot, this.#uplink(router).publish);
+      await router.outer.connections.publish(router.uplinkSlot, this.#uplink(router).publish);
     } catch (error) {
       putOrDelete(router.published, slot, former);
       throw error;
@@ -311,16 +337,18 @@ export class Routers {
     const former = router.guarantees.get(slot);
     putOrDelete(router.guarantees, slot, guaranteeMbps > 0 ? guaranteeMbps : undefined);
     try {
-      await this.#options.host.connections.guarantee(router.uplinkSlot, this.#uplink(router).guaranteeMbps);
+      await router.outer.connections.guarantee(router.uplinkSlot, this.#uplink(router).guaranteeMbps);
     } catch (error) {
       putOrDelete(router.guarantees, slot, former);
       throw error;
     }
   }
 
-  #loadRules({ definition, segment }: Router): void {
-    const { instance, instanceNumber, host } = this.#options;
-    segment.loadRules(fabricRuleset(instance, instanceNumber, segment.subnet, definition, host.subnet.gateway));
+  #loadRules({ definition, segment, outer, uplink }: Router): void {
+    const { instance, instanceNumber } = this.#options;
+    const { subnet } = segment;
+    const isForwarded = subnet.family === 4 || forwards6();
+    segment.loadRules(fabricRuleset({ instance, instanceNumber, subnet, definition, uplink, resolver: outer.subnet.gateway, isForwarded }));
   }
 
   #leave(network: string, router: Router): void {
@@ -333,9 +361,9 @@ export class Routers {
   async #remove(network: string, router: Router): Promise<void> {
     this.#options.onClose(network);
     try {
-      const { host, instance } = this.#options;
-      changeWhole('delete', host.nftables, instance, wholeOf(router.definition));
-      await host.connections.disconnect(router.uplinkSlot);
+      const { connections, nftables, instance } = router.outer;
+      changeWhole('delete', nftables, instance, wholeOf(router.definition));
+      await connections.disconnect(router.uplinkSlot);
       await router.segment[Symbol.asyncDispose]();
       closeFd(router.netnsFd);
       removeNamedNamespace(join(this.#options.directory, `${router.uplinkSlot}-${network}`));
@@ -366,18 +394,6 @@ export class Routers {
   }
 }
 
-/** What the external network has to know of these machines: where the router's own address stands for them, no more than floating ones. */
-const further = (definition: NetworkDefinition, machines: Iterable<Beside>): Further[] =>
-  Array.from(machines, ({ machine, address, further: others = [], floating = [] }) => [
-    ...shownOf(definition, [{ machine, address }, ...others]),
-    ...floating.map((one) => floatingFurther(machine, one)),
-  ]).flat();
-
-const shownOf = (definition: NetworkDefinition, addresses: readonly Pick<Further, 'machine' | 'address'>[]): Further[] =>
-  isShared(definition) ? addresses.map(({ machine, address }) => ({ machine, address, isShown: definition.isPublic === true, isInside: false })) : [];
-
-/** Subnets whose addresses are nowhere else. */
-const wholeOf = (definition: NetworkDefinition | undefined): string[] => (definition !== undefined && isShared(definition) ? [definition.subnet] : []);
 const putOrDelete = <Key, Value>(map: Map<Key, Value>, key: Key, value: Value | undefined): void => {
   if (value === undefined) map.delete(key);
   else map.set(key, value);

@@ -12,7 +12,6 @@ import type { NftRunner } from '../../sys/nftables.ts';
 
 export const tableName = (instance: string): string => `cenote-${instance}`;
 export const linkPrefix = (instanceNumber: number): string => `cn${instanceNumber}v`;
-export const linkName = (instanceNumber: number, slot: number): string => `${linkPrefix(instanceNumber)}${slot}`;
 
 export interface RulesetOptions {
   instance: string;
@@ -139,11 +138,9 @@ table inet ${table} {
 `;
 };
 
-/** What one connected machine is in the table's sets; `classOf` where it has a class on the uplink. */
-export const elementsOf = (instanceNumber: number, connection: Attachment, classOf?: (address: string) => string) => ({
-  bound: [connection, ...furtherOf(connection)].map(
-    ({ address }) => `"${linkName(instanceNumber, connection.slot)}" . ${macOf(connection.address)} . ${address}`,
-  ),
+/** What one connected machine is in the table's sets, its link being called by the prefix and its slot; `classOf` where it has a class on the uplink. */
+export const elementsOf = (prefix: string, connection: Attachment, classOf?: (address: string) => string) => ({
+  bound: [connection, ...furtherOf(connection)].map(({ address }) => `"${prefix}${connection.slot}" . ${macOf(connection.address)} . ${address}`),
   further: furtherOf(connection).map(({ address }) => address),
   shown: furtherOf(connection).flatMap(({ address, isShown }) => (isShown ? [address] : [])),
   hairpin: [`${connection.address} . ${connection.address}`],

@@ -9,12 +9,15 @@ import { openFirewall } from './firewall/open.ts';
 import type { HostFirewall } from './firewall/open.ts';
 import { ConntrackFlows } from './flows.ts';
 import { Links } from './links.ts';
-import { tableName } from './ruleset.ts';
+import { linkPrefix, tableName } from './ruleset.ts';
 import type { Uplinks } from './uplinks.ts';
 
 export interface SegmentOptions {
+  /** Names its tables. */
   instance: string;
   instanceNumber: number;
+  /** Of links' names; absent: the usual. */
+  prefix?: string | undefined;
   subnet: Subnet;
   /** Of the router; absent: this host is the router. */
   netnsFd?: number | undefined;
@@ -28,6 +31,7 @@ export interface SegmentOptions {
 }
 
 export interface Segment extends AsyncDisposable {
+  readonly instance: string;
   readonly subnet: Subnet;
   readonly connections: Connections;
   readonly links: Links;
@@ -39,15 +43,17 @@ export interface Segment extends AsyncDisposable {
 
 export const openSegment = async (options: SegmentOptions): Promise<Segment> => {
   const { instance, instanceNumber, subnet, netnsFd, resolver, uplinks, logger } = options;
+  const prefix = options.prefix ?? linkPrefix(instanceNumber);
   await using undo = new AsyncDisposableStack();
   const nftables: NftRunner = netnsFd === undefined ? undo.use(openNftables()) : new NftablesIn(netnsFd);
-  const links = undo.adopt(new Links(options), (opened) => opened.close());
-  const flows = undo.adopt(new ConntrackFlows(logger, netnsFd), (opened) => opened.close());
+  const links = undo.adopt(new Links({ ...options, prefix }), (opened) => opened.close());
+  const flows = undo.adopt(new ConntrackFlows(logger, subnet.family, netnsFd), (opened) => opened.close());
   await links.openGateway();
-  const connections = new Connections({ instance, instanceNumber, subnet, links, nftables, flows, uplinks, logger });
+  const connections = new Connections({ instance, prefix, subnet, links, nftables, flows, uplinks, logger });
   const firewall = openFirewall({ instance, subnet, resolver, nftables, flows, logger });
   const held = undo.move();
   return {
+    instance,
     subnet,
     connections,
     links,

@@ -1,5 +1,6 @@
 /** Rules by chance, for tests: small worlds, so that they meet each other and the packets. */
 import fc from 'fast-check';
+import type { Family } from '../address.ts';
 import { sortPorts, sortTargets, sortTypes } from './order.ts';
 import type { Rule, Service, Target } from './rule.ts';
 
@@ -10,8 +11,8 @@ export const tagNames = ['role', 'tier', 'a b(c)"\\'];
 export const tagValues = ['web', 'db', '', '7', 'true'];
 export const addresses = ['10.1.0.2', '10.1.0.3', '10.1.0.4', '10.1.1.2', '10.2.0.2', '192.0.2.7', '192.0.2.9'];
 const subnets = ['10.1.0.0/24', '10.1.0.0/16', '10.0.0.0/8', '192.0.2.0/29', '192.0.2.7/32', '0.0.0.0/0'];
-const addresses6 = ['fd00::7', '2001:db8::1'];
-const subnets6 = ['fd00::/64', '2001:db8::/32'];
+export const addresses6 = ['fd00::2', 'fd00::3', 'fd00::4', 'fd00::1:2', 'fd01::2', '2001:db8::7', '2001:db8::9'];
+const subnets6 = ['fd00::/112', 'fd00::/64', 'fc00::/7', '2001:db8::/125', '2001:db8::7/128', '::/0'];
 
 const machineTarget: fc.Arbitrary<Target> = fc.oneof(
   record({ kind: fc.constant('vm' as const), id: fc.constantFrom(...machineIds) }),
@@ -47,20 +48,20 @@ const types = fc.oneof(
   fc.array(record({ type: fc.constantFrom(0, 3, 8, 11), code: fc.constantFrom(null, 0, 1, 3) }), { minLength: 1, maxLength: 5 }).map(sortTypes),
 );
 
-const service: fc.Arbitrary<Service> = fc.oneof(
-  record({ protocol: fc.constantFrom('tcp' as const, 'udp' as const), ports }),
-  record({ protocol: fc.constant('icmp' as const), types }),
-  record({ protocol: fc.constantFrom('ah' as const, 'esp' as const) }),
-);
+const service = (six: boolean): fc.Arbitrary<Service> =>
+  fc.oneof(
+    record({ protocol: fc.constantFrom('tcp' as const, 'udp' as const), ports }),
+    record({ protocol: fc.constant(six ? ('icmp6' as const) : ('icmp' as const)), types }),
+    record({ protocol: fc.constantFrom('ah' as const, 'esp' as const) }),
+  );
 
 const rest = { action: fc.constantFrom('allow' as const, 'block' as const), priority: fc.constantFrom(0, 0, 0, 1, 100) };
 const isOfMachines = ({ from, to }: Pick<Rule, 'from' | 'to'>): boolean => [...from, ...to].some(({ kind }) => ['all', 'tag', 'vm'].includes(kind));
 
-/** Of IPv4, or of both families for the language alone. */
-export const arbitraryRule = (options: { six?: boolean; mostTargets?: number } = {}): fc.Arbitrary<Rule> => {
-  const { six = false, mostTargets = 3 } = options;
-  const four = record({ from: side(addressTarget(false), mostTargets), to: side(addressTarget(false), mostTargets), service, ...rest });
-  const service6 = record({ protocol: fc.constant('icmp6' as const), types });
-  const ofSix = record({ from: side(addressTarget(true), mostTargets), to: side(addressTarget(true), mostTargets), service: service6, ...rest });
-  return (six ? fc.oneof(four, ofSix) : four).filter(isOfMachines);
+/** About addresses of IPv4, of IPv6, or of the one or the other. */
+export const arbitraryRule = (options: { families?: readonly Family[]; mostTargets?: number } = {}): fc.Arbitrary<Rule> => {
+  const { families = [4], mostTargets = 3 } = options;
+  const ofFamily = (six: boolean): fc.Arbitrary<Rule> =>
+    record({ from: side(addressTarget(six), mostTargets), to: side(addressTarget(six), mostTargets), service: service(six), ...rest });
+  return fc.oneof(...families.map((family) => ofFamily(family === 6))).filter(isOfMachines);
 };

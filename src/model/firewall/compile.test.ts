@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { contains, parseAddress } from './address.ts';
-import { addresses, arbitraryRule, machineIds, tagNames, tagValues } from './arbitrary-rule.ts';
+import { contains, parseAddress, wholeAddress } from '../address.ts';
+import type { Family } from '../address.ts';
+import { addresses, addresses6, arbitraryRule, machineIds, tagNames, tagValues } from './arbitrary-rule.ts';
 import { compileLevel, levelKeysOf, levelsFor, membershipKey, membershipKeysOf } from './compile.ts';
 import type { Class, Level, Places } from './compile.ts';
 import type { Element } from './elements.ts';
@@ -15,10 +16,10 @@ import { defaultAction } from './rule.ts';
 import type { Direction, FirewallMachine, OwnedRule } from './rule.ts';
 
 const compileAll = (rules: readonly OwnedRule[], places: Places): Level[] =>
-  [...new Set(rules.flatMap(levelKeysOf))].map((key) =>
+  [...new Set(rules.flatMap((owned) => levelKeysOf(owned, places.family)))].map((key) =>
     compileLevel(
       key,
-      rules.filter((owned) => levelKeysOf(owned).includes(key)),
+      rules.filter((owned) => levelKeysOf(owned, places.family).includes(key)),
       places,
     ),
   );
@@ -29,11 +30,12 @@ class Filter {
   readonly #members = new Map<string, Set<string>>();
   readonly #machines: Map<string, FirewallMachine>;
 
-  constructor(rules: readonly OwnedRule[], machines: readonly FirewallMachine[], few: number) {
+  constructor(family: Family, rules: readonly OwnedRule[], machines: readonly FirewallMachine[], few: number) {
     this.#machines = new Map(machines.map((machine) => [machine.address, machine]));
     for (const machine of machines)
       for (const key of membershipKeysOf(machine)) this.#members.set(key, (this.#members.get(key) ?? new Set()).add(machine.address));
     this.#levels = compileAll(rules, {
+      family,
       addressesOf: (id, account) => machines.filter((machine) => machine.id === id && (account === null || machine.account === account)).flatMap(addressesOf),
       fewOf: (membership) => {
         const addressesOf = this.#members.get(membershipKey(membership)) ?? new Set();
@@ -72,7 +74,8 @@ class Filter {
   }
 }
 
-const inSubnet = (text: string, address: string): boolean => contains(parseSubnet(text.includes('/') ? text : `${text}/32`), parseAddress(address)!);
+const inSubnet = (text: string, address: string): boolean =>
+  contains(text.includes('/') ? parseSubnet(text) : wholeAddress(parseAddress(text)!), parseAddress(address)!);
 
 const isElement = (element: Element, local: string, remote: string, service: PacketService): boolean => {
   const number = 'port' in service ? service.port : 'type' in service ? service.type * 256 + service.code : 0;
@@ -87,66 +90,81 @@ const isElement = (element: Element, local: string, remote: string, service: Pac
 
 const accounts = ['one', 'two'];
 
-const arbitraryMachines = fc
-  .array(
-    fc.record({
-      account: fc.constantFrom(...accounts),
-      tags: fc.dictionary(fc.constantFrom(...tagNames), fc.constantFrom<string | number | boolean>(...tagValues, 7, true)),
-      firewall: fc.boolean(),
-    }),
-    { maxLength: 6 },
-  )
-  .map((all): FirewallMachine[] => all.map((machine, index) => ({ ...machine, id: machineIds[index]!, address: addresses[index]! })));
+const families = [4, 6] as const;
+const worlds: Readonly<Record<Family, { addresses: readonly string[]; stranger: string }>> = {
+  4: { addresses, stranger: '203.0.113.1' },
+  6: { addresses: addresses6, stranger: '2001:db8:1::1' },
+};
+
+const arbitraryMachines = (family: Family) =>
+  fc
+    .array(
+      fc.record({
+        account: fc.constantFrom(...accounts),
+        tags: fc.dictionary(fc.constantFrom(...tagNames), fc.constantFrom<string | number | boolean>(...tagValues, 7, true)),
+        firewall: fc.boolean(),
+      }),
+      { maxLength: 6 },
+    )
+    .map((all): FirewallMachine[] => all.map((machine, index) => ({ ...machine, id: machineIds[index]!, address: worlds[family].addresses[index]! })));
 
 const arbitraryRules = fc
   .array(
     fc.record({
       account: fc.constantFrom(null, ...accounts),
-      rule: fc.oneof({ weight: 5, arbitrary: arbitraryRule() }, { weight: 1, arbitrary: arbitraryRule({ mostTargets: 24 }) }),
+      rule: fc.oneof({ weight: 5, arbitrary: arbitraryRule({ families }) }, { weight: 1, arbitrary: arbitraryRule({ families, mostTargets: 24 }) }),
       log: fc.nat({ max: 9 }).map((chance) => chance === 0),
     }),
     { maxLength: 12 },
   )
   .map((all): OwnedRule[] => all.map((owned, index) => ({ ...owned, id: `rule-${String(index).padStart(2, '0')}` })));
 
-const arbitraryPacket: fc.Arbitrary<Packet> = fc.record({
-  from: fc.constantFrom(...addresses, '203.0.113.1'),
-  to: fc.constantFrom(...addresses, '203.0.113.1'),
-  service: fc.oneof(
-    fc.record({
-      protocol: fc.constantFrom('tcp' as const, 'udp' as const),
-      port: fc.oneof(fc.integer({ min: 1, max: 14 }), fc.constant(0), fc.integer({ min: 1, max: 65_535 })),
-    }),
-    fc.record({ protocol: fc.constant('icmp' as const), type: fc.constantFrom(0, 3, 4, 8, 11), code: fc.constantFrom(0, 1, 2, 3) }),
-    fc.record({ protocol: fc.constantFrom('ah' as const, 'esp' as const) }),
-  ),
-});
+const arbitraryPacket = (family: Family): fc.Arbitrary<Packet> => {
+  const { addresses: known, stranger } = worlds[family];
+  return fc.record({
+    from: fc.constantFrom(...known, stranger),
+    to: fc.constantFrom(...known, stranger),
+    service: fc.oneof(
+      fc.record({
+        protocol: fc.constantFrom('tcp' as const, 'udp' as const),
+        port: fc.oneof(fc.integer({ min: 1, max: 14 }), fc.constant(0), fc.integer({ min: 1, max: 65_535 })),
+      }),
+      fc.record({
+        protocol: fc.constant(family === 4 ? ('icmp' as const) : ('icmp6' as const)),
+        type: fc.constantFrom(0, 3, 4, 8, 11),
+        code: fc.constantFrom(0, 1, 2, 3),
+      }),
+      fc.record({ protocol: fc.constantFrom('ah' as const, 'esp' as const) }),
+    ),
+  });
+};
 
 describe('the compiled form', () => {
-  it('gives the verdict that the rules give', () => {
-    let blocked = 0;
-    let decided = 0;
-    fc.assert(
-      fc.property(
-        arbitraryRules,
-        arbitraryMachines,
-        fc.nat(3),
-        fc.array(arbitraryPacket, { minLength: 40, maxLength: 40 }),
-        (rules, machines, few, packets) => {
-          const policy = new Policy(rules, machines);
-          const filter = new Filter(rules, machines, few);
-          for (const packet of packets) {
-            const verdict = policy.judge(packet);
-            if (!verdict.allowed) blocked += 1;
-            decided += verdict.judgements.filter(({ rule }) => rule !== null).length;
-            assert.equal(filter.passes(packet), verdict.allowed, JSON.stringify({ packet, verdict }));
-          }
-        },
-      ),
-      { numRuns: 400 },
-    );
-    assert.ok(blocked > 100 && decided > 100, `the trials try something: ${blocked} blocked, ${decided} decided by a rule`);
-  });
+  for (const family of families)
+    it(`gives the verdict that the rules give, of IPv${family}`, () => {
+      let blocked = 0;
+      let decided = 0;
+      fc.assert(
+        fc.property(
+          arbitraryRules,
+          arbitraryMachines(family),
+          fc.nat(3),
+          fc.array(arbitraryPacket(family), { minLength: 40, maxLength: 40 }),
+          (rules, machines, few, packets) => {
+            const policy = new Policy(rules, machines);
+            const filter = new Filter(family, rules, machines, few);
+            for (const packet of packets) {
+              const verdict = policy.judge(packet);
+              if (!verdict.allowed) blocked += 1;
+              decided += verdict.judgements.filter(({ rule }) => rule !== null).length;
+              assert.equal(filter.passes(packet), verdict.allowed, JSON.stringify({ packet, verdict }));
+            }
+          },
+        ),
+        { numRuns: 400 },
+      );
+      assert.ok(blocked > 100 && decided > 100, `the trials try something: ${blocked} blocked, ${decided} decided by a rule`);
+    });
 
   it('asks one question about a thousand rules on single machines', () => {
     const rules = Array.from({ length: 1000 }, (_, index): OwnedRule => {
@@ -154,6 +172,7 @@ describe('the compiled form', () => {
       return { id, account: 'one', rule: parseRule(`FROM ip 192.0.2.7 TO vm ${id} ALLOW tcp PORT 80`), log: false };
     });
     const levels = compileAll(rules, {
+      family: 4,
       addressesOf: (id) => [`10.1.${Math.floor(Number(id.slice(0, 8)) / 250)}.${Number(id.slice(0, 8)) % 250}`],
       fewOf: () => null,
     });
@@ -166,6 +185,7 @@ describe('the compiled form', () => {
   it('leaves out what only says the default', () => {
     const owned = (text: string): OwnedRule => ({ id: text, account: 'one', rule: parseRule(text), log: false });
     const levels = compileAll([owned('FROM tag a TO tag b ALLOW tcp PORT 1'), owned('FROM tag a TO tag b BLOCK tcp PORT 2')], {
+      family: 4,
       addressesOf: () => [],
       fewOf: () => null,
     });

@@ -1,5 +1,5 @@
 /**
- * Rules made ready for a packet filter that has sets: IPv4, and only what machines of this host apply.
+ * Rules made ready for a packet filter that has sets: of one family, and only what machines of this host apply.
  *
  * All rules of one account (or of the operator), direction, priority and action are a level: within it order means nothing, so its rules
  * melt together into cells. A cell is one question to the filter: is the packet's machine in this set of machines and the other side in
@@ -9,8 +9,8 @@
  *
  * A rule whose product of both sides and ports is large, or that logs, stays by itself (`single`): its sides are sets of its own.
  */
-import { parseAddress, wholeAddress } from './address.ts';
-import type { Cidr } from './address.ts';
+import { parseAddress, wholeAddress } from '../address.ts';
+import type { Cidr, Family } from '../address.ts';
 import { disjointElements } from './elements.ts';
 import type { Box, Element } from './elements.ts';
 import { cidrOf, precedence } from './judge.ts';
@@ -63,9 +63,9 @@ const mostShared = 256;
 export const fewMembers = 4;
 
 /** The keys of the levels that a rule is in: one for each direction in which machines apply it. */
-export const levelKeysOf = (owned: OwnedRule): string[] => {
+export const levelKeysOf = (owned: OwnedRule, family: Family): string[] => {
   const { account, rule } = owned;
-  if (rule.service.protocol === 'icmp6') return [];
+  if (rule.service.protocol === (family === 4 ? 'icmp6' : 'icmp')) return [];
   const directions = (['in', 'out'] as const).filter((direction) => sidesOf(rule, direction).local.some(isMachineTarget));
   return directions.map((direction) => JSON.stringify([account, direction, rule.priority, rule.action]));
 };
@@ -80,6 +80,7 @@ export const levelsFor = (account: string, direction: Direction, levels: Iterabl
 
 /** What a level's form depends on besides its rules; it has to be compiled anew when an answer changes. */
 export interface Places {
+  family: Family;
   /** Where a machine is, when this host has it and an account's rules may be about it. */
   addressesOf: (machine: string, account: string | null) => readonly string[];
   /** The addresses of a membership that few have; null: of more than that. */
@@ -120,7 +121,7 @@ interface Part {
   cidr: Cidr | null;
 }
 
-const partsOf = (owned: OwnedRule, target: Target, { addressesOf, fewOf }: Places, side: 'local' | 'remote'): Part[] => {
+const partsOf = (owned: OwnedRule, target: Target, { family, addressesOf, fewOf }: Places, side: 'local' | 'remote'): Part[] => {
   const { account } = owned;
   const membersOf = (of: Membership): Part[] => fewOf(of)?.map(named) ?? [{ class: { kind: 'members', of }, cidr: null }];
   switch (target.kind) {
@@ -136,7 +137,7 @@ const partsOf = (owned: OwnedRule, target: Target, { addressesOf, fewOf }: Place
     case 'ip':
     case 'subnet': {
       const cidr = cidrOf(target)!;
-      return cidr.family === 4 ? [{ class: { kind: 'named' }, cidr }] : [];
+      return cidr.family === family ? [{ class: { kind: 'named' }, cidr }] : [];
     }
   }
 };
@@ -160,8 +161,8 @@ const rangesOf = (service: Service): ServiceRange[] => {
   if ('ports' in service) return (service.ports === 'all' ? [everything] : service.ports).map((range) => ({ protocol: service.protocol, ...range }));
   if (!('types' in service)) return [{ protocol: service.protocol, ...everything }];
   const { types } = service;
-  if (types === 'all') return [{ protocol: 'icmp', ...everything }];
-  return types.map(({ type, code }) => ({ protocol: 'icmp', from: type * 256 + (code ?? 0), to: type * 256 + (code ?? 255) }));
+  if (types === 'all') return [{ protocol: service.protocol, ...everything }];
+  return types.map(({ type, code }) => ({ protocol: service.protocol, from: type * 256 + (code ?? 0), to: type * 256 + (code ?? 255) }));
 };
 
 /**

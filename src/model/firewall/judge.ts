@@ -5,8 +5,8 @@
  * A packet is judged where it leaves, when that is a machine with its firewall on, and where it arrives, when that is one. Rules are looked
  * at by priority, and at equal priority those against the default first; the first one that is about the packet decides.
  */
-import { contains, parseAddress, wholeAddress } from './address.ts';
-import type { Address, Cidr } from './address.ts';
+import { contains, parseAddress, wholeAddress } from '../address.ts';
+import type { Address, Cidr } from '../address.ts';
 import { addressesOf } from '../nics.ts';
 import { parseSubnet } from './parse.ts';
 import { defaultAction, isAbout, isMachineTarget, namesMachine, sidesOf, winsAtEqualPriority } from './rule.ts';

@@ -13,8 +13,8 @@
 import { invalid } from '../../base/errors.ts';
 import type { CenoteError } from '../../base/errors.ts';
 import { isUuid } from '../../base/ids.ts';
-import { isAligned, parseAddress, widthOf } from './address.ts';
-import type { Cidr } from './address.ts';
+import { isAligned, parseAddress, widthOf } from '../address.ts';
+import type { Cidr } from '../address.ts';
 import { checkRule } from './check.ts';
 import { tokenize } from './lexer.ts';
 import type { Token } from './lexer.ts';

@@ -1,6 +1,6 @@
 /** VLANs and networks that an account makes for itself. */
 import { Type } from 'typebox';
-import { NetworkRoutes } from '../../../model/network.ts';
+import { IpAddress, mostSubnetCharacters, NetworkRoutes } from '../../../model/network.ts';
 import type { CreateNetwork, Network, UpdateNetwork, Vlan } from '../../../model/network-api.ts';
 import { vlanGet, vlanList } from '../../../store/vlan.ts';
 import { networkCreate, networkRemove, networkShow, networksShow, networkUpdate, vlanCreate, vlanRemove, vlanUpdate } from '../../app/network.ts';
@@ -41,9 +41,9 @@ const networkOf = async (call: Pick<Call, 'control' | 'context' | 'path'>): Prom
 
 const networkChanges = {
   description: text,
-  provision_start_ip: Type.Optional(Type.String({ format: 'ipv4' })),
-  provision_end_ip: Type.Optional(Type.String({ format: 'ipv4' })),
-  resolvers: Type.Optional(Type.Array(Type.String({ format: 'ipv4' }), { maxItems: 4 })),
+  provision_start_ip: Type.Optional(IpAddress),
+  provision_end_ip: Type.Optional(IpAddress),
+  resolvers: Type.Optional(Type.Array(IpAddress, { maxItems: 4 })),
   routes: Type.Optional(NetworkRoutes),
   internet_nat: Type.Optional(Type.Boolean()),
 };
@@ -141,11 +141,11 @@ export const fabricEndpoints = [
     status: 201,
     parameters: Type.Object({
       name,
-      subnet: Type.String({ minLength: 1, maxLength: 18 }),
+      subnet: Type.String({ minLength: 1, maxLength: mostSubnetCharacters }),
       ...networkChanges,
-      provision_start_ip: Type.String({ format: 'ipv4' }),
-      provision_end_ip: Type.String({ format: 'ipv4' }),
-      gateway: Type.Optional(Type.String({ format: 'ipv4' })),
+      provision_start_ip: IpAddress,
+      provision_end_ip: IpAddress,
+      gateway: Type.Optional(IpAddress),
     }),
     answer: WireNetwork,
     handle: async (call) => {

@@ -13,7 +13,7 @@ import { Policy } from '../../../model/firewall/judge.ts';
 import type { FirewallMachine, OwnedRule } from '../../../model/firewall/rule.ts';
 import { NftablesError } from '../../../sys/nftables.ts';
 import type { NftRunner } from '../../../sys/nftables.ts';
-import type { BegunFlow } from '../flows.ts';
+import type { BegunFlow } from '../flow-entry.ts';
 import { addressesOf } from '../../../model/nics.ts';
 import { isMachineAddress } from '../../../model/subnet.ts';
 import type { Subnet } from '../../../model/subnet.ts';
@@ -43,8 +43,6 @@ interface KeptMachine {
   machine: FirewallMachine;
   memberships: string[];
 }
-
-const frameParts: Parts = new Map([['dispatch', renderDispatch(new Numbers(), new Map())]]);
 
 export class FirewallTable {
   readonly #options: FirewallTableOptions;
@@ -149,7 +147,7 @@ export class FirewallTable {
   #putRule(owned: OwnedRule): void {
     this.#removeRule(owned.id);
     this.#rules.set(owned.id, owned);
-    for (const key of levelKeysOf(owned)) {
+    for (const key of levelKeysOf(owned, this.#options.subnet.family)) {
       const level = this.#levels.get(key) ?? { rules: new Map<string, OwnedRule>(), named: new Set<string>(), compiled: null };
       this.#levels.set(key, level);
       level.rules.set(owned.id, owned);
@@ -162,7 +160,7 @@ export class FirewallTable {
     const owned = this.#rules.get(id);
     if (owned === undefined) return;
     this.#rules.delete(id);
-    for (const key of levelKeysOf(owned)) {
+    for (const key of levelKeysOf(owned, this.#options.subnet.family)) {
       const level = this.#levels.get(key)!;
       level.rules.delete(id);
       level.compiled = null;
@@ -213,7 +211,7 @@ export class FirewallTable {
 
   #memberPart(key: string): Part {
     const addresses = this.#members.get(key) ?? new Set();
-    const part = this.#memberParts.get(addresses) ?? renderMembers(this.#numbers, key, addresses);
+    const part = this.#memberParts.get(addresses) ?? renderMembers(this.#numbers, this.#options.subnet.family, key, addresses);
     this.#memberParts.set(addresses, part);
     return part;
   }
@@ -278,12 +276,13 @@ export class FirewallTable {
 
   #wholeTable(parts: Parts): string {
     const { instance, subnet, resolver } = this.#options;
+    const frameParts: Parts = new Map([['dispatch', renderDispatch(new Numbers(), subnet.family, new Map())]]);
     return this.#withoutTable() + tableFrame(instance, subnet, resolver) + difference(firewallTable(instance), frameParts, parts);
   }
 
   /** The whole table as it is to be; only the accounts of guarded machines have rules in it, and only sets that these ask for. */
   #parts(): Parts {
-    this.#dispatch ??= renderDispatch(this.#numbers, this.#guarded);
+    this.#dispatch ??= renderDispatch(this.#numbers, this.#options.subnet.family, this.#guarded);
     const parts = new Map<string, Part>([['dispatch', this.#dispatch]]);
     const byAccount = Map.groupBy(this.#levels, ([key]) => (JSON.parse(key) as [string | null])[0]);
     const everybodys = byAccount.get(null) ?? [];
@@ -307,7 +306,10 @@ export class FirewallTable {
   #compile(key: string, kept: KeptLevel): NonNullable<KeptLevel['compiled']> {
     if (kept.compiled !== null) return kept.compiled;
     kept.named.clear();
+    const { instance, subnet } = this.#options;
+    const { family } = subnet;
     const level = compileLevel(key, [...kept.rules.values()], {
+      family,
       addressesOf: (id, account) => {
         kept.named.add(id);
         const machine = this.#machines.get(id)?.machine;
@@ -322,7 +324,7 @@ export class FirewallTable {
     });
     kept.compiled = {
       level,
-      part: renderLevel(this.#numbers, this.#options.instance, level),
+      part: renderLevel(this.#numbers, { instance, family }, level),
       memberships: [...new Set(membershipsOf(level).map(membershipKey))],
     };
     return kept.compiled;

@@ -1,7 +1,8 @@
 /** The firewall of a host: the table in the kernel, and the flows that a change cuts. */
 import type { PacketService } from '../../../model/firewall/judge.ts';
 import type { FirewallMachine, OwnedRule } from '../../../model/firewall/rule.ts';
-import type { BegunFlow, ConntrackFlows } from '../flows.ts';
+import type { BegunFlow } from '../flow-entry.ts';
+import type { ConntrackFlows } from '../flows.ts';
 import type { Subnet } from '../../../model/subnet.ts';
 import { FirewallTable } from './firewall.ts';
 import type { FirewallTableOptions } from './firewall.ts';
@@ -57,11 +58,11 @@ export const openFirewall = (options: FirewallTableOptions & { flows: ConntrackF
   };
 };
 
-const protocols: Readonly<Record<number, PacketService['protocol']>> = { 1: 'icmp', 6: 'tcp', 17: 'udp', 50: 'esp', 51: 'ah' };
+const protocols: Readonly<Record<number, PacketService['protocol']>> = { 1: 'icmp', 6: 'tcp', 17: 'udp', 50: 'esp', 51: 'ah', 58: 'icmp6' };
 
 /** A published port is judged as the machine's own; the resolver is asked at its well-known one, wherever it listens. */
 const serviceOf = (flow: BegunFlow, { gateway }: Subnet): PacketService => {
   const protocol = protocols[flow.protocol] ?? 'other';
   if (protocol === 'tcp' || protocol === 'udp') return { protocol, port: flow.to === gateway ? flow.port : flow.answeringPort };
-  return protocol === 'icmp' ? { protocol, type: flow.type, code: flow.code } : { protocol: protocol as 'ah' | 'esp' | 'other' };
+  return protocol === 'icmp' || protocol === 'icmp6' ? { protocol, type: flow.type, code: flow.code } : { protocol };
 };

@@ -3,7 +3,10 @@ import { membershipKey } from '../../../model/firewall/compile.ts';
 import type { Class, Level, Single, SingleSide } from '../../../model/firewall/compile.ts';
 import type { Element } from '../../../model/firewall/elements.ts';
 import type { Direction } from '../../../model/firewall/rule.ts';
+import type { Family } from '../../../model/address.ts';
 import type { Subnet } from '../../../model/subnet.ts';
+import { packetWords } from '../packet-words.ts';
+import type { PacketWords } from '../packet-words.ts';
 import type { Part, TableSet } from './parts.ts';
 
 /** Numbers for whatever has a key; the same key has the same number as long as the process lives. */
@@ -29,41 +32,44 @@ const holdOffSeconds = 10;
  * machine; it only ever takes packets away. What belongs to a known flow was judged when the flow began. The resolver is asked at port 53
  * and may listen at another, and for a fabric's machines it listens on another network: its packets are judged before they are translated.
  */
-export const tableFrame = (instance: string, { gateway }: Subnet, resolver?: string): string => `
+export const tableFrame = (instance: string, { family, gateway }: Subnet, resolver?: string): string => {
+  const { ip, address } = packetWords[family];
+  return `
 table ${firewallTable(instance)} {
   counter blocked { }
-  map senders { type ipv4_addr : verdict; }
-  map receivers { type ipv4_addr : verdict; }
-  set held { type ipv4_addr . ipv4_addr . inet_service . inet_service; flags timeout; timeout ${holdOffSeconds}s; }
+  map senders { type ${address} : verdict; }
+  map receivers { type ${address} : verdict; }
+  set held { type ${address} . ${address} . inet_service . inet_service; flags timeout; timeout ${holdOffSeconds}s; }
   chain resolving {
     type filter hook prerouting priority mangle; policy accept;
-    ip daddr ${gateway} meta l4proto { tcp, udp } th dport 53 ct state new ip saddr vmap @senders
+    ${ip} daddr ${gateway} meta l4proto { tcp, udp } th dport 53 ct state new ${ip} saddr vmap @senders
   }
   chain forward {
     type filter hook forward priority filter + 10; policy accept;
     ct state established,related accept
-    ip saddr . ip daddr . udp sport . udp dport @held ${drop}
-${resolver === undefined ? '' : `    ip daddr ${resolver} ct status dnat accept\n`}    ip saddr vmap @senders
-    ip daddr vmap @receivers
+    ${ip} saddr . ${ip} daddr . udp sport . udp dport @held ${drop}
+${resolver === undefined ? '' : `    ${ip} daddr ${resolver} ct status dnat accept\n`}    ${ip} saddr vmap @senders
+    ${ip} daddr vmap @receivers
   }
   chain to_host {
     type filter hook input priority filter + 10; policy accept;
     ct state established,related accept
-    ip daddr ${gateway} ct status dnat accept
-    ip saddr vmap @senders
+    ${ip} daddr ${gateway} ct status dnat accept
+    ${ip} saddr vmap @senders
   }
   chain from_host {
     type filter hook output priority filter + 10; policy accept;
     ct state established,related accept
-    ip daddr vmap @receivers
+    ${ip} daddr vmap @receivers
   }
   # What a sender's rules let go is then judged where it arrives.
   chain sent {
-    ip daddr vmap @receivers
+    ${ip} daddr vmap @receivers
     accept
   }
 }
 `;
+};
 
 /** A flow begins with it. What comes in the middle of one was cut off, or would bring a flow back that was. */
 const inMidFlow = `tcp flags & (fin | syn | rst | ack) != syn ${drop}`;
@@ -76,16 +82,16 @@ const levelChain = (numbers: Numbers, level: Level): string => `level${numbers.o
 
 export const membershipSet = (numbers: Numbers, key: string): string => `members${numbers.of(`members ${key}`)}`;
 
-export const renderMembers = (numbers: Numbers, key: string, addresses: ReadonlySet<string>): Part => ({
-  sets: new Map([[membershipSet(numbers, key), { kind: 'set', declaration: 'type ipv4_addr;', elements: addresses }]]),
+export const renderMembers = (numbers: Numbers, family: Family, key: string, addresses: ReadonlySet<string>): Part => ({
+  sets: new Map([[membershipSet(numbers, key), { kind: 'set', declaration: `type ${packetWords[family].address};`, elements: addresses }]]),
   chains: new Map(),
 });
 
 /** Which account's rules an address is under. */
-export const renderDispatch = (numbers: Numbers, guarded: ReadonlyMap<string, string>): Part => {
+export const renderDispatch = (numbers: Numbers, family: Family, guarded: ReadonlyMap<string, string>): Part => {
   const toChains = (direction: Direction): TableSet => ({
     kind: 'map',
-    declaration: 'type ipv4_addr : verdict;',
+    declaration: `type ${packetWords[family].address} : verdict;`,
     elements: new Set(Array.from(guarded, ([address, account]) => `${address} : goto ${accountChain(numbers, account, direction)}`)),
   });
   return {
@@ -106,34 +112,36 @@ export const renderAccount = (numbers: Numbers, account: string, levels: Record<
 };
 
 /** How the two sides of a packet are called, seen from the machine that judges it. */
-const sideNames = { in: { local: 'ip daddr', remote: 'ip saddr' }, out: { local: 'ip saddr', remote: 'ip daddr' } } as const;
+const sideNames = { in: { local: 'daddr', remote: 'saddr' }, out: { local: 'saddr', remote: 'daddr' } } as const;
 
-export const renderLevel = (numbers: Numbers, instance: string, level: Level): Part => {
+export const renderLevel = (numbers: Numbers, { instance, family }: { instance: string; family: Family }, level: Level): Part => {
+  const words = packetWords[family];
   const sets = new Map<string, TableSet>();
   const chains = new Map<string, string[]>();
   const lines: string[] = [];
   const verdict = verdictOf(level);
-  const names = sideNames[level.direction];
+  const sides = sideNames[level.direction];
+  const names = { local: `${words.ip} ${sides.local}`, remote: `${words.ip} ${sides.remote}` };
   for (const cell of level.cells) {
     const matches = [matchClass(numbers, names.local, cell.local), matchClass(numbers, names.remote, cell.remote)].join('');
     const key = [...(cell.local.kind === 'named' ? [names.local] : []), ...(cell.remote.kind === 'named' ? [names.remote] : [])];
-    const types = key.map(() => 'ipv4_addr');
+    const types = key.map(() => words.address);
     const name = `cell${numbers.of(`cell ${level.key} ${JSON.stringify([cell.local, cell.remote])}`)}`;
-    for (const service of renderServices(name, key, types, cell.elements)) {
+    for (const service of renderServices(words, name, key, types, cell.elements)) {
       sets.set(service.name, service.set);
       lines.push(`${matches}${service.match} ${verdict}`);
     }
   }
   for (const single of level.singles) {
     const name = `rule${numbers.of(`rule ${level.key} ${single.id}`)}`;
-    const services = renderServices(name, [], [], single.services);
+    const services = renderServices(words, name, [], [], single.services);
     for (const service of services) sets.set(service.name, service.set);
     const log = single.log ? `limit rate 10/second burst 20 packets log prefix "${logPrefix(instance, single, level)}" level info` : null;
-    const body = renderSide(sets, numbers, names.remote, `${name}_remote`, single.remote).flatMap((match) =>
+    const body = renderSide(words, sets, numbers, names.remote, `${name}_remote`, single.remote).flatMap((match) =>
       services.flatMap((service) => [...(log === null ? [] : [`${match}${service.match} ${log}`]), `${match}${service.match} ${verdict}`]),
     );
     chains.set(name, body);
-    lines.push(...renderSide(sets, numbers, names.local, `${name}_local`, single.local).map((match) => `${match}jump ${name}`));
+    lines.push(...renderSide(words, sets, numbers, names.local, `${name}_local`, single.local).map((match) => `${match}jump ${name}`));
   }
   chains.set(levelChain(numbers, level), lines);
   return { sets, chains };
@@ -148,9 +156,16 @@ const matchClass = (numbers: Numbers, side: string, one: Class): string =>
  * One match for each class of a rule's side; those named by address have a set of the rule's own. It has a second field, any protocol, only
  * because the library reads every element of sets of intervals in one field whenever anything is changed anywhere.
  */
-const renderSide = (sets: Map<string, TableSet>, numbers: Numbers, side: string, name: string, { classes, addresses }: SingleSide): string[] => {
+const renderSide = (
+  { address: type }: PacketWords,
+  sets: Map<string, TableSet>,
+  numbers: Numbers,
+  side: string,
+  name: string,
+  { classes, addresses }: SingleSide,
+): string[] => {
   const elements = new Set(addresses.map((address) => `${address} . 0-255`));
-  if (elements.size > 0) sets.set(name, { kind: 'set', declaration: 'type ipv4_addr . inet_proto; flags interval;', elements });
+  if (elements.size > 0) sets.set(name, { kind: 'set', declaration: `type ${type} . inet_proto; flags interval;`, elements });
   return classes.map((one) => (one.kind === 'named' ? `${side} . meta l4proto @${name} ` : matchClass(numbers, side, one)));
 };
 
@@ -161,8 +176,15 @@ interface RenderedService {
 }
 
 /** Ports and kinds of ICMP are at different places in a packet, so they are asked for apart. */
-const renderServices = (name: string, key: readonly string[], types: readonly string[], elements: readonly Element[]): RenderedService[] => {
-  const [icmp, ports] = [elements.filter(({ protocol }) => protocol === 'icmp'), elements.filter(({ protocol }) => protocol !== 'icmp')];
+const renderServices = (
+  { icmp: icmpWord }: PacketWords,
+  name: string,
+  key: readonly string[],
+  types: readonly string[],
+  elements: readonly Element[],
+): RenderedService[] => {
+  const isIcmp = ({ protocol }: Element): boolean => protocol === 'icmp' || protocol === 'icmp6';
+  const [icmp, ports] = [elements.filter(isIcmp), elements.filter((element) => !isIcmp(element))];
   const rendered = (suffix: string, fields: readonly string[], fieldTypes: readonly string[], texts: readonly string[]): RenderedService[] =>
     texts.length === 0
       ? []
@@ -175,7 +197,7 @@ const renderServices = (name: string, key: readonly string[], types: readonly st
         ];
   return [
     ...rendered('ports', ['meta l4proto', 'th dport'], ['inet_proto', 'inet_service'], ports.map(portText)),
-    ...rendered('types', ['icmp type', 'icmp code'], ['icmp_type', 'icmp_code'], icmp.flatMap(typeTexts)),
+    ...rendered('types', [`${icmpWord} type`, `${icmpWord} code`], [`${icmpWord}_type`, `${icmpWord}_code`], icmp.flatMap(typeTexts)),
   ];
 };
 

@@ -1,0 +1,95 @@
+/**
+ * The host's table of its IPv6 backbone, on which the routers of IPv6 networks are, by links of their own. It has the sets of the other tables
+ * (see ruleset.ts) and holds to the same; what is on it are routers, so nothing is published or translated but what leaves the host.
+ */
+import type { Subnet } from '../../model/subnet.ts';
+import { packetWords } from './packet-words.ts';
+import { tableName } from './ruleset.ts';
+
+export const backboneName = (instance: string): string => `${instance}-ip6`;
+export const backbonePrefix = (instanceNumber: number): string => `cn${instanceNumber}s`;
+
+export const backboneRuleset = (instance: string, prefix: string, subnet: Subnet, resolverPort: number): string => {
+  const table = tableName(instance);
+  const links = `"${prefix}*"`;
+  const { cidr, gateway } = subnet;
+  const { chatter, meddling, nowhere } = packetWords[6];
+  return `
+add table inet ${table}
+flush table inet ${table}
+table inet ${table} {
+  counter spoofed { }
+  counter refused { }
+  counter strangers { }
+
+  set bound { type ifname . ether_addr . ipv6_addr; }
+  set hairpin { type ipv6_addr . ipv6_addr; }
+  set further { type ipv6_addr; }
+  set shown { type ipv6_addr; }
+  set whole { type ipv6_addr; flags interval; }
+  map floating_in { type ipv6_addr : ipv6_addr; }
+  map floating_out { type ipv6_addr : ipv6_addr; }
+  map published { type inet_proto . inet_service : ipv6_addr . inet_service; }
+  map classes { type ipv6_addr : classid; }
+  set resolving { type ipv6_addr; size 65536; flags dynamic, timeout; timeout 1m; }
+
+  chain early {
+    type filter hook prerouting priority raw; policy accept;
+    iifname ${links} goto from_router
+    iifname != "lo" ip6 saddr ${cidr} counter name spoofed drop
+    iifname != "lo" ip6 saddr @further counter name spoofed drop
+  }
+  chain from_router {
+    ${chatter}
+    iifname . ether saddr . ip6 saddr @bound goto from_known_router
+    counter name spoofed drop
+  }
+  chain from_known_router {
+    ${meddling} counter name refused drop
+    ip6 daddr ${nowhere} counter name refused drop
+  }
+
+  chain to_resolver {
+    type nat hook prerouting priority dstnat; policy accept;
+    ${resolverPort === 53 ? '' : `iifname ${links} ip6 daddr ${gateway} meta l4proto { tcp, udp } th dport 53 dnat ip6 to [${gateway}]:${resolverPort}`}
+  }
+  chain sources {
+    type nat hook postrouting priority srcnat; policy accept;
+    oifname != ${links} ip6 saddr ${cidr} masquerade
+  }
+
+  chain input {
+    type filter hook input priority filter; policy accept;
+    iifname ${links} goto router_to_host
+    iifname != "lo" ip6 daddr ${gateway} counter name strangers drop
+  }
+  chain router_to_host {
+    ct state established,related accept
+    ip6 daddr ${gateway} udp dport ${resolverPort} update @resolving { ip6 saddr limit rate over 500/second burst 1000 packets } counter name refused drop
+    ip6 daddr ${gateway} meta l4proto { tcp, udp } th dport ${resolverPort} accept
+    ip6 daddr ${gateway} icmpv6 type echo-request accept
+    counter name refused
+    limit rate 100/second reject with icmpx type admin-prohibited
+    drop
+  }
+
+  chain forward {
+    type filter hook forward priority filter; policy accept;
+    oifname ${links} goto to_router
+    iifname ${links} goto to_outside
+    ip6 daddr @whole counter name strangers reject with icmpv6 type addr-unreachable
+  }
+  chain to_router {
+    iifname != ${links} tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
+    ct state vmap { established : accept, related : accept, invalid : drop }
+    ip6 daddr @shown accept
+    counter name strangers drop
+  }
+  chain to_outside {
+    tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
+    ct state vmap { established : accept, related : accept, invalid : drop }
+    ip6 daddr @whole counter name refused reject with icmpv6 type addr-unreachable
+  }
+}
+`;
+};

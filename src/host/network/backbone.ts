@@ -1,0 +1,103 @@
+/**
+ * IPv6 on the host: the *backbone*, a segment beside the external network's, on which the routers of IPv6 networks have their way to the host, its
+ * resolver, and outside. A host has it from the first such network on; nobody else pays for it.
+ */
+import { readFileSync } from 'node:fs';
+import { CenoteError } from '../../base/errors.ts';
+import type { Logger } from '../../base/logger.ts';
+import { backboneOf } from '../../model/backbone.ts';
+import type { Subnet } from '../../model/subnet.ts';
+import { NetlinkSocket, demand, netlinkProtocols } from '../../sys/netlink.ts';
+import { Nftables } from '../../sys/nftables.ts';
+import { backboneName, backbonePrefix, backboneRuleset } from './backbone-ruleset.ts';
+import * as message from './route-messages.ts';
+import { tableName } from './ruleset.ts';
+import { openSegment } from './segment.ts';
+import type { Segment } from './segment.ts';
+
+export interface BackboneOptions {
+  instance: string;
+  instanceNumber: number;
+  logger: Logger;
+}
+
+const forwardingPath = '/proc/sys/net/ipv6/conf/all/forwarding';
+
+/** Whether the host sends on packets of IPv6. It is the host's own to decide: one that forwards learns no router of its own any more. */
+export const forwards6 = (): boolean => {
+  try {
+    return readFileSync(forwardingPath, 'latin1').trim() !== '0';
+  } catch {
+    return false; // no IPv6
+  }
+};
+
+export class Backbone {
+  readonly subnet: Subnet;
+  readonly #options: BackboneOptions;
+  #open: Promise<Segment> | undefined;
+  #resolverPort = 53;
+
+  constructor(options: BackboneOptions) {
+    this.#options = options;
+    this.subnet = backboneOf(options.instanceNumber);
+  }
+
+  /** Where the resolver answers, there before any network is, so that it need not look for it. False: this host has no IPv6. */
+  async openGateway(): Promise<boolean> {
+    using socket = new NetlinkSocket(netlinkProtocols.route);
+    const [outcome] = await socket.send([message.addAddress(message.loopbackIndex, this.subnet.gateway, 'host')]);
+    if (outcome!.errno === 0) return true;
+    this.#options.logger.info({ code: outcome!.code }, 'the host has no IPv6: networks of it cannot have machines here');
+    return false;
+  }
+
+  /** `isKept`: machines run on networks that have their way by it, and what is there is left as it is until it is restored. */
+  segment(isKept = false): Promise<Segment> {
+    this.#open ??= this.#make(isKept).catch((error: unknown) => {
+      this.#open = undefined;
+      throw error;
+    });
+    return this.#open;
+  }
+
+  resolverAt(port: number): void {
+    this.#resolverPort = port;
+    void this.#open?.then((segment) => this.#loadRules(segment));
+  }
+
+  async close({ remove }: { remove: boolean }): Promise<void> {
+    await (await this.#open)?.[Symbol.asyncDispose]();
+    this.#open = undefined;
+    if (!remove) return;
+    // Whatever an agent before has left, opened here or not. Links have gone with their routers.
+    using nftables = new Nftables();
+    const { instance } = this.#options;
+    const table = tableName(backboneName(instance));
+    nftables.run(`add table inet ${table}\ndelete table inet ${table}\n`);
+    using socket = new NetlinkSocket(netlinkProtocols.route);
+    const requests = [message.deleteUnreachable(this.subnet), message.deleteAddress(message.loopbackIndex, this.subnet.gateway)];
+    demand('remove the IPv6 backbone', await socket.send(requests), 'ESRCH', 'EADDRNOTAVAIL', 'ENETDOWN', 'EAFNOSUPPORT', 'EOPNOTSUPP', 'ENODEV');
+  }
+
+  async #make(isKept: boolean): Promise<Segment> {
+    if (!(await this.openGateway()))
+      throw new CenoteError('unavailable', 'this host has no IPv6: the kernel was started without, or it is turned off (net.ipv6.conf.all.disable_ipv6)');
+    const { instance, instanceNumber, logger } = this.#options;
+    const segment = await openSegment({
+      instance: backboneName(instance),
+      instanceNumber,
+      prefix: backbonePrefix(instanceNumber),
+      subnet: this.subnet,
+      logger,
+    });
+    this.#loadRules(segment);
+    if (!isKept) await segment.connections.restore([], []);
+    return segment;
+  }
+
+  #loadRules(segment: Segment): void {
+    const { instance, instanceNumber } = this.#options;
+    segment.loadRules(backboneRuleset(backboneName(instance), backbonePrefix(instanceNumber), this.subnet, this.#resolverPort));
+  }
+}
