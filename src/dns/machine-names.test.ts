@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { machineRecords, namedAccounts, namedMachine, namesOfMachine } from './machine-names.ts';
 import type { MachineFacts, NamedAccount, NamedMachine } from './machine-names.ts';
 import { isName, labelOf } from './name.ts';
+import { reaches } from './reach.ts';
 import { dataText } from './record.ts';
 import { addressOfReverse, reverseName, reverseZones } from './reverse.ts';
 import { parseServices, printServices } from './services-tag.ts';
@@ -75,6 +76,19 @@ describe("a machine's names", () => {
     assert.ok(!said(machine).includes(`back.web.inst.alice.${zone} A 10.80.0.2`));
     assert.deepEqual(said(machine, 'shared'), said(named()));
     assert.deepEqual(said({ ...machine, addresses: machine.addresses.slice(1) }, 'shared'), []);
+  });
+
+  it('lead to an address of each family, on the asker’s own network before another', () => {
+    const at = (address: string, on: string, isOpen = false) => ({ address, network: isOpen ? null : on, on, isOpen });
+    const machine = { ...named(), addresses: [at('10.80.0.2', 'outside', true), at('192.168.10.5', 'back'), at('fd00::5', 'six')] };
+    const told = (by: string, ...on: string[]) =>
+      machineRecords(machine, account, zone, 'own')
+        .filter(({ name, reach }) => name === `web.inst.alice.${zone}` && reaches({ by, on: new Set([by, ...on]) }, reach))
+        .flatMap(({ data }) => ('address' in data ? [data.address] : []));
+    assert.deepEqual(told('outside', 'six'), ['10.80.0.2', 'fd00::5']);
+    assert.deepEqual(told('outside', 'back'), ['10.80.0.2']);
+    assert.deepEqual(told('back', 'six'), ['192.168.10.5', 'fd00::5']);
+    assert.deepEqual(told('six', 'back'), ['10.80.0.2', '192.168.10.5', 'fd00::5']);
   });
 
   it('are made of what it is called as far as a name can be, and of ids beyond', () => {

@@ -8,6 +8,7 @@
  *
  * NAME is its id or what it is called, ACCOUNT the account's id or what it is called: all four combinations.
  */
+import { isIPv6 } from 'node:net';
 import type { Metadata, Tags } from '../model/machine.ts';
 import type { Nic } from '../model/network.ts';
 import { externalNetwork, nicsOf, placesOfNics } from '../model/nics.ts';
@@ -136,18 +137,16 @@ const networkOf = ({ on, network }: NamedAddress): string => on ?? network ?? ex
 
 /** An account's machines are told what they reach; what everybody may know does not depend on who asks. */
 const reachesOf = (addresses: readonly NamedAddress[], view: View) => {
-  const networks = [...new Set(addresses.map(networkOf))];
+  /** Other networks on which the machine has an address of that family. */
+  const besides = (own: NamedAddress): string[] => [
+    ...new Set(addresses.filter((one) => networkOf(one) !== networkOf(own) && isIPv6(one.address) === isIPv6(own.address)).map(networkOf)),
+  ];
   const isOpen = ({ isOpen: open, network }: NamedAddress): boolean => open ?? network === null;
   const made = (some: readonly NamedAddress[], instead: readonly string[]): Reach | undefined =>
     view === 'own' ? reachOf([...new Set(some.map(networkOf))], some.some(isOpen), instead) : undefined;
   return {
     /** The machine's address, for who asks for the machine. */
-    best: addresses.map((address) =>
-      made(
-        [address],
-        networks.filter((network) => network !== networkOf(address)),
-      ),
-    ),
+    best: addresses.map((address) => made([address], besides(address))),
     each: addresses.map((address) => made([address], [])),
     any: made(addresses, []),
   };
