@@ -3,6 +3,7 @@
  * machine's primary network, and led to on the external one by the link of the machine, or of that network's router. It goes from one machine
  * to another in an order in which it is at least one's at any time: who gets it is able before it is led there, and who had it loses it last.
  */
+import { Holdings } from '../../base/holdings.ts';
 import { SerialQueue } from '../../base/serial-queue.ts';
 import { externalNetwork } from '../../model/nics.ts';
 import { floatingFurther } from './attachment.ts';
@@ -27,9 +28,11 @@ const mostWaiting = 100_000;
 
 export class Floating {
   readonly #options: FloatingOptions;
-  /** By address. */
-  readonly #machines = new Map<string, string>();
+  /** Addresses of machines: each start and stop asks for those of one, however many there are. */
+  readonly #machines = new Holdings<string, string>();
+  /** Addresses where they are now, and by the slots that they are at. */
   readonly #places = new Map<string, FloatingPlace>();
+  readonly #slots = new Holdings<string, number>();
   readonly #queue = new SerialQueue(mostWaiting);
 
   constructor(options: FloatingOptions) {
@@ -38,13 +41,12 @@ export class Floating {
 
   /** In force when it resolves, where the machine is connected; else when it is. */
   async set(address: string, machine: string | null): Promise<void> {
-    if (machine === null) this.#machines.delete(address);
-    else this.#machines.set(address, machine);
+    this.#machines.give(address, machine ?? undefined);
     await this.#queue.run(() => this.#apply(address));
   }
 
   of(machine: string): string[] {
-    return [...this.#machines].flatMap(([address, holder]) => (holder === machine ? [address] : []));
+    return this.#machines.heldBy(machine);
   }
 
   /** Of one that is connected from now on, or whose primary NIC is another. */
@@ -54,18 +56,24 @@ export class Floating {
 
   /** Of one that is not any more, before its links go. */
   async leave(slot: number): Promise<void> {
-    const here = [...this.#places].flatMap(([address, place]) => (place.slot === slot ? [address] : []));
-    for (const address of here) await this.#queue.run(() => this.#apply(address));
+    for (const address of this.#slots.heldBy(slot)) await this.#queue.run(() => this.#apply(address));
   }
 
   /** After an agent restart: so it is in the kernel. */
   restore(places: readonly FloatingPlace[]): void {
     this.#places.clear();
-    for (const place of places) for (const address of this.of(place.machine)) this.#places.set(address, place);
+    this.#slots.clear();
+    for (const place of places) for (const address of this.of(place.machine)) this.#put(address, place);
+  }
+
+  #put(address: string, place: FloatingPlace | undefined): void {
+    if (place === undefined) this.#places.delete(address);
+    else this.#places.set(address, place);
+    this.#slots.give(address, place?.slot);
   }
 
   async #apply(address: string): Promise<void> {
-    const machine = this.#machines.get(address);
+    const machine = this.#machines.holderOf(address);
     await this.#move(address, machine === undefined ? undefined : this.#options.placeOf(machine));
   }
 
@@ -82,8 +90,7 @@ export class Floating {
     if (leading !== led) await this.#options.host.connections.moveFurther(floatingFurther((to ?? from)!.machine, address), leading, led);
     undo.move();
     if (from !== undefined && !isOneNetwork) await this.#translate(from.network, address, from.slot, null);
-    if (to === undefined) this.#places.delete(address);
-    else this.#places.set(address, to);
+    this.#put(address, to);
   }
 
   #translate(network: string, address: string, from: number | null, to: number | null): Promise<void> {
