@@ -52,7 +52,7 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
   await using up = new AsyncDisposableStack();
   const allotment = openAllotment();
   const share = () => allotment.share(instance.instance);
-  const journal = up.use(new Journal(join(paths.agent, 'journal.db'), config.crash));
+  const journal = up.use(new Journal(paths.agentJournal, config.crash));
   const events = new Events(journal, logger);
   const storage = up.adopt(
     await openStorage({

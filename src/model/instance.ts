@@ -121,6 +121,7 @@ export interface InstancePaths {
   controlListen: string;
   /** The agent's own state. */
   agent: string;
+  agentJournal: string;
   /** The control plane's own state; belongs to its user. */
   control: string;
   log: string;
@@ -138,6 +139,7 @@ export const instancePaths = (root: string): InstancePaths => ({
   controlSocket: `${root}/run/control.sock`,
   controlListen: `${root}/control/control.sock`,
   agent: `${root}/agent`,
+  agentJournal: `${root}/agent/journal.db`,
   control: `${root}/control`,
   log: `${root}/log`,
   lxcfs: `${root}/lxcfs`,

@@ -1,7 +1,8 @@
-/** What an instance's machines are guaranteed already stands: `up` cannot leave it less to share out. Asked of the agent, if it is there to be asked. */
+/** What an instance's machines are guaranteed already stands: `up` cannot leave it less to share out. Asked of the agent or, while none runs, of its journal. */
 import { CenoteError } from '../base/errors.ts';
 import { formatCpu, formatMib } from '../base/units.ts';
 import { AgentClient } from '../client/agent.ts';
+import { recordedGuarantees } from '../agent/recorded.ts';
 import type { Allotment, Share } from '../host/allotment/allotment.ts';
 import type { AgentInfo } from '../model/agent-api.ts';
 import { defaultRoot, instancePaths, noOvercommit } from '../model/instance.ts';
@@ -14,23 +15,26 @@ export const demandCarries = async (options: UpOptions, existing: InstanceConfig
   const { cpuMillis, memoryMib, networkMbps, overcommit = {} } = options;
   const asked = [cpuMillis, memoryMib, networkMbps, ...Object.values(overcommit)];
   if (!asked.some((figure) => typeof figure === 'number')) return;
-  const info = await infoOf(paths);
-  if (info === null) return;
   const former = { ...noOvercommit, ...existing.overcommit };
   const ratios = { ...former, ...overcommit };
   const share = allotment.share(existing.instance);
-  demandShare(info, 'cpu', Math.floor((cpuMillis ?? share.cpuMillis) * ratios.cpu));
-  demandShare(info, 'memory', Math.floor((memoryMib ?? share.memoryMib) * ratios.memory));
-  demandShare(info, 'disk', Math.floor((info.pool.diskMib / former.disk) * ratios.disk));
-  if (typeof networkMbps === 'number') demandUplink(info, networkMbps, existing.networkMbps ?? Infinity);
+  const info = await infoOf(paths);
+  const guaranteed = info?.guaranteed ?? recordedGuarantees(paths.agentJournal);
+  const before = info?.pool ?? { cpuMillis: Math.floor(share.cpuMillis * former.cpu), memoryMib: Math.floor(share.memoryMib * former.memory) };
+  demandShare('cpu', guaranteed.cpuMillis, before.cpuMillis, Math.floor((cpuMillis ?? share.cpuMillis) * ratios.cpu));
+  demandShare('memory', guaranteed.memoryMib, before.memoryMib, Math.floor((memoryMib ?? share.memoryMib) * ratios.memory));
+  if (info !== null) demandShare('disk', guaranteed.diskMib, info.pool.diskMib, Math.floor((info.pool.diskMib / former.disk) * ratios.disk));
+  else if (ratios.disk < former.disk && guaranteed.diskMib > 0) refuseUnknownDisk();
+  if (typeof networkMbps === 'number') demandUplink(guaranteed.networkMbps, networkMbps, existing.networkMbps ?? Infinity);
 };
 
 /** What the default instance has guaranteed to its machines cannot be given to another. */
 export const promisedByDefault = async (allotment: Allotment, root: string): Promise<Share | undefined> => {
   const holder = allotment.list().find((one) => one.share === null && one.root !== root);
   if (root === defaultRoot || holder === undefined) return undefined;
-  const info = await infoOf(instancePaths(holder.root));
-  return info === null ? undefined : { cpuMillis: info.guaranteed.cpuMillis, memoryMib: info.guaranteed.memoryMib };
+  const paths = instancePaths(holder.root);
+  const { cpuMillis, memoryMib } = (await infoOf(paths))?.guaranteed ?? recordedGuarantees(paths.agentJournal);
+  return { cpuMillis, memoryMib };
 };
 
 const infoOf = async (paths: InstancePaths): Promise<AgentInfo | null> => {
@@ -39,24 +43,32 @@ const infoOf = async (paths: InstancePaths): Promise<AgentInfo | null> => {
 };
 
 const kinds = {
-  cpu: { key: 'cpuMillis', format: (millis: number) => `${formatCpu(millis)} cores`, flags: '--cpu and --overcommit-cpu' },
-  memory: { key: 'memoryMib', format: formatMib, flags: '--memory and --overcommit-memory' },
-  disk: { key: 'diskMib', format: formatMib, flags: '--overcommit-disk' },
+  cpu: { format: (millis: number) => `${formatCpu(millis)} cores`, flags: '--cpu and --overcommit-cpu' },
+  memory: { format: formatMib, flags: '--memory and --overcommit-memory' },
+  disk: { format: formatMib, flags: '--overcommit-disk' },
 } as const;
 
-const demandShare = ({ pool, guaranteed }: AgentInfo, kind: keyof typeof kinds, left: number): void => {
-  const { key, format, flags } = kinds[kind];
-  if (left >= pool[key] || guaranteed[key] <= left) return;
-  throw new CenoteError('not_enough', `machines are guaranteed ${format(guaranteed[key])}; ${format(left)} could be`, {
+const demandShare = (kind: keyof typeof kinds, guaranteed: number, before: number, left: number): void => {
+  const { format, flags } = kinds[kind];
+  if (left >= before || guaranteed <= left) return;
+  throw new CenoteError('not_enough', `machines are guaranteed ${format(guaranteed)}; ${format(left)} could be`, {
     fields: [{ field: kind, message: 'too small' }],
     advice: `say more with ${flags}, or make their guarantees smaller first: cenote resize NAME --${kind} …`,
   });
 };
 
-const demandUplink = ({ guaranteed }: AgentInfo, networkMbps: number, formerMbps: number): void => {
+/** What of the pool may be promised is measured by the agent. */
+const refuseUnknownDisk = (): never => {
+  throw new CenoteError('unavailable', 'the agent does not run, so it is not known whether the disk would still carry what machines are guaranteed', {
+    fields: [{ field: 'overcommit-disk', message: 'cannot be made smaller now' }],
+    advice: 'bring it up as it was first: cenote up',
+  });
+};
+
+const demandUplink = (guaranteedMbps: number, networkMbps: number, formerMbps: number): void => {
   const left = promisableMbps(networkMbps);
-  if (networkMbps >= formerMbps || guaranteed.networkMbps <= left) return;
-  throw new CenoteError('not_enough', `machines are guaranteed ${guaranteed.networkMbps} Mbit/s; of ${networkMbps} Mbit/s ${left} can be`, {
+  if (networkMbps >= formerMbps || guaranteedMbps <= left) return;
+  throw new CenoteError('not_enough', `machines are guaranteed ${guaranteedMbps} Mbit/s; of ${networkMbps} Mbit/s ${left} can be`, {
     fields: [{ field: 'net-capacity', message: 'too small' }],
     advice: 'say what it carries in truth, or make their guarantees smaller first: cenote resize NAME --net MBPS',
   });
