@@ -39,7 +39,7 @@
  */
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
-import { Job } from './event.ts';
+import { HealthCheck, Job } from './event.ts';
 import { ImageConfig, PlatformRef } from './image.ts';
 import { Command, Environment, Health, MachineExit, MachineName, MachineState, Metadata, PublishedPort, RestartPolicy, Tags } from './machine.ts';
 import { NicWish } from './network-api.ts';
@@ -66,6 +66,8 @@ export const Machine = Type.Object(
     address: Type.String(),
     /** Absent: one, on the external network. */
     nics: Type.Optional(Nics),
+    /** Floating addresses that lead to it; absent: none. */
+    floating: Type.Optional(Type.Array(Type.String())),
     publish: Type.Array(PublishedPort),
     command: nullable(Command),
     env: Environment,
@@ -84,6 +86,8 @@ export const Machine = Type.Object(
     /** When it is started again by policy, after it has ended by itself; absent: no such start is set. */
     restartAt: Type.Optional(Type.String()),
     health: Health,
+    /** The check that made it unhealthy; absent: it is not. */
+    healthCheck: Type.Optional(HealthCheck),
     generation: Type.Integer(),
   },
   closed,

@@ -1,6 +1,7 @@
 /** The machine: what is asked for (MachineSpec, control to agent) and what is true of it (MachineStatus, agent to control). */
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
+import { HealthCheck } from './event.ts';
 import { ImageConfig, PlatformRef } from './image.ts';
 import { environmentNamePattern, machineNamePattern, metadataNamePattern, tagNamePattern } from './names.ts';
 import { IpAddress, Nics } from './network.ts';
@@ -117,6 +118,8 @@ export const MachineStatus = Type.Object(
     /** When it is started again by policy; absent: no such start is set. */
     restartAt: Type.Optional(Type.String()),
     health: Health,
+    /** The check that made it unhealthy; absent: it is not. */
+    healthCheck: Type.Optional(HealthCheck),
     /** Files that the machine changed in its /etc and the last update of its platform or image changed too; it keeps its own. Absent: none. */
     etcConflicts: Type.Optional(Type.Array(Type.String())),
   },

@@ -1,5 +1,6 @@
 /** Floating addresses: rows of `address` that are an account's own, attached to one of its machines or to none. */
 import { CenoteError } from '../base/errors.ts';
+import type { Machine } from '../model/control-api.ts';
 import { addressAt, parseDestination, placeOf } from '../model/subnet.ts';
 import { authorize } from './context.ts';
 import type { RequestContext } from './context.ts';
@@ -59,15 +60,31 @@ export const floatingGet = async (context: RequestContext, db: Db, address: stri
   return found;
 };
 
-/** On a place that nobody has. */
+/** On a place that nobody has; the machines that it led to, and leads to, show it so. */
 export const floatingInsert = async (context: RequestContext, db: Db, { address, network, account, machine, version }: StoredFloating): Promise<void> => {
   authorize(context, 'write');
   const { subnet } = await db.selectFrom('network').select('subnet').where('id', '=', network).executeTakeFirstOrThrow();
+  const place = placeOf(parseDestination('subnet', subnet), address)!;
+  const former = await db.selectFrom('address').select('floats_to').where('network', '=', network).where('place', '=', place).executeTakeFirst();
   const row = { account, floats_to: machine, version };
   await db
     .insertInto('address')
-    .values({ network, place: placeOf(parseDestination('subnet', subnet), address)!, machine: null, uplink_of: null, reserved: 0, ...row })
+    .values({ network, place, machine: null, uplink_of: null, reserved: 0, ...row })
     .onConflict((conflict) => conflict.columns(['network', 'place']).doUpdateSet(row))
+    .execute();
+  for (const one of new Set([former?.floats_to ?? null, machine])) if (one !== null) await showAt(db, one);
+};
+
+const showAt = async (db: Db, machine: string): Promise<void> => {
+  const row = await db.selectFrom('machine').select('body').where('id', '=', machine).executeTakeFirst();
+  if (row === undefined) return;
+  const leading = await rows(db).where('address.floats_to', '=', machine).orderBy('network.name').orderBy('address.place').execute();
+  const { floating: _, ...shown } = JSON.parse(row.body) as Machine;
+  const body = leading.length === 0 ? shown : { ...shown, floating: leading.map((one) => storedOf(one).address) };
+  await db
+    .updateTable('machine')
+    .set({ body: JSON.stringify(body) })
+    .where('id', '=', machine)
     .execute();
 };
 

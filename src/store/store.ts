@@ -31,6 +31,7 @@ import { sharedNetworks } from './migrations/0017-shared-networks.ts';
 import { networkRoutes } from './migrations/0018-network-routes.ts';
 import { floatingAddresses } from './migrations/0019-floating-addresses.ts';
 import { setAside } from './migrations/0021-set-aside.ts';
+import { floatingShown } from './migrations/0022-floating-shown.ts';
 import type { Schema } from './schema.ts';
 import { Written } from './written.ts';
 
@@ -53,6 +54,7 @@ const migrations = {
   '0018-network-routes': networkRoutes,
   '0019-floating-addresses': floatingAddresses,
   '0021-set-aside': setAside,
+  '0022-floating-shown': floatingShown,
 };
 
 export class Store implements AsyncDisposable {

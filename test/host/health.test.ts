@@ -18,6 +18,10 @@ describe('health checks', { skip: skipInstance, timeout: 300_000 }, () => {
     await instance.must('image', 'create', name, '--from', 'code', '--config', 'config.json');
     await instance.must('create', name, '--image', name, '--memory', '32M', '--disk', '64M', '--cpu', '0.01', '--stop-grace', '0s');
     await until(async () => (await instance.json<Machine>('get', name)).health === 'unhealthy');
+    assert.match(
+      await instance.must('get', name),
+      new RegExp(`^Health: +unhealthy: its check failed: ${(await instance.json<Machine>('get', name)).healthCheck?.reason}`, 'm'),
+    );
     // The events come by themselves, a moment behind.
     const why = { text: '' };
     await until(async () => (why.text = await instance.must('why', name)).includes('since'));
@@ -49,6 +53,7 @@ describe('health checks', { skip: skipInstance, timeout: 300_000 }, () => {
     await instance.must('image', 'create', 'asks', '--from', 'code', '--config', 'config.json');
     await instance.must('create', 'asks', '--image', 'asks', '--memory', '32M', '--disk', '64M', '--cpu', '0.01', '--stop-grace', '0s', '--env', 'WELL=1');
     await instance.must('wait', 'asks', '--healthy');
+    assert.equal((await instance.json<Machine>('get', 'asks')).healthCheck, undefined);
     assert.match(await instance.refused('update', 'asks', '--env', 'WELL=0'), /its health check failed: exited with code 4/);
   });
 

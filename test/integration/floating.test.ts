@@ -9,6 +9,8 @@ import { controlFixture, eventually } from '../support/control-fixture.ts';
 
 const front = { name: 'front', global: true, public: true, subnet: '203.0.113.0/29' } as const;
 const wait = { wait: 10 } as const;
+/** What the machines show, by name. */
+const shown = async (client: ControlClient) => Object.fromEntries((await client.machineList()).map(({ name, floating }) => [name, floating]));
 const leads = async (client: ControlClient) => (await client.floatingList()).map(({ address, machine }) => [address, machine]);
 
 test('one is taken, leads to one machine after another, and is given back', async () => {
@@ -30,6 +32,10 @@ test('one is taken, leads to one machine after another, and is given back', asyn
     assert.equal(agent.floating.get('203.0.113.2')?.machine, id);
   }
   assert.deepEqual(await leads(client), [['203.0.113.2', ids[0]]]);
+  assert.deepEqual(await shown(client), { a: ['203.0.113.2'], b: undefined });
+  // What the host says of a machine leaves it as it is.
+  await client.machineStop('a', {}, wait);
+  assert.deepEqual((await client.machineGet('a')).floating, ['203.0.113.2']);
   const [listed] = await client.networkAddressList('front');
   assert.deepEqual([listed!.address, listed!.floating, listed!.machine], ['203.0.113.2', true, ids[0]]);
   await assert.rejects(client.floatingDelete('203.0.113.2'), /is attached to machine/);
@@ -37,6 +43,7 @@ test('one is taken, leads to one machine after another, and is given back', asyn
   const { version } = agent.floating.get('203.0.113.2')!;
   await client.floatingDetach('203.0.113.2');
   assert.deepEqual([agent.floating.get('203.0.113.2')!.machine, agent.floating.get('203.0.113.2')!.version > version], [null, true]);
+  assert.deepEqual(await shown(client), { a: undefined, b: undefined });
   await client.floatingDelete('203.0.113.2');
   assert.deepEqual(await leads(client), []);
   assert.deepEqual(await client.networkAddressList('front'), []);
@@ -150,6 +157,7 @@ test('after time apart host and store agree', async () => {
     ['203.0.113.4', id],
     ['203.0.113.5', id],
   ]);
+  assert.deepEqual(await shown(client), { web: ['203.0.113.2', '203.0.113.4', '203.0.113.5'] });
   await eventually(
     async () => agent.floating.get('203.0.113.6')?.machine,
     (machine) => machine === null,

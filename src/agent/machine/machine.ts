@@ -104,7 +104,9 @@ export class Machine {
     const pid = this.#run?.process.pid ?? null;
     const [sequence, state, health] = [this.host.events.last, this.state, this.health];
     const restart = this.#restart === null ? {} : { restartAt: this.#restart.at };
-    return { id: this.id, spec, generation, sequence, desired, state, pid, createdAt, startedAt, exit, error, restarts, ...restart, health, etcConflicts };
+    const failing = health === 'unhealthy' ? { healthCheck: this.#run!.healthCheck! } : {};
+    const asked = { id: this.id, spec, generation, sequence, desired, etcConflicts };
+    return { ...asked, state, pid, createdAt, startedAt, exit, error, restarts, ...restart, health, ...failing };
   }
 
   /** Takes a request's turn; see the file's head for generations. */

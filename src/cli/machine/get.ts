@@ -7,9 +7,9 @@ import { detailLines } from '../details.ts';
 import type { Detail } from '../details.ts';
 import { formatMib } from '../../base/units.ts';
 import { nicsOf } from '../../model/nics.ts';
-import { floatingOf } from '../ip/floating-of.ts';
 import { isGlob, pickMany, selectMachines } from '../select.ts';
 import { formatPublish, formatRestart } from '../values.ts';
+import { checkWords } from './check-words.ts';
 import { stateWords } from './restart-words.ts';
 import { formatBurst, formatIo, formatNetwork } from './resource-flags.ts';
 
@@ -18,7 +18,7 @@ type Shown = Omit<Machine, 'package'> & { package?: Machine['package'] };
 const at = (time: string | null): string | null => (time === null ? null : `${time} (${formatAge(time)} ago)`);
 const pairs = (record: Record<string, string | number | boolean>): string[] => Object.entries(record).map(([name, value]) => `${name}=${value}`);
 
-const details = (machine: Shown, names: readonly string[], floating: readonly string[]): Detail[] => [
+const details = (machine: Shown, names: readonly string[]): Detail[] => [
   ['Name', machine.name],
   ['Id', machine.id],
   ['State', stateWords(machine, Date.now())],
@@ -26,7 +26,7 @@ const details = (machine: Shown, names: readonly string[], floating: readonly st
   ['Error', machine.error],
   ['Last exit', machine.exit === null ? null : `${machine.exit.reason}, ${at(machine.exit.at)}`],
   ['Restarts', machine.restarts === 0 ? null : machine.restarts],
-  ['Health', machine.health === 'none' ? null : machine.health],
+  ['Health', healthOf(machine)],
   ['Account', machine.account],
   ['Image', `${machine.image.name} (${machine.image.id})`],
   ['Platform', machine.platform === null ? 'none: the image has a userland of its own' : `${machine.platform.name}@${machine.platform.version}`],
@@ -39,7 +39,7 @@ const details = (machine: Shown, names: readonly string[], floating: readonly st
   ['I/O', formatIo(machine.resources)],
   ['Bandwidth', formatNetwork(machine.resources)],
   ['Address', addressesOf(machine)],
-  ['Floating', floating],
+  ['Floating', machine.floating ?? []],
   ['Names', names],
   ['Published', machine.publish.map(formatPublish)],
   ['Command', machine.command === null ? null : quoteWords(machine.command)],
@@ -59,6 +59,11 @@ const addressesOf = (machine: Pick<Machine, 'address' | 'nics'>): string[] => [
   ...nicsOf(machine).flatMap(({ primary, address, more = [], index }) => (primary ? more : [address, ...more]).map((one) => `${one} (eth${index})`)),
 ];
 
+const healthOf = ({ health, healthCheck }: Pick<Machine, 'health' | 'healthCheck'>): string | null => {
+  if (health === 'none') return null;
+  return healthCheck === undefined ? health : `${health}: its check failed: ${checkWords(healthCheck)}`;
+};
+
 export const command = defineCommand({
   detail: 'NAMEs may be short ids and patterns.',
   args: { names: some('NAME', 'machine') },
@@ -71,13 +76,9 @@ export const command = defineCommand({
       output.json(args.names.length === 1 && !isGlob(args.names[0]!) ? machines[0] : machines);
       return;
     }
-    const floating = context.config.agent ? undefined : await floatingOf(context);
     for (const [index, machine] of machines.entries()) {
       if (index > 0) output.line('');
-      const lines =
-        'spec' in machine
-          ? details({ ...machine.spec, ...machine }, [], [])
-          : details(machine, await namesOf(context, machine), floating?.get(machine.id) ?? []);
+      const lines = 'spec' in machine ? details({ ...machine.spec, ...machine }, []) : details(machine, await namesOf(context, machine));
       for (const line of detailLines(lines)) output.line(line);
     }
   },

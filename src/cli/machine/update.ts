@@ -10,6 +10,7 @@ import type { Context } from '../context.ts';
 import { finishJob, jobMilliseconds } from '../jobs.ts';
 import { selectMachine } from '../select.ts';
 import { pairsToRecord, parseSwitch } from '../values.ts';
+import { checkWords } from './check-words.ts';
 import { checkCode, copyCode } from './code.ts';
 import { createFlags, environmentOf } from './create-machine.ts';
 import type { CreateFlags } from './create-machine.ts';
@@ -109,7 +110,7 @@ const healthy = async (context: Context, machine: Machine): Promise<Machine> => 
     if (now.state !== 'running' || now.health === 'unhealthy' || now.restarts > 0) {
       throw new CenoteError(
         'failed',
-        `${now.name} did not come up with the new code: ${now.error ?? now.exit?.reason ?? (now.health === 'unhealthy' ? 'its health check fails' : `it is ${now.state}`)}`,
+        `${now.name} did not come up with the new code: ${now.error ?? now.exit?.reason ?? (now.healthCheck === undefined ? `it is ${now.state}` : `its health check failed: ${checkWords(now.healthCheck)}`)}`,
       );
     }
     if (now.health === 'healthy' || (now.health === 'none' && Date.now() - from >= settleMs)) return now;

@@ -1,6 +1,5 @@
 import type { MachineNic } from '../../model/network-api.ts';
 import { defineCommand, one, toggle } from '../command.ts';
-import { floatingOf } from '../ip/floating-of.ts';
 import { selectMachine } from '../select.ts';
 import type { Column } from '../table.ts';
 
@@ -19,11 +18,10 @@ export const command = defineCommand({
   flags: { noHeader: toggle('without the headings', { short: 'H' }) },
   examples: ['nic ls web', 'nic ls web --json'],
   run: async ({ args, flags }, context) => {
-    const { id } = await selectMachine(context, args.name);
+    const { id, floating = [] } = await selectMachine(context, args.name);
     const nics = await (await context.control()).machineNicList(id, { signal: context.signal });
     if (flags.json) context.output.json(nics);
     else {
-      const floating = (await floatingOf(context)).get(id) ?? [];
       const leading: Column<MachineNic> = { title: 'FLOATING', cell: ({ primary }) => (primary ? floating.join(', ') : '') };
       context.output.table(nics, floating.length === 0 ? columns : [...columns, leading], { header: !flags.noHeader });
     }

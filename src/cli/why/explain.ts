@@ -5,6 +5,7 @@ import type { Machine } from '../../model/control-api.ts';
 import { eventDetails } from '../../model/event.ts';
 import type { Event, EventDetails, Job } from '../../model/event.ts';
 import { formatAge, formatMbps, plural } from '../format.ts';
+import { checkWords } from '../machine/check-words.ts';
 import { isRetried, retrySentence } from '../machine/restart-words.ts';
 import { formatRestart } from '../values.ts';
 import type { MachineReport, PoolReport } from '../pool/report.ts';
@@ -65,9 +66,7 @@ const fromHealth = ({ machine: { id, state, health }, events, now }: Known): Rea
   if (state !== 'running' || health !== 'unhealthy') return [];
   const last = events.findLast(({ type, subject }) => subject === id && type === 'machine.health');
   if (last === undefined || !Value.Check(eventDetails['machine.health'], last.detail)) return [{ kind: 'failed', at: null, says: 'its health check fails' }];
-  const { reason, output } = last.detail.check;
-  const said = output === '' ? ', and wrote nothing' : `, and wrote: ${output}`;
-  return [{ kind: 'failed', at: null, says: `it is unhealthy since ${ago(last.at, now)}: its health check failed: ${reason}${said}` }];
+  return [{ kind: 'failed', at: null, says: `it is unhealthy since ${ago(last.at, now)}: its health check failed: ${checkWords(last.detail.check)}` }];
 };
 
 /** Of the end that its state tells of, the events say it once more: that it ended, and that the kernel killed in it then. */

@@ -32,6 +32,8 @@ export const applyStatus = (stored: StoredMachine, status: MachineStatus): void 
   if (status.restartAt === undefined) delete machine.restartAt;
   else machine.restartAt = status.restartAt;
   machine.health = status.health;
+  if (status.healthCheck === undefined) delete machine.healthCheck;
+  else machine.healthCheck = status.healthCheck;
   // The host's count is ahead of a store that was restored from an old copy; the next action continues from there.
   machine.generation = Math.max(machine.generation, status.generation);
 };
