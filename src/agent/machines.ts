@@ -16,6 +16,7 @@ import { Machine } from './machine/machine.ts';
 import type { MachineRecord } from './machine/record.ts';
 import { resizeMachine } from './machine/resize.ts';
 import { updateMachine } from './machine/update.ts';
+import type { NewCode } from './machine/update.ts';
 
 export class Machines {
   readonly #host: Host;
@@ -155,7 +156,8 @@ export class Machines {
     });
   }
 
-  async update(id: string, request: MachineUpdate): Promise<MachineStatus> {
+  /** Of its specification and, where there is any, with new code. */
+  async update(id: string, request: MachineUpdate, code?: NewCode): Promise<MachineStatus> {
     const machine = this.get(id);
     if (request.spec.id !== id) throw new CenoteError('invalid_argument', 'the id of a machine cannot be changed');
     this.#demandPlaces(request.spec);
@@ -164,7 +166,7 @@ export class Machines {
     // Taken before anything is done for it; what it has no more it gives up when that is done.
     for (const place of placesOf(request.spec)) this.#addresses.set(placeKey(place), id);
     try {
-      return await updateMachine(machine, request);
+      return await updateMachine(machine, request, code);
     } finally {
       const kept = new Set(placesOf(machine.spec).map(placeKey));
       for (const [key, holder] of this.#addresses) if (holder === id && !kept.has(key)) this.#addresses.delete(key);

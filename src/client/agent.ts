@@ -121,6 +121,12 @@ export class AgentClient implements Disposable {
     return this.#post(`/v1/machines/${part(id)}/update`, json, graceMs(undefined), options);
   }
 
+  /** `code` is a tar stream; absent: it was sent already, and the outcome of that is asked for. */
+  machineUpdateWithCode(id: string, request: MachineUpdate, code: Readable | undefined, options: CallOptions = {}): Promise<MachineStatus> {
+    const headers = code === undefined ? {} : { 'content-type': 'application/x-tar' };
+    return this.http.json('PUT', `/v1/machines/${part(id)}/code`, { query: { request: JSON.stringify(request) }, stream: code, headers, ...options });
+  }
+
   machineRename(id: string, json: MachineRename, options: CallOptions = {}): Promise<MachineStatus> {
     return this.#post(`/v1/machines/${part(id)}/rename`, json, workMs, options);
   }

@@ -109,6 +109,12 @@ export class ControlClient extends NetworkCalls implements Disposable {
     return this.#action('POST', `${machine(id)}/update`, json, call);
   }
 
+  /** With new code, a tar stream; the answer comes when the job has ended. */
+  machineUpdateWithCode(id: string, asked: UpdateMachine, code: Readable, call: ControlCall = {}): Promise<Accepted> {
+    const query = { request: JSON.stringify(asked) };
+    return this.http.json('PUT', `${machine(id)}/code`, { query, stream: code, headers: { 'content-type': 'application/x-tar' }, ...call });
+  }
+
   machineDelete(id: string, call: ActionCall = {}): Promise<Accepted> {
     return this.#action('DELETE', machine(id), undefined, call);
   }

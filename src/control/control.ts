@@ -12,6 +12,7 @@ import type { EventFeed } from './app/event-feed.ts';
 import type { AddressBook } from './app/address-book.ts';
 import type { Sessions } from './app/sessions.ts';
 import type { JobRunner } from './jobs/runner.ts';
+import type { Uploads } from './jobs/uploads.ts';
 import type { Names } from './names/names.ts';
 
 export interface Control {
@@ -25,6 +26,7 @@ export interface Control {
   floating: FloatingSync;
   addresses: AddressBook;
   jobs: JobRunner;
+  uploads: Uploads;
   events: EventFeed;
   changes: Changes;
   sessions: Sessions;

@@ -29,6 +29,7 @@ import { serveExec } from './http/exec.ts';
 import { createServer } from './http/server.ts';
 import type { Route } from './http/server.ts';
 import { JobRunner } from './jobs/runner.ts';
+import { Uploads } from './jobs/uploads.ts';
 import { Names } from './names/names.ts';
 import type { NamesOptions } from './names/names.ts';
 import { Wake } from './wake.ts';
@@ -111,6 +112,7 @@ const start = async (options: ControlOptions, atDoor: () => Promise<void>): Prom
   const reachable = new Wake();
   const networks = new NetworkSync(store, agent);
   const floating = new FloatingSync(store, agent);
+  const uploads = new Uploads();
   const events = new EventFeed(store, logger, stopping.signal);
   const jobs = stack.use(
     new JobRunner({
@@ -124,6 +126,7 @@ const start = async (options: ControlOptions, atDoor: () => Promise<void>): Prom
       atOnce: options.atOnce ?? defaults.atOnce,
       waitingAtOnce: defaults.waitingAtOnce,
       touched,
+      uploads,
       introduce: (ids, again, signal) => networks.introduce(ids, again, signal),
       onFinished: ({ job }) => {
         if (job.action === 'image.create') catalog.invalidate();
@@ -159,6 +162,7 @@ const start = async (options: ControlOptions, atDoor: () => Promise<void>): Prom
     floating,
     addresses,
     jobs,
+    uploads,
     events,
     changes,
     sessions: new Sessions(),

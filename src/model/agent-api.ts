@@ -8,6 +8,7 @@
  *   POST   /v1/machines/:id/start|stop|restart      MachineAction -> MachineStatus (answers when done)
  *   POST   /v1/machines/:id/resize                  MachineResize -> MachineStatus
  *   POST   /v1/machines/:id/update                  MachineUpdate -> MachineStatus
+ *   PUT    /v1/machines/:id/code?request=JSON        MachineUpdate, body tar -> MachineStatus
  *   POST   /v1/machines/:id/rename                  MachineRename -> MachineStatus
  *   DELETE /v1/machines/:id                         Generation -> 204 (also for one that is gone already)
  *   GET    /v1/machines/:id/usage                   MachineUsage

@@ -11,6 +11,7 @@
  *   POST   /v1/machines/:id/rename                   {name} -> 202
  *   POST   /v1/machines/:id/resize                   ResizeMachine -> 202
  *   POST   /v1/machines/:id/update                   UpdateMachine -> 202
+ *   PUT    /v1/machines/:id/code?request=JSON        UpdateMachine, body tar -> 202 when its job has ended
  *   DELETE /v1/machines/:id                          202
  *   GET    /v1/machines/:id/{usage,processes}        as the agent
  *   GET    /v1/machines/:id/logs|files|exec          streamed through from the agent; PUT files too

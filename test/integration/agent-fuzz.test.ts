@@ -27,6 +27,7 @@ const orders: readonly Order[] = [
   ...['start', 'stop', 'restart'].map((verb) => ({ method: 'POST', path: `/v1/machines/ID/${verb}`, body: MachineAction })),
   { method: 'POST', path: '/v1/machines/ID/resize', body: MachineResize },
   { method: 'POST', path: '/v1/machines/ID/update', body: MachineUpdate },
+  { method: 'PUT', path: '/v1/machines/ID/code', body: null },
   { method: 'POST', path: '/v1/machines/ID/rename', body: MachineRename },
   { method: 'POST', path: '/v1/machines/ID/snapshots', body: SnapshotCreate },
   { method: 'GET', path: '/v1/machines/ID/snapshots', body: null },

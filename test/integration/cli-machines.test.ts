@@ -174,7 +174,10 @@ describe('machines on the command line', () => {
     assert.deepEqual((await cli.cenote('ls', 'uncoded*', '--json')).json(), []);
     const update = succeeded(await cli.cenote('update', 'coded', '--code', 'app', '--env', 'X=1', '--json')).json<Accepted>();
     assert.deepEqual(update.machine?.env, { X: '1' });
-    assert.deepEqual((await cli.cenote('snapshot', 'ls', 'coded', '--json')).json(), [], 'the snapshot to come back to is gone');
+    assert.ok(cli.simulated.received.get(`${machine.id}:/app`)! > 1024);
+    succeeded(await cli.cenote('update', 'coded', '--code', 'app'));
+    const actions = (await cli.cenote('jobs', 'coded', '--json')).json<Job[]>().map(({ action }) => action);
+    assert.deepEqual(actions, ['update', 'update', 'start', 'create'], 'each is one action, by its name');
   });
 
   it('are gone again when their code cannot be copied, also when Ctrl-C is why', async () => {
@@ -197,12 +200,14 @@ describe('machines on the command line', () => {
 
   it('are as before when an update with code fails', async () => {
     const id = await idOf('coded');
-    cli.simulated.fault = ({ path }) => (path.endsWith('/update') ? { kind: 'refuse', code: 'failed', message: 'its health check fails' } : undefined);
-    failed(await cli.cenote('update', 'coded', '--code', 'app', '--env', 'Y=1'), 1, /its health check fails; all is as before/);
+    const before = cli.simulated.machines.get(id)!.status.spec;
+    cli.simulated.fault = ({ path }) =>
+      path.endsWith('/code') ? { kind: 'refuse', code: 'failed', message: 'the update was undone: it ended at once' } : undefined;
+    failed(await cli.cenote('update', 'coded', '--code', 'app', '--env', 'Y=1'), 1, /update of coded failed: the update was undone: it ended at once/);
     cli.simulated.fault = () => undefined;
-    const actions = (await cli.cenote('jobs', 'coded', '--json')).json<Job[]>().map(({ action }) => action);
-    assert.deepEqual(actions.slice(0, 4), ['snapshot.delete', 'snapshot.rollback', 'update', 'snapshot.create']);
-    assert.deepEqual([...cli.simulated.machines.get(id)!.snapshots], []);
+    const [job] = (await cli.cenote('jobs', 'coded', '--json')).json<Job[]>();
+    assert.deepEqual([job?.action, job?.state], ['update', 'failed']);
+    assert.deepEqual(cli.simulated.machines.get(id)!.status.spec, before);
   });
 
   it('wait with a limit', async () => {

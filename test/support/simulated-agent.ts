@@ -25,7 +25,7 @@ import { mergeNamed } from '../../src/model/metadata.ts';
 import { noGuarantees } from '../../src/model/resources.ts';
 import type { PoolSize, Resources, Unsupported } from '../../src/model/resources.ts';
 import { baseImage, clash, hostPlatform, later, platformsAtFirst, start, statusOf, stop, systemImage } from './simulated-content.ts';
-import { echo, sendFile, sendLogs, sizeOf, textOf } from './simulated-streams.ts';
+import { echo, requestOf, sendFile, sendLogs, sizeOf, textOf } from './simulated-streams.ts';
 import type { StreamCounters } from './simulated-streams.ts';
 
 export type Fault =
@@ -199,6 +199,9 @@ export class SimulatedAgent implements AsyncDisposable, StreamCounters {
             status.spec = { ...spec, ...(metadata === undefined ? own && { metadata: own } : { metadata: mergeNamed(own ?? {}, metadata) }) };
           }),
         );
+      case 'PUT machines/:id/code':
+        this.received.set(`${id}:/app`, await sizeOf(request, () => (this.cancelled += 1)));
+        return answer(this.#change(id, requestOf<MachineUpdate>(url), 'machine.updated', (status, { spec }) => (status.spec = spec)));
       case 'POST machines/:id/rename':
         return answer(
           this.#change<{ generation: number; name: string }>(
@@ -354,7 +357,7 @@ export class SimulatedAgent implements AsyncDisposable, StreamCounters {
   }
 
   async #imageCreate(url: URL, request: IncomingMessage): Promise<Image> {
-    const { id, name, kind, config } = JSON.parse(url.searchParams.get('request')!) as ImageCreate;
+    const { id, name, kind, config } = requestOf<ImageCreate>(url);
     const size = await sizeOf(request, () => (this.cancelled += 1));
     const image: Image = { id, name, kind, config, sizeMib: size / 1024 / 1024, createdAt: new Date().toISOString(), builtIn: false };
     this.images.set(id, image);

@@ -79,3 +79,6 @@ export const sizeOf = async (request: IncomingMessage, onCancelled: () => void):
   }
   return size;
 };
+
+/** What is asked for, where the body is a stream. */
+export const requestOf = <Request>(url: URL): Request => JSON.parse(url.searchParams.get('request')!) as Request;

@@ -1,20 +1,20 @@
 /** Images and platforms of this host. */
 import { PassThrough, Readable } from 'node:stream';
-import { Value } from 'typebox/value';
-import { CenoteError, asCenoteError, invalid } from '../../base/errors.ts';
+import { asCenoteError, invalid } from '../../base/errors.ts';
 import { ImageCreate, PlatformBuild } from '../../model/agent-api.ts';
 import type { Progress } from '../../model/agent-api.ts';
 import { checkHealthcheck } from '../../model/image.ts';
 import { checkSignal } from '../../model/signal.ts';
 import type { ImageContent } from '../../host/platform/platform.ts';
 import { withPlainRoot } from '../machine/files.ts';
+import { requestInQuery } from './request-in-query.ts';
 import type { AgentRoutes } from './server.ts';
 
 export const imageRoutes: AgentRoutes = (app, { host, machines }) => {
   app.get('/v1/images', () => host.platforms.imageList());
 
   app.post<{ Querystring: { request?: string }; Body: unknown }>('/v1/images', { bodyLimit: Number.MAX_SAFE_INTEGER }, async (request) => {
-    const wanted = parseRequest(request.query.request);
+    const wanted = requestInQuery(ImageCreate, request.query.request);
     checkSignal('config.StopSignal', wanted.config.StopSignal ?? '');
     checkHealthcheck('config', wanted.config);
     const closed = new AbortController();
@@ -59,18 +59,6 @@ export const imageRoutes: AgentRoutes = (app, { host, machines }) => {
     await host.platforms.platformDelete(params);
     return reply.status(204).send();
   });
-};
-
-const parseRequest = (text: string | undefined): ImageCreate => {
-  let value: unknown;
-  try {
-    value = JSON.parse(text ?? '');
-  } catch (cause) {
-    throw new CenoteError('invalid_argument', 'request: must be JSON in the query', { cause, fields: [{ field: 'request', message: 'must be JSON' }] });
-  }
-  if (Value.Check(ImageCreate, value)) return value;
-  const [first] = Value.Errors(ImageCreate, value);
-  throw invalid(first?.instancePath.slice(1).replaceAll('/', '.') || 'request', first?.message ?? 'is not valid');
 };
 
 const emptyBody = (): never => {

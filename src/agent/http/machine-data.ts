@@ -5,12 +5,13 @@ import { pipeline } from 'node:stream/promises';
 import { Type } from 'typebox';
 import type { FastifyRequest } from 'fastify';
 import { CenoteError, invalid } from '../../base/errors.ts';
-import { Generation, SnapshotCreate } from '../../model/agent-api.ts';
+import { Generation, MachineUpdate, SnapshotCreate } from '../../model/agent-api.ts';
 import type { MachineUsage } from '../../model/machine.ts';
 import { copyIn, copyOut } from '../machine/files.ts';
 import { machineUsage } from '../machine/usage.ts';
 import { machineProcesses } from '../machine/processes.ts';
 import { createSnapshot, deleteSnapshot, listSnapshots, rollbackSnapshot, snapshotNames } from '../machine/snapshots.ts';
+import { requestInQuery } from './request-in-query.ts';
 import type { AgentRoutes } from './server.ts';
 
 const params = Type.Object({ id: Type.String({ format: 'uuid' }) });
@@ -18,9 +19,9 @@ type ById = { Params: { id: string } };
 type ByName = { Params: { id: string; name: string } };
 type WithPath = ById & { Querystring: { path?: string } };
 
-const closing = (request: FastifyRequest): AbortSignal => {
+const closing = (request: FastifyRequest['raw']): AbortSignal => {
   const closed = new AbortController();
-  request.raw.socket.once('close', () => closed.abort());
+  request.socket.once('close', () => closed.abort());
   return closed.signal;
 };
 
@@ -42,7 +43,7 @@ export const machineDataRoutes: AgentRoutes = (app, { host, machines, burstUsage
     const machine = machines.get(request.params.id);
     const { follow, tail } = request.query;
     if (tail !== undefined && !/^\d{1,9}$/.test(tail)) throw invalid('tail', 'must be a number of lines');
-    const signal = closing(request);
+    const signal = closing(request.raw);
     const lines = async function* () {
       yield '\n';
       for await (const line of host.runtime.logs(machine.id, { follow: follow === 'true', tail: tail === undefined ? null : Number(tail), signal }))
@@ -65,7 +66,7 @@ export const machineDataRoutes: AgentRoutes = (app, { host, machines, burstUsage
           reply.raw.destroy();
         });
       },
-      closing(request),
+      closing(request.raw),
     );
     return reply;
   });
@@ -73,10 +74,23 @@ export const machineDataRoutes: AgentRoutes = (app, { host, machines, burstUsage
   app.put<WithPath & { Body: Readable }>('/v1/machines/:id/files', { schema: { params }, bodyLimit: Number.MAX_SAFE_INTEGER }, async (request, reply) => {
     const path = pathOf(request.query);
     if (!(request.body instanceof Readable)) throw invalid('body', 'must be a tar archive (content type application/x-tar)');
-    await copyIn(machines.get(request.params.id), path, request.body, closing(request));
+    await copyIn(machines.get(request.params.id), path, request.body, closing(request.raw));
     if (!request.body.readableEnded && !request.body.destroyed) await once(request.body.resume(), 'close');
     return reply.status(204).send();
   });
+
+  app.put<ById & { Querystring: { request?: string }; Body: unknown }>(
+    '/v1/machines/:id/code',
+    { schema: { params }, bodyLimit: Number.MAX_SAFE_INTEGER },
+    async ({ params: { id }, query, body, raw }) => {
+      const content = body instanceof Readable ? body : null;
+      try {
+        return await machines.update(id, requestInQuery(MachineUpdate, query.request), { content, signal: closing(raw) });
+      } finally {
+        content?.resume();
+      }
+    },
+  );
 
   app.get<ById>('/v1/machines/:id/snapshots', { schema: { params } }, async ({ params: { id } }) => listSnapshots(machines.get(id)));
   app.get<ById>('/v1/machines/:id/snapshot-names', { schema: { params } }, async ({ params: { id } }) => snapshotNames(machines.get(id)));

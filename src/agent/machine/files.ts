@@ -7,16 +7,17 @@ import { mountWritable } from './run.ts';
 
 const maxEntries = 2_000_000;
 
-export const copyIn = (machine: Machine, path: string, source: Readable, signal: AbortSignal): Promise<{ entries: number; bytes: number }> =>
-  machine.turn(() =>
-    withRoot(machine, async (root) => {
-      const { host, spec } = machine;
-      // The quota holds what the count does not.
-      const copied = await host.archiver.unpack(source, { ...root, path }, { maxEntries, maxBytes: spec.resources.diskMib * 2 ** 20 }, signal);
-      await host.storage.commit();
-      return copied;
-    }),
-  );
+export const copyIn = (machine: Machine, path: string, source: Readable, signal: AbortSignal): Promise<void> =>
+  machine.turn(() => unpackInto(machine, path, source, signal));
+
+/** Within a turn. */
+export const unpackInto = (machine: Machine, path: string, source: Readable, signal: AbortSignal): Promise<void> =>
+  withRoot(machine, async (root) => {
+    const { host, spec } = machine;
+    // The quota holds what the count does not.
+    await host.archiver.unpack(source, { ...root, path }, { maxEntries, maxBytes: spec.resources.diskMib * 2 ** 20 }, signal);
+    await host.storage.commit();
+  });
 
 /** `send` has the stream's whole life inside the machine's turn, so that its root stays. */
 export const copyOut = (machine: Machine, path: string, send: (archive: Readable) => Promise<void>, signal: AbortSignal): Promise<void> =>

@@ -1,7 +1,8 @@
 /**
  * Updating a machine: another image, platform, code, environment, ports or policy, its data kept. Undone as a whole (data included,
- * where the pool can take snapshots) when the new one does not come up.
+ * where the pool can take snapshots) when the new one does not come up. Code is taken in while the old one runs, however long it is on its way.
  */
+import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CenoteError, messageOf } from '../../base/errors.ts';
 import type { MachineUpdate } from '../../model/agent-api.ts';
@@ -12,6 +13,7 @@ import type { Nic } from '../../model/network.ts';
 import { firewallMachine } from '../firewall.ts';
 import type { Machine } from './machine.ts';
 import type { MachineRecord } from './record.ts';
+import { unpackInto } from './files.ts';
 import { rebase } from './rebase.ts';
 import { writeFiles } from './run.ts';
 
@@ -21,8 +23,16 @@ const aliveMs = 1500;
 const beginDeadlineMs = 60_000;
 const healthDeadlineMs = 120_000;
 
-export const updateMachine = (machine: Machine, request: MachineUpdate): Promise<MachineStatus> =>
-  machine.request(request.generation, 'provisioning', async () => {
+const codePath = '/app';
+
+/** A tar stream; null: it was sent once, and what was made of it is not known. */
+export interface NewCode {
+  content: Readable | null;
+  signal: AbortSignal;
+}
+
+export const updateMachine = (machine: Machine, request: MachineUpdate, code?: NewCode): Promise<MachineStatus> =>
+  machine.request(request.generation, code === undefined ? 'provisioning' : null, async () => {
     const { host, record } = machine;
     const former = record.spec;
     const metadata = request.metadata === undefined ? former.metadata : checkMetadataSize(mergeNamed(former.metadata ?? {}, request.metadata));
@@ -31,39 +41,69 @@ export const updateMachine = (machine: Machine, request: MachineUpdate): Promise
     const running = machine.run !== null;
     if (next.platform !== null || next.image.id !== former.image.id) await host.platforms.rootParts(next.image, next.platform); // refuses what is not there
     const formerConflicts = record.etcConflicts ?? [];
-    if (!needsRestart(former, next) || !running) {
+    if (code === undefined && (!needsRestart(former, next) || !running)) {
       if (needsRebase(former, next)) record.etcConflicts = await rebase(machine, former, next);
       await changeInPlace(machine, former, next);
       return;
     }
     // What cannot come up again is not ended.
     await host.network.checkPublish(next.publish);
+    if (code !== undefined) demandCode(machine, code);
     record.updating = { former, formerConflicts, over: false };
     await machine.save();
-    await machine.halt(former.stopGraceSeconds);
+    if (code === undefined) await machine.halt(former.stopGraceSeconds);
     host.crash.reach('update: stopped');
-    if (host.storage.features.snapshots) {
-      await host.storage.snapshotCreate(machine.id, safetySnapshot);
-      await host.storage.commit();
-    }
-    host.crash.reach('update: safe');
     try {
+      await takeSafety(machine);
+      host.crash.reach('update: safe');
+      if (code !== undefined) {
+        await unpackInto(machine, codePath, code.content!, code.signal);
+        host.crash.reach('update: code is there');
+        await machine.halt(former.stopGraceSeconds);
+      }
       if (needsRebase(former, next)) record.etcConflicts = await rebase(machine, former, next);
       record.spec = next;
-      await machine.boot();
-      await comeUp(machine);
+      if (running) {
+        machine.forgetFailures();
+        await machine.boot();
+        await comeUp(machine);
+      }
       host.crash.reach('update: up');
       host.events.emit('machine.updated', machine.id, `${next.name} was updated`, { image: next.image.name, platform: next.platform });
     } catch (error) {
       await machine.halt(0);
       host.crash.reach('update: failed');
       await restoreFormer(machine, record.updating);
-      await machine.boot();
+      if (running) await machine.boot();
       throw new CenoteError('failed', `the update was undone: ${messageOf(error)}`, { cause: error });
     } finally {
       await endUpdate(machine, record.updating);
     }
   });
+
+/** Refused before anything has changed. */
+const demandCode = ({ host, spec }: Machine, { content }: NewCode): void => {
+  if (!host.storage.features.snapshots)
+    throw new CenoteError('unsupported', `the pool takes no snapshots, so ${spec.name} could not be brought back to its former code`, {
+      advice: `copy it over the old and restart: cenote cp DIR/. ${spec.name}:${codePath}; cenote reboot ${spec.name}`,
+    });
+  if (content === null) throw new CenoteError('failed', 'the code was lost on its way; send it again');
+};
+
+/** What runs stands still for the moment that it takes. */
+const takeSafety = async ({ host, id, run }: Machine): Promise<void> => {
+  if (!host.storage.features.snapshots) return;
+  if (run !== null) {
+    await host.storage.commit();
+    await host.cgroups.freeze(id);
+  }
+  try {
+    await host.storage.snapshotCreate(id, safetySnapshot);
+  } finally {
+    if (run !== null) await host.cgroups.thaw(id);
+  }
+  await host.storage.commit();
+};
 
 /** At start: an update that a crash cut short is undone, so that its repeat finds what the first found. The machine is at rest. */
 export const undoUpdate = async (machine: Machine): Promise<void> => {

@@ -1,5 +1,6 @@
 /** Copying an app's code into `/app` of a machine: one stream, one line of progress. */
 import { stat } from 'node:fs/promises';
+import type { Readable } from 'node:stream';
 import { invalid } from '../../base/errors.ts';
 import { formatMib, mibOfBytes } from '../../base/units.ts';
 import type { Context } from '../context.ts';
@@ -16,13 +17,18 @@ export const checkCode = async (path: string): Promise<void> => {
 };
 
 export const copyCode = async (context: Context, machineId: string, directory: string): Promise<void> => {
-  const { packFiles } = await import('../archive/pack.ts');
   const control = await context.control();
-  using progress = context.output.progress(`copying ${directory}`);
+  await control.filesPut(machineId, codePath, await packCode(context, directory), { signal: context.signal });
+};
+
+/** As a tar stream; how much has gone is told until it ends. */
+export const packCode = async ({ output, signal }: Context, directory: string): Promise<Readable> => {
+  const { packFiles } = await import('../archive/pack.ts');
+  const progress = output.progress(`copying ${directory}`);
   const content = packFiles([{ path: directory, name: '' }], {
-    signal: context.signal,
+    signal,
     onBytes: (total) => progress.update(`copying ${directory}: ${formatMib(mibOfBytes(total))}`),
-    onSkipped: (path) => context.output.note(`skipped ${path}: neither a file, a directory nor a link`),
+    onSkipped: (path) => output.note(`skipped ${path}: neither a file, a directory nor a link`),
   });
-  await control.filesPut(machineId, codePath, content, { signal: context.signal });
+  return content.once('close', () => progress[Symbol.dispose]());
 };

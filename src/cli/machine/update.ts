@@ -1,17 +1,12 @@
-/**
- * A change of what a machine runs. The agent undoes a change of the specification that does not come up healthy; with `--code` this
- * command takes a snapshot first and brings the machine back to it, so that the update is undone as a whole.
- */
-import { setTimeout as sleep } from 'node:timers/promises';
-import { CenoteError, messageOf } from '../../base/errors.ts';
+/** A change of what a machine runs. The agent undoes one that does not come up healthy. */
+import { CenoteError } from '../../base/errors.ts';
 import type { Accepted, Machine, UpdateMachine } from '../../model/control-api.ts';
 import { defineCommand, many, one, parsed, toggle } from '../command.ts';
 import type { Context } from '../context.ts';
 import { finishJob, jobMilliseconds } from '../jobs.ts';
 import { selectMachine } from '../select.ts';
 import { pairsToRecord, parseSwitch } from '../values.ts';
-import { checkWords } from './check-words.ts';
-import { checkCode, copyCode } from './code.ts';
+import { checkCode, packCode } from './code.ts';
 import { createFlags, environmentOf } from './create-machine.ts';
 import type { CreateFlags } from './create-machine.ts';
 
@@ -81,74 +76,20 @@ export const command = defineCommand({
     if (Object.keys(body).length === 0 && given.code === undefined)
       throw new CenoteError('invalid_argument', 'nothing to change', { advice: 'see what can be with --help' });
     using progress = context.output.progress(`updating ${machine.name}`);
-    const accepted = given.code === undefined ? await apply(context, machine, body) : await withCode(context, machine, body, given.code);
+    const accepted = await apply(context, machine, body, given.code);
     progress.update('');
     if (given.json) context.output.json(accepted);
     else context.output.line(`updated ${machine.name} in ${jobMilliseconds(accepted.job)} ms`);
   },
 });
 
-/** The specification, or with new code alone a restart of what runs. */
-const apply = async (context: Context, machine: Machine, body: UpdateMachine): Promise<Accepted> => {
+/** One action, and the host undoes it as a whole. */
+const apply = async (context: Context, machine: Machine, body: UpdateMachine, code: string | undefined): Promise<Accepted> => {
   const control = await context.control();
   const waiting = { doing: `updating ${machine.name}`, machine: machine.name };
-  if (Object.keys(body).length > 0) return finishJob(context, waiting, (options) => control.machineUpdate(machine.id, body, options));
-  const accepted = await finishJob(context, waiting, (options) => control.machineReboot(machine.id, {}, options));
-  return { ...accepted, machine: await healthy(context, machine) };
-};
-
-const pollMs = 100;
-/** A program that fails at its start does so within this; the agent holds it so too. */
-const settleMs = 1500;
-
-/** Until the machine's health check has spoken; without one, until it has run for a moment. */
-const healthy = async (context: Context, machine: Machine): Promise<Machine> => {
-  const control = await context.control();
-  const from = Date.now();
-  for (;;) {
-    const now = await control.machineGet(machine.id, { signal: context.signal });
-    if (now.state !== 'running' || now.health === 'unhealthy' || now.restarts > 0) {
-      throw new CenoteError(
-        'failed',
-        `${now.name} did not come up with the new code: ${now.error ?? now.exit?.reason ?? (now.healthCheck === undefined ? `it is ${now.state}` : `its health check failed: ${checkWords(now.healthCheck)}`)}`,
-      );
-    }
-    if (now.health === 'healthy' || (now.health === 'none' && Date.now() - from >= settleMs)) return now;
-    await sleep(pollMs, undefined, { signal: context.signal });
-  }
-};
-
-const withCode = async (context: Context, machine: Machine, body: UpdateMachine, directory: string): Promise<Accepted> => {
-  const control = await context.control();
-  const before = `before-update-${new Date().toISOString().replaceAll(/[-:.]/g, '')}`;
-  await finishJob(context, { doing: `snapshotting ${machine.name}`, machine: machine.name }, (options) =>
-    control.snapshotCreate(machine.id, { name: before }, options),
-  ).catch((error: unknown) => {
-    throw new CenoteError(
-      error instanceof CenoteError ? error.code : 'failed',
-      `nothing was changed: the snapshot to come back to cannot be made: ${messageOf(error)}`,
-      { cause: error },
-    );
-  });
-  let undone = false;
-  try {
-    await copyCode(context, machine.id, directory);
-    // A stopped machine has its new code; it is not started for it.
-    if (machine.state !== 'running' && Object.keys(body).length === 0) {
-      const [job] = await control.machineJobs(machine.id, { signal: context.signal });
-      return { job: job!, machine: await control.machineGet(machine.id, { signal: context.signal }) };
-    }
-    return await apply(context, machine, body);
-  } catch (error) {
-    undone = true;
-    const back = await control.snapshotRollback(machine.id, before, { wait: 60 }).catch((failure: unknown) => failure);
-    const failed = back instanceof Error ? messageOf(back) : (back as Accepted).job.state === 'failed' ? (back as Accepted).job.reason : undefined;
-    if (failed !== undefined)
-      throw new CenoteError('failed', `${messageOf(error)}; and it could not be brought back to ${machine.name}@${before}: ${failed}`, { cause: error });
-    throw new CenoteError('failed', `${messageOf(error)}; all is as before`, { cause: error, advice: `its output: cenote logs ${machine.name}` });
-  } finally {
-    await control
-      .snapshotDelete(machine.id, before, { wait: undone ? 60 : 20 })
-      .catch(() => context.output.note(`the snapshot ${machine.name}@${before} is left`));
-  }
+  return finishJob(context, waiting, async (options) =>
+    code === undefined
+      ? control.machineUpdate(machine.id, body, options)
+      : control.machineUpdateWithCode(machine.id, body, await packCode(context, code), { signal: options.signal }),
+  );
 };

@@ -90,14 +90,15 @@ const larger = (one: Guarantees, other: Guarantees): Guarantees => ({
   networkMbps: Math.max(one.networkMbps, other.networkMbps),
 });
 
-export const machineUpdate = async (control: Control, context: RequestContext, id: string, asked: UpdateMachine): Promise<Accepted> => {
-  if (Object.keys(asked).length === 0) throw invalid('body', 'nothing to change');
+/** `code`: what of `Uploads` is to be its new code. */
+export const machineUpdate = async (control: Control, context: RequestContext, id: string, asked: UpdateMachine, code?: string): Promise<Accepted> => {
+  if (Object.keys(asked).length === 0 && code === undefined) throw invalid('body', 'nothing to change');
   const current = await machineMade(context, control.store.db, id);
   const patch = await specPatch(control, context, asked, current);
   return acceptAction(control, context, current.machine.id, 'update', async (db: Db, { machine }) => {
     refusePublished('publish', patch.publish ?? [], machine.address);
     await machineClaimPorts(context, db, machine, patch.publish ?? []);
-    return { patch };
+    return { patch, ...(code === undefined ? {} : { code }) };
   });
 };
 

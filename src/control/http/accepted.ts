@@ -10,6 +10,7 @@ import { abortOnClose } from './server.ts';
 
 export const idParams = Type.Object({ id: Type.String({ minLength: 1, maxLength: 512 }) });
 const longestWaitSeconds = 600;
+const longestBodyMs = 24 * 3600_000;
 
 /** Milliseconds to wait, 0 for not at all. */
 export const waitMs = (request: FastifyRequest): number =>
@@ -25,9 +26,16 @@ export const waiting = {
 };
 
 export const accepted = async (control: Control, request: FastifyRequest, reply: FastifyReply, status: 201 | 202, answer: Accepted): Promise<never> => {
-  reply.code(status);
   const milliseconds = waitMs(request);
-  if (milliseconds === 0) return reply.send(answer) as never;
+  if (milliseconds === 0) return reply.code(status).send(answer) as never;
+  return within(control, request, reply.code(status), answer, milliseconds);
+};
+
+/** For an action that is still being told what to do: its body may take any time. */
+export const onceEnded = (control: Control, request: FastifyRequest, reply: FastifyReply, answer: Accepted): Promise<never> =>
+  within(control, request, reply.code(202), answer, longestBodyMs);
+
+const within = async (control: Control, request: FastifyRequest, reply: FastifyReply, answer: Accepted, milliseconds: number): Promise<never> => {
   const { job, machine } = answer;
   const finished = await control.jobs.waitFor(job.id, milliseconds, abortOnClose(reply.raw));
   if (finished !== undefined) return reply.send({ job: finished.job, machine: finished.machine }) as never;

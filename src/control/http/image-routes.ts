@@ -1,7 +1,5 @@
 /** Images and platforms of the host. */
 import { Type } from 'typebox';
-import { Value } from 'typebox/value';
-import { invalid } from '../../base/errors.ts';
 import { PlatformBuild } from '../../model/agent-api.ts';
 import { CreateImage } from '../../model/control-api.ts';
 import { Image, Platform } from '../../model/image.ts';
@@ -12,6 +10,7 @@ import type { Control } from '../control.ts';
 import { idParams } from './accepted.ts';
 import { abortOnClose } from './server.ts';
 import type { App } from './server.ts';
+import { requestInQuery } from './request-in-query.ts';
 import { acceptStreams } from './stream-routes.ts';
 import { passThrough } from './through.ts';
 
@@ -30,7 +29,7 @@ export const imageRoutes = (app: App, control: Control): void => {
     const uploads = scope as unknown as App;
     acceptStreams(uploads);
     uploads.post('/v1/images', { config: { query: ['request'] }, schema: { response: { 201: Image } } }, async (request, reply) => {
-      const asked = imageRequest(request.query as URLSearchParams);
+      const asked = requestInQuery(CreateImage, request.query as URLSearchParams);
       const image = await imageMake(control, request.caller, asked, request.raw, abortOnClose(reply.raw));
       return reply.code(201).send(image);
     });
@@ -55,22 +54,4 @@ export const imageRoutes = (app: App, control: Control): void => {
     await platformDelete(control, request.caller, request.params.name, request.params.version);
     return reply.code(204).send();
   });
-};
-
-/** The image's description travels in the query, since the body is its content. */
-const imageRequest = (query: URLSearchParams): CreateImage => {
-  const text = query.get('request');
-  if (text === null) throw invalid('request', 'is missing');
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    throw invalid('request', 'is not JSON');
-  }
-  if (Value.Check(CreateImage, value)) return value;
-  const [first] = Value.Errors(CreateImage, value);
-  const at = first?.instancePath.split('/').slice(1).join('.') ?? '';
-  // What a closed object does not know is checked against a schema that nothing fits.
-  const message = first?.keyword === 'boolean' ? 'unknown field' : (first?.message ?? 'is not valid');
-  throw invalid(at === '' ? 'request' : `request.${at}`.slice(0, 200), message);
 };

@@ -1,9 +1,12 @@
 /** Logs and files, streamed through from the agent; nothing is held in memory here. */
+import { Accepted, UpdateMachine } from '../../model/control-api.ts';
+import { machineUpdate } from '../app/machine-change.ts';
 import { machineMade } from '../app/made.ts';
 import { authorize } from '../../store/context.ts';
 import type { Control } from '../control.ts';
 import { invalid } from '../../base/errors.ts';
-import { idParams } from './accepted.ts';
+import { idParams, onceEnded } from './accepted.ts';
+import { requestInQuery } from './request-in-query.ts';
 import { booleanOf, integerOf, pathOf } from './query.ts';
 import type { App } from './server.ts';
 import { passThrough } from './through.ts';
@@ -39,6 +42,17 @@ export const streamRoutes = (app: App, control: Control): void => {
       const { machine } = await machineMade(request.caller, store.db, request.params.id);
       await passThrough(control, request, reply, { method: 'PUT', path: `/v1/machines/${machine.id}/files`, query: { path }, upload: true });
     });
+    (uploads as unknown as App).put(
+      '/v1/machines/:id/code',
+      { config: { query: ['request'] }, schema: { params: idParams, response: { 202: Accepted } } },
+      async (request, reply) => {
+        authorize(request.caller, 'write');
+        const asked = requestInQuery(UpdateMachine, request.query as URLSearchParams);
+        using code = control.uploads.offer(request.raw);
+        const answer = await machineUpdate(control, request.caller, request.params.id, asked, code.name);
+        return await onceEnded(control, request, reply, answer);
+      },
+    );
   });
 };
 

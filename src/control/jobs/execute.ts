@@ -12,6 +12,7 @@ import { mergeNamed } from '../../model/metadata.ts';
 import { imageRequestOf } from './image-content.ts';
 import { mergeResources } from './request.ts';
 import type { Action, JobRequests } from './request.ts';
+import type { Uploads } from './uploads.ts';
 
 export interface Execution<A extends Action> {
   agent: AgentClient;
@@ -19,6 +20,7 @@ export interface Execution<A extends Action> {
   generation: number;
   request: JobRequests[A];
   createdAt: string;
+  uploads: Uploads;
   /** It may have been done before, and its answer lost. */
   repeat: boolean;
   signal: AbortSignal;
@@ -50,9 +52,13 @@ const executors: Executors = {
   resize: async ({ agent, stored, generation, request, signal }) => ({
     status: await agent.machineResize(stored.spec.id, { generation, resources: mergeResources(stored.spec.resources, request) }, { signal }),
   }),
-  update: async ({ agent, stored, generation, request, signal }) => {
-    const status = await agent.machineUpdate(stored.spec.id, { generation, spec: { ...stored.spec, ...request.patch } }, { signal });
-    const conflicts = request.patch.platform === undefined && request.patch.image === undefined ? [] : (status.etcConflicts ?? []);
+  update: async ({ agent, stored, generation, request: { patch, code }, uploads, signal }) => {
+    const asked = { generation, spec: { ...stored.spec, ...patch } };
+    const { id } = stored.spec;
+    const status = await (code === undefined
+      ? agent.machineUpdate(id, asked, { signal })
+      : agent.machineUpdateWithCode(id, asked, uploads.take(code), { signal }));
+    const conflicts = patch.platform === undefined && patch.image === undefined ? [] : (status.etcConflicts ?? []);
     return { status, result: { conflicts } };
   },
   tags: (execution) => change(execution, { tags: mergeNamed(execution.stored.spec.tags, execution.request) }),

@@ -26,7 +26,8 @@ export interface JobRequests {
   stop: ActionOptions;
   reboot: ActionOptions;
   resize: ResourceChange;
-  update: { patch: SpecPatch };
+  /** `code`: what `Uploads` calls the tar stream of it. */
+  update: { patch: SpecPatch; code?: string };
   tags: NamedChange<Tags>;
   metadata: MetadataChange;
   protect: { enabled: boolean };

@@ -1,7 +1,7 @@
 /**
  * Runs jobs: those of one machine in the order they were accepted, those of different machines side by side up to a bound. It is woken by
  * the accepting of a job, the end of another, and the agent coming back; it never polls. What is unfinished when the process ends is taken
- * up again by the next one, and what was accepted without anyone knowing (the store went away in its commit) once the store is back. Actions that mostly wait for programs to end have a bound of their own, so that slow stops hold up no create.
+ * up again by the next one, and what was accepted without anyone knowing (the store went away in its commit) once the store is back. Actions that mostly wait for programs to end have a bound of their own, so that slow stops hold up no create; those that wait for a client's bytes another, so that slow clients hold up no stop.
  */
 import { randomUUID } from 'node:crypto';
 import type { Logger } from '../../base/logger.ts';
@@ -24,6 +24,7 @@ import { finishFailed, finishSucceeded } from './finish.ts';
 import type { Accepted } from '../../model/control-api.ts';
 import type { Found } from './finish.ts';
 import type { Action, JobRequests } from './request.ts';
+import type { Uploads } from './uploads.ts';
 
 export interface RunnerOptions {
   store: Store;
@@ -38,6 +39,7 @@ export interface RunnerOptions {
   atOnce: number;
   /** Of actions that wait for programs to end. */
   waitingAtOnce: number;
+  uploads: Uploads;
   /** Tells the host of networks that it may not know yet. */
   introduce: (networks: readonly string[], again: boolean, signal: AbortSignal) => Promise<void>;
   /** Told which machines jobs are about, and what the store then knows of them. */
@@ -55,8 +57,11 @@ interface Entry {
   noted: boolean;
 }
 
-type Lane = 'working' | 'waiting';
-const laneOf = (action: string): Lane => (['stop', 'reboot', 'update', 'image.create'].includes(action) ? 'waiting' : 'working');
+type Lane = 'working' | 'waiting' | 'receiving';
+const laneOf = ({ job: { action }, request }: StoredJob): Lane => {
+  if (action === 'update' && (request as JobRequests['update']).code !== undefined) return 'receiving';
+  return ['stop', 'reboot', 'update', 'image.create'].includes(action) ? 'waiting' : 'working';
+};
 const quickMs = 50;
 const firstDelayMs = 100;
 const longestDelayMs = 5000;
@@ -65,8 +70,12 @@ const leaseMs = 30_000;
 export class JobRunner implements AsyncDisposable {
   readonly #options: RunnerOptions;
   readonly #queues = new Map<string, Entry[]>();
-  readonly #ready: Record<Lane, Entry[]> = { working: [], waiting: [] };
-  readonly #running: Record<Lane, Set<Promise<void>>> = { working: new Set(), waiting: new Set() };
+  readonly #ready: Record<Lane, Entry[]> = { working: [], waiting: [], receiving: [] };
+  readonly #running: Record<Lane, Set<Promise<void>>> = {
+    working: new Set(),
+    waiting: new Set(),
+    receiving: new Set(),
+  };
   readonly #waiters = new Map<string, Set<(finished: Accepted) => void>>();
   readonly #unfinished = new Set<string>();
   readonly #stopping = new AbortController();
@@ -128,13 +137,14 @@ export class JobRunner implements AsyncDisposable {
   }
 
   #makeReady(entry: Entry): void {
-    const lane = laneOf(entry.stored.job.action);
+    const lane = laneOf(entry.stored);
     this.#ready[lane].push(entry);
     this.#pump(lane);
   }
 
   #pump(lane: Lane): void {
-    const bound = lane === 'working' ? this.#options.atOnce : this.#options.waitingAtOnce;
+    const { atOnce, waitingAtOnce } = this.#options;
+    const bound = { working: atOnce, waiting: waitingAtOnce, receiving: waitingAtOnce }[lane];
     while (this.#running[lane].size < bound && !this.#stopping.signal.aborted) {
       const entry = this.#ready[lane].shift();
       if (entry === undefined) return;
@@ -184,6 +194,7 @@ export class JobRunner implements AsyncDisposable {
       generation,
       request: request as never,
       createdAt: job.createdAt,
+      uploads: this.#options.uploads,
       repeat: entry.repeat,
       signal: AbortSignal.any([this.#stopping.signal, answering]),
     };

@@ -24,6 +24,7 @@ const granted: Readonly<Record<string, [action: string, about: string]>> = {
   'POST /v1/machines/:id/resize': ['ResizeMachine', machine],
   'POST /v1/machines/:id/metadata': ['UpdateMachineMetadata', machine],
   'POST /v1/machines/:id/update': ['UpdateMachine', machine],
+  'PUT /v1/machines/:id/code': ['UpdateMachine', machine],
   'GET /v1/machines/:id/jobs': ['MachineAudit', machine],
   'GET /v1/machines/:id/usage': ['GetMachineUsage', machine],
   'GET /v1/machines/:id/processes': ['ListMachineProcesses', machine],

@@ -1,0 +1,21 @@
+/** What is asked for travels in the query where the body is its content. */
+import type { Static, TSchema } from 'typebox';
+import { Value } from 'typebox/value';
+import { invalid } from '../../base/errors.ts';
+
+export const requestInQuery = <Schema extends TSchema>(schema: Schema, query: URLSearchParams): Static<Schema> => {
+  const text = query.get('request');
+  if (text === null) throw invalid('request', 'is missing');
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw invalid('request', 'is not JSON');
+  }
+  if (Value.Check(schema, value)) return value;
+  const [first] = Value.Errors(schema, value);
+  const at = first?.instancePath.split('/').slice(1).join('.') ?? '';
+  // What a closed object does not know is checked against a schema that nothing fits.
+  const message = first?.keyword === 'boolean' ? 'unknown field' : (first?.message ?? 'is not valid');
+  throw invalid(at === '' ? 'request' : `request.${at}`.slice(0, 200), message);
+};
