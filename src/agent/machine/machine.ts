@@ -167,15 +167,9 @@ export class Machine {
 
   /** For an action that has only to be recorded: what it changed and that it succeeded, in one write. When that fails, so has the action. */
   async conclude(): Promise<void> {
-    const { record } = this;
-    record.outcome = { error: null };
-    try {
-      await this.save();
-      this.#concluded = true;
-    } catch (error) {
-      record.outcome = null;
-      throw error;
-    }
+    this.record.outcome = { error: null };
+    await this.save();
+    this.#concluded = true;
   }
 
   tellNames(): void {
