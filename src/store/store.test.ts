@@ -141,13 +141,32 @@ test('a database that is full says so to all, and works again when there is room
   withStore(sqlite, async (store) => {
     const write = (size: number) => store.transaction((transaction) => meta.metaSet(systemContext, transaction, 'agent.sequence', 'x'.repeat(size)));
     const { page_count: pages } = (await sql<{ page_count: number }>`pragma page_count`.execute(store.db)).rows[0]!;
-    await sql.raw(`pragma max_page_count = ${pages + 4}`).execute(store.db);
+    // A bound of the connection that writes.
+    const allow = (count: number) => store.transaction((transaction) => sql.raw(`pragma max_page_count = ${count}`).execute(transaction));
+    await allow(pages + 4);
     const outcomes = await Promise.allSettled([write(1_000_000), write(10)]);
     for (const outcome of outcomes) assert.match(String(outcome.status === 'rejected' && outcome.reason), /database or disk is full/);
-    await sql`pragma max_page_count = 1000000`.execute(store.db);
+    await allow(1_000_000);
     await write(1_000_000);
     assert.equal((await meta.metaGet(systemContext, store.db, 'agent.sequence'))?.length, 1_000_000);
   }));
+
+each('who reads does not wait for the transactions that are under way, and sees nothing of them', (database) =>
+  withStore(database, async (store) => {
+    const begun = Promise.withResolvers<void>();
+    const read = Promise.withResolvers<void>();
+    const writing = store.transaction(async (transaction) => {
+      await meta.metaSet(systemContext, transaction, 'agent.sequence', '7');
+      begun.resolve();
+      await read.promise;
+    });
+    await begun.promise;
+    assert.equal(await meta.metaGet(systemContext, store.db, 'agent.sequence'), undefined);
+    read.resolve();
+    await writing;
+    assert.equal(await meta.metaGet(systemContext, store.db, 'agent.sequence'), '7');
+  }),
+);
 
 test('every store method authorises first', () =>
   withStore(sqlite, async ({ db }) => {

@@ -1,7 +1,7 @@
 /**
  * node:sqlite behind the interface that kysely's SQLite dialect wants. The class behind it is to be renamed, so it is named only here.
- * One connection; a statement's text is compiled once. It syncs at each commit until the store is open; then the log is synced on the
- * thread pool (base/wal-sync.ts).
+ * Two connections, so that who reads does not wait for a transaction's end; a statement's text is compiled once for each. The one that writes
+ * syncs at each commit until the store is open; then the log is synced on the thread pool (base/wal-sync.ts).
  */
 import { closeSync, openSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
@@ -16,13 +16,15 @@ import type { Engine, Snapshot } from './engine.ts';
 const mostStatements = 500;
 const nothingDone = { changes: 0, lastInsertRowid: 0 };
 
-export const openSqlite = (path: string): SqliteDatabase => {
+/** `more`: what else is said to it first. */
+export const openSqlite = (path: string, more = ''): SqliteDatabase => {
   // Machines' environments hold secrets: the file, and what SQLite puts beside it with the same mode, are its owner's only.
   closeSync(openSync(path, 'a', 0o600));
   const database = new DatabaseSync(path, { enableForeignKeyConstraints: true, timeout: 5000 });
   database.exec(
     'pragma journal_mode = wal; pragma synchronous = full; pragma wal_autocheckpoint = 4000; pragma temp_store = memory; pragma cache_size = -16384',
   );
+  database.exec(more);
   const statements = new Map<string, SqliteStatement>();
   const prepare = (text: string): SqliteStatement => {
     const known = statements.get(text);
@@ -56,18 +58,21 @@ const clearly = <T>(work: () => T): T => {
 };
 
 export const sqliteEngine = (path: string): Engine => {
-  const db = new Kysely<Schema>({ dialect: new SqliteDialect({ database: async () => openSqlite(path) }) });
+  const connect = (more?: string) => new Kysely<Schema>({ dialect: new SqliteDialect({ database: async () => openSqlite(path, more) }) });
+  const writer = connect();
+  // Opened when it is first read from, after the writer.
+  const reader = connect('pragma query_only = on');
   let wal: WalSync | undefined;
   return {
     shown: path,
-    reader: db,
-    writer: db,
+    reader,
+    writer,
     begin: () => Promise.resolve(),
     sync: async () => {
       if (wal === undefined) {
         // The log is there from the first write on. What was committed until now is synced already.
         wal = new WalSync(path);
-        await sql`pragma synchronous = normal`.execute(db);
+        await sql`pragma synchronous = normal`.execute(writer);
       }
       await wal.sync();
     },
@@ -78,7 +83,8 @@ export const sqliteEngine = (path: string): Engine => {
     },
     [Symbol.asyncDispose]: async () => {
       wal?.[Symbol.dispose]();
-      await db.destroy();
+      await reader.destroy();
+      await writer.destroy();
     },
   };
 };
