@@ -12,6 +12,7 @@ import { NftablesError } from '../../sys/nftables.ts';
 import type { NftRunner } from '../../sys/nftables.ts';
 import { checkAttachment, checkSlot, difference, furtherOf, insideOf, interfaceName, keyOf, samePort } from './attachment.ts';
 import type { Attachment, Further, KeptAttachment } from './attachment.ts';
+import { Attachments } from './attachments.ts';
 import type { ConntrackFlows } from './flows.ts';
 import type { InnerEnd, Links, Reached } from './links.ts';
 import type { NetworkTraffic } from './network.ts';
@@ -43,7 +44,7 @@ const elementsPerCommand = 500;
 
 export class Connections {
   readonly #options: ConnectionsOptions;
-  readonly #connected = new Map<number, Attachment>();
+  readonly #connected = new Attachments();
   /** What is carried, by the addresses of those who carry it. */
   #routes: ReadonlyMap<string, readonly Destination[]> = new Map();
 
@@ -88,8 +89,7 @@ export class Connections {
     const { slot, address } = connection;
     const { links, flows, uplinks } = this.#options;
     if (this.#connected.has(slot)) throw new CenoteError('wrong_state', `slot ${slot} is connected already`);
-    for (const other of this.#connected.values())
-      if ([other.address, ...furtherOf(other)].includes(address)) throw new CenoteError('in_use', `the address ${address} is in use by another machine`);
+    if (this.#connected.leadsTo(address)) throw new CenoteError('in_use', `the address ${address} is in use by another machine`);
     this.#connected.set(slot, connection);
     try {
       await flows.settled(address, connection.machine);
@@ -140,8 +140,7 @@ export class Connections {
     const { links, flows, subnet } = this.#options;
     const { index, ...former } = this.#demand(slot);
     checkAttachment(subnet, { ...former, index, further: [added] });
-    for (const other of this.#connected.values())
-      if ([other.address, ...furtherOf(other)].includes(added.address)) throw new CenoteError('in_use', `the address ${added.address} is in use already`);
+    if (this.#connected.leadsTo(added.address)) throw new CenoteError('in_use', `the address ${added.address} is in use already`);
     await flows.settled(added.address, added.machine);
     if (netnsFd !== null) await links.addInside(netnsFd, interfaceName(index), [added.address]);
     await links.reach(slot, this.#demand(slot).address, [added.address]);
@@ -298,7 +297,7 @@ export class Connections {
     }
     await flows.keepOnly(
       this.#options.subnet,
-      real.map((connection) => connection.address),
+      real.flatMap((connection) => [connection.address, ...insideOf(connection)]),
     );
     for (const attachment of lost) await this.#repair(attachment);
   }
