@@ -13,12 +13,14 @@ const text = { type: 'string', default: '' } as const;
 const logger = createLogger({ name: 'resolver', level: 'info' });
 try {
   const { values } = parseArgs({ options: { subnet: text, backbone: text, zone: text, told: text, shared: { type: 'boolean', default: false } } });
-  const [subnet, backbone] = [parseSubnet('subnet', values.subnet), parseSubnet('backbone', values.backbone)];
+  const subnet = parseSubnet('subnet', values.subnet);
+  // Units of before IPv6 do not name one.
+  const backbone = values.backbone === '' ? undefined : parseSubnet('backbone', values.backbone);
   const resolver = await startResolver({
     address: subnet.gateway,
-    address6: backbone.gateway,
+    address6: backbone?.gateway,
     port: 53,
-    isMachine: (address) => isMachineAddress(subnet, address) || isMachineAddress(backbone, address),
+    isMachine: (address) => isMachineAddress(subnet, address) || (backbone !== undefined && isMachineAddress(backbone, address)),
     zone: values.zone,
     shared: values.shared,
     socketPath: values.told,

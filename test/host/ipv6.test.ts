@@ -139,14 +139,10 @@ describe('networks of IPv6', () => {
       destination: addressBytes(destination),
     });
     const send = (payload: string, ...about: Parameters<typeof frame>) => place('blue-a').sendFrame(udpFrame6({ ...frame(...about), port: 91, payload }));
-    const tell = (type: number, ...about: Parameters<typeof frame>) =>
-      place('blue-a').sendFrame(
-        icmpFrame6({
-          ...frame(...about),
-          type,
-          body: Buffer.concat([Buffer.alloc(4), addressBytes('fd00:10::6'), Buffer.from([2, 1]), macBytes('fd00:10::5')]),
-        }),
-      );
+    const tell = (type: number, destination: string, isHidden = false) => {
+      const body = Buffer.concat([Buffer.alloc(4), addressBytes('fd00:10::6'), Buffer.from([2, 1]), macBytes('fd00:10::5')]);
+      place('blue-a').sendFrame(icmpFrame6({ ...frame('fd00:10::5', 'fd00:10::5', destination), type, body, isHidden }));
+    };
     const [spoofed, refused] = await countersOf(blueNet, 'spoofed', 'refused');
     send('another address', 'fd00:10::8');
     send('another MAC', 'fd00:10::5', 'fd00:10::8');
@@ -158,11 +154,12 @@ describe('networks of IPv6', () => {
     assert.deepEqual(await countersOf(blueNet, 'spoofed', 'refused'), [spoofed! + 7, refused]);
     // To all neighbours, to the gateway, and to the machine beside.
     const places = ['ff02::1', 'fd00:10::1', 'fd00:10::6'];
-    for (const type of [133, 134, 135, 136, 137]) for (const destination of places) tell(type, 'fd00:10::5', 'fd00:10::5', destination);
+    for (const type of [133, 134, 135, 136, 137]) for (const destination of places) tell(type, destination);
+    tell(134, 'fd00:10::6', true);
     send('everybody', 'fd00:10::5', 'fd00:10::5', 'ff02::1');
     send('a neighbour on the wire', 'fd00:10::5', 'fd00:10::5', 'fe80::1');
     send('in IPv4 clothes', 'fd00:10::5', 'fd00:10::5', '::ffff:a50:5');
-    assert.deepEqual(await countersOf(blueNet, 'spoofed', 'refused'), [spoofed! + 7, refused! + 18]);
+    assert.deepEqual(await countersOf(blueNet, 'spoofed', 'refused'), [spoofed! + 7, refused! + 19]);
     send('itself', 'fd00:10::5');
     await until(() => listener.lines.includes('itself'));
     assert.deepEqual(listener.lines, ['ready', 'itself']);

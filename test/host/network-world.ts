@@ -204,23 +204,20 @@ interface Frame6 {
   destinationMac: Buffer;
   source: Buffer;
   destination: Buffer;
+  /** Behind a header with options, which says no more than that they fill it. */
+  isHidden?: boolean;
 }
 
-const frame6 = ({ sourceMac, destinationMac, source, destination }: Frame6, next: number, content: Buffer, checksumAt: number): Buffer => {
+const frame6 = (frame: Frame6, next: number, content: Buffer, checksumAt: number): Buffer => {
+  const { sourceMac, destinationMac, source, destination, isHidden = false } = frame;
+  const options = isHidden ? Buffer.from([next, 0, 1, 4, 0, 0, 0, 0]) : Buffer.alloc(0);
   const ip = Buffer.alloc(8);
   ip[0] = 0x60;
-  ip.writeUInt16BE(content.length, 4);
-  ip[6] = next;
+  ip.writeUInt16BE(options.length + content.length, 4);
+  ip[6] = isHidden ? 60 : next;
   ip[7] = 255;
-  return Buffer.concat([
-    destinationMac,
-    sourceMac,
-    Buffer.from([0x86, 0xdd]),
-    ip,
-    source,
-    destination,
-    withChecksum6(source, destination, next, content, checksumAt),
-  ]);
+  const whole = withChecksum6(source, destination, next, content, checksumAt);
+  return Buffer.concat([destinationMac, sourceMac, Buffer.from([0x86, 0xdd]), ip, source, destination, options, whole]);
 };
 
 /** The same of IPv6. */

@@ -180,4 +180,6 @@ test('with triton', async () => {
   await alice.must('network', 'ip', 'update', 'six', 'fd00:10::9', 'reserved=true');
   assert.equal((await alice.json<{ reserved: boolean }>('network', 'ip', 'get', 'six', 'fd00:10::9')).reserved, true);
   await alice.must('instance', 'nic', 'delete', '-f', 'app', nics[1]!.mac);
+  await alice.must('instance', 'create', '-w', '-n', 'asked', '--nic', `ipv4_uuid=${String(network['id'])},ipv4_ips=fd00:10::99`, 'base', 'tiny');
+  assert.equal((await alice.json<{ primaryIp: string }>('instance', 'get', 'asked')).primaryIp, 'fd00:10::99');
 });

@@ -1,5 +1,6 @@
 /** What a machine may read: its metadata, and below `sdc:` what its host says of it. */
 import type { Network } from '../../host/network/network.ts';
+import { familyOf, widthOf } from '../../model/address.ts';
 import { macOf } from '../../model/mac.ts';
 import { addressesOf, nicsOf } from '../../model/nics.ts';
 import type { Nic } from '../../model/network.ts';
@@ -35,12 +36,14 @@ const facts: Facts = {
   volumes: () => '[]',
 };
 
+const singleMasks = { 4: '255.255.255.255', 6: 'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff' } as const;
+
 const nicFacts = ({ address, more, index, primary }: Nic, gateway: string | null) => ({
   interface: `eth${index}`,
   mac: macOf(address),
   ip: address,
-  ips: addressesOf({ address, more }).map((one) => `${one}/32`),
-  netmask: '255.255.255.255',
+  ips: addressesOf({ address, more }).map((one) => `${one}/${widthOf(familyOf(one))}`),
+  netmask: singleMasks[familyOf(address)],
   ...(gateway === null ? {} : { gateway, gateways: [gateway] }),
   primary,
 });

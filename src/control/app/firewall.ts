@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { CenoteError, invalid } from '../../base/errors.ts';
 import type { Machine } from '../../model/control-api.ts';
-import { parseAddress } from '../../model/address.ts';
+import { canonicalAddress, parseAddress } from '../../model/address.ts';
 import { weightOf } from '../../model/firewall/compile.ts';
 import { Policy } from '../../model/firewall/judge.ts';
 import type { PacketService, Verdict } from '../../model/firewall/judge.ts';
@@ -147,8 +147,9 @@ export const firewallTest = async (control: Control, context: RequestContext, { 
 /** A machine, or an address that none of the caller's has on a network of its own. */
 type End = { nics: readonly Nic[] };
 
-const endOf = async (control: Control, context: RequestContext, field: string, text: string): Promise<End> => {
+const endOf = async (control: Control, context: RequestContext, field: string, written: string): Promise<End> => {
   const { db } = control.store;
+  const text = canonicalAddress(written);
   if (parseAddress(text) === undefined) {
     const words = `${JSON.stringify(text.slice(0, 80))} is neither a machine nor an address`;
     return { nics: nicsOf((await namedBy(field, () => machineGet(context, db, text), { words })).machine) };

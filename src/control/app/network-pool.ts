@@ -1,6 +1,7 @@
 /** Pools of shared networks: the operator makes them, and machines are put on that network of one which has an address to give. */
 import { randomUUID } from 'node:crypto';
 import { CenoteError, invalid } from '../../base/errors.ts';
+import { canonicalAddress } from '../../model/address.ts';
 import { subnetOf } from '../../model/network.ts';
 import type { CreateNetworkPool, NetworkPool, UpdateNetworkPool } from '../../model/network-api.ts';
 import { externalNetwork } from '../../model/nics.ts';
@@ -89,7 +90,7 @@ export const chooseOfPool = async (
   const name = JSON.stringify(pool.name);
   const subnets = pool.networks.map(({ subnet }) => subnet).join(', ');
   if (asked !== undefined) {
-    const network = pool.networks.find((one) => placeOf(subnetOf(one), asked) !== null);
+    const network = pool.networks.find((one) => placeOf(subnetOf(one), canonicalAddress(asked)) !== null);
     if (network === undefined) throw invalid(field, `${asked} is of no network of the pool ${name}: ${subnets}`);
     return network;
   }

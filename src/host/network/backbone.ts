@@ -2,7 +2,6 @@
  * IPv6 on the host: the *backbone*, a segment beside the external network's, on which the routers of IPv6 networks have their way to the host, its
  * resolver, and outside. A host has it from the first such network on; nobody else pays for it.
  */
-import { readFileSync } from 'node:fs';
 import { CenoteError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import { backboneOf } from '../../model/backbone.ts';
@@ -20,17 +19,6 @@ export interface BackboneOptions {
   instanceNumber: number;
   logger: Logger;
 }
-
-const forwardingPath = '/proc/sys/net/ipv6/conf/all/forwarding';
-
-/** Whether the host sends on packets of IPv6. It is the host's own to decide: one that forwards learns no router of its own any more. */
-export const forwards6 = (): boolean => {
-  try {
-    return readFileSync(forwardingPath, 'latin1').trim() !== '0';
-  } catch {
-    return false; // no IPv6
-  }
-};
 
 export class Backbone {
   readonly subnet: Subnet;

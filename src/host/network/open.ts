@@ -2,7 +2,6 @@
  * The real network driver: rtnetlink for links and routes, nftables for who may talk to whom. A machine's NICs are each a link on one network;
  * what they have in common is here.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
 import { noCrash } from '../../base/crash-point.ts';
 import type { CrashPoints } from '../../base/crash-point.ts';
 import { CenoteError, invalid } from '../../base/errors.ts';
@@ -14,6 +13,7 @@ import type { Nic } from '../../model/network.ts';
 import { parseSubnet } from '../../model/subnet.ts';
 import { Backbone } from './backbone.ts';
 import { Firewalls } from './firewalls.ts';
+import { enableForwarding } from './forwarding.ts';
 import { Machines } from './machine-nics.ts';
 import type { Network } from './network.ts';
 import { openPublishCheck } from './publish-check.ts';
@@ -131,10 +131,4 @@ const resolvConfOf = (search: readonly string[], nics: readonly Nic[] | undefine
   const { resolvers } = definition;
   const byRouter = resolvConfFor(subnetOf(definition).gateway, hostPath, search);
   return resolvers.length === 0 ? byRouter : byRouter.replace(/^nameserver .*\n/, resolvers.map((server) => `nameserver ${server}\n`).join(''));
-};
-
-/** Host-wide, and left on: set-up remembers what it was. Not written when it is on, because writing resets other settings of every link. */
-const enableForwarding = (): void => {
-  const path = '/proc/sys/net/ipv4/ip_forward';
-  if (readFileSync(path, 'latin1').trim() !== '1') writeFileSync(path, '1');
 };

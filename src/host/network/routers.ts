@@ -3,7 +3,7 @@
  * external network as its way out. One is made with the first machine on its network, and goes some time after the last. It is held by a
  * mount, whose name says which network it is of and which link leads to it: that is all that an agent needs which comes after.
  */
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { CenoteError } from '../../base/errors.ts';
 import type { CrashPoints } from '../../base/crash-point.ts';
@@ -15,12 +15,12 @@ import type { NetworkDefinition } from '../../model/network.ts';
 import { closeFd } from '../../sys/libc.ts';
 import { createNamedNamespace, openNamedNamespace, removeNamedNamespace } from '../../sys/named-netns.ts';
 import { inNetworkNamespace } from '../../sys/netns.ts';
-import { forwards6 } from './backbone.ts';
 import type { Backbone } from './backbone.ts';
 import type { Attachment, Further, KeptAttachment } from './attachment.ts';
 import { further, shownOf, wholeOf } from './beside.ts';
 import type { Beside } from './beside.ts';
 import { fabricRuleset, uplinkName } from './fabric-ruleset.ts';
+import { forwards6, startForwarding } from './forwarding.ts';
 import type { FoundLink } from './links.ts';
 import { changeWhole, replaceWhole } from './ruleset.ts';
 import { openSegment } from './segment.ts';
@@ -264,7 +264,7 @@ export class Routers {
       if (!isKept) removeNamedNamespace(path);
       this.#slots.delete(uplinkSlot);
     });
-    inNetworkNamespace(netnsFd, () => writeFileSync(isIp6 ? '/proc/sys/net/ipv6/conf/all/forwarding' : '/proc/sys/net/ipv4/ip_forward', '1'));
+    inNetworkNamespace(netnsFd, () => startForwarding(subnet.family));
     const { mtu, isPublic: isPart } = definition;
     const segment = undo.use(await openSegment({ instance, instanceNumber, subnet, netnsFd, mtu, isPart, resolver: outer.subnet.gateway, logger }));
     const router: Router = {

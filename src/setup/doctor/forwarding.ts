@@ -11,7 +11,8 @@ export const examineForwarding = async (): Promise<Finding> => {
   if (!(await installed('nft'))) return warn('forwarding', 'cannot be examined: nftables is not installed');
   const obstacles = await forwardingObstacles();
   if (obstacles.length > 0) return warn('forwarding', obstacles.join('; '));
+  const six = readSetting('net.ipv6.conf.all.forwarding') === 1 ? 'IPv6 too' : 'IPv6 off, so networks of it do not lead outside (docs/networks.md)';
   return readSetting('net.ipv4.ip_forward') === 1
-    ? ok('forwarding', 'on, and no other firewall drops forwarded packets by policy')
-    : ok('forwarding', 'off yet: `cenote up` turns it on; no other firewall is in the way');
+    ? ok('forwarding', `on, and no other firewall drops forwarded packets by policy; ${six}`)
+    : ok('forwarding', `off yet: \`cenote up\` turns it on; no other firewall is in the way; ${six}`);
 };

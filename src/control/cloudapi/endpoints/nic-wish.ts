@@ -1,13 +1,14 @@
 /** A NIC as it is asked for. */
 import { Type } from 'typebox';
+import { IpAddress } from '../../../model/network.ts';
 import type { NicWish } from '../../../model/network-api.ts';
 
-/** As CloudAPI's clients name a network, with an address or without. */
+/** As CloudAPI's clients name a network, with an address or without; that they call it so whatever its family is, is all that they can say. */
 export const WireNicWish = Type.Union([
   Type.String(),
   Type.Object({
     ipv4_uuid: Type.String(),
-    ipv4_ips: Type.Optional(Type.Array(Type.String({ format: 'ipv4' }), { minItems: 1, maxItems: 1 })),
+    ipv4_ips: Type.Optional(Type.Array(IpAddress, { minItems: 1, maxItems: 1 })),
     primary: Type.Optional(Type.Boolean()),
   }),
 ]);
