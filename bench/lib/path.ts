@@ -22,10 +22,10 @@ const echoes = 20_000;
 
 /** Every datagram is sent back, until the end of the input. Perl, whose own share of a round trip is small. */
 const echo =
-  'use Socket; use IO::Select; socket(my $s, PF_INET, SOCK_DGRAM, 0); bind($s, pack_sockaddr_in($ARGV[0], INADDR_ANY)) or die $!; $| = 1; print "ready\\n"; my $both = IO::Select->new($s, \\*STDIN); while (1) { my ($one) = $both->can_read; exit if $one != $s; my $from = recv($s, my $data, 64, 0); send($s, $data, 0, $from); }';
+  'use Socket qw(:DEFAULT inet_pton pack_sockaddr_in6); use IO::Select; my ($port, $own) = @ARGV; my $six = $own =~ /:/; socket(my $s, $six ? PF_INET6 : PF_INET, SOCK_DGRAM, 0); bind($s, $six ? pack_sockaddr_in6($port, inet_pton(AF_INET6, $own)) : pack_sockaddr_in($port, inet_aton($own))) or die $!; $| = 1; print "ready\\n"; my $both = IO::Select->new($s, \\*STDIN); while (1) { my ($one) = $both->can_read; exit if $one != $s; my $from = recv($s, my $data, 64, 0); send($s, $data, 0, $from); }';
 /** Microseconds of the median round trip. */
 const ask =
-  'use Socket; use Time::HiRes "time"; my ($to, $port, $count) = @ARGV; socket(my $s, PF_INET, SOCK_DGRAM, 0); connect($s, pack_sockaddr_in($port, inet_aton($to))); $SIG{ALRM} = sub { die "no answer\\n" }; alarm 30; my @t; for (1 .. $count) { my $at = time; send($s, "x", 0); recv($s, my $data, 64, 0); push @t, time - $at; } @t = sort { $a <=> $b } @t; print 1e6 * $t[$count / 2];';
+  'use Socket qw(:DEFAULT inet_pton pack_sockaddr_in6); use Time::HiRes "time"; my ($to, $port, $count) = @ARGV; my $six = $to =~ /:/; socket(my $s, $six ? PF_INET6 : PF_INET, SOCK_DGRAM, 0); connect($s, $six ? pack_sockaddr_in6($port, inet_pton(AF_INET6, $to)) : pack_sockaddr_in($port, inet_aton($to))); $SIG{ALRM} = sub { die "no answer\\n" }; alarm 30; my @t; for (1 .. $count) { my $at = time; send($s, "x", 0); recv($s, my $data, 64, 0); push @t, time - $at; } @t = sort { $a <=> $b } @t; print 1e6 * $t[$count / 2];';
 
 interface UdpReport {
   end?: { sum?: { packets: number; lost_packets: number; seconds: number } };
@@ -34,7 +34,7 @@ interface UdpReport {
 export const carried = async ({ from, to, address }: Ends, seconds: number): Promise<Carried> => {
   const inside = (pid: number, ...words: string[]): Promise<string> => run('nsenter', ['--net', '--target', String(pid), ...words], { timeoutMs: 60_000 });
   const server = start('nsenter', ['--net', '--target', String(to), 'iperf3', '--server'], { stdio: 'ignore' });
-  const echoing = start('nsenter', ['--net', '--target', String(to), 'perl', '-e', echo, String(echoPort)], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const echoing = start('nsenter', ['--net', '--target', String(to), 'perl', '-e', echo, String(echoPort), address], { stdio: ['pipe', 'pipe', 'inherit'] });
   try {
     await new Promise((resolve) => echoing.stdout!.once('data', resolve));
     const roundTripUs = Number(await inside(from, 'perl', '-e', ask, address, String(echoPort), String(echoes)));

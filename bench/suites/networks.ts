@@ -24,7 +24,7 @@ export const networksSuite: Suite = {
   name: 'networks',
   title: 'Networks',
   method:
-    'Between two machines: on the external network, and on a fabric network; beside a bare veth between two namespaces, in turns, the best of each (what others do on the host only ever takes away). One TCP stream and datagrams of 16 bytes, as many as one sender can (iperf3), and one datagram there and back (median of 20,000). ' +
+    'Between two machines: on the external network, and on fabric networks of IPv4 and of IPv6; beside a bare veth between two namespaces, in turns, the best of each (what others do on the host only ever takes away). One TCP stream and datagrams of 16 bytes, as many as one sender can (iperf3), and one datagram there and back (median of 20,000). ' +
     'A NIC is added to a running machine, and removed, through the API with wait. Then machines are made on the same fabric network, 8 at once, and the same is measured again beside them.',
   run: async (bench) => {
     await installPackages(bench, ['iperf3']);
@@ -39,6 +39,7 @@ export const networksSuite: Suite = {
     using control = new ControlClient(paths.controlSocket);
     using agent = new AgentClient(paths.agentSocket);
     await instance.must('network', 'create', 'many', '--subnet', '10.200.0.0/16');
+    await instance.must('network', 'create', 'six', '--subnet', 'fd00:200::/64');
     const create = async (network: string): Promise<{ id: string; address: string }> => {
       const asked = { image: 'base', resources: least, stopGraceSeconds: 0, networks: [{ network }] };
       return demand(await control.machineCreate(asked, wait));
@@ -49,7 +50,7 @@ export const networksSuite: Suite = {
       return { from: pids.get(one.id)!, to: pids.get(other.id)!, address: other.address };
     };
     await using bare = await openBarePair();
-    const ways = { bare: bare.ends, external: await ends('default'), fabric: await ends('many') };
+    const ways = { bare: bare.ends, external: await ends('default'), fabric: await ends('many'), six: await ends('six') };
     const alone = await inTurns(bench, ways);
     const subject = await create('default');
     const nic = await nicTimes(bench, control, subject.id);
@@ -76,10 +77,10 @@ export const networksSuite: Suite = {
   },
 };
 
-type Ways = Record<'bare' | 'external' | 'fabric', Ends>;
+type Ways = Record<'bare' | 'external' | 'fabric' | 'six', Ends>;
 type Measured = Record<keyof Ways, Carried>;
 
-const names = { bare: 'a bare veth', external: 'the external network', fabric: 'a fabric network' } as const;
+const names = { bare: 'a bare veth', external: 'the external network', fabric: 'a fabric network', six: 'one of IPv6' } as const;
 
 const inTurns = async (bench: Bench, ways: Ways): Promise<Measured> => {
   const best = {} as Measured;
