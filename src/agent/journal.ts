@@ -6,7 +6,7 @@
  */
 import { DatabaseSync } from 'node:sqlite';
 import { setImmediate as turn } from 'node:timers/promises';
-import { WalSync } from '../base/wal-sync.ts';
+import { WalSync, walPragmas } from '../base/wal-sync.ts';
 import { noCrash } from '../base/crash-point.ts';
 import type { CrashPoints } from '../base/crash-point.ts';
 import type { Event } from '../model/event.ts';
@@ -73,7 +73,7 @@ export class Journal implements AsyncDisposable {
   constructor(path: string, crash = noCrash) {
     this.#crash = crash;
     this.#database = new DatabaseSync(path);
-    this.#database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
+    this.#database.exec(walPragmas.open);
     this.#migrate();
     const prepare = (sql: string) => this.#database.prepare(sql);
     this.#statements = {
@@ -94,8 +94,8 @@ export class Journal implements AsyncDisposable {
       events: prepare('SELECT event FROM event WHERE sequence > ? ORDER BY sequence'),
     };
     this.#database.prepare('DELETE FROM tombstone WHERE at < ?').run(new Date(Date.now() - tombstoneDays * 86_400_000).toISOString());
-    this.#wal = new WalSync(path);
-    this.#database.exec('PRAGMA synchronous = NORMAL;');
+    this.#wal = new WalSync(path, (sql) => this.#database.exec(sql));
+    this.#database.exec(walPragmas.synced);
   }
 
   loadMachines(): MachineRecord[] {
@@ -219,8 +219,8 @@ export class Journal implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (let rest = this.#turn ?? this.#syncing; rest !== null; rest = this.#turn ?? this.#syncing) await rest;
-    this.#wal[Symbol.dispose]();
     this.#database.close();
+    this.#wal[Symbol.dispose]();
   }
 
   #write(write: Write): Promise<void> {
@@ -251,7 +251,7 @@ export class Journal implements AsyncDisposable {
 
   #flush(): void {
     const batch = this.#pending;
-    if (batch !== null && (batch.noted || this.#syncing === null)) {
+    if (batch !== null && (this.#syncing === null || (batch.noted && this.#wal.mayCommit))) {
       this.#pending = null;
       try {
         this.#commit(batch);

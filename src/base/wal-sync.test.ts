@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
-import { WalSync } from './wal-sync.ts';
+import { WalSync, walPragmas } from './wal-sync.ts';
 
 test('what was committed before a sync is in the files, also after the log began anew', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'cenote-wal-'));
@@ -12,7 +12,7 @@ test('what was committed before a sync is in the files, also after the log began
     const path = join(directory, 'a.db');
     const database = new DatabaseSync(path);
     database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 5; CREATE TABLE t (n INTEGER) STRICT;');
-    using wal = new WalSync(path);
+    using wal = new WalSync(path, (sql) => database.exec(sql));
     for (let n = 0; n < 100; n += 1) {
       database.exec(`INSERT INTO t VALUES (${n})`);
       await wal.sync();
@@ -29,6 +29,56 @@ test('what was committed before a sync is in the files, also after the log began
   }
 });
 
+test('the log begins anew after a while, and what was in it is in the database', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'cenote-wal-'));
+  try {
+    const path = join(directory, 'a.db');
+    const database = new DatabaseSync(path);
+    database.exec(`${walPragmas.open} ${walPragmas.synced} CREATE TABLE t (text TEXT) STRICT;`);
+    using wal = new WalSync(path, (sql) => database.exec(sql));
+    const insert = database.prepare('INSERT INTO t VALUES (?)');
+    const rows = 1500;
+    for (let n = 0; n < rows; n += 1) {
+      insert.run('x'.repeat(8000));
+      await wal.sync();
+    }
+    const written = rows * 8000;
+    assert.ok(statSync(`${path}-wal`).size < written / 2, `${statSync(`${path}-wal`).size} bytes of log after ${written}`);
+    assert.ok(statSync(path).size > written / 2);
+    assert.equal(database.prepare('SELECT count(*) AS count FROM t').get()?.['count'], rows);
+    database.close();
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+});
+
+test('nothing is committed between the sync before a checkpoint and the one after it', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'cenote-wal-'));
+  try {
+    const path = join(directory, 'a.db');
+    const database = new DatabaseSync(path);
+    database.exec(`${walPragmas.open} ${walPragmas.synced} CREATE TABLE t (n INTEGER) STRICT;`);
+    let checkpoints = 0;
+    using wal = new WalSync(path, (sql) => {
+      checkpoints += 1;
+      database.exec(sql);
+    });
+    for (let n = 0; n < 250; n += 1) {
+      database.exec(`INSERT INTO t VALUES (${n})`);
+      const before = checkpoints;
+      const syncing = wal.sync();
+      const { mayCommit } = wal;
+      await syncing;
+      assert.equal(checkpoints > before, !mayCommit, `sync ${n}`);
+      assert.ok(wal.mayCommit);
+    }
+    assert.equal(checkpoints, 2);
+    database.close();
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+});
+
 test('a database without a log is refused', () => {
-  assert.throws(() => new WalSync(join(tmpdir(), 'cenote-no-such.db')), /ENOENT/);
+  assert.throws(() => new WalSync(join(tmpdir(), 'cenote-no-such.db'), () => {}), /ENOENT/);
 });

@@ -8,7 +8,7 @@ import { DatabaseSync } from 'node:sqlite';
 import type { SQLInputValue } from 'node:sqlite';
 import { Kysely, SqliteDialect, sql } from 'kysely';
 import type { SqliteDatabase, SqliteStatement } from 'kysely';
-import { WalSync } from '../../base/wal-sync.ts';
+import { WalSync, walPragmas } from '../../base/wal-sync.ts';
 import type { Schema } from '../schema.ts';
 import { storeUnavailable } from './engine.ts';
 import type { Engine, Snapshot } from './engine.ts';
@@ -16,15 +16,15 @@ import type { Engine, Snapshot } from './engine.ts';
 const mostStatements = 500;
 const nothingDone = { changes: 0, lastInsertRowid: 0 };
 
-/** `more`: what else is said to it first. */
-export const openSqlite = (path: string, more = ''): SqliteDatabase => {
+const openDatabase = (path: string, pragmas: string): DatabaseSync => {
   // Machines' environments hold secrets: the file, and what SQLite puts beside it with the same mode, are its owner's only.
   closeSync(openSync(path, 'a', 0o600));
   const database = new DatabaseSync(path, { enableForeignKeyConstraints: true, timeout: 5000 });
-  database.exec(
-    'pragma journal_mode = wal; pragma synchronous = full; pragma wal_autocheckpoint = 4000; pragma temp_store = memory; pragma cache_size = -16384',
-  );
-  database.exec(more);
+  database.exec(`${walPragmas.open} pragma temp_store = memory; pragma cache_size = -16384; ${pragmas}`);
+  return database;
+};
+
+const kyselyDatabase = (database: DatabaseSync): SqliteDatabase => {
   const statements = new Map<string, SqliteStatement>();
   const prepare = (text: string): SqliteStatement => {
     const known = statements.get(text);
@@ -58,10 +58,11 @@ const clearly = <T>(work: () => T): T => {
 };
 
 export const sqliteEngine = (path: string): Engine => {
-  const connect = (more?: string) => new Kysely<Schema>({ dialect: new SqliteDialect({ database: async () => openSqlite(path, more) }) });
-  const writer = connect();
+  const through = (open: () => DatabaseSync) => new Kysely<Schema>({ dialect: new SqliteDialect({ database: async () => kyselyDatabase(open()) }) });
+  let writing: DatabaseSync | undefined;
+  const writer = through(() => (writing = openDatabase(path, '')));
   // Opened when it is first read from, after the writer.
-  const reader = connect('pragma query_only = on');
+  const reader = through(() => openDatabase(path, 'pragma query_only = on'));
   let wal: WalSync | undefined;
   return {
     shown: path,
@@ -71,8 +72,8 @@ export const sqliteEngine = (path: string): Engine => {
     sync: async () => {
       if (wal === undefined) {
         // The log is there from the first write on. What was committed until now is synced already.
-        wal = new WalSync(path);
-        await sql`pragma synchronous = normal`.execute(writer);
+        wal = new WalSync(path, (text) => writing!.exec(text));
+        writing!.exec(walPragmas.synced);
       }
       await wal.sync();
     },
@@ -82,9 +83,9 @@ export const sqliteEngine = (path: string): Engine => {
       await sql`insert into sqlite_sequence (name, seq) values (${table}, ${sequence})`.execute(transaction);
     },
     [Symbol.asyncDispose]: async () => {
-      wal?.[Symbol.dispose]();
       await reader.destroy();
       await writer.destroy();
+      wal?.[Symbol.dispose]();
     },
   };
 };
