@@ -16,6 +16,8 @@ import { parseRule } from '../../src/model/firewall/parse.ts';
 import { printRule } from '../../src/model/firewall/print.ts';
 import type { FirewallMachine, OwnedRule } from '../../src/model/firewall/rule.ts';
 import { seed } from '../support/seed.ts';
+import { Prober, probesBetween } from './prober.ts';
+import type { Probe } from './prober.ts';
 import { Place, askFromHost, becomeHost, createOutside, hostAddress, outsideAddress, until } from './network-world.ts';
 
 const subnet = '10.80.0.0/16';
@@ -43,50 +45,6 @@ const rule = (text: string, options: Partial<OwnedRule> = {}): OwnedRule => ({
   log: false,
   ...options,
 });
-
-interface Probe {
-  from: number;
-  to: number;
-  port: number;
-  protocol: 'tcp' | 'udp';
-}
-
-/** One program in each machine that asks for all probes, which are too many to start a program for each. */
-const proberScript = `
-  const dgram = require('node:dgram'), net = require('node:net');
-  require('node:readline').createInterface({ input: process.stdin }).on('line', (line) => {
-    const { id, host, port, protocol } = JSON.parse(line);
-    let done = false;
-    const say = (answered) => { if (!done) console.log(JSON.stringify({ id, answered })); done = true; };
-    setTimeout(say, 700, false);
-    if (protocol === 'udp') {
-      const u = dgram.createSocket('udp4');
-      u.on('message', () => say(true)); u.on('error', () => {});
-      u.connect(port, host, () => u.send('hello', () => {}));
-      setTimeout(() => u.close(), 700);
-    } else {
-      const s = net.connect({ host, port });
-      s.on('data', () => say(true)); s.on('error', () => {});
-      setTimeout(() => s.destroy(), 700);
-    }
-  });`;
-
-class Prober {
-  readonly #program: ReturnType<Place['follow']>;
-  #count = 0;
-
-  constructor(place: Place) {
-    this.#program = place.follow(process.execPath, '-e', proberScript);
-  }
-
-  async ask(target: { host: string; port: number; protocol: Probe['protocol'] }): Promise<boolean> {
-    const id = ++this.#count;
-    this.#program.write(JSON.stringify({ id, ...target }));
-    const answer = () => this.#program.lines.map((line) => JSON.parse(line) as { id: number; answered: boolean }).find((one) => one.id === id);
-    await until(() => answer() !== undefined);
-    return answer()!.answered;
-  }
-}
 
 let network: Network;
 const probers: Prober[] = [];
@@ -128,9 +86,7 @@ const pings = async (from: number, to: string): Promise<boolean> =>
     () => false,
   );
 
-const probes: readonly Probe[] = [a, b, c].flatMap((from) =>
-  [a, b, c].flatMap((to) => (from === to ? [] : [90, 91].flatMap((port) => (['tcp', 'udp'] as const).map((protocol) => ({ from, to, port, protocol }))))),
-);
+const probes = probesBetween([a, b, c]);
 
 /** Packets of every kind between all machines; each has the verdict that the rules give in their plain form. How many were let through. */
 const checkAll = async (rules: readonly OwnedRule[], machines: readonly FirewallMachine[]): Promise<number> => {

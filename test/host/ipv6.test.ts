@@ -2,16 +2,13 @@
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { run } from '../../src/exec/run.ts';
 import { openNetwork } from '../../src/host/network/open.ts';
 import type { Connection, KeptConnection, Network } from '../../src/host/network/network.ts';
 import { addressBytes } from '../../src/model/address.ts';
 import { backboneAddress, backboneOf } from '../../src/model/backbone.ts';
-import { parseRule } from '../../src/model/firewall/parse.ts';
-import type { FirewallMachine, OwnedRule } from '../../src/model/firewall/rule.ts';
 import { macBytes } from '../../src/model/mac.ts';
-import type { NetworkDefinition, Nic } from '../../src/model/network.ts';
+import type { NetworkDefinition } from '../../src/model/network.ts';
 import { externalNetwork } from '../../src/model/nics.ts';
 import { Relay } from '../../src/resolver/relay.ts';
 import { openNamedNamespace, removeNamedNamespace } from '../../src/sys/named-netns.ts';
@@ -21,6 +18,7 @@ import { connection, define, driverFiles, logger, on, settleIn, subnet, unreache
 import type { Settled } from './driver-world.ts';
 import { becomeHost, createOutside, icmpFrame6, outsideAddress, udpFrame, udpFrame6, until } from './network-world.ts';
 import type { Place } from './network-world.ts';
+import { talk } from './talker.ts';
 
 const { instance, resolvConfPath, routers, tidy } = driverFiles('six');
 const instanceNumber = 6;
@@ -88,23 +86,6 @@ describe('networks of IPv6', () => {
     network = await open();
     for (const definition of [blueNet, greenNet, islandNet, plainNet, publicNet]) await network.define(definition);
     await network.restore(kept, []);
-  };
-
-  /** One that says a number for each of the other's answers. */
-  const talk = async (from: string, to: string, address: string, port: number) => {
-    const server = place(to).follow(
-      process.execPath,
-      '-e',
-      `require('node:net').createServer((s) => s.on('error', () => {}).pipe(s)).listen(${port}, '::', () => console.log('ready'))`,
-    );
-    await until(() => server.lines.includes('ready'));
-    const talker = place(from).follow(
-      process.execPath,
-      '-e',
-      `const s = require('node:net').connect(${port}, '${address}'); let n = 0; s.on('data', () => { console.log(++n); setTimeout(() => s.write('x'), 5); }); s.on('close', () => console.log('closed')); s.on('connect', () => s.write('x'));`,
-    );
-    await until(() => talker.lines.length > 5);
-    return talker;
   };
 
   after(async () => {
@@ -182,56 +163,6 @@ describe('networks of IPv6', () => {
     assert.deepEqual(await countersOf(blueNet, 'spoofed'), [spoofed! + 1]);
   });
 
-  test('the firewall holds', async () => {
-    const rule = (text: string): OwnedRule => ({ id: text, account: 'blue', rule: parseRule(text), log: false });
-    const machine = (name: string, nics: readonly Nic[], tags = {}): FirewallMachine => {
-      const id = `00000000-0000-4000-b000-0000000000${name}`;
-      return { id, account: 'blue', address: nics.find(({ primary }) => primary)!.address, nics, tags, firewall: true };
-    };
-    const [blueA, blueB] = [
-      machine('0a', [on(blueNet.id, 'fd00:10::5')], { role: 'db' }),
-      { ...machine('0b', [on(blueNet.id, 'fd00:10::6')], { role: 'web' }), firewall: false },
-    ];
-    const both = { ...machine('0c', [on(externalNetwork, '10.80.0.5'), on(blueNet.id, 'fd00:10::8', 1, false)]), firewall: false };
-    const asked = (name: string) => place(name).ask('tcp', 'fd00:10::5', 90);
-    const pings = async () => / 1 received/.test(await place('blue-b').run('sh', '-c', 'ping -c1 -W1 fd00:10::5 || true'));
-    await network.firewall.restore([rule('FROM tag role = web TO tag role = db ALLOW tcp PORT 90')], [blueA, blueB, both]);
-    assert.deepEqual([await asked('blue-b'), await asked('both'), await pings()], ['fd00:10::6', 'timeout', false]);
-    await network.firewall.changeRules([rule('FROM any TO tag role = db ALLOW icmp TYPE ALL')], []);
-    assert.equal(await pings(), false, 'IPv6 has an ICMP of its own');
-    await network.firewall.changeRules(
-      [rule('FROM any TO tag role = db ALLOW icmp6 TYPE 128'), rule('FROM ip fd00:10::8 TO tag role = db ALLOW tcp PORT 90')],
-      [],
-    );
-    assert.deepEqual([await asked('both'), await pings()], ['fd00:10::8', true]);
-    await network.firewall.changeRules([rule('FROM subnet fd00:10::/64 TO tag role = db BLOCK tcp PORT 90 PRIORITY 1')], []);
-    assert.deepEqual([await asked('blue-b'), await asked('both')], ['timeout', 'timeout']);
-    await network.firewall.restore([], []);
-    assert.equal(await asked('both'), 'fd00:10::8');
-  });
-
-  test('a flow that a rule no longer allows is cut', async () => {
-    const talker = await talk('blue-b', 'blue-a', 'fd00:10::5', 92);
-    const machine: FirewallMachine = {
-      id: '00000000-0000-4000-b000-00000000000a',
-      account: 'blue',
-      address: 'fd00:10::5',
-      nics: [on(blueNet.id, 'fd00:10::5')],
-      tags: {},
-      firewall: true,
-    };
-    const allow: OwnedRule = { id: 'allow', account: 'blue', rule: parseRule(`FROM any TO vm ${machine.id} ALLOW tcp PORT 92`), log: false };
-    await network.firewall.restore([allow], [machine]);
-    const seen = talker.lines.length;
-    await until(() => talker.lines.length > seen + 5);
-    await network.firewall.changeRules([], [allow.id]);
-    await sleep(50);
-    const last = talker.lines.length;
-    await sleep(100);
-    assert.equal(talker.lines.length, last);
-    await network.firewall.restore([], []);
-  });
-
   test('names are asked for by the gateway, whether there is a way out or not', async () => {
     assert.match(network.resolvConf([], [on(blueNet.id, 'fd00:10::5')]), /^nameserver fd00:10::1\n/);
     assert.match(network.resolvConf([], [on(islandNet.id, 'fd00:30::5')]), /^nameserver fd63:656e:6f74:ffff::1\n/);
@@ -279,6 +210,13 @@ describe('networks of IPv6', () => {
     await network.define({ ...greenNet, version: 2, internetNat: false });
     assert.equal(await place('green-a').ask('tcp', outsideSix, 90), 'EACCES');
     await network.define({ ...greenNet, version: 3 });
+  });
+
+  test('senders are told of ways that take no packets as long as theirs', async () => {
+    await run('ip', ['link', 'set', 'up0', 'mtu', '1300']);
+    for (const name of ['blue-a', 'shown'])
+      assert.match(await place(name).run('sh', '-c', `ping -c3 -W1 -i 0.2 -M do -s 1350 ${outsideSix} 2>&1 || true`), /mtu[ =:]*1300/, name);
+    await run('ip', ['link', 'set', 'up0', 'mtu', '1500']);
   });
 
   test('NICs and addresses come and go while the machine runs', async () => {
@@ -331,7 +269,7 @@ describe('networks of IPv6', () => {
   });
 
   test('a flow goes on while the agent is restarted, and what is broken is repaired', async () => {
-    const talker = await talk('blue-b', 'blue-a', 'fd00:10::5', 93);
+    const talker = await talk(place('blue-b'), place('blue-a'), 'fd00:10::5', 93);
     await restart();
     const seen = talker.lines.length;
     await until(() => talker.lines.length > seen + 20);
@@ -352,5 +290,34 @@ describe('networks of IPv6', () => {
     const next = await settle(connection(20, 'blue-c', [on(blueNet.id, 'fd00:10::6')]));
     await next.serve(90, '::');
     assert.equal(await place('blue-a').ask('tcp', 'fd00:10::6', 90), 'fd00:10::5');
+  });
+});
+
+describe('a host without IPv6', () => {
+  test('says so of a machine that is to have it, and serves the others', async () => {
+    await becomeHost();
+    writeFileSync('/proc/sys/net/ipv6/conf/all/disable_ipv6', '1');
+    const files = driverFiles('nosix');
+    const network = await openNetwork({
+      instance: files.instance,
+      instanceNumber: 7,
+      subnet,
+      logger,
+      resolvConfPath: files.resolvConfPath,
+      routerLingerMs: 20,
+    });
+    await network.define(blueNet);
+    await using world = new AsyncDisposableStack();
+    const machines: Settled = new Map();
+    const plain = await settleIn(world, network, machines, connection(1, 'plain', [on(externalNetwork, '10.80.0.5')]));
+    assert.match(await plain.run('ping', '-c1', '-W1', '10.80.0.1'), /1 received/);
+    await assert.rejects(settleIn(world, network, machines, connection(2, 'six', [on(blueNet.id, 'fd00:10::5')])), {
+      code: 'unavailable',
+      message: /this host has no IPv6/,
+    });
+    assert.deepEqual(existsSync(files.routers) ? readdirSync(files.routers) : [], []);
+    await network.close({ remove: true });
+    assert.equal(await run('nft', ['list', 'tables']), '');
+    files.tidy();
   });
 });

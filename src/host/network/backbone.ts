@@ -9,6 +9,7 @@ import type { Subnet } from '../../model/subnet.ts';
 import { NetlinkSocket, demand, netlinkProtocols } from '../../sys/netlink.ts';
 import { Nftables } from '../../sys/nftables.ts';
 import { backboneName, backbonePrefix, backboneRuleset } from './backbone-ruleset.ts';
+import { Links } from './links.ts';
 import * as message from './route-messages.ts';
 import { tableName } from './ruleset.ts';
 import { openSegment } from './segment.ts';
@@ -58,7 +59,8 @@ export class Backbone {
     await (await this.#open)?.[Symbol.asyncDispose]();
     this.#open = undefined;
     if (!remove) return;
-    // Whatever an agent before has left, opened here or not. Links have gone with their routers.
+    // Whatever an agent before has left, opened here or not. Links go with their routers, but later.
+    await this.#removeLinks();
     using nftables = new Nftables();
     const { instance } = this.#options;
     const table = tableName(backboneName(instance));
@@ -66,6 +68,13 @@ export class Backbone {
     using socket = new NetlinkSocket(netlinkProtocols.route);
     const requests = [message.deleteUnreachable(this.subnet), message.deleteAddress(message.loopbackIndex, this.subnet.gateway)];
     demand('remove the IPv6 backbone', await socket.send(requests), 'ESRCH', 'EADDRNOTAVAIL', 'ENETDOWN', 'EAFNOSUPPORT', 'EOPNOTSUPP', 'ENODEV');
+  }
+
+  async #removeLinks(): Promise<void> {
+    const { instanceNumber, logger } = this.#options;
+    const links = new Links({ instanceNumber, prefix: backbonePrefix(instanceNumber), subnet: this.subnet, logger });
+    for (const slot of (await links.list()).keys()) await links.discard(slot);
+    await links.close();
   }
 
   async #make(isKept: boolean): Promise<Segment> {
