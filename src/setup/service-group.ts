@@ -12,7 +12,14 @@ import type { ServiceName } from './service-list.ts';
 
 /** Four cores' worth, shared by few threads that mostly sleep. */
 const shares = 4096;
-export const serviceWeight = 400;
+const serviceWeight = 400;
+/** What those who answer people and machines weigh beside the agent, with all the runtimes that it starts: their work is short, and somebody waits. */
+const answering: ReadonlySet<Member> = new Set(['control', 'resolver']);
+const answeringTimes = 4;
+const timesOf = (member: Member): number => (answering.has(member) ? answeringTimes : 1);
+
+/** Of a unit of its own. */
+export const unitWeight = (service: ServiceName): number => serviceWeight * timesOf(service);
 /** What each is with a thousand machines; of the supervisor it is little. */
 export const protectedMib = { agent: 192, control: 160, lxcfs: 32, resolver: 64 } as const;
 const protectedBytes = Object.values(protectedMib).reduce<number>((sum, mib) => sum + mib, 0) * 2 ** 20;
@@ -28,11 +35,11 @@ export const openServiceGroup = (instance: string, layout: CgroupLayout = detect
   const [cpu, memory] = [layout.v1.get('cpu'), layout.v1.get('memory')];
   const { unified } = layout;
   const parts: Part[] = [];
-  if (cpu !== undefined) parts.push(new Part(cpu, instance, { 'cpu.shares': shares }, true));
-  if (memory !== undefined) parts.push(new Part(memory, instance, { 'memory.swappiness': lastToSwap }, false));
+  if (cpu !== undefined) parts.push(new Part(cpu, instance, { 'cpu.shares': shares }, { file: 'cpu.shares', usual: 1024 }));
+  if (memory !== undefined) parts.push(new Part(memory, instance, { 'memory.swappiness': lastToSwap }, null));
   else if (unified !== null) {
     const offered = enable(unified, ['cpu', 'memory']);
-    const part = new Part(unified, instance, { 'cpu.weight': serviceWeight, 'memory.min': protectedBytes }, true);
+    const part = new Part(unified, instance, { 'cpu.weight': serviceWeight, 'memory.min': protectedBytes }, { file: 'cpu.weight', usual: 100 });
     // With processes of its own a group of v2 gives its own groups nothing.
     for (const pid of readPids(part.group)) part.admit('supervisor', pid);
     enable(part.group, offered);
@@ -48,18 +55,20 @@ type Member = ServiceName | 'supervisor';
 /** One tree's part of it. */
 class Part {
   readonly group: string;
-  readonly #divided: boolean;
+  /** Of each member's group in it; null: they have none. */
+  readonly #weight: { file: string; usual: number } | null;
 
-  constructor(tree: string, instance: string, settings: Record<string, number>, divided: boolean) {
+  constructor(tree: string, instance: string, settings: Record<string, number>, weight: { file: string; usual: number } | null) {
     this.group = join(tree, serviceGroup(instance));
-    this.#divided = divided;
+    this.#weight = weight;
     makeGroup(this.group);
     for (const [file, value] of Object.entries(settings)) write(this.group, file, value);
   }
 
   admit(member: Member, pid: number): void {
-    const group = this.#divided ? join(this.group, member) : this.group;
+    const group = this.#weight === null ? this.group : join(this.group, member);
     makeGroup(group);
+    if (this.#weight !== null && existsSync(join(group, this.#weight.file))) write(group, this.#weight.file, this.#weight.usual * timesOf(member));
     if (member !== 'supervisor' && existsSync(join(group, 'memory.min'))) write(group, 'memory.min', protectedMib[member] * 2 ** 20);
     write(group, 'cgroup.procs', pid);
   }

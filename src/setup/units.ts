@@ -9,7 +9,7 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { machinesUnit } from '../host/cgroup/parent.ts';
 import type { InstanceConfig, InstancePaths } from '../model/instance.ts';
-import { protectedMib, serviceWeight } from './service-group.ts';
+import { protectedMib, unitWeight } from './service-group.ts';
 import { nodeEnvironment, nodeProgram, servicesOf } from './service-list.ts';
 import type { Service, ServiceName } from './service-list.ts';
 
@@ -114,7 +114,7 @@ const serviceText = (service: Service, config: InstanceConfig, paths: InstancePa
 /** Whatever machines do, these go on. Directly below the root for the same reason as the machines. */
 const protection = ({ name, oomScoreAdjust }: Service): string[] => [
   'Slice=-.slice',
-  `CPUWeight=${serviceWeight}`,
+  `CPUWeight=${unitWeight(name)}`,
   `MemoryMin=${protectedMib[name]}M`,
   `OOMScoreAdjust=${oomScoreAdjust}`,
 ];
