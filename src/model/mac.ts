@@ -12,7 +12,13 @@ export const macBytes = (address: string): Buffer => {
     : Buffer.concat([Buffer.from([0x06]), createHash('sha256').update(bytes).digest().subarray(0, 5)]);
 };
 
+const hex = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+
+/** Lists say it a thousand times: of an IPv4 address from its text. */
 export const macOf = (address: string): string =>
-  macBytes(address)
-    .toString('hex')
-    .replaceAll(/..(?=.)/g, '$&:');
+  address.includes(':')
+    ? Array.from(macBytes(address), (byte) => hex[byte]).join(':')
+    : `02:ce:${address
+        .split('.', 4)
+        .map((part) => hex[Number(part)])
+        .join(':')}`;

@@ -84,8 +84,7 @@ export const createCloudApiServer = (options: CloudApiServerOptions): FastifyIns
     done();
   });
   server.addHook('onSend', (request, reply, payload, done) => {
-    finish(request, reply, payload);
-    done();
+    done(null, finish(request, reply, payload));
   });
   server.setErrorHandler((error, request, reply) => sendRefusal(logger, error, request, reply));
   // What stands for any collection makes none of a path.
@@ -147,10 +146,15 @@ const limit = (reply: FastifyReply, rates: Rates, who: string): void => {
   if (!allowed) throw new Refusal(429, 'RequestThrottled', 'too many requests', { headers: { 'retry-after': String(waitSeconds) } });
 };
 
+const longText = 16 * 1024;
+
 /** The digest is what clients compare the body with; a HEAD has that of the body that a GET would have had. */
-const finish = (request: FastifyRequest, reply: FastifyReply, payload: unknown): void => {
-  if (typeof payload === 'string' || Buffer.isBuffer(payload)) reply.header('content-md5', hash('md5', payload, 'base64'));
+const finish = (request: FastifyRequest, reply: FastifyReply, payload: unknown): unknown => {
+  // With a short text the socket makes one write of the head too; a long one would be made bytes of twice, for the digest and for the socket.
+  const body = typeof payload === 'string' && payload.length > longText ? Buffer.from(payload) : payload;
+  if (typeof body === 'string' || Buffer.isBuffer(body)) reply.header('content-md5', hash('md5', body, 'base64'));
   reply.header('response-time', String(Math.max(0, Math.round(performance.now() - (request.cloud?.startedAt ?? performance.now())))));
+  return body;
 };
 
 interface Chosen {
