@@ -5,6 +5,8 @@ import type { DnsStatus, NameRecord } from '../../src/model/names-api.ts';
 import { cliFixture, failed, succeeded } from '../support/cli-fixture.ts';
 import { tritonWorld } from '../support/triton-world.ts';
 
+const byText = (one: string, other: string): number => (one < other ? -1 : 1);
+
 test('names are listed, of one machine or all, looked at, and taken away', async () => {
   await using cli = await cliFixture();
   const cenote = async (...words: string[]) => succeeded(await cli.cenote(...words));
@@ -29,6 +31,22 @@ test('names are listed, of one machine or all, looked at, and taken away', async
   await cenote('account', 'update', 'default', '--dns', 'off');
   assert.match((await cenote('account', 'get', 'default')).stdout, /Names in DNS: +off/);
   assert.deepEqual((await cenote('dns', 'ls', '--json')).json<NameRecord[]>(), []);
+});
+
+test('two machines that are written alike share the name, and have their ids to themselves', async () => {
+  await using cli = await cliFixture();
+  const ids: string[] = [];
+  for (const name of ['db.1', 'DB-1']) {
+    succeeded(await cli.cenote('create', name));
+    ids.push(succeeded(await cli.cenote('get', name, '--json')).json<{ id: string }>().id);
+  }
+  const told = async (name: string) => succeeded(await cli.cenote('dns', 'get', name, '--json')).json<NameRecord[]>();
+  const shared = (await told('db-1.inst')).filter(({ name }) => name.startsWith('db-1.inst.default.'));
+  assert.equal(new Set(shared.flatMap(({ type, value }) => (type === 'A' ? [value] : []))).size, 2);
+  assert.deepEqual(shared.flatMap(({ type, value }) => (type === 'TXT' ? [value.replaceAll('"', '')] : [])).toSorted(byText), ids.toSorted(byText));
+  for (const id of ids) assert.equal((await told(id)).filter(({ type, name }) => type === 'A' && name.startsWith(`${id}.inst.default.`)).length, 1);
+  succeeded(await cli.cenote('delete', 'db.1'));
+  assert.equal((await told('db-1.inst')).filter(({ type, name }) => type === 'A' && name.startsWith('db-1.inst.default.')).length, 1);
 });
 
 test('triton shows the names of an instance, and turns them off and on', async () => {
