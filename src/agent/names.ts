@@ -41,6 +41,8 @@ export class MachineNames implements AsyncDisposable {
   readonly #options: MachineNamesOptions;
   readonly #stopping = new AbortController();
   readonly #machines = new Map<string, ToldMachine>();
+  /** By machine. */
+  readonly #floating = new Map<string, readonly string[]>();
   /** Networks whose machines ask under their own addresses. */
   readonly #shared = new Set<string>();
   /** Those of them whose machines everybody reaches. */
@@ -63,6 +65,12 @@ export class MachineNames implements AsyncDisposable {
     this.#following = this.#follow();
   }
 
+  /** Floating addresses that lead to the machine from now on; told when it is said again what it is. */
+  floats(id: string, addresses: readonly string[]): void {
+    if (addresses.length === 0) this.#floating.delete(id);
+    else this.#floating.set(id, addresses);
+  }
+
   /** What the machine is, or is about to be: a service is left before its machine stops. */
   changed(spec: MachineSpec, running: boolean): void {
     const { id, account, address } = spec;
@@ -75,7 +83,7 @@ export class MachineNames implements AsyncDisposable {
       asks: places.map((place) => place.address),
       asksBy: places.map(({ network }) => network),
       on: nics.map(({ network }) => network),
-      named: namedMachine(spec, running, this.#shared, this.#open),
+      named: namedMachine({ ...spec, floating: this.#floating.get(id) }, running, this.#shared, this.#open),
     };
     if (!this.#set(machine)) return;
     this.#tellRouters(this.#common.set(id, { primary: nics.find(({ primary }) => primary)!.network, on: machine.on! }));
@@ -91,6 +99,7 @@ export class MachineNames implements AsyncDisposable {
   }
 
   gone(id: string): void {
+    this.#floating.delete(id);
     if (this.#machines.delete(id)) this.#tell({ kind: 'gone', id });
     this.#tellRouters(this.#common.remove(id));
   }

@@ -139,7 +139,10 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
   await platforms.ensureBuiltIn();
   const firewall = new FirewallRules(network.firewall, journal, logger);
   const networks = new KnownNetworks(network, journal, (definition) => names.leads(definition));
-  const floating = new KnownFloating(network, journal);
+  const floating = new KnownFloating(network, journal, (id, addresses) => {
+    names.floats(id, addresses);
+    machines.find(id)?.tellNames();
+  });
   await floating.restore();
   const recovered = await recover(host, machines, networks, firewall);
   for (const machine of machines.all()) machine.tellNames();

@@ -70,12 +70,16 @@ const none: SharedNetworks = new Set<string>();
 
 export const isEverybodys = ({ network }: Pick<Nic, 'network'>, shared: SharedNetworks): boolean => network === externalNetwork || shared.has(network);
 
+const noNetwork = 'floating';
+
 export interface MachineFacts {
   id: string;
   account: string;
   name: string;
   address: string;
   nics?: readonly Nic[] | undefined;
+  /** Floating addresses that lead to it. */
+  floating?: readonly string[] | undefined;
   tags: Tags;
   metadata?: Metadata | undefined;
 }
@@ -85,7 +89,7 @@ export interface MachineFacts {
  * everybody reaches.
  */
 export const namedMachine = (
-  { id, account, name, address, nics, tags, metadata = {} }: MachineFacts,
+  { id, account, name, address, nics, floating = [], tags, metadata = {} }: MachineFacts,
   running: boolean,
   shared: SharedNetworks = none,
   open: SharedNetworks = none,
@@ -100,12 +104,16 @@ export const namedMachine = (
     account,
     name,
     // A fabric network is called by its id: what its account calls it is not known here.
-    addresses: placesOfNics(nicsOf({ nics, address })).map((place) => ({
-      address: place.address,
-      network: isEverybodys(place, shared) ? null : place.network,
-      on: place.network,
-      isOpen: isEverybodys(place, open),
-    })),
+    addresses: [
+      ...placesOfNics(nicsOf({ nics, address })).map((place) => ({
+        address: place.address,
+        network: isEverybodys(place, shared) ? null : place.network,
+        on: place.network,
+        isOpen: isEverybodys(place, open),
+      })),
+      // On no network that anybody asks by, and reached from all of them.
+      ...floating.map((one) => ({ address: one, network: null, on: noNetwork, isOpen: true })),
+    ],
     services: inService ? servicesOf(tags) : [],
     reversePtr: isName(reversePtr) ? reversePtr : null,
     acmeChallenge: challengePattern.test(challenge) ? challenge : null,

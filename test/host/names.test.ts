@@ -155,6 +155,38 @@ describe('names in machines', { skip, timeout: 600_000 }, () => {
     await instance.must('account', 'delete', 'alice');
   });
 
+  test('a floating address is told to who reaches the machine by no other, and to nobody once it leads elsewhere', async () => {
+    const few = ['--disk', '64M', '--memory', '64M', '--cpu', '0.01'];
+    for (const [network, subnet, machine] of [
+      ['back', '192.168.10.0/24', 'far'],
+      ['front', '192.168.20.0/24', 'alone'],
+    ] as const) {
+      await instance.must('network', 'create', network, '--subnet', subnet);
+      await instance.must('create', machine, '--network', network, ...few, '--', 'sleep', '1000000');
+    }
+    await instance.must('network', 'create', 'open', '--global', '--public', '--subnet', '198.18.77.0/29');
+    const { address } = await instance.json<{ address: string }>('ip', 'float', 'create', 'open');
+    const far = `far.inst.default.${zone}`;
+    assert.equal(await dig('alone', far), '');
+    await instance.must('ip', 'float', 'attach', address, 'far');
+    assert.deepEqual([await dig('alone', far), await dig('alone', '-x', address)], [address, `${far}.`]);
+    const agent = servicePidPath(instancePaths(instance.root), 'agent');
+    const former = recallProcess(agent)!;
+    signalProcess(former, 'SIGKILL');
+    await until(
+      async () => ![undefined, former.pid].includes(recallProcess(agent)?.pid) && (await instance.cenote('ip', 'float', 'attach', address, 'far')).code === 0,
+    );
+    // What the new agent says of all machines.
+    await until(async () => (await instance.json<{ resolver: object | null }>('dns', 'status')).resolver !== null);
+    assert.equal(await dig('alone', far), address);
+    await instance.must('ip', 'float', 'attach', address, 'web');
+    assert.equal(await dig('alone', far), '');
+    await instance.must('ip', 'float', 'detach', address);
+    await instance.must('ip', 'float', 'delete', address);
+    await instance.must('delete', 'far', 'alone', '--yes');
+    for (const network of ['back', 'front', 'open']) await instance.must('network', 'delete', network);
+  });
+
   test('a resolver that was killed is back, and knows all again', async () => {
     const path = servicePidPath(instancePaths(instance.root), 'resolver');
     const former = recallProcess(path)!;

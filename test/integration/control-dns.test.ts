@@ -114,6 +114,28 @@ describe('the datacenter’s DNS', { skip: nsdSkip() }, () => {
     await becomes(`${machine.id}.inst.default.${zone}`, 0);
   });
 
+  test('a floating address is a name’s of the machine that it leads to', async () => {
+    await using fixture = await serving();
+    const { client } = fixture;
+    const port = await portOf(fixture);
+    const [web, other] = [await create(fixture, 'web'), await create(fixture, 'other')];
+    await client.networkCreate({ name: 'front', global: true, public: true, subnet: '203.0.113.0/29' });
+    const { address: floating } = await client.floatingCreate({ network: 'front' });
+    const leads = async (name: string) => dig(port, `${name}.inst.default.${zone}`);
+    for (const [machine, to] of [
+      ['web', [[floating, web.address], [other.address]]],
+      ['other', [[web.address], [floating, other.address]]],
+      [null, [[web.address], [other.address]]],
+    ] as const) {
+      await (machine === null ? client.floatingDetach(floating) : client.floatingAttach(floating, machine));
+      await eventually(
+        async () => [await leads('web'), await leads('other')],
+        (found) => JSON.stringify(found) === JSON.stringify(to.map((addresses) => [...addresses].toSorted())),
+      );
+      assert.deepEqual(await dig(port, '-x', floating), machine === null ? [] : [`${machine}.inst.default.${zone}.`]);
+    }
+  });
+
   test('a secondary takes the zones when it is told, and again after each change; versions rise over a restart', async () => {
     const secondaryPort = await freePort(secondaryAddress);
     const listen = { address, port: await freePort(address) };

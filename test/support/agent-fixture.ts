@@ -108,7 +108,7 @@ export const agentFixture = async (
         host,
         machines,
         networks,
-        floating: new KnownFloating(host.network, journal),
+        floating: new KnownFloating(host.network, journal, (id, addresses) => names.floats(id, addresses)),
         firewall,
         socketPath,
         socketGroup: process.getgid!(),

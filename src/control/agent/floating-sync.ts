@@ -28,8 +28,9 @@ export class FloatingSync {
     return this.#agent.floatingPut({ address, machine, version }, { signal });
   }
 
-  /** When the tie is made, after machines were compared. */
-  async compare(signal: AbortSignal): Promise<void> {
+  /** When the tie is made, after machines were compared. Whether anything leads elsewhere than was known here. */
+  async compare(signal: AbortSignal): Promise<boolean> {
+    let isChanged = false;
     const there = new Map((await this.#agent.floatingList({ signal })).map((state) => [state.address, state]));
     const stored = new Map((await floatingListAll(system, this.#store.db)).map((one) => [one.address, one]));
     for (const one of stored.values()) if ((there.get(one.address)?.version ?? 0) < one.version) await this.tell(one, signal);
@@ -37,8 +38,10 @@ export class FloatingSync {
       const known = stored.get(state.address);
       if (known === undefined ? state.machine === null : known.version >= state.version) continue;
       const isTaken = await this.#store.transactionRepeatable((db) => take(db, state, known));
-      if (!isTaken) await this.tell({ ...state, machine: null, version: state.version + 1 }, signal);
+      if (isTaken) isChanged = true;
+      else await this.tell({ ...state, machine: null, version: state.version + 1 }, signal);
     }
+    return isChanged;
   }
 }
 

@@ -155,7 +155,7 @@ export class AgentLink implements AsyncDisposable {
       await this.#options.networks.compare(signal);
       catalog.invalidate();
       const result = await this.#syncAll();
-      await this.#options.floating.compare(signal);
+      if (await this.#options.floating.compare(signal)) this.#options.onRefreshed(null);
       logger.info({ ...result, agent: this.#info.version }, 'in step with the agent');
       this.#inStep = true;
       this.#pulse.goesOn();

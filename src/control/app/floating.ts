@@ -84,6 +84,7 @@ const demandWayOut = async (db: Db, machine: Machine): Promise<void> => {
 const change = async (control: Control, context: RequestContext, address: string, choose: (db: Db) => Promise<Machine | null>): Promise<FloatingAddress> => {
   authorize(context, 'write');
   demandHost(control);
+  const concerned = new Set<string>();
   const changed = await control.store.transaction(async (db) => {
     const former = await floatingGet(context, db, address);
     const machine = await choose(db);
@@ -91,9 +92,11 @@ const change = async (control: Control, context: RequestContext, address: string
     if (floating.machine === former.machine) return former;
     await floatingInsert(context, db, floating);
     await tell(context, db, machine === null ? 'detached' : 'attached', floating, machine);
+    for (const id of [former.machine, floating.machine]) if (id !== null) concerned.add(id);
     return floating;
   });
   control.events.notify();
+  for (const id of concerned) control.changes.tell(id);
   await tellHost(control, changed);
   return shown(changed);
 };
