@@ -80,10 +80,16 @@ export const saturate = async (
   return { count, seconds: (performance.now() - begun) / 1000 };
 };
 
-/** Sends when a request is due, whether or not others have been answered; each one's time is from when it was due. */
-export const steadily = async (requesters: readonly Requester[], requests: readonly string[], perSecond: number, until: AbortSignal): Promise<number[]> => {
+export interface SteadyTimes {
+  /** From when a request was due: the generator's own lateness included. */
+  fromDue: number[];
+  fromSent: number[];
+}
+
+/** Sends when a request is due, whether or not others have been answered. */
+export const steadily = async (requesters: readonly Requester[], requests: readonly string[], perSecond: number, until: AbortSignal): Promise<SteadyTimes> => {
   const begun = performance.now();
-  const times: number[] = [];
+  const times: SteadyTimes = { fromDue: [], fromSent: [] };
   const open: Promise<void>[] = [];
   for (let index = 0; !until.aborted; index += 1) {
     const due = begun + (index * 1000) / perSecond;
@@ -91,7 +97,13 @@ export const steadily = async (requesters: readonly Requester[], requests: reado
     if (early > 0.5) await new Promise((resolve) => setTimeout(resolve, early));
     const free = requesters.find(({ busy }) => !busy);
     if (free === undefined) throw new Error(`${requesters.length} requests wait for their answers`);
-    open.push(free.send(requests[index % requests.length]!).then(() => void times.push(performance.now() - due)));
+    const sent = performance.now();
+    const answered = (): void => {
+      const now = performance.now();
+      times.fromDue.push(now - due);
+      times.fromSent.push(now - sent);
+    };
+    open.push(free.send(requests[index % requests.length]!).then(answered));
     // Told at the end, with the others; until then nobody waits for it.
     open.at(-1)!.catch(() => undefined);
   }
