@@ -165,9 +165,9 @@ export class Machine {
     return this.host.journal.noteMachine(this.record);
   }
 
-  /** For an action that has only to be recorded: what it changed and that it succeeded, in one write. When that fails, so has the action. */
+  /** For an action that has only to be recorded: what it changed and that it succeeded, in one write, and the machine is as before. When that fails, so has the action. */
   async conclude(): Promise<void> {
-    this.record.outcome = { error: null };
+    [this.record.outcome, this.#transition] = [{ error: null }, null];
     await this.save();
     this.#concluded = true;
   }
