@@ -1,4 +1,5 @@
 /** Addresses and subnets of both families. No leading zeros, no mixed notation: what reads in two ways is not an address. */
+import { isIPv4 } from 'node:net';
 
 export type Family = 4 | 6;
 
@@ -49,7 +50,7 @@ export const canonicalAddress = (text: string): string => {
 export const addressBytes = (text: string): Buffer => {
   const address = parseAddress(text);
   if (address === undefined) throw new Error(`${JSON.stringify(text)} is not an address`);
-  return Buffer.from(address.value.toString(16).padStart(widthOf(address.family) / 4, '0'), 'hex');
+  return address.family === 4 ? Buffer.from(text.split('.').map(Number)) : Buffer.from(address.value.toString(16).padStart(32, '0'), 'hex');
 };
 
 export const addressFromBytes = (bytes: Uint8Array): string =>
@@ -69,9 +70,8 @@ const format6 = (value: bigint): string => {
 };
 
 const parse4 = (text: string): Address | undefined => {
-  const parts = text.split('.');
-  if (parts.length !== 4 || !parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part) && Number(part) < 256)) return undefined;
-  return { family: 4, value: parts.reduce((value, part) => value * 256n + BigInt(part), 0n) };
+  if (!isIPv4(text)) return undefined;
+  return { family: 4, value: BigInt(text.split('.').reduce((value, part) => value * 256 + Number(part), 0)) };
 };
 
 const groups6 = (text: string): string[] => (text === '' ? [] : text.split(':'));
