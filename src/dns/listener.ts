@@ -6,6 +6,7 @@ import { createSocket } from 'node:dgram';
 import type { RemoteInfo, Socket as DatagramSocket } from 'node:dgram';
 import { createServer, isIPv6 } from 'node:net';
 import type { Server, Socket } from 'node:net';
+import { isErrno } from '../base/errno.ts';
 import { MessageFramer, frame } from './stream.ts';
 import { Tally } from './tally.ts';
 
@@ -28,6 +29,7 @@ export interface ListenerOptions {
 }
 
 const streamIdleMs = 10_000;
+const mostAttempts = 10;
 /** A burst waits here while this process does something else; the kernel gives what it may. */
 const receiveBytes = 4 * 1024 * 1024;
 
@@ -45,13 +47,16 @@ export class Listener implements AsyncDisposable {
   }
 
   static async open(options: ListenerOptions): Promise<Listener> {
-    const listener = new Listener(options);
-    try {
-      await listener.#bind();
-      return listener;
-    } catch (error) {
-      await listener[Symbol.asyncDispose]();
-      throw error;
+    for (let attempt = 1; ; attempt += 1) {
+      const listener = new Listener(options);
+      try {
+        await listener.#bind();
+        return listener;
+      } catch (error) {
+        await listener[Symbol.asyncDispose]();
+        // The kernel gives one that is free for datagrams; somebody else's stream may have it.
+        if (options.port !== 0 || attempt === mostAttempts || !isErrno(error, 'EADDRINUSE')) throw error;
+      }
     }
   }
 
