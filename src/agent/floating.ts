@@ -43,11 +43,11 @@ export class KnownFloating {
   }
 
   async #lead(state: FloatingState): Promise<void> {
-    const { address, machine } = state;
+    const { address, machine, wired } = state;
     const former = this.#machines.holderOf(address);
     this.#known.set(address, state);
     this.#machines.give(address, machine ?? undefined);
-    await this.#network.float(address, machine);
+    await this.#network.float(address, machine, wired);
     for (const one of new Set([former, machine ?? undefined])) if (one !== undefined) this.#onMoved(one, this.#machines.heldBy(one));
   }
 }

@@ -49,6 +49,8 @@ const keysOf: Readonly<Record<string, readonly string[]>> = {
   mtu: ['mtu'],
   owners: ['owner'],
   public: ['public'],
+  device: ['device'],
+  tag: ['tag'],
   global: ['global'],
   rule: ['rule', 'text'],
   include: ['include'],

@@ -2,7 +2,7 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { networkNamePattern } from './names.ts';
-import { IpAddress, mostSubnetCharacters, NetworkRoutes, Nic } from './network.ts';
+import { DeviceName, IpAddress, mostSubnetCharacters, NetworkRoutes, Nic, WireTag } from './network.ts';
 
 const closed = { additionalProperties: false } as const;
 const ipv4 = Type.String({ format: 'ipv4' });
@@ -45,6 +45,9 @@ export const Network = Type.Object(
     routes: Type.Record(Type.String(), Type.String()),
     internetNat: Type.Boolean(),
     mtu: Type.Integer(),
+    /** Of one on a wire, and told to the operator: at which device of the host, and with which tag there. */
+    device: Type.Optional(Type.String()),
+    tag: Type.Optional(Type.Integer()),
     /** By which it is seen outside; null for the external network itself. */
     uplink: nullable(Type.String()),
     /** Whether the caller's machines are on it when nothing is said. */
@@ -65,6 +68,9 @@ export const CreateNetwork = Type.Object(
     owners: Type.Optional(owners),
     /** Of a shared one: machines are reached from outside by their own addresses. */
     public: Type.Optional(Type.Boolean()),
+    /** Of a public one: its subnet and its gateway are on a wire, at this device of the host, perhaps with a tag. Absent: the network outside leads it to the host. */
+    device: Type.Optional(DeviceName),
+    tag: Type.Optional(WireTag),
     /** Absent: the account's lowest, or one that is made. */
     vlan: Type.Optional(VlanId),
     subnet: Type.String({ maxLength: mostSubnetCharacters }),

@@ -45,6 +45,18 @@ export const mostRoutes = 64;
 export const NetworkRoutes = Type.Record(Type.String({ maxLength: mostSubnetCharacters }), IpAddress, { maxProperties: mostRoutes });
 export type NetworkRoutes = Static<typeof NetworkRoutes>;
 
+/** A network device of a host, not one of those that Cenote makes, nor the loopback. */
+export const DeviceName = Type.String({ pattern: '^(?!lo$)(?!cn[0-9]+[a-z])[A-Za-z0-9][A-Za-z0-9._-]{0,14}$' });
+/** Of packets on a wire, by 802.1Q. */
+export const WireTag = Type.Integer({ minimum: 1, maximum: 4094 });
+
+/** A public subnet that is on a wire, at a device of the host, with its gateway. */
+export const WiredSubnet = Type.Object(
+  { subnet: Type.String({ maxLength: mostSubnetCharacters }), gateway: ipv4, device: DeviceName, tag: Type.Optional(WireTag) },
+  closed,
+);
+export type WiredSubnet = Static<typeof WiredSubnet>;
+
 /** What a host has to know of a fabric network, or of a shared one, to be its router. */
 export const NetworkDefinition = Type.Object(
   {
@@ -64,6 +76,9 @@ export const NetworkDefinition = Type.Object(
     internetNat: Type.Boolean(),
     mtu: Type.Integer({ minimum: 576, maximum: 9000 }),
     routes: Type.Optional(NetworkRoutes),
+    /** Of a public one: where its subnet is on a wire. Absent: the network outside leads it to the host. */
+    device: Type.Optional(DeviceName),
+    tag: Type.Optional(WireTag),
     /** The network's own address on the external network. */
     uplink: ipv4,
   },
@@ -78,6 +93,8 @@ export const FloatingState = Type.Object(
     machine: Type.Union([Type.String({ format: 'uuid' }), Type.Null()]),
     /** Counts changes: an older one never replaces a newer. */
     version: Type.Integer({ minimum: 1 }),
+    /** Where its network is on a wire; the host need not know that one otherwise. */
+    wired: Type.Optional(WiredSubnet),
   },
   closed,
 );
@@ -85,6 +102,10 @@ export type FloatingState = Static<typeof FloatingState>;
 
 /** Whether machines of several accounts are on it, as on the external one. */
 export const isShared = ({ account }: Pick<NetworkDefinition, 'account'>): boolean => account === null;
+
+/** Null where it is on no wire. */
+export const wiredOf = ({ subnet, gateway, device, tag }: Pick<NetworkDefinition, 'subnet' | 'gateway' | 'device' | 'tag'>): WiredSubnet | null =>
+  device === undefined || gateway === null ? null : { subnet, gateway, device, ...(tag === undefined ? {} : { tag }) };
 
 /** What machines send to where a network has no gateway: a next hop need be no address of the subnet. */
 const hops = { 4: '169.254.1.1', 6: `${ownPrefix6}ffff::1` } as const;

@@ -27,6 +27,9 @@ export interface StoredNetwork {
   routes: NetworkRoutes;
   internetNat: boolean;
   mtu: number;
+  /** Where a public one is on a wire, and its tag there. */
+  device: string | null;
+  tag: number | null;
   uplink: string | null;
   version: number;
   createdAt: string;
@@ -62,9 +65,10 @@ const rowOf = ({ rangeFirst, rangeLast, createdAt, internetNat, isPublic, resolv
 
 /** What its hosts are told of any but the external one. */
 export const definitionOf = (network: StoredNetwork): NetworkDefinition => {
-  const { id, account, version, subnet, gateway, resolvers, internetNat, isPublic, mtu, uplink, routes } = network;
+  const { id, account, version, subnet, gateway, resolvers, internetNat, isPublic, mtu, device, tag, uplink, routes } = network;
   if (uplink === null) throw new CenoteError('internal', 'the external network is every host’s own');
-  const unusual = { ...(isPublic ? { isPublic } : {}), ...(Object.keys(routes).length > 0 ? { routes } : {}) };
+  const wire = { ...(device === null ? {} : { device }), ...(tag === null ? {} : { tag }) };
+  const unusual = { ...(isPublic ? { isPublic } : {}), ...(Object.keys(routes).length > 0 ? { routes } : {}), ...wire };
   return { id, account, version, subnet, gateway, resolvers, internetNat, mtu, uplink, ...unusual };
 };
 
@@ -173,6 +177,8 @@ export const networkSetExternal = async (context: RequestContext, db: Db, { subn
     routes: '{}',
     internet_nat: 1,
     mtu: 1500,
+    device: null,
+    tag: null,
     uplink: null,
     version: 1,
     created_at: new Date().toISOString(),

@@ -246,6 +246,9 @@ export interface NetworkTable {
   routes: string;
   internet_nat: number;
   mtu: number;
+  /** Of a public one on a wire: where, and the tag there. */
+  device: string | null;
+  tag: number | null;
   /** Its own address on the external network. */
   uplink: string | null;
   /** Counts changes. */

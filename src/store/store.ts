@@ -32,6 +32,7 @@ import { networkRoutes } from './migrations/0018-network-routes.ts';
 import { floatingAddresses } from './migrations/0019-floating-addresses.ts';
 import { setAside } from './migrations/0021-set-aside.ts';
 import { floatingShown } from './migrations/0022-floating-shown.ts';
+import { wires } from './migrations/0023-wires.ts';
 import type { Schema } from './schema.ts';
 import { Written } from './written.ts';
 
@@ -55,6 +56,7 @@ const migrations = {
   '0019-floating-addresses': floatingAddresses,
   '0021-set-aside': setAside,
   '0022-floating-shown': floatingShown,
+  '0023-wires': wires,
 };
 
 export class Store implements AsyncDisposable {

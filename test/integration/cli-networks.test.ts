@@ -146,6 +146,7 @@ describe('networks on the command line', () => {
     await refuses(5, /"front" is in the network pool "both"/, 'network', 'delete', 'front');
     await says(/^deleted network pool both\n$/, 'network', 'pool', 'delete', 'both');
     await cenote('network', 'delete', 'front', 'more', '--yes');
+    await refuses(2, /--tag: is of a wire/, 'network', 'create', 'x', '--global', '--public', '--subnet', '10.98.0.0/24', '--tag', '7');
     await refuses(2, /vlan: a shared network is of no VLAN/, 'network', 'create', 'x', '--global', '--subnet', '10.98.0.0/24', '--vlan', '2');
     await refuses(2, /--owner: is said of shared networks only/, 'network', 'create', 'x', '--subnet', '10.98.0.0/24', '--owner', 'alice');
   });
@@ -155,7 +156,8 @@ describe('networks on the command line', () => {
   });
 
   it('float from one machine to another', async () => {
-    await cenote('network', 'create', 'front', '--global', '--public', '--subnet', '203.0.113.0/29');
+    await cenote('network', 'create', 'front', '--global', '--public', '--subnet', '203.0.113.0/29', '--device', 'eth1', '--tag', '7');
+    await says(/^Wire: +at eth1, tag 7$/m, 'network', 'get', 'front');
     await cenote('create', 'one');
     await cenote('create', 'two');
     await says(/^created floating address 203\.0\.113\.2 of network front\n$/, 'ip', 'float', 'create', 'front');

@@ -92,6 +92,27 @@ test('whoever may use one sees it, and their machines are on it beside those of 
   await assert.rejects(client.networkDelete('front'), /has machines on it/);
 });
 
+test('the host is told of the wire that one is on, also of a floating address alone; accounts are not', async () => {
+  await using here = await cloudApiFixture();
+  const { alice, fixture } = here;
+  const { client, agent } = fixture;
+  const wire = { device: 'eth1', tag: 42 };
+  const made = await client.networkCreate({ ...front, ...wire });
+  assert.deepEqual([made.device, made.tag], ['eth1', 42]);
+  const told = (await alice.send('GET', '/v1/networks/front')).body as Network;
+  assert.deepEqual([told.name, told.device, told.tag], ['front', undefined, undefined]);
+  await client.machineCreate({ name: 'plain' }, wait);
+  const { address } = await client.floatingCreate({ network: 'front' });
+  await client.floatingAttach(address, 'plain');
+  assert.equal(agent.networks.size, 0);
+  assert.deepEqual(agent.floating.get(address)?.wired, { subnet: front.subnet, gateway: '203.0.113.1', ...wire });
+  await client.machineCreate({ name: 'web', networks: [{ network: 'front' }] }, wait);
+  const { device, tag } = agent.networks.get(made.id)!;
+  assert.deepEqual({ device, tag }, wire);
+  await client.networkUpdate('front', { description: 'by a wire' });
+  assert.equal(agent.networks.get(made.id)!.device, 'eth1');
+});
+
 test('names are those of everybody’s networks', async () => {
   await using here = await cloudApiFixture();
   const { alice, fixture } = here;
@@ -121,6 +142,13 @@ test('what cannot be is refused with the numbers', async () => {
     [{ subnet: '10.98.0.0/24', gateway: null }, /gateway: a public network leads outside/],
     [{ subnet: '10.98.0.0/24', gateway: '10.97.0.1' }, /is not between/],
     [{ subnet: '10.98.0.0/24', vlan: 2 }, /vlan: a shared network is of no VLAN/],
+    [{ subnet: '10.98.0.0/24', public: false, device: 'eth1' }, /device: is where the addresses of a public network are outside/],
+    [{ subnet: '10.98.0.0/24', tag: 42 }, /tag: is of a wire, and there is none without a device/],
+    [{ subnet: '2001:db8::/64', device: 'eth1' }, /device: 2001:db8::\/64 is of IPv6/],
+    [{ subnet: '10.98.0.0/24', global: false, public: undefined, device: 'eth1' }, /device: is said of shared networks only/],
+    [{ subnet: '10.98.0.0/24', device: 'cn4v17' }, /device/],
+    [{ subnet: '10.98.0.0/24', device: 'lo' }, /device/],
+    [{ subnet: '10.98.0.0/24', device: 'eth1', tag: 4095 }, /tag/],
     [{ subnet: '10.98.0.0/24', owners: ['nobody'] }, /owners: there is no account "nobody"/],
     [{ subnet: '10.98.0.0/24', name: 'own' }, /already a network named "own"/],
     [{ subnet: '10.98.0.0/24', name: 'default' }, /already a network named "default"/],

@@ -11,6 +11,7 @@ export const auditKinds = [
   'mounts',
   'control groups',
   'links',
+  'rules of routing',
   'queues',
   'tables',
   'loop devices',
@@ -45,6 +46,7 @@ export const auditHost = async (roots: readonly string[] = []): Promise<AuditSna
     mounts: mounts(roots),
     'control groups': controlGroups(),
     links: await links(instances),
+    'rules of routing': [...(await rules(instances)), ...(await proxies())],
     queues: await queues(instances),
     tables: await tables(),
     'loop devices': await loopDevices(),
@@ -119,6 +121,18 @@ const links = async (instances: readonly AllottedInstance[]): Promise<Found[]> =
     if (match === null) return [];
     return [{ line: match[1]!, owner: instances.find(({ number }) => number === Number(match[2]))?.instance ?? null }];
   });
+
+/** By their priorities, two of an instance, which have its number. */
+const rules = async (instances: readonly AllottedInstance[]): Promise<Found[]> =>
+  (await linesOf('ip', ['rule'])).flatMap((line) => {
+    const priority = /^(\d+):.* proto 206/.exec(line)?.[1];
+    if (priority === undefined) return [];
+    return [{ line, owner: instances.find(({ number }) => number === Math.floor((Number(priority) - 10_000) / 2))?.instance ?? null }];
+  });
+
+/** Addresses that the host answers for; nothing says whose. */
+const proxies = async (): Promise<Found[]> =>
+  (await linesOf('ip', ['neigh', 'show', 'proxy'])).flatMap((line) => (/ proto 206\b/.test(line) ? [{ line: `answers for ${line.trim()}`, owner: null }] : []));
 
 /** Root queues of shaped devices, whose number has the instance's in it. */
 const queues = async (instances: readonly AllottedInstance[]): Promise<Found[]> =>

@@ -21,13 +21,16 @@ export const command = defineCommand({
     description: value('TEXT', 'what it is for', { short: 'd' }),
     global: toggle('for machines of several accounts (operators only)'),
     owner: many('ACCOUNT', (_field, word) => word, 'with --global: who may use it; more than once (default everybody)', { short: 'o', complete: 'account' }),
-    public: toggle('with --global: machines are reached from outside by their own addresses, which the network outside must lead to this host'),
+    public: toggle('with --global: machines are reached from outside by their own addresses, which are on a wire, or led to this host by the network outside'),
+    device: value('DEVICE', 'with --public: the addresses and their gateway are on the wire at this device of the host, such as eth1'),
+    tag: parsed('NUMBER', parseCount(1, 4094), 'with --device: under this VLAN tag (802.1Q) there'),
   },
   examples: [
     'network create back --subnet 192.168.10.0/24',
     'network create six --subnet fd00:10::/64',
     'network create db --subnet 10.9.0.0/22 --range 10.9.1.1-10.9.1.99 --no-nat',
     'network create front --global --public --subnet 203.0.113.0/24 --owner alice',
+    'network create front --global --public --subnet 203.0.113.0/24 --gateway 203.0.113.1 --device eth1 --tag 42',
   ],
   run: async ({ args, flags }, context) => {
     const { subnet } = flags;
@@ -50,6 +53,8 @@ export const command = defineCommand({
       ...(flags.global ? { global: true } : {}),
       ...(flags.owner.length === 0 ? {} : { owners: flags.owner }),
       ...(flags.public ? { public: true } : {}),
+      ...(flags.device === undefined ? {} : { device: flags.device }),
+      ...(flags.tag === undefined ? {} : { tag: flags.tag }),
     };
     const made = await (await context.control()).networkCreate(body, { signal: context.signal });
     if (flags.json) context.output.json(made);

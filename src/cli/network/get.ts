@@ -25,6 +25,7 @@ export const command = defineCommand({
       ['Routes', Object.entries(found.routes).map(([subnet, by]) => `${subnet} by ${by}`)],
       ['Outside', found.internetNat && found.gateway !== null ? (found.uplink === null || found.public ? 'yes' : `yes, as ${found.uplink}`) : 'no'],
       ['MTU', found.mtu],
+      ['Wire', found.device === undefined ? undefined : `at ${found.device}${found.tag === undefined ? '' : `, tag ${found.tag}`}`],
       ['Created', `${found.createdAt} (${formatAge(found.createdAt)} ago)`],
     ]);
     for (const line of lines) context.output.line(line);

@@ -3,7 +3,7 @@
  * knows more (the store may be an old copy), it is believed.
  */
 import type { AgentClient } from '../../client/agent.ts';
-import { subnetOf } from '../../model/network.ts';
+import { subnetOf, wiredOf } from '../../model/network.ts';
 import type { FloatingState } from '../../model/network.ts';
 import { placeOf } from '../../model/subnet.ts';
 import { addressGet } from '../../store/address.ts';
@@ -11,7 +11,7 @@ import { systemContext as system } from '../../store/context.ts';
 import { floatingInsert, floatingListAll } from '../../store/floating.ts';
 import type { StoredFloating } from '../../store/floating.ts';
 import { machineFind } from '../../store/machine.ts';
-import { networkListShared } from '../../store/network.ts';
+import { definitionOf, networkListByIds, networkListShared } from '../../store/network.ts';
 import type { Db, Store } from '../../store/store.ts';
 
 export class FloatingSync {
@@ -24,8 +24,10 @@ export class FloatingSync {
   }
 
   /** The host has it when it resolves. */
-  tell({ address, machine, version }: Pick<StoredFloating, 'address' | 'machine' | 'version'>, signal?: AbortSignal): Promise<void> {
-    return this.#agent.floatingPut({ address, machine, version }, { signal });
+  async tell({ address, machine, version, network: id }: StoredFloating, signal?: AbortSignal): Promise<void> {
+    const [network] = await networkListByIds(system, this.#store.db, [id]);
+    const wired = network === undefined ? null : wiredOf(definitionOf(network));
+    await this.#agent.floatingPut({ address, machine, version, ...(wired === null ? {} : { wired }) }, { signal });
   }
 
   /** When the tie is made, after machines were compared. Whether anything leads elsewhere than was known here. */
@@ -39,7 +41,7 @@ export class FloatingSync {
       if (known === undefined ? state.machine === null : known.version >= state.version) continue;
       const isTaken = await this.#store.transactionRepeatable((db) => take(db, state, known));
       if (isTaken) isChanged = true;
-      else await this.tell({ ...state, machine: null, version: state.version + 1 }, signal);
+      else await this.#agent.floatingPut({ ...state, machine: null, version: state.version + 1 }, { signal });
     }
     return isChanged;
   }

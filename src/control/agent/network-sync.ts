@@ -66,12 +66,14 @@ export class NetworkSync {
 
 const take = async (db: Db, definition: NetworkDefinition, stored: StoredNetwork | undefined): Promise<void> => {
   const { size } = subnetOf(definition);
-  if (stored !== undefined) return networkSave(system, db, { ...stored, routes: {}, ...definition });
+  if (stored !== undefined) return networkSave(system, db, { ...stored, routes: {}, device: null, tag: null, ...definition });
   if (definition.account !== null) await accountEnsure(system, db, definition.account);
   const name = `found-${definition.id.slice(0, 8)}`;
   await networkInsert(system, db, {
     isPublic: false,
     routes: {},
+    device: null,
+    tag: null,
     ...definition,
     // Whose a shared one was nobody knows any more: until it is said, the operator's.
     owners: definition.account === null ? [defaultAccount] : [],

@@ -83,6 +83,8 @@ export const networkCreate = async (control: Control, context: RequestContext, w
       routes: checkRoutes(subnet, gateway, asked.routes ?? {}),
       internetNat: asked.internetNat ?? true,
       mtu,
+      device: asked.device ?? null,
+      tag: asked.tag ?? null,
       uplink: await addresses.choose(context, db, link.external),
       version: 1,
       createdAt: new Date().toISOString(),
@@ -97,7 +99,7 @@ export const networkCreate = async (control: Control, context: RequestContext, w
 
 /** One of the account's own: what it would overlap are those that its machines may be on. */
 const refuseOwn = async (context: RequestContext, db: Db, subnet: Subnet, asked: CreateNetwork): Promise<void> => {
-  const words = Object.entries({ owners: asked.owners, public: asked.public }).filter(([, value]) => value !== undefined);
+  const words = Object.entries({ owners: asked.owners, public: asked.public, device: asked.device, tag: asked.tag }).filter(([, value]) => value !== undefined);
   for (const [field] of words) throw invalid(field, 'is said of shared networks only', 'operators make one with --global');
   const others = await networkList(context, db);
   const own = others.filter(({ account }) => account !== null);
@@ -219,7 +221,7 @@ const show = async (control: Control, context: RequestContext, network: StoredNe
   shown(network, usual, await ownerNames(context, control.store.db, [network]));
 
 const shown = (network: StoredNetwork, usual: string | null, names: OwnerNames): Network => {
-  const { id, account, vlan, name, description, subnet, gateway, resolvers, routes, internetNat, mtu, uplink, createdAt } = network;
+  const { id, account, vlan, name, description, subnet, gateway, resolvers, routes, internetNat, mtu, device, tag, uplink, createdAt } = network;
   const [rangeFirst, rangeLast] = [network.rangeFirst, network.rangeLast].map((place) => addressAt(subnetOf(network), place)) as [string, string];
   const isDefault = id === (usual ?? externalNetwork);
   return {
@@ -229,6 +231,7 @@ const shown = (network: StoredNetwork, usual: string | null, names: OwnerNames):
     fabric: account !== null,
     public: network.isPublic,
     ...(names === undefined || account !== null ? {} : { owners: network.owners.map((owner) => names.get(owner) ?? owner) }),
+    ...(names === undefined || device === null ? {} : { device, ...(tag === null ? {} : { tag }) }),
     vlan,
     subnet,
     gateway,

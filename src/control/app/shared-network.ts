@@ -16,16 +16,27 @@ import { demandWithin, noMachines, refuseOverlap, refuseOwnRange } from './subne
 
 const mostShared = 1000;
 
-export const checkSharedSubnet = ({ subnet: cidr, gateway, vlan, public: isPublic = false }: CreateNetwork): Subnet => {
+export const checkSharedSubnet = (asked: CreateNetwork): Subnet => {
+  const { subnet: cidr, gateway, vlan, public: isPublic = false } = asked;
   const subnet = parseSubnet('subnet', cidr);
   const wrong = noMachines.find((one) => overlaps(one, subnet));
   if (wrong !== undefined) throw invalid('subnet', `${cidr} overlaps ${wrong.cidr}, which machines have no addresses of`);
   refuseOwnRange(subnet);
   if (vlan !== undefined)
-    throw invalid('vlan', 'a shared network is of no VLAN', 'VLANs are groups of an account’s own networks; tags on the wire are the host’s to make');
+    throw invalid('vlan', 'a shared network is of no VLAN', 'VLANs are groups of an account’s own networks; the tag on a wire is said with --device and --tag');
   if (isPublic && gateway === null) throw invalid('gateway', 'a public network leads outside, and so has a gateway');
   if (gateway !== undefined && gateway !== null) demandWithin('gateway', subnet, gateway);
+  refuseWire(subnet, asked);
   return subnet;
+};
+
+/** What a wire would be of no use to. */
+const refuseWire = ({ cidr, family }: Subnet, { device, tag, public: isPublic = false }: CreateNetwork): void => {
+  if (device === undefined && tag !== undefined) throw invalid('tag', 'is of a wire, and there is none without a device', 'name it with --device');
+  if (device === undefined) return;
+  if (!isPublic)
+    throw invalid('device', 'is where the addresses of a public network are outside; this one is hidden behind the host', 'operators make one with --public');
+  if (family === 6) throw invalid('device', `${cidr} is of IPv6; only networks of IPv4 are on wires`, 'the network outside has to lead it to this host');
 };
 
 export const refuseShared = async (context: RequestContext, db: Db, subnet: Subnet, asked: CreateNetwork): Promise<void> => {

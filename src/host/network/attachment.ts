@@ -3,7 +3,7 @@ import { invalid } from '../../base/errors.ts';
 import type { PublishedPort } from '../../model/machine.ts';
 import { isMachineAddress } from '../../model/subnet.ts';
 import type { Subnet } from '../../model/subnet.ts';
-import type { InnerEnd } from './links.ts';
+import type { InnerEnd } from './inner-end.ts';
 
 /** One more address that is reached by a link. */
 export interface Further {

@@ -17,5 +17,6 @@ export const further = (definition: NetworkDefinition, machines: Iterable<Beside
 export const shownOf = (definition: NetworkDefinition, addresses: readonly Pick<Further, 'machine' | 'address'>[]): Further[] =>
   isShared(definition) ? addresses.map(({ machine, address }) => ({ machine, address, isShown: definition.isPublic === true, isInside: false })) : [];
 
-/** Subnets whose addresses are nowhere else. */
-export const wholeOf = (definition: NetworkDefinition | undefined): string[] => (definition !== undefined && isShared(definition) ? [definition.subnet] : []);
+/** Subnets whose addresses are nowhere else: others are on the wire. */
+export const wholeOf = (definition: NetworkDefinition | undefined): string[] =>
+  definition !== undefined && isShared(definition) && definition.device === undefined ? [definition.subnet] : [];

@@ -8,19 +8,19 @@ import type { Logger } from '../../base/logger.ts';
 import type { PublishedPort } from '../../model/machine.ts';
 import type { NetworkRoutes } from '../../model/network.ts';
 import { closeFd, openFd, openFlags } from '../../sys/libc.ts';
-import { NftablesError } from '../../sys/nftables.ts';
 import type { NftRunner } from '../../sys/nftables.ts';
-import { checkAttachment, checkSlot, difference, furtherOf, insideOf, interfaceName, keyOf, samePort } from './attachment.ts';
+import { checkAttachment, checkSlot, furtherOf, insideOf, interfaceName, samePort } from './attachment.ts';
 import type { Attachment, Further, KeptAttachment } from './attachment.ts';
 import { Attachments } from './attachments.ts';
+import { Elements } from './elements.ts';
 import type { ConntrackFlows } from './flows.ts';
-import type { InnerEnd, Links, Reached } from './links.ts';
+import type { InnerEnd } from './inner-end.ts';
+import type { Links, Reached } from './links.ts';
 import type { NetworkTraffic } from './network.ts';
-import { change, elementsOf, tableName } from './ruleset.ts';
 import { parseDestination } from '../../model/subnet.ts';
 import type { Destination, Subnet } from '../../model/subnet.ts';
-import { transact } from './transaction.ts';
 import type { Uplinks } from './uplinks.ts';
+import type { Wires } from './wires.ts';
 
 export interface ConnectionsOptions {
   instance: string;
@@ -32,24 +32,21 @@ export interface ConnectionsOptions {
   flows: ConntrackFlows;
   /** Where guarantees hold; absent: nowhere. */
   uplinks?: Uplinks | undefined;
+  /** Where addresses that it leads to may be on wires outside; absent: it is inside. */
+  wires?: Wires | undefined;
   logger: Logger;
 }
 
-const setNames = ['bound', 'further', 'shown', 'hairpin', 'classes', 'published', 'floating_in', 'floating_out'] as const;
-const maps: ReadonlySet<string> = new Set<(typeof setNames)[number]>(['classes', 'published', 'floating_in', 'floating_out']);
-/** What goes from one attachment to another while both are connected. */
-const movable = ['bound', 'further', 'shown', 'classes', 'floating_in', 'floating_out'] as const;
-/** Elements in one command of a restore: keeps one line of text, and one message to the kernel, of reasonable size. */
-const elementsPerCommand = 500;
-
 export class Connections {
   readonly #options: ConnectionsOptions;
+  readonly #elements: Elements;
   readonly #connected = new Attachments();
   /** What is carried, by the addresses of those who carry it. */
   #routes: ReadonlyMap<string, readonly Destination[]> = new Map();
 
   constructor(options: ConnectionsOptions) {
     this.#options = options;
+    this.#elements = new Elements(options);
   }
 
   /** What machines of this network carry for it. */
@@ -87,7 +84,7 @@ export class Connections {
   async connect(connection: Attachment, netnsFd: number, ceilingMbps: number | null = null): Promise<void> {
     checkAttachment(this.#options.subnet, connection);
     const { slot, address } = connection;
-    const { links, flows, uplinks } = this.#options;
+    const { links, flows, uplinks, wires } = this.#options;
     if (this.#connected.has(slot)) throw new CenoteError('wrong_state', `slot ${slot} is connected already`);
     if (this.#connected.leadsTo(address)) throw new CenoteError('in_use', `the address ${address} is in use by another machine`);
     this.#connected.set(slot, connection);
@@ -103,13 +100,15 @@ export class Connections {
       if (further.length > 0) {
         await links.addInside(netnsFd, name, insideOf(connection));
         await links.reach(slot, address, further);
+        await wires?.add(further);
       }
       if (ceilingMbps !== null) await links.limit(slot, netnsFd, name, ceilingMbps);
       await shaped;
-      this.#allow(connection);
+      this.#elements.allow(connection);
     } catch (error) {
       this.#connected.delete(slot);
       await uplinks?.remove(address);
+      await wires?.remove(furtherOf(connection));
       await links
         .disconnect(slot, [address])
         .catch((undoError: unknown) => this.#options.logger.error({ err: undoError, slot }, 'a half-made connection could not be undone'));
@@ -137,7 +136,7 @@ export class Connections {
 
   /** From here on the address is reached by the link, and may come from it. `netnsFd` is the machine's, where it is to have it. */
   async addFurther(slot: number, added: Further, netnsFd: number | null = null): Promise<void> {
-    const { links, flows, subnet } = this.#options;
+    const { links, flows, subnet, wires } = this.#options;
     const { index, ...former } = this.#demand(slot);
     checkAttachment(subnet, { ...former, index, further: [added] });
     if (this.#connected.leadsTo(added.address)) throw new CenoteError('in_use', `the address ${added.address} is in use already`);
@@ -145,9 +144,11 @@ export class Connections {
     if (netnsFd !== null) await links.addInside(netnsFd, interfaceName(index), [added.address]);
     await links.reach(slot, this.#demand(slot).address, [added.address]);
     try {
+      await wires?.add([added.address]);
       const attachment = this.#demand(slot);
       this.#exchange([{ ...attachment, further: [...(attachment.further ?? []), added] }]);
     } catch (error) {
+      await wires?.remove([added.address]);
       await links.unreach(slot, [added.address]);
       if (netnsFd !== null) await links.removeInside(netnsFd, interfaceName(index), added.address);
       throw error;
@@ -159,6 +160,7 @@ export class Connections {
     const gone = attachment?.further?.find((one) => one.address === address);
     if (attachment === undefined || gone === undefined) return;
     this.#exchange([{ ...attachment, further: attachment.further!.filter((one) => one !== gone) }]);
+    await this.#options.wires?.remove([address]);
     await this.#options.links.unreach(slot, [address]);
     if (netnsFd !== null) await this.#options.links.removeInside(netnsFd, interfaceName(attachment.index), address);
     this.#options.flows.left(address, gone.machine);
@@ -168,39 +170,34 @@ export class Connections {
   async moveFloating(address: string, from: number | null, to: number | null): Promise<void> {
     const without = (from === null ? [] : [this.#demand(from)]).map((one) => ({ ...one, floating: one.floating?.filter((other) => other !== address) }));
     const given = (to === null ? [] : [this.#demand(to)]).map((one) => ({ ...one, floating: [...(one.floating ?? []), address] }));
+    const { wires, flows } = this.#options;
+    for (const one of given) await wires?.seenAs(one.address, one.floating[0]);
     this.#exchange([...without, ...given]);
-    await this.#options.flows.floated(address);
+    for (const one of without) await wires?.seenAs(one.address, one.floating?.[0]);
+    await flows.floated(address);
   }
 
   /** The same of which link leads to it. */
   async moveFurther(moved: Further, from: number | null, to: number | null): Promise<void> {
-    const { links, flows } = this.#options;
+    const { links, flows, wires } = this.#options;
     const [losing, gaining] = [from, to].map((slot) => (slot === null ? [] : [this.#demand(slot)])) as [Attachment[], Attachment[]];
+    if (to !== null) await wires?.add([moved.address]);
     for (const { slot, address } of gaining) await links.reach(slot, address, [moved.address]);
     this.#exchange([
       ...losing.map((one) => ({ ...one, further: one.further?.filter(({ address }) => address !== moved.address) })),
       ...gaining.map((one) => ({ ...one, further: [...(one.further ?? []), moved] })),
     ]);
     for (const { slot } of losing) await links.unreach(slot, [moved.address]);
+    if (to === null) await wires?.remove([moved.address]);
     await flows.floated(moved.address);
   }
 
   /** These attachments become so in one transaction; what one takes from another is never both's, and never absent. */
   #exchange(wanted: readonly Attachment[]): void {
-    const { instance } = this.#options;
-    const all = (attachments: readonly Attachment[]) => attachments.map((one) => this.#elementsOf(one));
-    const [old, now] = [all(wanted.map(({ slot }) => this.#demand(slot))), all(wanted)];
-    const changes = (verb: 'create' | 'delete', from: typeof old, without: typeof old): string =>
-      movable
-        .map((set) => {
-          const lost = difference(
-            from.flatMap((one) => one[set]),
-            without.flatMap((one) => one[set]),
-          );
-          return change(verb, instance, set, verb === 'delete' ? lost.map(keyOf) : lost);
-        })
-        .join('');
-    this.#run(changes('delete', old, now) + changes('create', now, old));
+    this.#elements.exchange(
+      wanted.map(({ slot }) => this.#demand(slot)),
+      wanted,
+    );
     for (const attachment of wanted) this.#connected.set(attachment.slot, attachment);
   }
 
@@ -215,12 +212,8 @@ export class Connections {
     const before = this.#demand(slot);
     const connection = { ...before, publish };
     checkAttachment(this.#options.subnet, connection);
-    const { instance, prefix, flows } = this.#options;
-    const old = elementsOf(prefix, before);
-    const now = elementsOf(prefix, connection);
-    const removed = difference(old.published, now.published);
-    const added = difference(now.published, old.published);
-    this.#run(change('delete', instance, 'published', removed.map(keyOf)) + change('create', instance, 'published', added));
+    const { flows } = this.#options;
+    this.#elements.publish(before, connection);
     this.#connected.set(connection.slot, connection);
     flows.published(connection.publish.filter((port) => !before.publish.some((old) => samePort(old, port))));
     await flows.unpublished(
@@ -248,10 +241,12 @@ export class Connections {
 
   async disconnect(slot: number): Promise<void> {
     checkSlot(slot);
-    const { links, flows, uplinks } = this.#options;
+    const { links, flows, uplinks, wires } = this.#options;
     const connection = this.#connected.get(slot);
     if (connection === undefined) return links.discard(slot);
-    this.#forbid(connection);
+    this.#elements.forbid(connection);
+    await wires?.remove(furtherOf(connection));
+    if ((connection.floating ?? []).length > 0) await wires?.seenAs(connection.address, undefined);
     await links.disconnect(slot, [connection.address, ...furtherOf(connection)]);
     await uplinks?.remove(connection.address);
     this.#connected.delete(slot);
@@ -268,7 +263,7 @@ export class Connections {
   async restore(kept: KeptAttachment[], prepared: number[]): Promise<void> {
     for (const connection of kept) checkAttachment(this.#options.subnet, connection);
     prepared.forEach(checkSlot);
-    const { links, flows, uplinks, logger } = this.#options;
+    const { links, flows, uplinks, wires, logger } = this.#options;
     const existing = await links.list();
     const real = kept.filter(({ slot }) => existing.has(slot));
     const lost = kept.filter(({ slot }) => !existing.has(slot));
@@ -277,7 +272,7 @@ export class Connections {
     for (const { pid: _, ceilingMbps: _ceiling, ...attachment } of real) this.#connected.set(attachment.slot, attachment);
     // A class is there before packets are sent into it.
     await uplinks?.restore(new Map(real.map(({ address, guaranteeMbps }) => [address, guaranteeMbps])));
-    this.#replaceElements(real);
+    this.#elements.replace(real);
     await links.adopt(
       new Map([...existing].filter(([slot]) => wanted.has(slot))),
       new Map(
@@ -286,6 +281,10 @@ export class Connections {
           { addresses: [connection.address, ...furtherOf(connection)], carries: this.#carriedBy(connection.address) },
         ]),
       ),
+    );
+    await wires?.restore(
+      real.flatMap(furtherOf),
+      new Map(real.flatMap(({ address, floating: [first] = [] }) => (first === undefined ? [] : [[address, first]]))),
     );
     for (const slot of existing.keys()) if (!wanted.has(slot)) await links.discard(slot);
     // A crash in the middle of a resize leaves a ceiling at one end, or none where one was.
@@ -322,63 +321,10 @@ export class Connections {
 
   async removeAll(): Promise<void> {
     this.#connected.clear();
-    this.#replaceElements([]);
+    this.#elements.replace([]);
     const { links } = this.#options;
     for (const slot of (await links.list()).keys()) await links.discard(slot);
     await links.flush();
-  }
-
-  #allow(connection: Attachment): void {
-    const { instance } = this.#options;
-    const elements = this.#elementsOf(connection);
-    this.#run(setNames.map((set) => change('create', instance, set, elements[set])).join(''));
-  }
-
-  /** What is missing already (someone flushed the table) must not keep the rest from going. */
-  #forbid(connection: Attachment): void {
-    const { instance, nftables, logger } = this.#options;
-    const sets = this.#elementsOf(connection);
-    try {
-      this.#run(
-        Object.entries(sets)
-          .map(([set, elements]) => change('delete', instance, set, elements.map(keyOf)))
-          .join(''),
-      );
-      return;
-    } catch (error) {
-      logger.warn({ err: error, slot: connection.slot }, 'rules of a machine were changed by someone else');
-    }
-    for (const [set, elements] of Object.entries(sets)) {
-      for (const element of elements) {
-        try {
-          nftables.run(change('delete', instance, set, [keyOf(element)]));
-        } catch (error) {
-          if (!(error instanceof NftablesError) || error.kind !== 'missing') throw error;
-        }
-      }
-    }
-  }
-
-  /** One transaction: the kernel goes from the old elements to the new ones at once, and one that stays is never absent. */
-  #replaceElements(connections: readonly Attachment[]): void {
-    const { instance } = this.#options;
-    const all = connections.map((connection) => this.#elementsOf(connection));
-    let commands = '';
-    for (const set of setNames) {
-      const elements = all.flatMap((one) => one[set]);
-      commands += `flush ${maps.has(set) ? 'map' : 'set'} inet ${tableName(instance)} ${set}\n`;
-      for (let at = 0; at < elements.length; at += elementsPerCommand) commands += change('add', instance, set, elements.slice(at, at + elementsPerCommand));
-    }
-    this.#run(commands);
-  }
-
-  #elementsOf(connection: Attachment): ReturnType<typeof elementsOf> {
-    const { prefix, uplinks } = this.#options;
-    return elementsOf(prefix, connection, uplinks && ((address) => uplinks.classOf(address)));
-  }
-
-  #run(commands: string): void {
-    transact(this.#options.nftables, commands, 'the address or a published port is in use by another machine');
   }
 
   #demand(slot: number): Attachment {

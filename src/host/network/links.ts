@@ -12,10 +12,12 @@ import { NetlinkSocket, demand, netlinkProtocols, parseAttributes } from '../../
 import type { NetlinkMessage, NetlinkRequest } from '../../sys/netlink.ts';
 import { inNetworkNamespace } from '../../sys/netns.ts';
 import * as message from './route-messages.ts';
+import { destinationsOf } from './inner-end.ts';
+import type { InnerEnd } from './inner-end.ts';
 import { clearCeiling, setCeiling } from './shaping.ts';
 import { macBytes } from '../../model/mac.ts';
 import { addressFromBytes, widthOf } from '../../model/address.ts';
-import { parseDestination, placeOf } from '../../model/subnet.ts';
+import { parseDestination } from '../../model/subnet.ts';
 import type { Destination, Subnet } from '../../model/subnet.ts';
 
 export interface LinksOptions {
@@ -29,23 +31,10 @@ export interface LinksOptions {
   mtu?: number | undefined;
   /** Others than its machines may have addresses of the subnet, elsewhere. */
   isPart?: boolean | undefined;
+  /** The gateway's address is somebody else's, outside; here is only the way to it. */
+  isGatewayOutside?: boolean | undefined;
   logger: Logger;
 }
-
-/** Which of the machine's interfaces it is, and what it leads to: all there is, the machines beside it and the resolver, or those machines alone. */
-export interface InnerEnd {
-  name: string;
-  leads: 'everywhere' | 'resolver' | 'subnet';
-  /** More that is by this network, where it does not lead everywhere. */
-  routes?: readonly Destination[] | undefined;
-}
-
-/** The resolver is asked at the gateway, or at what stands for one that there is not. */
-const destinationsOf = (subnet: Subnet, leads: 'resolver' | 'subnet', routes: readonly Destination[]): Destination[] => [
-  subnet,
-  ...routes,
-  ...(leads === 'resolver' && placeOf(subnet, subnet.gateway) === null ? [parseDestination('gateway', `${subnet.gateway}/${widthOf(subnet.family)}`)] : []),
-];
 
 /** What a link in use must have on the host's side: addresses, the link's own first, and what its machine carries. */
 export interface Reached {
@@ -92,7 +81,7 @@ export class Links {
   async openGateway(): Promise<void> {
     const { subnet, isPart = false } = this.#options;
     const requests = [
-      message.addAddress(message.loopbackIndex, subnet.gateway, 'host'),
+      ...(this.#source === undefined ? [] : [message.addAddress(message.loopbackIndex, this.#source, 'host')]),
       ...(isPart ? [] : [message.addUnreachable(subnet)]),
       message.setUp({ index: message.loopbackIndex }),
     ];
@@ -162,7 +151,7 @@ export class Links {
         : destinationsOf(subnet, leads, routes).map((destination) => message.addRouteBy(index, destination, subnet.gateway))),
     ];
     demand(`give ${name} the address ${address}`, await inner.send(insideRequests));
-    demand(`route ${address}`, await this.#socket.send([message.addNeighbour(outer, address, mac), message.addMachineRoute(outer, address, subnet.gateway)]));
+    demand(`route ${address}`, await this.#socket.send([message.addNeighbour(outer, address, mac), message.addMachineRoute(outer, address, this.#source)]));
   }
 
   /** More addresses that the machine itself has. */
@@ -182,8 +171,10 @@ export class Links {
   /** More addresses, beside or behind the one that the link was connected with. */
   async reach(slot: number, by: string, addresses: readonly string[]): Promise<void> {
     const outer = await this.#indexOf(slot);
-    const { gateway } = this.#options.subnet;
-    const requests = addresses.flatMap((address) => [message.addNeighbour(outer, address, macBytes(by)), message.addMachineRoute(outer, address, gateway)]);
+    const requests = addresses.flatMap((address) => [
+      message.addNeighbour(outer, address, macBytes(by)),
+      message.addMachineRoute(outer, address, this.#source),
+    ]);
     demand(`route ${addresses.join(', ')}`, await this.#socket.send(requests));
   }
 
@@ -318,7 +309,7 @@ export class Links {
       const [own] = wanted.addresses;
       for (const address of wanted.addresses) {
         requests.push(message.addNeighbour(index, address, macBytes(own)));
-        missing.set(`${slot} ${address}/${widthOf(this.#options.subnet.family)}`, message.addMachineRoute(index, address, this.#options.subnet.gateway));
+        missing.set(`${slot} ${address}/${widthOf(this.#options.subnet.family)}`, message.addMachineRoute(index, address, this.#source));
       }
       for (const destination of wanted.carries) missing.set(`${slot} ${destination.cidr} by ${own}`, message.addRouteBy(index, destination, own));
     }
@@ -352,6 +343,11 @@ export class Links {
     await this.flush();
     this.#socket[Symbol.dispose]();
     this.#deleteSocket[Symbol.dispose]();
+  }
+
+  /** Under which the router itself speaks to machines. */
+  get #source(): string | undefined {
+    return this.#options.isGatewayOutside === true ? undefined : this.#options.subnet.gateway;
   }
 
   #nameOf(slot: number): string {

@@ -12,7 +12,7 @@ import { floatingFurther, interfaceName } from './attachment.ts';
 import type { Attachment, Further, KeptAttachment } from './attachment.ts';
 import { Floating } from './floating.ts';
 import type { FloatingPlace } from './floating.ts';
-import type { InnerEnd } from './links.ts';
+import type { InnerEnd } from './inner-end.ts';
 import type { Connection, KeptConnection, NetworkTraffic } from './network.ts';
 import type { Routers } from './routers.ts';
 import type { Segment } from './segment.ts';

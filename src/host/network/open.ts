@@ -7,7 +7,7 @@ import type { CrashPoints } from '../../base/crash-point.ts';
 import { CenoteError, invalid } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import { resolvConfFor } from '../../dns/resolv-conf.ts';
-import { subnetOf } from '../../model/network.ts';
+import { isShared, subnetOf, wiredOf } from '../../model/network.ts';
 import { externalNetwork, nicsOf } from '../../model/nics.ts';
 import type { Nic } from '../../model/network.ts';
 import { parseSubnet } from '../../model/subnet.ts';
@@ -23,6 +23,7 @@ import { loadRuleset, tableName } from './ruleset.ts';
 import { openSegment } from './segment.ts';
 import { Uplinks, releaseUplinks } from './uplinks.ts';
 import type { UplinksOptions } from './uplinks.ts';
+import { Wires } from './wires.ts';
 
 export interface NetworkOptions {
   /** Names the nftables table. */
@@ -38,6 +39,8 @@ export interface NetworkOptions {
   crash?: CrashPoints | undefined;
   /** How long a fabric network's router stays after its last machine. */
   routerLingerMs?: number | undefined;
+  /** How often it is looked whether networks are on their wires. */
+  wireLookMs?: number | undefined;
   /** The devices on which guarantees are to hold, and what each carries; absent: nothing is shaped. */
   uplinks?: Pick<UplinksOptions, 'devices' | 'capacityMbps' | 'lookMs'> | undefined;
 }
@@ -56,7 +59,10 @@ export const openNetwork = async (options: NetworkOptions): Promise<Network> => 
   const uplinks =
     options.uplinks === undefined ? undefined : undo.adopt(new Uplinks({ instanceNumber, subnet, ...options.uplinks, logger }), (opened) => opened.close());
   await (uplinks === undefined ? releaseUplinks(instanceNumber) : uplinks.open());
-  const host = undo.use(await openSegment({ instance, instanceNumber, subnet, uplinks, logger }));
+  const wires = undo.adopt(new Wires({ instance, instanceNumber, logger, lingerMs: options.routerLingerMs, lookMs: options.wireLookMs }), (opened) =>
+    opened.close({ remove: false }),
+  );
+  const host = undo.use(await openSegment({ instance, instanceNumber, subnet, uplinks, wires, logger }));
   enableForwarding();
   let resolverPort = defaultResolverPort;
   const loadRules = (): void => host.loadRules(loadRuleset({ instance, instanceNumber, subnet, resolverPort, uplinks: options.uplinks?.devices ?? [] }));
@@ -85,7 +91,10 @@ export const openNetwork = async (options: NetworkOptions): Promise<Network> => 
     gateway: subnet.gateway,
     firewall: firewalls,
     knows: (network) => network === externalNetwork || routers.definition(network) !== undefined,
-    define: (definition) => routers.define(definition),
+    define: (definition) => {
+      if (isShared(definition)) wires.know(definition.subnet, wiredOf(definition));
+      return routers.define(definition);
+    },
     prepare: (slot, netnsFd) => host.connections.prepare(slot, netnsFd),
     connect: (connection, netnsFd, ceilingMbps = null) => machines.connect(connection, netnsFd, ceilingMbps),
     publish: (connection) => machines.publish(connection),
@@ -93,7 +102,10 @@ export const openNetwork = async (options: NetworkOptions): Promise<Network> => 
     limit: (slot, pid, ceilingMbps) => machines.limit(slot, pid, ceilingMbps),
     guarantee: (slot, guaranteeMbps) => machines.guarantee(slot, guaranteeMbps),
     uplinks: () => uplinks?.status() ?? [],
-    float: (address, machine) => machines.floating.set(address, machine),
+    float: (address, machine, wired) => {
+      if (wired !== undefined) wires.know(wired.subnet, wired);
+      return machines.floating.set(address, machine);
+    },
     disconnect: (slot) => machines.disconnect(slot),
     traffic: (slot) => machines.traffic(slot),
     restore: (kept, prepared) => machines.restore(kept, prepared),
@@ -110,6 +122,7 @@ export const openNetwork = async (options: NetworkOptions): Promise<Network> => 
       if (held.disposed) return;
       await routers.close({ remove });
       if (remove) {
+        await wires.close({ remove });
         await host.connections.removeAll();
         host.firewall.removeAll();
         await host.links.closeGateway();

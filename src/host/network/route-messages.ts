@@ -17,11 +17,15 @@ export const messageTypes = {
   getRoute: 26,
   newNeighbour: 28,
   deleteNeighbour: 29,
+  getNeighbour: 30,
+  newRule: 32,
+  deleteRule: 33,
+  getRule: 34,
 } as const;
 export const linkAttributes = { address: 1, name: 3, queue: 6, linkInfo: 18, group: 27, stats64: 23 } as const;
-export const routeAttributes = { destination: 1, oif: 4, gateway: 5, multipath: 9 } as const;
+export const routeAttributes = { destination: 1, oif: 4, gateway: 5, metric: 6, multipath: 9, table: 15 } as const;
 
-const afInet = 2;
+export const afInet = 2;
 const afInet6 = 10;
 /** What a message is about follows from the length of the addresses in it. */
 const familyOf = (bytes: Uint8Array): number => (bytes.length === 4 ? afInet : afInet6);
@@ -29,8 +33,8 @@ const bitsOf = (bytes: Uint8Array): number => bytes.length * 8;
 const iflaAfSpec = 26;
 const linkFlagUp = 1;
 const linkFlagNoArp = 0x80;
-const mainTable = 254;
-const scopes = { universe: 0, link: 253, host: 254 } as const;
+export const mainTable = 254;
+export const scopes = { universe: 0, link: 253, host: 254 } as const;
 const neighbourPermanent = 0x80;
 /** Marks our routes among those of the host. */
 export const routeProtocol = 206;
@@ -39,7 +43,7 @@ export const loopbackIndex = 1;
 /** A link by its number, or by its name. */
 export type LinkRef = { index: number } | { name: string };
 
-const linkHeader = (index: number, flags = 0, changed = 0): Buffer => {
+export const linkHeader = (index: number, flags = 0, changed = 0): Buffer => {
   const result = Buffer.alloc(16);
   result.writeInt32LE(index, 4);
   result.writeUInt32LE(flags, 8);
@@ -84,7 +88,7 @@ export const withoutLinkLocal = (link: LinkRef): NetlinkRequest =>
   linkRequest(messageTypes.newLink, link, [nested(iflaAfSpec, nested(afInet6, attribute(8, u8(1))))]);
 
 /** IPv4 settings of one link by their number (linux/ip.h, IPV4_DEVCONF_*). */
-export const inet4Settings = { routeLocalnet: 26 } as const;
+export const inet4Settings = { reversePathFilter: 8, routeLocalnet: 26 } as const;
 export const setInet4 = (link: LinkRef, settings: [number, number][]): NetlinkRequest =>
   linkRequest(messageTypes.newLink, link, [nested(iflaAfSpec, nested(afInet, nested(1, ...settings.map(([id, value]) => attribute(id, u32(value))))))]);
 
@@ -133,7 +137,7 @@ export const addNeighbour = (index: number, address: string, mac: Buffer): Netli
   neighbourRequest(messageTypes.newNeighbour, netlinkFlags.create | netlinkFlags.replace, index, address, attribute(2, mac));
 export const deleteNeighbour = (index: number, address: string): NetlinkRequest => neighbourRequest(messageTypes.deleteNeighbour, 0, index, address);
 
-interface Route {
+export interface Route {
   destination: string;
   prefix: number;
   kind: 'unicast' | 'unreachable';
@@ -141,14 +145,19 @@ interface Route {
   index?: number;
   gateway?: string;
   source?: string;
+  /** Absent: the main one. */
+  table?: number;
+  /** The route with the smallest is taken; absent: none is smaller. */
+  metric?: number;
 }
 
 const routeKinds = { unicast: 1, unreachable: 7 } as const;
 const onLink = 4;
 
-const routeRequest = (type: number, flags: number, route: Route): NetlinkRequest => {
+export const routeRequest = (type: number, flags: number, route: Route): NetlinkRequest => {
   const destination = addressBytes(route.destination);
-  const header = Buffer.from([familyOf(destination), route.prefix, 0, 0, mainTable, routeProtocol, scopes[route.scope], routeKinds[route.kind], 0, 0, 0, 0]);
+  const table = route.table === undefined ? mainTable : 0; // larger numbers than a byte's are an attribute
+  const header = Buffer.from([familyOf(destination), route.prefix, 0, 0, table, routeProtocol, scopes[route.scope], routeKinds[route.kind], 0, 0, 0, 0]);
   if (route.gateway !== undefined) header.writeUInt32LE(onLink, 8);
   return {
     type,
@@ -159,11 +168,13 @@ const routeRequest = (type: number, flags: number, route: Route): NetlinkRequest
       ...(route.index === undefined ? [] : [attribute(routeAttributes.oif, u32(route.index))]),
       ...(route.gateway === undefined ? [] : [attribute(5, addressBytes(route.gateway))]),
       ...(route.source === undefined ? [] : [attribute(7, addressBytes(route.source))]),
+      ...(route.metric === undefined ? [] : [attribute(routeAttributes.metric, u32(route.metric))]),
+      ...(route.table === undefined ? [] : [attribute(routeAttributes.table, u32(route.table))]),
     ]),
   };
 };
 
-const create = netlinkFlags.create | netlinkFlags.replace;
+export const create = netlinkFlags.create | netlinkFlags.replace;
 /** The machine's only way out. The gateway is not in the /32 of the machine, hence on-link. */
 export const addDefaultRoute = (index: number, gateway: string): NetlinkRequest => {
   const destination = gateway.includes(':') ? '::' : '0.0.0.0';
@@ -184,15 +195,15 @@ export const addRouteBy = (index: number, destination: Destination, gateway: str
 export const deleteRouteBy = (index: number, destination: Destination, gateway: string): NetlinkRequest =>
   routeRequest(messageTypes.deleteRoute, 0, routeBy(index, destination, gateway));
 
-const machineRoute = (index: number, address: string, source: string): Route => ({
+const machineRoute = (index: number, address: string, source: string | undefined): Route => ({
   destination: address,
   prefix: bitsOf(addressBytes(address)),
   kind: 'unicast',
   scope: 'link',
   index,
-  source,
+  ...(source === undefined ? {} : { source }),
 });
-export const addMachineRoute = (index: number, address: string, source: string): NetlinkRequest =>
+export const addMachineRoute = (index: number, address: string, source: string | undefined): NetlinkRequest =>
   routeRequest(messageTypes.newRoute, create, machineRoute(index, address, source));
 export const deleteMachineRoute = (index: number, address: string): NetlinkRequest =>
   routeRequest(messageTypes.deleteRoute, 0, { destination: address, prefix: bitsOf(addressBytes(address)), kind: 'unicast', scope: 'link', index });

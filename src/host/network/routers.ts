@@ -3,8 +3,7 @@
  * external network as its way out. One is made with the first machine on its network, and goes some time after the last. It is held by a
  * mount, whose name says which network it is of and which link leads to it: that is all that an agent needs which comes after.
  */
-import { mkdirSync, readdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, rmSync } from 'node:fs';
 import { CenoteError } from '../../base/errors.ts';
 import type { CrashPoints } from '../../base/crash-point.ts';
 import type { Logger } from '../../base/logger.ts';
@@ -21,6 +20,7 @@ import { further, shownOf, wholeOf } from './beside.ts';
 import type { Beside } from './beside.ts';
 import { fabricRuleset, uplinkName } from './fabric-ruleset.ts';
 import { forwards6, startForwarding } from './forwarding.ts';
+import { heldRouters, pathOfRouter } from './held-routers.ts';
 import type { FoundLink } from './links.ts';
 import { changeWhole, replaceWhole } from './ruleset.ts';
 import { openSegment } from './segment.ts';
@@ -47,7 +47,6 @@ export interface RoutersOptions {
 /** Slots of links that lead to routers; machines' are below. */
 const firstUplinkSlot = 900_000;
 const usualLingerMs = 60_000;
-const namePattern = /^(9\d{5})-([0-9a-f-]{36})$/;
 
 interface Router {
   definition: NetworkDefinition;
@@ -178,7 +177,7 @@ export class Routers {
 
   /** Exactly these machines are on fabric networks; any router without one goes. Gives what the external network and the backbone have to keep for those that stay. */
   async restore(kept: ReadonlyMap<string, KeptAttachment[]>): Promise<Map<Segment, KeptAttachment[]>> {
-    for (const { path, network, uplinkSlot } of this.#held()) {
+    for (const { path, network, uplinkSlot } of heldRouters(this.#options.directory)) {
       if (kept.has(network) && !this.#slots.has(uplinkSlot)) this.#slots.add(uplinkSlot);
       else if (!kept.has(network)) removeNamedNamespace(path);
     }
@@ -225,7 +224,7 @@ export class Routers {
       closeFd(router.netnsFd);
     }
     if (!remove) return;
-    for (const { path } of this.#held()) removeNamedNamespace(path);
+    for (const { path } of heldRouters(this.#options.directory)) removeNamedNamespace(path);
     rmSync(this.#options.directory, { recursive: true, force: true });
   }
 
@@ -245,10 +244,10 @@ export class Routers {
     const { instance, instanceNumber, directory, host, backbone, logger, crash, onOpen } = this.#options;
     await this.#leaving.get(definition.id);
     mkdirSync(directory, { recursive: true, mode: 0o700 });
-    const found = this.#held().find(({ network }) => network === definition.id);
+    const found = heldRouters(this.#options.directory).find(({ network }) => network === definition.id);
     const uplinkSlot = found?.uplinkSlot ?? this.#freeSlot();
     this.#slots.add(uplinkSlot);
-    const path = join(directory, `${uplinkSlot}-${definition.id}`);
+    const path = pathOfRouter(directory, uplinkSlot, definition.id);
     const subnet = subnetOf(definition);
     const isIp6 = subnet.family === 6;
     const outer = isIp6 ? await backbone.segment(isKept) : host;
@@ -266,7 +265,9 @@ export class Routers {
     });
     inNetworkNamespace(netnsFd, () => startForwarding(subnet.family));
     const { mtu, isPublic: isPart } = definition;
-    const segment = undo.use(await openSegment({ instance, instanceNumber, subnet, netnsFd, mtu, isPart, resolver: outer.subnet.gateway, logger }));
+    const isGatewayOutside = definition.device !== undefined;
+    const where = { subnet, netnsFd, mtu, isPart, isGatewayOutside, resolver: outer.subnet.gateway };
+    const segment = undo.use(await openSegment({ instance, instanceNumber, ...where, logger }));
     const router: Router = {
       definition,
       outer,
@@ -366,7 +367,7 @@ export class Routers {
       await connections.disconnect(router.uplinkSlot);
       await router.segment[Symbol.asyncDispose]();
       closeFd(router.netnsFd);
-      removeNamedNamespace(join(this.#options.directory, `${router.uplinkSlot}-${network}`));
+      removeNamedNamespace(pathOfRouter(this.#options.directory, router.uplinkSlot, network));
       this.#slots.delete(router.uplinkSlot);
     } catch (error) {
       this.#options.logger.error({ err: error, network }, 'the router of a network that nobody is on could not be removed');
@@ -377,20 +378,6 @@ export class Routers {
     let slot = firstUplinkSlot;
     while (this.#slots.has(slot)) slot += 1;
     return slot;
-  }
-
-  #held(): { path: string; network: string; uplinkSlot: number }[] {
-    const { directory } = this.#options;
-    let names: string[];
-    try {
-      names = readdirSync(directory);
-    } catch {
-      return []; // none was ever made
-    }
-    return names.flatMap((name) => {
-      const [, slot, network] = namePattern.exec(name) ?? [];
-      return slot === undefined || network === undefined ? [] : [{ path: join(directory, name), network, uplinkSlot: Number(slot) }];
-    });
   }
 }
 

@@ -41,6 +41,8 @@ table inet ${table} {
   set further { type ipv4_addr; }
   set shown { type ipv4_addr; }
   set whole { type ipv4_addr; flags interval; }
+  # Subnets on wires, by the links that lead to them.
+  set wired { type ifname . ipv4_addr; flags interval; }
   map floating_in { type ipv4_addr : ipv4_addr; }
   map floating_out { type ipv4_addr : ipv4_addr; }
   map published { type inet_proto . inet_service : ipv4_addr . inet_service; }
@@ -112,6 +114,8 @@ table inet ${table} {
     oifname ${links} goto to_machine
     iifname ${links} goto to_outside
     ip daddr @whole counter name strangers reject with icmp type host-unreachable
+    # Who was here a moment ago, and has moved along the wire: it does not go on by the host's default route.
+    iifname . ip daddr @wired counter name strangers drop
   }
   chain to_machine {
     iifname != ${links} tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu

@@ -11,6 +11,7 @@ import { ConntrackFlows } from './flows.ts';
 import { Links } from './links.ts';
 import { linkPrefix, tableName } from './ruleset.ts';
 import type { Uplinks } from './uplinks.ts';
+import type { Wires } from './wires.ts';
 
 export interface SegmentOptions {
   /** Names its tables. */
@@ -23,10 +24,13 @@ export interface SegmentOptions {
   netnsFd?: number | undefined;
   mtu?: number | undefined;
   isPart?: boolean | undefined;
+  isGatewayOutside?: boolean | undefined;
   /** Where questions to its gateway go, when that is on another network. */
   resolver?: string | undefined;
   /** By which machines on it leave the host. */
   uplinks?: Uplinks | undefined;
+  /** On which addresses that it leads to may be outside. */
+  wires?: Wires | undefined;
   logger: Logger;
 }
 
@@ -42,14 +46,14 @@ export interface Segment extends AsyncDisposable {
 }
 
 export const openSegment = async (options: SegmentOptions): Promise<Segment> => {
-  const { instance, instanceNumber, subnet, netnsFd, resolver, uplinks, logger } = options;
+  const { instance, instanceNumber, subnet, netnsFd, resolver, uplinks, wires, logger } = options;
   const prefix = options.prefix ?? linkPrefix(instanceNumber);
   await using undo = new AsyncDisposableStack();
   const nftables: NftRunner = netnsFd === undefined ? undo.use(openNftables()) : new NftablesIn(netnsFd);
   const links = undo.adopt(new Links({ ...options, prefix }), (opened) => opened.close());
   const flows = undo.adopt(new ConntrackFlows(logger, subnet.family, netnsFd), (opened) => opened.close());
   await links.openGateway();
-  const connections = new Connections({ instance, prefix, subnet, links, nftables, flows, uplinks, logger });
+  const connections = new Connections({ instance, prefix, subnet, links, nftables, flows, uplinks, wires, logger });
   const firewall = openFirewall({ instance, subnet, resolver, nftables, flows, logger });
   const held = undo.move();
   return {
