@@ -221,8 +221,25 @@ for (const tag of [undefined, 42]) {
         const lost = define(5, null, { subnet: '203.0.114.0/24', gateway: '203.0.114.1', mtu: 1500, isPublic: true, device: 'eth7' });
         await network.define(lost);
         const machine = world.use(await Place.create('machine'));
-        await assert.rejects(network.connect(connection(9, 'lost', [on(lost.id, '203.0.114.5')]), machine.fd), { code: 'unavailable', message: /eth7/ });
+        await assert.rejects(network.connect(connection(9, 'lost', [on(lost.id, '203.0.114.5')]), machine.fd), { code: 'unsupported', message: /eth7/ });
         assert.doesNotMatch(await run('ip', ['route']), /203\.0\.114/);
+        assert.equal(await other.ask('tcp', '203.0.113.5', 90), neighbour);
+      });
+
+      test('what the host itself sends goes its own way, and what would not work is refused', async () => {
+        await run('ip', ['addr', 'add', '203.0.113.2/32', 'dev', hostLink]);
+        assert.match(await run('ip', ['route', 'get', beyond, 'from', '203.0.113.2']), /via 198\.51\.100\.2/);
+        assert.equal(await place('one').ask('tcp', beyond, 90), '203.0.113.5');
+        await run('ip', ['addr', 'del', '203.0.113.2/32', 'dev', hostLink]);
+        const machine = world.use(await Place.create('machine'));
+        const elsewhere = define(6, null, { subnet: '198.51.100.0/24', gateway: outsideAddress, mtu: 1500, isPublic: true, device: 'eth1' });
+        await network.define(elsewhere);
+        const refused = (reason: RegExp) =>
+          assert.rejects(network.connect(connection(9, 'lost', [on(elsewhere.id, '198.51.100.9')]), machine.fd), { code: 'unsupported', message: reason });
+        await refused(/a route to its gateway 198\.51\.100\.2 by another device/);
+        await run('sysctl', ['net.ipv4.conf.eth1.rp_filter=1']);
+        await refused(/rp_filter 1/);
+        await run('sysctl', ['net.ipv4.conf.eth1.rp_filter=0']);
         assert.equal(await other.ask('tcp', '203.0.113.5', 90), neighbour);
       });
 

@@ -6,13 +6,14 @@ import { isErrno } from '../../sys/libc.ts';
 import { NetlinkError, demand } from '../../sys/netlink.ts';
 import type { NetlinkSocket } from '../../sys/netlink.ts';
 import { getLink, inet4Settings, setInet4, setUp } from './route-messages.ts';
-import { createVlan, deleteLink, parseDevice } from './wire-messages.ts';
+import { createVlan, deleteLink, findRoute, parseDevice, parseLeading } from './wire-messages.ts';
 import type { FoundDevice } from './wire-messages.ts';
 
 const prefixOf = (instanceNumber: number): string => `cn${instanceNumber}w`;
 /** Of one tag on several devices. */
 const suffixes = ['', 'b', 'c', 'd', 'e', 'f', 'g', 'h'];
-const loose = 2;
+/** Of `rp_filter`. */
+const [strict, loose] = [1, 2];
 
 export const findDevice = async (socket: NetlinkSocket, name: string): Promise<FoundDevice | null> => {
   const [found] = await socket.send([getLink({ name })]);
@@ -22,19 +23,45 @@ export const findDevice = async (socket: NetlinkSocket, name: string): Promise<F
 };
 
 /** The link, up; made where it is one for a tag, and taken where it is there. */
-export const layLink = async (socket: NetlinkSocket, instanceNumber: number, { subnet, device, tag }: WiredSubnet): Promise<FoundDevice> => {
+export const layLink = async (socket: NetlinkSocket, instanceNumber: number, wired: WiredSubnet): Promise<FoundDevice> => {
+  const { subnet, device, tag } = wired;
   const lower = await findDevice(socket, device);
   if (lower === null)
-    throw new CenoteError('unavailable', `network ${subnet} is on the wire at ${device}, and this host has no such device`, {
+    throw new CenoteError('unsupported', `network ${subnet} is on the wire at ${device}, and this host has no such device`, {
       advice: '`ip link` shows the devices that it has',
     });
   if (!lower.isUp)
-    throw new CenoteError('unavailable', `network ${subnet} is on the wire at ${device}, which is down`, {
+    throw new CenoteError('unsupported', `network ${subnet} is on the wire at ${device}, which is down`, {
       advice: `\`ip link set ${device} up\` turns it on`,
     });
+  if (tag === undefined) refuseStrict(lower.name);
   const link = tag === undefined ? lower : await layTag(socket, instanceNumber, lower, tag);
+  await refuseElsewhere(socket, wired, link);
   writeFileSync(delayPath(link.name), '0');
   return link;
+};
+
+/** Who checks strictly takes a packet only where an answer of the host's own would go: what comes from behind the gateway would be dropped. */
+const refuseStrict = (device: string): void => {
+  const [all, own] = ['all', device].map((name) => Number(readFileSync(`/proc/sys/net/ipv4/conf/${name}/rp_filter`, 'latin1')));
+  if (Math.max(all!, own!) !== strict) return;
+  throw new CenoteError('unsupported', `${device} drops what the host itself would not answer by it (rp_filter ${strict})`, {
+    advice: `\`sysctl net.ipv4.conf.${device}.rp_filter=${loose}\` lets machines on the wire there be reached`,
+  });
+};
+
+/** Else others on the wire would be sought there. */
+const refuseElsewhere = async (socket: NetlinkSocket, { subnet, gateway }: WiredSubnet, link: FoundDevice): Promise<void> => {
+  const [found] = await socket.send([findRoute(gateway)]);
+  const route = found!.errno === 0 ? parseLeading(found!.messages[0]!.body) : null;
+  if (route === null || route.prefix === 0 || route.index === link.index) return;
+  throw new CenoteError(
+    'unsupported',
+    `network ${subnet} is on the wire at ${link.name}, and the host has a route to its gateway ${gateway} by another device`,
+    {
+      advice: `\`ip route get ${gateway}\` shows it`,
+    },
+  );
 };
 
 const layTag = async (socket: NetlinkSocket, instanceNumber: number, lower: FoundDevice, tag: number): Promise<FoundDevice> => {
@@ -47,7 +74,7 @@ const layTag = async (socket: NetlinkSocket, instanceNumber: number, lower: Foun
     demand(`set up ${name}`, await socket.send([settings, setUp({ name })]));
     return (await findDevice(socket, name))!;
   }
-  throw new CenoteError('unavailable', `tag ${tag} is on ${suffixes.length} devices already, as many as can be`);
+  throw new CenoteError('unsupported', `tag ${tag} is on ${suffixes.length} devices already, as many as can be`);
 };
 
 const createTag = async (socket: NetlinkSocket, name: string, lower: FoundDevice, tag: number): Promise<void> => {
@@ -56,11 +83,11 @@ const createTag = async (socket: NetlinkSocket, name: string, lower: FoundDevice
   } catch (cause) {
     if (!(cause instanceof NetlinkError) || !['EOPNOTSUPP', 'EEXIST'].includes(cause.code)) throw cause;
     throw cause.code === 'EEXIST'
-      ? new CenoteError('unavailable', `${lower.name} has another link for tag ${tag}, which is not Cenote's`, {
+      ? new CenoteError('unsupported', `${lower.name} has another link for tag ${tag}, which is not Cenote's`, {
           cause,
           advice: 'remove it, or name it as the device, without a tag',
         })
-      : new CenoteError('unavailable', `tag ${tag} at ${lower.name}: this host's kernel makes no VLANs (802.1Q)`, {
+      : new CenoteError('unsupported', `tag ${tag} at ${lower.name}: this host's kernel makes no VLANs (802.1Q)`, {
           cause,
           advice: '`modprobe 8021q` loads what it lacks',
         });

@@ -2,7 +2,7 @@
 import { attribute, nested, netlinkFlags, parseAttributes, text, u32, u8 } from '../../sys/netlink.ts';
 import type { NetlinkRequest } from '../../sys/netlink.ts';
 import { addressBytes, addressFromBytes } from '../../model/address.ts';
-import { firstOf } from '../../model/subnet.ts';
+import { firstOf, parseDestination } from '../../model/subnet.ts';
 import type { Destination } from '../../model/subnet.ts';
 import { afInet, create, linkAttributes, linkHeader, mainTable, messageTypes, routeAttributes, routeProtocol, routeRequest } from './route-messages.ts';
 
@@ -63,6 +63,18 @@ export const listTable = (table: number): NetlinkRequest => ({
   flags: 0,
   body: Buffer.concat([Buffer.from([afInet, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), attribute(routeAttributes.table, u32(table))]),
 });
+/** The route that the host has to an address. */
+export const findRoute = (address: string): NetlinkRequest => {
+  const asItStands = 0x2000;
+  const header = Buffer.from([afInet, 32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+  header.writeUInt32LE(asItStands, 8);
+  return { type: messageTypes.getRoute, flags: 0, body: Buffer.concat([header, attribute(routeAttributes.destination, addressBytes(address))]) };
+};
+/** How much of the address it says, and by which device it leads; null: by none, or several. */
+export const parseLeading = (body: Buffer): { prefix: number; index: number } | null => {
+  const index = parseAttributes(body.subarray(12)).get(routeAttributes.oif)?.readInt32LE(0);
+  return index === undefined ? null : { prefix: body[1]!, index };
+};
 /** As it was found. */
 export const deleteFoundRoute = (body: Buffer): NetlinkRequest => ({ type: messageTypes.deleteRoute, flags: 0, body });
 /** By which device a route that was found leads everywhere; undefined: it does not. */
@@ -71,52 +83,48 @@ export const leadsEverywhereBy = (body: Buffer): number | undefined => {
   return body[1] === 0 && body[7] === unicast ? parseAttributes(body.subarray(12)).get(routeAttributes.oif)?.readInt32LE(0) : undefined;
 };
 
-const ruleAttributes = { source: 2, priority: 6, suppressPrefix: 14, table: 15, protocol: 21 } as const;
+const ruleAttributes = { source: 2, inLink: 3, priority: 6, suppressPrefix: 14, table: 15, protocol: 21 } as const;
 const toTable = 1;
+/** As which the host's own packets come in. */
+const loopback = 'lo';
 
-/** What comes from these addresses is routed by the table. */
+/** By which table what comes from an address is routed: the main one for what the host itself sends, the main one but for its default routes, a wire's. */
+export type RuleKind = 'own' | 'near' | 'wire';
+
 export interface SourceRule {
   source: Destination;
+  kind: RuleKind;
   priority: number;
-  /** Of the main one all but its default routes. */
-  table: number | 'main';
+  table: number;
 }
 
-const ruleRequest = (type: number, flags: number, { source, priority, table }: SourceRule): NetlinkRequest => {
-  const bytes = addressBytes(firstOf(source));
-  return {
-    type,
-    flags,
-    body: Buffer.concat([
-      Buffer.from([afInet, 0, source.prefix, 0, 0, 0, 0, toTable, 0, 0, 0, 0]),
-      attribute(ruleAttributes.source, bytes),
-      attribute(ruleAttributes.priority, u32(priority)),
-      attribute(ruleAttributes.table, u32(table === 'main' ? mainTable : table)),
-      attribute(ruleAttributes.protocol, u8(routeProtocol)),
-      ...(table === 'main' ? [attribute(ruleAttributes.suppressPrefix, u32(0))] : []),
-    ]),
-  };
-};
+const ruleRequest = (type: number, flags: number, { source, kind, priority, table }: SourceRule): NetlinkRequest => ({
+  type,
+  flags,
+  body: Buffer.concat([
+    Buffer.from([afInet, 0, source.prefix, 0, 0, 0, 0, toTable, 0, 0, 0, 0]),
+    attribute(ruleAttributes.source, addressBytes(firstOf(source))),
+    attribute(ruleAttributes.priority, u32(priority)),
+    attribute(ruleAttributes.table, u32(table)),
+    attribute(ruleAttributes.protocol, u8(routeProtocol)),
+    ...(kind === 'own' ? [attribute(ruleAttributes.inLink, text(loopback))] : []),
+    ...(kind === 'near' ? [attribute(ruleAttributes.suppressPrefix, u32(0))] : []),
+  ]),
+});
 /** EEXIST: it is there already. */
 export const addRule = (rule: SourceRule): NetlinkRequest => ruleRequest(messageTypes.newRule, netlinkFlags.create | netlinkFlags.exclusive, rule);
 export const deleteRule = (rule: SourceRule): NetlinkRequest => ruleRequest(messageTypes.deleteRule, 0, rule);
 export const listRules = (): NetlinkRequest => ({ type: messageTypes.getRule, flags: 0, body: Buffer.from([afInet, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]) });
 
-export interface FoundRule {
-  source: string;
-  prefix: number;
-  priority: number;
-  table: number | 'main';
-}
-
 /** Null for one that is not of ours. */
-export const parseRule = (body: Buffer): FoundRule | null => {
+export const parseRule = (body: Buffer): SourceRule | null => {
   const attributes = parseAttributes(body.subarray(12));
   const source = attributes.get(ruleAttributes.source);
   const priority = attributes.get(ruleAttributes.priority)?.readUInt32LE(0);
   const table = attributes.get(ruleAttributes.table)?.readUInt32LE(0);
   if (attributes.get(ruleAttributes.protocol)?.[0] !== routeProtocol || source === undefined || priority === undefined || table === undefined) return null;
-  return { source: addressFromBytes(source), prefix: body[2]!, priority, table: table === mainTable ? 'main' : table };
+  const kind = table !== mainTable ? 'wire' : attributes.has(ruleAttributes.inLink) ? 'own' : 'near';
+  return { source: parseDestination('rule', `${addressFromBytes(source)}/${body[2]}`), kind, priority, table };
 };
 
 const proxy = 8;

@@ -13,8 +13,9 @@ import type { Destination } from '../../model/subnet.ts';
 import { NetlinkError, NetlinkSocket, demand, netlinkProtocols } from '../../sys/netlink.ts';
 import type { NetlinkRequest } from '../../sys/netlink.ts';
 import { Nftables } from '../../sys/nftables.ts';
+import { mainTable } from './route-messages.ts';
 import { findDevice, layLink, leaveDevice, removeLinksBut } from './wire-links.ts';
-import type { FoundDevice, FoundRule, SourceRule } from './wire-messages.ts';
+import type { FoundDevice, SourceRule } from './wire-messages.ts';
 import * as message from './wire-messages.ts';
 import { wireRuleset } from './wire-ruleset.ts';
 
@@ -99,7 +100,7 @@ export class Wires {
   /** Exactly these are in use; what an earlier agent has left of others goes. One that cannot be laid is tried again. */
   async restore(addresses: readonly string[], seen: ReadonlyMap<string, string>): Promise<void> {
     await this.#queue.run(async () => {
-      const slots = new Map((await this.#ownRules()).flatMap((rule) => (rule.table === 'main' ? [] : [[`${rule.source}/${rule.prefix}`, slotOf(rule.table)]])));
+      const slots = new Map((await this.#ownRules()).flatMap(({ kind, source, table }) => (kind === 'wire' ? [[source.cidr, slotOf(table)]] : [])));
       for (const [known, own] of this.#byKnown(addresses)) for (const one of own) this.#wireOf(known, slots).addresses.add(one);
       for (const [source, address] of seen) {
         const known = this.#knownOf(address);
@@ -189,7 +190,7 @@ export class Wires {
     }
     if (former === undefined) return;
     // The first of the two is the same whatever the wire.
-    const rules = this.#rulesFor(former, [source]).filter(({ table }) => wire === undefined || table !== 'main');
+    const rules = this.#rulesFor(former, [source]).filter(({ kind }) => wire === undefined || kind === 'wire');
     await this.#send(`route what comes from ${source}`, rules.map(message.deleteRule), ...gone);
     this.#leave(former);
   }
@@ -293,20 +294,19 @@ export class Wires {
     }
     const rules = await this.#ownRules();
     if (this.#isLoaded || rules.length > 0) this.#loadRules();
-    const subnets = rules.map(({ source, prefix }) => parseDestination('rule', `${source}/${prefix}`));
     const answered = new Set(wires.flatMap(({ link, addresses }) => (link === null ? [] : Array.from(addresses, (address) => `${link.index} ${address}`))));
     const proxies = (rules.length === 0 ? [] : await this.#socket.dump(message.listProxies())).flatMap(({ body }) => message.parseProxy(body) ?? []);
-    const lost = proxies.filter(({ index, address }) => !answered.has(`${index} ${address}`) && subnets.some((subnet) => placeOf(subnet, address) !== null));
+    const lost = proxies.filter(({ index, address }) => !answered.has(`${index} ${address}`) && rules.some(({ source }) => placeOf(source, address) !== null));
     await this.#send(
       'answer no more',
       lost.map(({ index, address }) => message.deleteProxy(index, address)),
       ...gone,
     );
-    const tables = new Set(rules.flatMap(({ table }) => (table === 'main' || wires.some(({ slot }) => slot === slotOf(table)) ? [] : [slotOf(table)])));
+    const slots = rules.flatMap(({ kind, table }) => (kind === 'wire' ? [slotOf(table)] : []));
+    const tables = new Set(slots).difference(new Set(wires.map(({ slot }) => slot)));
     for (const slot of tables) await this.#send('remove routes', (await this.#tableRoutes(slot)).map(message.deleteFoundRoute), ...gone);
     const wanted = new Set(wires.flatMap((wire) => this.#rulesFor(wire, [wire.destination.cidr, ...wire.sources])).map(ruleKey));
-    const unwanted = rules.map(({ source, prefix, ...rest }) => ({ ...rest, source: parseDestination('rule', `${source}/${prefix}`) }));
-    await this.#send('remove rules', unwanted.filter((rule) => !wanted.has(ruleKey(rule))).map(message.deleteRule), ...gone);
+    await this.#send('remove rules', rules.filter((rule) => !wanted.has(ruleKey(rule))).map(message.deleteRule), ...gone);
     await removeLinksBut(
       this.#socket,
       this.#options.instanceNumber,
@@ -323,21 +323,27 @@ export class Wires {
     this.#isLoaded = laid.length > 0;
   }
 
+  /** Of its subnet, and of sources that are seen as of it. The host may have an address of the subnet itself, and goes its own way as before. */
   #rulesFor(wire: Wire, sources: readonly string[]): SourceRule[] {
-    const priority = firstPriority + 2 * this.#options.instanceNumber;
+    const priority = this.#priority;
+    const near = { priority, table: mainTable } as const;
     return sources.flatMap((text): SourceRule[] => {
       const source = parseDestination('source', text.includes('/') ? text : `${text}/32`);
       return [
-        { source, priority, table: 'main' },
-        { source, priority: priority + 1, table: this.#tableOf(wire) },
+        ...(source.cidr === wire.destination.cidr ? [{ ...near, source, kind: 'own' } as const] : []),
+        { ...near, source, kind: 'near' },
+        { source, kind: 'wire', priority: priority + 1, table: this.#tableOf(wire) },
       ];
     });
   }
 
-  async #ownRules(): Promise<FoundRule[]> {
-    const first = firstPriority + 2 * this.#options.instanceNumber;
+  async #ownRules(): Promise<SourceRule[]> {
     const found = (await this.#socket.dump(message.listRules())).flatMap(({ body }) => message.parseRule(body) ?? []);
-    return found.filter(({ priority }) => priority === first || priority === first + 1);
+    return found.filter(({ priority }) => priority === this.#priority || priority === this.#priority + 1);
+  }
+
+  get #priority(): number {
+    return firstPriority + 2 * this.#options.instanceNumber;
   }
 
   #tableOf({ slot }: Pick<Wire, 'slot'>): number {
@@ -361,6 +367,6 @@ export class Wires {
 const slotOf = (table: number): number => (table - firstTable) % tablesOfOne;
 const isUsed = ({ addresses, sources }: Wire): boolean => addresses.size + sources.size > 0;
 const speakerOf = ({ addresses }: Wire): string | undefined => addresses.values().next().value;
-const ruleKey = ({ source, priority, table }: SourceRule): string => `${priority} ${source.cidr} ${table}`;
+const ruleKey = ({ source, kind, table }: SourceRule): string => `${kind} ${source.cidr} ${table}`;
 
 const isSame = (one: Known, other: Known): boolean => (['subnet', 'gateway', 'device', 'tag'] as const).every((what) => one.wired[what] === other.wired[what]);
