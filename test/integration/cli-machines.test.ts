@@ -159,57 +159,6 @@ describe('machines on the command line', () => {
     cli.simulated.fault = () => undefined;
   });
 
-  it('get code before their first start, and are gone again when it fails', async () => {
-    await mkdir(join(cli.directory, 'app', 'lib'), { recursive: true });
-    await writeFile(join(cli.directory, 'app', 'server.js'), 'serve()');
-    await writeFile(join(cli.directory, 'app', 'lib', 'part.js'), 'part()');
-    const { machine } = succeeded(await cli.cenote('create', 'coded', '--code', 'app', '--json')).json<Accepted>();
-    assert.equal(machine?.state, 'running');
-    const files = cli.front.files.get(machine.id)!;
-    assert.deepEqual([...files.keys()], ['/app/lib', '/app/lib/part.js', '/app/server.js']);
-    assert.equal(files.get('/app/server.js')?.content.toString(), 'serve()');
-    assert.deepEqual([files.get('/app/server.js')?.header.uid, files.get('/app/server.js')?.header.gid], [0, 0]);
-    failed(await cli.cenote('create', 'uncoded', '--code', 'nowhere'), 2, /--code: cannot read nowhere/);
-    failed(await cli.cenote('create', 'uncoded', '--code', 'app/server.js'), 2, /--code: .* is not a directory/);
-    assert.deepEqual((await cli.cenote('ls', 'uncoded*', '--json')).json(), []);
-    const update = succeeded(await cli.cenote('update', 'coded', '--code', 'app', '--env', 'X=1', '--json')).json<Accepted>();
-    assert.deepEqual(update.machine?.env, { X: '1' });
-    assert.ok(cli.simulated.received.get(`${machine.id}:/app`)! > 1024);
-    succeeded(await cli.cenote('update', 'coded', '--code', 'app'));
-    const actions = (await cli.cenote('jobs', 'coded', '--json')).json<Job[]>().map(({ action }) => action);
-    assert.deepEqual(actions, ['update', 'update', 'start', 'create'], 'each is one action, by its name');
-  });
-
-  it('are gone again when their code cannot be copied, also when Ctrl-C is why', async () => {
-    cli.front.uploads = 'refuse';
-    failed(await cli.cenote('create', 'full', '--code', 'app'), 7, /the disk quota of 16M is used up/);
-    assert.equal((await cli.cenote('get', 'full')).code, 4);
-    cli.front.uploads = 'wait';
-    const copying = cli.start('create', 'slow', '--code', 'app');
-    await eventually(
-      () => [...cli.simulated.machines.values()].some(({ status }) => status.spec.name === 'slow'),
-      (made) => made,
-    );
-    await new Promise((resolve) => setTimeout(resolve, 300));
-    process.kill(copying.pid, 'SIGINT');
-    assert.equal(await copying.ended, 130);
-    assert.match(copying.errors(), /interrupted while copying app; slow was deleted again/);
-    assert.equal((await cli.cenote('get', 'slow')).code, 4);
-    cli.front.uploads = 'take';
-  });
-
-  it('are as before when an update with code fails', async () => {
-    const id = await idOf('coded');
-    const before = cli.simulated.machines.get(id)!.status.spec;
-    cli.simulated.fault = ({ path }) =>
-      path.endsWith('/code') ? { kind: 'refuse', code: 'failed', message: 'the update was undone: it ended at once' } : undefined;
-    failed(await cli.cenote('update', 'coded', '--code', 'app', '--env', 'Y=1'), 1, /update of coded failed: the update was undone: it ended at once/);
-    cli.simulated.fault = () => undefined;
-    const [job] = (await cli.cenote('jobs', 'coded', '--json')).json<Job[]>();
-    assert.deepEqual([job?.action, job?.state], ['update', 'failed']);
-    assert.deepEqual(cli.simulated.machines.get(id)!.status.spec, before);
-  });
-
   it('wait with a limit', async () => {
     assert.match(succeeded(await cli.cenote('wait', 'web')).stdout, /^web is running\n/);
     failed(await cli.cenote('wait', 'web', '--state', 'stopped', '--timeout', '0'), 75, /web is still running.*\nsee why: cenote why web\n/);

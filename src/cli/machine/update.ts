@@ -2,6 +2,7 @@
 import { CenoteError } from '../../base/errors.ts';
 import type { Accepted, Machine, UpdateMachine } from '../../model/control-api.ts';
 import { defineCommand, many, one, parsed, toggle } from '../command.ts';
+import { Interrupted } from '../context.ts';
 import type { Context } from '../context.ts';
 import { finishJob, jobMilliseconds } from '../jobs.ts';
 import { selectMachine } from '../select.ts';
@@ -87,9 +88,13 @@ export const command = defineCommand({
 const apply = async (context: Context, machine: Machine, body: UpdateMachine, code: string | undefined): Promise<Accepted> => {
   const control = await context.control();
   const waiting = { doing: `updating ${machine.name}`, machine: machine.name };
-  return finishJob(context, waiting, async (options) =>
-    code === undefined
-      ? control.machineUpdate(machine.id, body, options)
-      : control.machineUpdateWithCode(machine.id, body, await packCode(context, code), { signal: options.signal }),
-  );
+  if (code === undefined) return finishJob(context, waiting, (options) => control.machineUpdate(machine.id, body, options));
+  const content = await packCode(context, code);
+  try {
+    return await finishJob(context, waiting, ({ signal }) => control.machineUpdateWithCode(machine.id, body, content, { signal }));
+  } catch (error) {
+    if (context.signal.aborted && !content.readableEnded)
+      throw new Interrupted(`interrupted while copying ${code}; ${machine.name} stays as it was`, 'say it again to update it');
+    throw error;
+  }
 };
