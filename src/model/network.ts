@@ -5,6 +5,7 @@
  */
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
+import { invalid } from '../base/errors.ts';
 import { familyOf } from './address.ts';
 import { ownPrefix6 } from './backbone.ts';
 import { parseSubnet } from './subnet.ts';
@@ -45,8 +46,14 @@ export const mostRoutes = 64;
 export const NetworkRoutes = Type.Record(Type.String({ maxLength: mostSubnetCharacters }), IpAddress, { maxProperties: mostRoutes });
 export type NetworkRoutes = Static<typeof NetworkRoutes>;
 
-/** A network device of a host, not one of those that Cenote makes, nor the loopback. */
-export const DeviceName = Type.String({ pattern: '^(?!lo$)(?!cn[0-9]+[a-z])[A-Za-z0-9][A-Za-z0-9._-]{0,14}$' });
+/** A network device of a host. */
+export const DeviceName = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,14}$' });
+
+/** On the loopback, and on links that Cenote makes, there is nobody outside. */
+export const refuseOwnDevice = (device: string): void => {
+  if (device !== 'lo' && !/^cn\d+[a-z]/.test(device)) return;
+  throw invalid('device', `nobody outside is at ${device}`, 'name the device of the host that leads to the wire: `ip link` shows those that it has');
+};
 /** Of packets on a wire, by 802.1Q. */
 export const WireTag = Type.Integer({ minimum: 1, maximum: 4094 });
 

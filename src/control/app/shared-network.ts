@@ -1,6 +1,7 @@
 /** What is special about networks that the operator makes for several accounts: whose they may be, and what they may not take from anybody. */
 import { CenoteError, invalid } from '../../base/errors.ts';
 import type { CreateNetwork } from '../../model/network-api.ts';
+import { refuseOwnDevice } from '../../model/network.ts';
 import { overlaps, parseSubnet } from '../../model/subnet.ts';
 import type { Subnet } from '../../model/subnet.ts';
 import { accountGet, accountList } from '../../store/account.ts';
@@ -34,6 +35,7 @@ export const checkSharedSubnet = (asked: CreateNetwork): Subnet => {
 const refuseWire = ({ cidr, family }: Subnet, { device, tag, public: isPublic = false }: CreateNetwork): void => {
   if (device === undefined && tag !== undefined) throw invalid('tag', 'is of a wire, and there is none without a device', 'name it with --device');
   if (device === undefined) return;
+  refuseOwnDevice(device);
   if (!isPublic)
     throw invalid('device', 'is where the addresses of a public network are outside; this one is hidden behind the host', 'operators make one with --public');
   if (family === 6) throw invalid('device', `${cidr} is of IPv6; only networks of IPv4 are on wires`, 'the network outside has to lead it to this host');

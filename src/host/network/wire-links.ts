@@ -1,6 +1,7 @@
 /** By which link a wire is: a device of the host's, which is left as it is but for when it answers, or one of ours for a tag there, which all networks with that tag share. */
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { CenoteError } from '../../base/errors.ts';
+import { refuseOwnDevice } from '../../model/network.ts';
 import type { WiredSubnet } from '../../model/network.ts';
 import { isErrno } from '../../sys/libc.ts';
 import { NetlinkError, demand } from '../../sys/netlink.ts';
@@ -25,6 +26,7 @@ export const findDevice = async (socket: NetlinkSocket, name: string): Promise<F
 /** The link, up; made where it is one for a tag, and taken where it is there. */
 export const layLink = async (socket: NetlinkSocket, instanceNumber: number, wired: WiredSubnet): Promise<FoundDevice> => {
   const { subnet, device, tag } = wired;
+  refuseOwnDevice(device);
   const lower = await findDevice(socket, device);
   if (lower === null)
     throw new CenoteError('unsupported', `network ${subnet} is on the wire at ${device}, and this host has no such device`, {
