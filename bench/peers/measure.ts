@@ -1,5 +1,5 @@
 /** The same measurements for every engine, ours among them. */
-import { readFileSync, readdirSync } from 'node:fs';
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { memoryTable } from '../lib/host.ts';
 import { burst, demandAll, timed } from '../lib/measure.ts';
@@ -62,12 +62,17 @@ export const measurePeer = async (peer: Peer, counts: PeerCounts): Promise<PeerF
   };
 };
 
-/** What is available before and after, less what the idle programs themselves hold; the same for all engines, daemons' growth included. */
+/**
+ * What is available before and after, less what the idle programs themselves hold; the same for all engines, daemons' growth included. Caches
+ * are dropped both times: what earlier containers left in them would be more than what fifty take.
+ */
 const idleCost = async (peer: Peer, ids: readonly string[]): Promise<number> => {
   await sleep(settleMs);
+  writeFileSync('/proc/sys/vm/drop_caches', '3');
   const before = memoryTable()['MemAvailable']!;
   demandAll(`${peer.name}: idle containers`, await burst(ids.length, 4, (index) => peer.start(ids[index]!)));
   await sleep(settleMs);
+  writeFileSync('/proc/sys/vm/drop_caches', '3');
   const used = before - memoryTable()['MemAvailable']!;
   const own = idlePids().reduce((sum, pid) => sum + (memoryTable(`/proc/${pid}/smaps_rollup`)['Pss'] ?? 0), 0);
   demandAll(`${peer.name}: removal of idle containers`, await burst(ids.length, 4, (index) => peer.remove(ids[index]!)));

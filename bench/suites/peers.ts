@@ -27,7 +27,7 @@ export const peersSuite: Suite = {
   method:
     'One static program (busybox sleep) on a root that holds little else, in each engine as Debian packages it, each with a network of its own, an overlay root and a memory limit. ' +
     'Started one after another and 8 at once until the engine says that it runs; given another memory limit while it runs; removed at once. Cenote and Docker also through their APIs. ' +
-    'Memory: what the host has available before and after so many idle ones, less the PSS of the programs themselves, for each.',
+    'Memory: what the host has available before and after so many idle ones, with its caches dropped, less the PSS of the programs themselves, for each.',
   run: async (bench) => {
     await installPackages(bench, packages);
     const counts: PeerCounts = { serial: bench.count(40, 4), together: bench.count(64, 8), idle: bench.count(50, 8) };
