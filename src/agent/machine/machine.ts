@@ -56,7 +56,6 @@ export class Machine {
   #failures = 0;
   #restart: Restart | null = null;
   #gone = false;
-  #concluded = false;
 
   constructor(host: Host, record: MachineRecord) {
     this.host = host;
@@ -123,20 +122,20 @@ export class Machine {
       }
       record.generation = generation;
       record.outcome = null;
-      this.#concluded = false;
       this.#transition = transition;
+      let isRecorded = false;
       try {
         await action();
+        isRecorded = record.outcome !== null; // the action has concluded itself
         record.outcome = { error: null };
       } catch (error) {
-        this.#concluded = false;
         const known = asCenoteError(error);
         this.host.logger.warn({ machine: this.id, generation, error: messageChain(error) }, 'action failed');
         record.outcome = { error: known.toBody() };
         throw known;
       } finally {
         this.#transition = null;
-        if (!this.#gone && !this.#concluded) await this.save();
+        if (!this.#gone && !isRecorded) await this.save();
       }
       return this.status();
     });
@@ -169,7 +168,6 @@ export class Machine {
   async conclude(): Promise<void> {
     [this.record.outcome, this.#transition] = [{ error: null }, null];
     await this.save();
-    this.#concluded = true;
   }
 
   tellNames(): void {
