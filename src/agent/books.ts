@@ -3,7 +3,7 @@
  * same time never both are promised the last of something.
  */
 import { refuseShortfall } from '../model/admission.ts';
-import { guaranteeKeys, guaranteesOf, noGuarantees } from '../model/resources.ts';
+import { guaranteeKeys, guaranteesWithout, noGuarantees } from '../model/resources.ts';
 import type { Guarantees, PoolSize } from '../model/resources.ts';
 
 /** Held for a request under way; disposed of without `keep`, all is as before. */
@@ -38,9 +38,7 @@ export class Books {
 
   /** Sets aside what `wanted` has more than `former`, or refuses with what is left; what it has less is given back by `keep`. */
   reserve(wanted: Guarantees, former: Guarantees = noGuarantees): Reservation {
-    const others = guaranteesOf(this.#taken);
-    for (const key of guaranteeKeys) others[key] -= former[key];
-    refuseShortfall(this.#pool(), others, wanted, former);
+    refuseShortfall(this.#pool(), guaranteesWithout(this.#taken, former), wanted, former);
     const more = { ...noGuarantees };
     const less = { ...noGuarantees };
     for (const key of guaranteeKeys) {

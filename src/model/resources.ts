@@ -77,6 +77,14 @@ export const noGuarantees: Readonly<Guarantees> = { cpuMillis: 0, memoryMib: 0, 
 
 export const guaranteesOf = ({ cpuMillis, memoryMib, diskMib, networkMbps }: Guarantees): Guarantees => ({ cpuMillis, memoryMib, diskMib, networkMbps });
 
+/** What is left of the one without the other; negative where that has more. */
+export const guaranteesWithout = (from: Guarantees, less: Guarantees): Guarantees => ({
+  cpuMillis: from.cpuMillis - less.cpuMillis,
+  memoryMib: from.memoryMib - less.memoryMib,
+  diskMib: from.diskMib - less.diskMib,
+  networkMbps: from.networkMbps - less.networkMbps,
+});
+
 /** A package's version never changes; a change of the package is its next version. */
 export const PackageRef = Type.Object({ name: Type.String(), version: Type.Integer({ minimum: 1 }) }, closed);
 export type PackageRef = Static<typeof PackageRef>;

@@ -9,7 +9,7 @@ import { isUuid } from '../base/ids.ts';
 import { platformKey } from '../model/agent-api.ts';
 import type { Machine } from '../model/control-api.ts';
 import type { MachineSpec, MachineState, PublishedPort } from '../model/machine.ts';
-import { noGuarantees } from '../model/resources.ts';
+import { guaranteesWithout, noGuarantees } from '../model/resources.ts';
 import type { Guarantees } from '../model/resources.ts';
 import { addressRelease } from './address.ts';
 import { authorize } from './context.ts';
@@ -85,14 +85,6 @@ const heldOf = (row: Pick<StoredColumns, 'cpu_millis' | 'memory_mib' | 'disk_mib
   networkMbps: row.network_mbps,
 });
 
-/** From what is held to what is to be. */
-const difference = (held: Guarantees, reserved: Guarantees): Guarantees => ({
-  cpuMillis: reserved.cpuMillis - held.cpuMillis,
-  memoryMib: reserved.memoryMib - held.memoryMib,
-  diskMib: reserved.diskMib - held.diskMib,
-  networkMbps: reserved.networkMbps - held.networkMbps,
-});
-
 /** The row with its claims on name and ports. */
 export const machineInsert = async (context: RequestContext, db: Db, stored: StoredMachine): Promise<void> => {
   authorize(context, 'write');
@@ -108,7 +100,7 @@ export const machineSave = async (context: RequestContext, db: Db, stored: Store
   authorize(context, 'write');
   const { id, ...columns } = columnsOf(stored);
   await db.updateTable('machine').set(columns).where('id', '=', id).execute();
-  const more = difference(stored.held, stored.reserved);
+  const more = guaranteesWithout(stored.reserved, stored.held);
   if (Object.values(more).every((value) => value === 0)) return;
   await setAsideAdd(context, db, stored.machine.account, 0, more);
   Object.assign(stored.held, stored.reserved);
@@ -204,7 +196,7 @@ export const machineRemove = async (context: RequestContext, db: Db, id: string)
     .where('id', '=', id)
     .returning(['account', 'cpu_millis', 'memory_mib', 'disk_mib', 'network_mbps'])
     .executeTakeFirst();
-  if (row !== undefined) await setAsideAdd(context, db, row.account, -1, difference(heldOf(row), noGuarantees));
+  if (row !== undefined) await setAsideAdd(context, db, row.account, -1, guaranteesWithout(noGuarantees, heldOf(row)));
 };
 
 export const machineNameHolder = async (context: RequestContext, db: Db, account: string, name: string): Promise<string | undefined> => {

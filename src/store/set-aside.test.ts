@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { databases } from '../../test/support/databases.ts';
 import type { Machine } from '../model/control-api.ts';
 import type { MachineSpec } from '../model/machine.ts';
-import { noGuarantees } from '../model/resources.ts';
+import { guaranteeKeys, noGuarantees } from '../model/resources.ts';
 import type { Guarantees } from '../model/resources.ts';
 import { accountDelete, accountEnsure } from './account.ts';
 import { systemContext } from './context.ts';
@@ -48,7 +48,7 @@ const sumOf = (all: Iterable<Guarantees>) => {
   const sum = { machines: 0, ...noGuarantees };
   for (const one of all) {
     sum.machines += 1;
-    for (const key of ['cpuMillis', 'memoryMib', 'diskMib', 'networkMbps'] as const) sum[key] += one[key];
+    for (const key of guaranteeKeys) sum[key] += one[key];
   }
   return sum;
 };

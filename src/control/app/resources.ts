@@ -3,7 +3,7 @@ import { CenoteError, invalid } from '../../base/errors.ts';
 import { formatCpu, formatMib } from '../../base/units.ts';
 import { refuseShortfall } from '../../model/admission.ts';
 import type { AgentInfo } from '../../model/agent-api.ts';
-import { refuseUnsupported } from '../../model/resources.ts';
+import { guaranteesWithout, refuseUnsupported } from '../../model/resources.ts';
 import type { Guarantees, Resources } from '../../model/resources.ts';
 import type { RequestContext } from '../../store/context.ts';
 import { accountGet } from '../../store/account.ts';
@@ -81,14 +81,4 @@ export const admit = async (
 };
 
 /** What the other machines have. */
-const without = (all: SetAside, one: Guarantees | null): SetAside => {
-  if (one === null) return all;
-  const { machines, cpuMillis, memoryMib, diskMib, networkMbps } = all;
-  return {
-    machines: machines - 1,
-    cpuMillis: cpuMillis - one.cpuMillis,
-    memoryMib: memoryMib - one.memoryMib,
-    diskMib: diskMib - one.diskMib,
-    networkMbps: networkMbps - one.networkMbps,
-  };
-};
+const without = (all: SetAside, one: Guarantees | null): SetAside => (one === null ? all : { machines: all.machines - 1, ...guaranteesWithout(all, one) });
