@@ -1,10 +1,11 @@
 /** What is on a network now, by link and by address: whoever asks for an address must not have all the others looked at. */
+import { Holdings } from '../../base/holdings.ts';
 import { furtherOf } from './attachment.ts';
 import type { Attachment } from './attachment.ts';
 
 export class Attachments {
   readonly #bySlot = new Map<number, Attachment>();
-  readonly #slots = new Map<string, number>();
+  readonly #addresses = new Holdings<string, number>();
 
   get(slot: number): Attachment | undefined {
     return this.#bySlot.get(slot);
@@ -20,27 +21,23 @@ export class Attachments {
 
   /** Whether some link leads to it, as its own address or a further one. */
   leadsTo(address: string): boolean {
-    return this.#slots.has(address);
+    return this.#addresses.holderOf(address) !== undefined;
   }
 
   set(slot: number, attachment: Attachment): void {
     this.delete(slot);
     this.#bySlot.set(slot, attachment);
-    for (const address of addressesAt(attachment)) this.#slots.set(address, slot);
+    for (const address of [attachment.address, ...furtherOf(attachment)]) this.#addresses.give(address, slot);
   }
 
+  /** Addresses that another has taken over in the same exchange stay that one's. */
   delete(slot: number): void {
-    const former = this.#bySlot.get(slot);
-    if (former === undefined) return;
     this.#bySlot.delete(slot);
-    // Another may have taken it over in the same exchange.
-    for (const address of addressesAt(former)) if (this.#slots.get(address) === slot) this.#slots.delete(address);
+    for (const address of this.#addresses.heldBy(slot)) this.#addresses.give(address, undefined);
   }
 
   clear(): void {
     this.#bySlot.clear();
-    this.#slots.clear();
+    this.#addresses.clear();
   }
 }
-
-const addressesAt = (attachment: Attachment): string[] => [attachment.address, ...furtherOf(attachment)];
