@@ -5,6 +5,7 @@
 import type { Subnet } from '../../model/subnet.ts';
 import { packetWords } from './packet-words.ts';
 import { tableName } from './ruleset.ts';
+import { hostServices, hostSets, tableSets } from './table-pieces.ts';
 
 export const backboneName = (instance: string): string => `${instance}-ip6`;
 export const backbonePrefix = (instanceNumber: number): string => `cn${instanceNumber}s`;
@@ -13,25 +14,14 @@ export const backboneRuleset = (instance: string, prefix: string, subnet: Subnet
   const table = tableName(instance);
   const links = `"${prefix}*"`;
   const { cidr, gateway } = subnet;
-  const { chatter, meddling, nowhere } = packetWords[6];
+  const words = packetWords[6];
+  const { chatter, meddling, nowhere } = words;
   return `
 add table inet ${table}
 flush table inet ${table}
 table inet ${table} {
-  counter spoofed { }
-  counter refused { }
-  counter strangers { }
-
-  set bound { type ifname . ether_addr . ipv6_addr; }
-  set hairpin { type ipv6_addr . ipv6_addr; }
-  set further { type ipv6_addr; }
-  set shown { type ipv6_addr; }
-  set whole { type ipv6_addr; flags interval; }
-  map floating_in { type ipv6_addr : ipv6_addr; }
-  map floating_out { type ipv6_addr : ipv6_addr; }
-  map published { type inet_proto . inet_service : ipv6_addr . inet_service; }
-  map classes { type ipv6_addr : classid; }
-  set resolving { type ipv6_addr; size 65536; flags dynamic, timeout; timeout 1m; }
+${tableSets(words)}
+${hostSets(words)}
 
   chain early {
     type filter hook prerouting priority raw; policy accept;
@@ -63,14 +53,7 @@ table inet ${table} {
     iifname ${links} goto router_to_host
     iifname != "lo" ip6 daddr ${gateway} counter name strangers drop
   }
-  chain router_to_host {
-    ct state established,related accept
-    ip6 daddr ${gateway} udp dport ${resolverPort} update @resolving { ip6 saddr limit rate over 500/second burst 1000 packets } counter name refused drop
-    ip6 daddr ${gateway} meta l4proto { tcp, udp } th dport ${resolverPort} accept
-    ip6 daddr ${gateway} icmpv6 type echo-request accept
-    counter name refused
-    limit rate 100/second reject with icmpx type admin-prohibited
-    drop
+  chain router_to_host {${hostServices(words, gateway, resolverPort)}
   }
 
   chain forward {

@@ -9,6 +9,7 @@ import type { NetworkDefinition } from '../../model/network.ts';
 import type { Subnet } from '../../model/subnet.ts';
 import { packetWords } from './packet-words.ts';
 import { linkPrefix, tableName } from './ruleset.ts';
+import { tableSets } from './table-pieces.ts';
 
 export const uplinkName = 'eth0';
 
@@ -26,7 +27,8 @@ export interface FabricRulesetOptions {
 }
 
 export const fabricRuleset = ({ instance, instanceNumber, subnet, definition, uplink, resolver, isForwarded }: FabricRulesetOptions): string => {
-  const { ip, address, icmp, chatter, meddling, redirect, nowhere, linkLocal } = packetWords[subnet.family];
+  const words = packetWords[subnet.family];
+  const { ip, icmp, chatter, meddling, redirect, nowhere, linkLocal } = words;
   const table = tableName(instance);
   const links = `"${linkPrefix(instanceNumber)}*"`;
   const up = `"${uplinkName}"`;
@@ -39,18 +41,7 @@ export const fabricRuleset = ({ instance, instanceNumber, subnet, definition, up
 add table inet ${table}
 flush table inet ${table}
 table inet ${table} {
-  counter spoofed { }
-  counter refused { }
-  counter strangers { }
-
-  set bound { type ifname . ether_addr . ${address}; }
-  set hairpin { type ${address} . ${address}; }
-  set further { type ${address}; }
-  set shown { type ${address}; }
-  map floating_in { type ${address} : ${address}; }
-  map floating_out { type ${address} : ${address}; }
-  map published { type inet_proto . inet_service : ${address} . inet_service; }
-  map classes { type ${address} : classid; } # the host's; here nobody has one
+${tableSets(words)}
 
   chain early {
     type filter hook prerouting priority raw; policy accept;

@@ -8,6 +8,8 @@
 import type { Attachment, Further } from './attachment.ts';
 import { macOf } from '../../model/mac.ts';
 import type { Subnet } from '../../model/subnet.ts';
+import { packetWords } from './packet-words.ts';
+import { hostServices, hostSets, tableSets } from './table-pieces.ts';
 import type { NftRunner } from '../../sys/nftables.ts';
 
 export const tableName = (instance: string): string => `cenote-${instance}`;
@@ -27,27 +29,15 @@ export const loadRuleset = ({ instance, instanceNumber, subnet, resolverPort, up
   const table = tableName(instance);
   const links = `"${linkPrefix(instanceNumber)}*"`;
   const { cidr, gateway } = subnet;
+  const words = packetWords[4];
   return `
 add table inet ${table}
 flush table inet ${table}
 table inet ${table} {
-  counter spoofed { }
-  counter refused { }
-  counter strangers { }
-
-  set bound { type ifname . ether_addr . ipv4_addr; }
-  set hairpin { type ipv4_addr . ipv4_addr; }
-  # Further addresses of links: a machine's others, and the machines of a shared network, by its router. Of them, those that strangers reach; and subnets that hold nobody else.
-  set further { type ipv4_addr; }
-  set shown { type ipv4_addr; }
-  set whole { type ipv4_addr; flags interval; }
+${tableSets(words)}
+${hostSets(words)}
   # Subnets on wires, by the links that lead to them.
   set wired { type ifname . ipv4_addr; flags interval; }
-  map floating_in { type ipv4_addr : ipv4_addr; }
-  map floating_out { type ipv4_addr : ipv4_addr; }
-  map published { type inet_proto . inet_service : ipv4_addr . inet_service; }
-  map classes { type ipv4_addr : classid; }
-  set resolving { type ipv4_addr; size 65536; flags dynamic, timeout; timeout 1m; }
 
   chain early {
     type filter hook prerouting priority raw; policy accept;
@@ -94,14 +84,7 @@ table inet ${table} {
     iifname ${links} goto machine_to_host
     iifname != "lo" ip daddr ${gateway} counter name strangers drop
   }
-  chain machine_to_host {
-    ct state established,related accept
-    ip daddr ${gateway} udp dport ${resolverPort} update @resolving { ip saddr limit rate over 500/second burst 1000 packets } counter name refused drop
-    ip daddr ${gateway} meta l4proto { tcp, udp } th dport ${resolverPort} accept
-    ip daddr ${gateway} icmp type echo-request accept
-    counter name refused
-    limit rate 100/second reject with icmpx type admin-prohibited
-    drop
+  chain machine_to_host {${hostServices(words, gateway, resolverPort)}
   }
   # A packet that goes back out of the link it came from (a machine calling its own published port) needs no ICMP redirect.
   chain output {

@@ -1,0 +1,32 @@
+/** What the tables of all networks have alike, of either family, in nft's language: what machines, or routers, are elements of, and what the host serves them. */
+import type { PacketWords } from './packet-words.ts';
+
+export const tableSets = ({ address }: PacketWords): string => `
+  counter spoofed { }
+  counter refused { }
+  counter strangers { }
+
+  set bound { type ifname . ether_addr . ${address}; }
+  set hairpin { type ${address} . ${address}; }
+  # Further addresses of links: a machine's others, and the machines of a shared network, by its router. Of them, those that strangers reach.
+  set further { type ${address}; }
+  set shown { type ${address}; }
+  map floating_in { type ${address} : ${address}; }
+  map floating_out { type ${address} : ${address}; }
+  map published { type inet_proto . inet_service : ${address} . inet_service; }
+  map classes { type ${address} : classid; }`;
+
+/** Besides, of the host's own: subnets that hold nobody else, and how often each asks the resolver. */
+export const hostSets = ({ address }: PacketWords): string => `
+  set whole { type ${address}; flags interval; }
+  set resolving { type ${address}; size 65536; flags dynamic, timeout; timeout 1m; }`;
+
+/** From a link to the host: answers, questions to its resolver, pings, and nothing else. */
+export const hostServices = ({ ip, icmp }: PacketWords, gateway: string, resolverPort: number): string => `
+    ct state established,related accept
+    ${ip} daddr ${gateway} udp dport ${resolverPort} update @resolving { ${ip} saddr limit rate over 500/second burst 1000 packets } counter name refused drop
+    ${ip} daddr ${gateway} meta l4proto { tcp, udp } th dport ${resolverPort} accept
+    ${ip} daddr ${gateway} ${icmp} type echo-request accept
+    counter name refused
+    limit rate 100/second reject with icmpx type admin-prohibited
+    drop`;
