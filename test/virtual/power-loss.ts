@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { serviceNames } from '../../src/setup/service-list.ts';
 import { random } from '../support/random.ts';
 import { bringUp, guestNode } from './guest-instance.ts';
 import { acceptable, emptyLane } from './lane-model.ts';
@@ -140,6 +141,9 @@ const isSame = (one: LaneState, other: LaneState): boolean => {
   }
 };
 
+/** Groups of the services, which run: exactly these. */
+const serving = ['supervisor', ...serviceNames].map((name) => `! -path '*/cenote-default.services/${name}'`).join(' ');
+
 /** With the work's machines deleted, the pool has no volume, the kernel no group, link or mount of one. */
 const checkNothingLeaks = async (host: VirtualHost): Promise<void> => {
   await host.succeed(`${checkout}/cenote delete 'lane-*' --yes 2>&1 || [ $? = 4 ]`, { timeoutMs: 300_000 });
@@ -147,7 +151,7 @@ const checkNothingLeaks = async (host: VirtualHost): Promise<void> => {
   const left = await host.succeed(
     [
       'cd /var/lib/cenote/storage/pool && ls -A volumes snapshots 2>/dev/null | grep -E "[0-9a-f]{8}-" || true',
-      'find /sys/fs/cgroup/cenote-default* -mindepth 1 -maxdepth 1 -type d ! -name monitors ! -name keeper',
+      `find /sys/fs/cgroup/cenote-default* -mindepth 1 -maxdepth 1 -type d ! -name monitors ! -name keeper ${serving}`,
       'find /run/cenote-default/roots /run/cenote-default/bundles /run/cenote-default/files /run/cenote-default/copies -mindepth 1 -maxdepth 1 2>/dev/null || true',
       'dmesg | grep -iE "btrfs.*(error|corrupt)|ext4.*error" || true',
     ].join('; '),
