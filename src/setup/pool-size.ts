@@ -25,6 +25,13 @@ type StorageConfig = InstanceConfig['storage'];
 
 /** What exists stays as it is; a larger size asked for is written down, and the agent grows the pool to it. */
 export const choosePool = (request: PoolRequest, existing: StorageConfig | null, room: DiskRoom, btrfs: boolean): StorageConfig => {
+  const device = existing === null ? request.device : existing.device;
+  if (request.poolSizeMib !== undefined && typeof device === 'string')
+    throw invalid(
+      'pool-size',
+      `the pool is all of ${device}`,
+      'it grows with the device: make that larger, then `cenote down` and `cenote up`; machines run on',
+    );
   if (existing !== null) {
     if (request.device !== undefined && request.device !== existing.device)
       throw new CenoteError('wrong_state', `the pool is on ${existing.device ?? 'a file'} already`, {

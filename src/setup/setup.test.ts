@@ -150,6 +150,8 @@ describe('the pool’s size', () => {
     assert.deepEqual(choosePool({}, existing, { freeMib: 10, keptMib: 1024 }, true), existing);
     assert.equal(choosePool({ poolSizeMib: 5000 }, existing, { freeMib: 3000, keptMib: 1024 }, true).poolSizeMib, 5000);
     assert.throws(() => choosePool({ poolSizeMib: 4000 }, existing, { freeMib: 3000, keptMib: 1024 }, true), /cannot become smaller/);
+    const whole = { ...existing, device: '/dev/sdb' };
+    assert.throws(() => choosePool({ poolSizeMib: 5000 }, whole, { freeMib: 9000, keptMib: 1024 }, true), /the pool is all of \/dev\/sdb/);
     assert.throws(() => choosePool({ device: '/dev/sdz' }, existing, { freeMib: 3000, keptMib: 1024 }, true), codeIs('wrong_state'));
   });
 });

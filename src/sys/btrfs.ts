@@ -7,6 +7,7 @@ import { ioctl, ioctlNow } from './ioctl.ts';
 import { SystemCallError } from './libc.ts';
 
 const requests = {
+  resize: 0x50009403,
   subvolumeCreate: 0x50009418,
   snapshotCreate: 0x50009417,
   subvolumeDestroy: 0x5000943f,
@@ -29,6 +30,8 @@ const argsInheritSize = 24;
 const argsInherit = 32;
 const argsName = 56;
 const inheritSize = 72 + 8;
+// struct btrfs_ioctl_vol_args: fd, and text
+const resizeAmount = 8;
 const longestName = 255;
 
 /** A quota group's id as the kernel has it: level in the top 16 bits. */
@@ -120,6 +123,13 @@ export const subvolumeSetReadOnly = async (fd: number, readOnly: boolean): Promi
   const flags = Buffer.alloc(8);
   flags.writeBigUInt64LE(readOnly ? flagReadOnly : 0n);
   await ioctl('set subvolume flags', fd, requests.setFlags, flags);
+};
+
+/** The whole of its device becomes the file system's, which may be in use. */
+export const fillDevice = async (fd: number): Promise<void> => {
+  const args = Buffer.alloc(argsSize);
+  args.write('max', resizeAmount);
+  await ioctl('grow the file system', fd, requests.resize, args);
 };
 
 /** The file system's UUID, as its directory in /sys/fs/btrfs is named. */

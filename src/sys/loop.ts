@@ -7,7 +7,7 @@ import { closeSync, existsSync, openSync, readdirSync, statSync } from 'node:fs'
 import { ioctlNow } from './ioctl.ts';
 import { checked, closeFd, declare, isErrno, openFd, openFlags } from './libc.ts';
 
-const requests = { getFree: 0x4c82, configure: 0x4c0a, getStatus: 0x4c05 } as const;
+const requests = { getFree: 0x4c82, configure: 0x4c0a, getStatus: 0x4c05, setCapacity: 0x4c07 } as const;
 const flagAutoclear = 4;
 const flagDirectIo = 16;
 const loopMajor = 7;
@@ -80,4 +80,9 @@ export const loopFind = (file: string): LoopDevice | null => {
     closeSync(fd);
   }
   return null;
+};
+
+/** Has the device take in what its file has become; who uses it goes on. */
+export const loopTakeSize = (device: LoopDevice): void => {
+  ioctlNow(`size of ${device.path}`, device.fd, requests.setCapacity, 0);
 };

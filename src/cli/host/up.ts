@@ -44,7 +44,7 @@ export const command = defineCommand({
   detail: 'Safe to repeat: it does what is missing, upgrades what is old and brings everything back after a reboot. Wants root.',
   args: {},
   flags: {
-    poolSize: parsed('SIZE', parseSizeMib, "size of the machines' storage, on the first time"),
+    poolSize: parsed('SIZE', parseSizeMib, "size of the machines' storage; later a larger one, and it grows"),
     device: value('PATH', 'a block device for the storage, on the first time; all on it is lost', { complete: 'file' }),
     cpu: parsed('CORES', parseCpuMillis, 'the most this instance may guarantee'),
     memory: parsed('SIZE', parseSizeMib, 'the most this instance may guarantee'),

@@ -13,7 +13,7 @@ const root = mkdtempSync(join(tmpdir(), 'cenote-directory-storage-'));
 const logger = createLogger({ name: 'test', level: 'silent' });
 let storage: DirectoryStorage;
 before(async () => {
-  storage = await DirectoryStorage.open(root, logger);
+  storage = await DirectoryStorage.open(root, undefined, logger);
 });
 after(async () => {
   await storage.close();

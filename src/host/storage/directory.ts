@@ -51,14 +51,15 @@ export class DirectoryStorage implements Storage {
     this.#commits = new GroupCommit(() => syncFileSystem(handle.fd));
   }
 
-  static async open(root: string, logger: Logger): Promise<DirectoryStorage> {
+  /** `sizeMib` is the most that its volumes may come to, where the disk beneath has that. */
+  static async open(root: string, sizeMib: number | undefined, logger: Logger): Promise<DirectoryStorage> {
     await mkdir(root, { recursive: true, mode: 0o700 });
     if ((await statfs(root)).type === overlayType)
       throw new CenoteError('unsupported', `${root} is on an overlay, which cannot carry another: put the instance's root on a real file system`);
     const storage = new DirectoryStorage(root, await open(root, 'r'));
     await storage.#trees.open();
     const { totalMib } = await storage.capacity();
-    storage.#promisableMib = Math.floor(totalMib * (1 - hostShare));
+    storage.#promisableMib = Math.floor(Math.min(sizeMib ?? Infinity, totalMib * (1 - hostShare)));
     logger.warn({ lacks: storage.features.lacks }, 'storage is plain directories');
     return storage;
   }

@@ -29,7 +29,7 @@ export const poolFileCreate = async (path: string, sizeMib: number | undefined, 
     await using file = await open(partial, 'wx', 0o600);
     disableCopyOnWrite(file.fd);
     logger.info({ path, sizeMib: size }, 'allocating the storage pool');
-    if (!(await preallocate(file.fd, bytesOfMib(size)))) await writeZeros(file, bytesOfMib(size));
+    if (!(await preallocate(file.fd, bytesOfMib(size)))) await writeZeros(file, 0, bytesOfMib(size));
     await formatPool(partial, undefined);
     await file.sync();
     await rename(partial, path);
@@ -38,6 +38,23 @@ export const poolFileCreate = async (path: string, sizeMib: number | undefined, 
     await rm(partial, { force: true });
     if (isErrno(error, 'ENOSPC', 'EDQUOT'))
       throw new CenoteError('not_enough', `the host's disk has no room for a storage pool of ${formatMib(size)}`, { cause: error });
+    throw error;
+  }
+};
+
+/** Makes the file larger, with every block of it allocated, also while it is in use. It is as it was where the disk has no room. */
+export const poolFileGrow = async (path: string, sizeMib: number, logger: Logger): Promise<void> => {
+  const { size: before } = await stat(path);
+  const wanted = bytesOfMib(sizeMib);
+  if (before >= wanted) return;
+  await affordableMib(dirname(path), Math.ceil(mibOfBytes(wanted - before)), 0);
+  logger.info({ path, sizeMib }, 'the storage pool grows');
+  await using file = await open(path, 'r+');
+  try {
+    if (!(await preallocate(file.fd, wanted))) await writeZeros(file, before, wanted);
+    await file.sync();
+  } catch (error) {
+    await file.truncate(before);
     throw error;
   }
 };
@@ -61,28 +78,28 @@ export const formatPool = async (target: string, uuid: string | undefined): Prom
   await run('mkfs.btrfs', ['-q', '-K', '-L', poolLabel, ...(uuid === undefined ? [] : ['-U', uuid]), target], { timeoutMs: 300_000 });
 };
 
-const affordableMib = async (directory: string, wanted: number | undefined): Promise<number> => {
+const affordableMib = async (directory: string, wanted: number | undefined, leastMib = smallestPoolMib): Promise<number> => {
   const host = await statfs(directory);
   const freeMib = Math.floor(mibOfBytes(host.bavail * host.bsize));
   const spareMib = Math.floor(freeMib - hostReserveMib(mibOfBytes(host.blocks * host.bsize)));
   const size = wanted ?? Math.min(largestDefaultMib, Math.floor(Math.min(freeMib / 2, spareMib)));
-  if (wanted !== undefined && (!Number.isInteger(wanted) || wanted < smallestPoolMib)) {
+  if (wanted !== undefined && (!Number.isInteger(wanted) || wanted < leastMib)) {
     throw new CenoteError('invalid_argument', `a storage pool of ${wanted} MiB is less than the smallest possible, ${formatMib(smallestPoolMib)}`, {
       fields: [{ field: 'sizeMib', message: 'too small' }],
     });
   }
-  if (size > spareMib || size < smallestPoolMib) {
+  if (size > spareMib || size < leastMib) {
     throw new CenoteError(
       'not_enough',
-      `the host can spare ${formatMib(Math.max(0, spareMib))} of ${formatMib(freeMib)} free disk; the storage pool needs ${formatMib(Math.max(size, smallestPoolMib))}`,
+      `the host can spare ${formatMib(Math.max(0, spareMib))} of ${formatMib(freeMib)} free disk; the storage pool needs ${formatMib(Math.max(size, leastMib))}`,
     );
   }
   return size;
 };
 
-const writeZeros = async (file: FileHandle, bytes: number): Promise<void> => {
+const writeZeros = async (file: FileHandle, from: number, to: number): Promise<void> => {
   const zeros = Buffer.alloc(zeroChunk);
-  for (let at = 0; at < bytes; at += zeroChunk) await file.write(zeros, 0, Math.min(zeroChunk, bytes - at), at);
+  for (let at = from; at < to; at += zeroChunk) await file.write(zeros, 0, Math.min(zeroChunk, to - at), at);
 };
 
 export const syncDirectory = async (path: string): Promise<void> => {

@@ -3,19 +3,22 @@
  * never attached to two loop devices, which would be two file systems over one set of blocks.
  */
 import { readFileSync, realpathSync, writeFileSync } from 'node:fs';
-import { chmod, mkdir, open } from 'node:fs/promises';
+import { chmod, mkdir, open, statfs } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../../base/logger.ts';
 import { CenoteError } from '../../base/errors.ts';
 import { closeFd, isErrno } from '../../sys/libc.ts';
-import { loopAttach, loopFind } from '../../sys/loop.ts';
+import { fillDevice } from '../../sys/btrfs.ts';
+import { loopAttach, loopFind, loopTakeSize } from '../../sys/loop.ts';
 import { mountFlags, mountFs, unmountAsync } from '../../sys/mount.ts';
 import { storageError } from './storage-error.ts';
 
 const poolFlags = mountFlags.noSuid | mountFlags.noDev | mountFlags.noAtime;
 const unmountAttempts = 20;
 const unmountPauseMs = 100;
+/** The file system leaves the end of its device that is less than a part of it. */
+const leastGrowth = 16 * 1024 * 1024;
 
 export interface PoolSource {
   /** A file (on a loop device) or a block device. */
@@ -63,6 +66,29 @@ const refuseDiscard = (device: string): void => {
     writeFileSync(`/sys/block/${device}/queue/discard_max_bytes`, '0');
   } catch (error) {
     if (!isErrno(error, 'EROFS', 'EACCES', 'EPERM', 'ENOENT', 'EINVAL')) throw error;
+  }
+};
+
+/**
+ * Device and file system take in what the pool's file, or its device, has become; machines go on. Each is asked what it has, so that what a crash
+ * left between two of them is finished by the next call.
+ */
+export const poolSpread = async (source: PoolSource, mountPoint: string): Promise<void> => {
+  if (source.kind === 'file') spreadOverFile(source.path);
+  const sectors = Number(readFileSync(`/sys/class/block/${basename(realpathSync(mountedAt(mountPoint)!.source))}/size`, 'utf8'));
+  const { blocks, bsize } = await statfs(mountPoint);
+  if (sectors * 512 - blocks * bsize < leastGrowth) return;
+  await using directory = await open(mountPoint, 'r');
+  await fillDevice(directory.fd);
+};
+
+const spreadOverFile = (path: string): void => {
+  const device = loopFind(path);
+  if (device === null) return;
+  try {
+    loopTakeSize(device);
+  } finally {
+    closeFd(device.fd);
   }
 };
 
