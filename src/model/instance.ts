@@ -4,7 +4,7 @@
  */
 import { Type } from 'typebox';
 import type { Static, TSchema } from 'typebox';
-import { Value } from 'typebox/value';
+import { Check, Errors } from 'typebox/schema';
 import { CenoteError, invalid } from '../base/errors.ts';
 import { mostUplinks, uplinkPattern } from './uplink-name.ts';
 
@@ -174,7 +174,7 @@ const parseFile = <T extends TSchema>(schema: T, path: string, text: string, adv
   } catch {
     throw new CenoteError('failed', `${path} is not JSON`, { advice }); // without the parser's error, which quotes the text
   }
-  if (Value.Check(schema, value)) return value;
-  const [first] = Value.Errors(schema, value);
+  if (Check(schema, value)) return value;
+  const [, [first]] = Errors(schema, value);
   throw new CenoteError('failed', `${path}${first?.instancePath ?? ''}: ${first?.message ?? 'is not valid'}`, { advice });
 };

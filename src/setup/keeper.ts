@@ -1,6 +1,6 @@
 /**
- * Keeps one program running: starts it, sees it end, starts it again, each time a little later until it stays up. A program that
- * still runs from an earlier keeper is adopted, not started twice.
+ * Keeps one program running: starts it, sees it end, starts it again: at once when it had stayed up, else each time a little later. A program
+ * that still runs from an earlier keeper is adopted, not started twice.
  */
 import { closeSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -38,12 +38,12 @@ const stopGraceMs = 10_000;
 /** Until `signal` says stop; then the program has ended, unless it is to be left. */
 export const keepRunning = async (options: KeeperOptions, signal: AbortSignal): Promise<void> => {
   const firstDelayMs = options.firstDelayMs ?? 200;
-  let delayMs = firstDelayMs;
+  let delayMs = 0;
   while (!signal.aborted) {
     const startedAt = Date.now();
     await keepOne(options, signal);
     if (signal.aborted) break;
-    delayMs = Date.now() - startedAt > settledMs ? firstDelayMs : Math.min(delayMs * 2, longestDelayMs);
+    delayMs = Date.now() - startedAt > settledMs ? 0 : Math.min(Math.max(firstDelayMs, delayMs * 2), longestDelayMs);
     await sleep(delayMs, undefined, { signal }).catch(() => {});
   }
   const running = recallProcess(options.pidPath);

@@ -38,7 +38,7 @@ test('opened again it is the same mount; after a restart of the host everything 
   );
   await two.close();
   await poolUnmount(pool(root));
-  for (let waited = 0; loopFind(poolFile(root)) !== null && waited < 50; waited += 1) await sleep(20);
+  for (let waited = 0; loopFind(poolFile(root)) !== null && waited < 500; waited += 1) await sleep(20);
   assert.equal(loopFind(poolFile(root)), null);
   const three = await open(root);
   assert.deepEqual(await three.volumeList(), [id]);

@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
 import type { RawData, WebSocket } from 'ws';
-import { Value } from 'typebox/value';
+import { Check, Errors } from 'typebox/schema';
 import { CenoteError, asCenoteError, errorCodes } from '../../base/errors.ts';
 import { ExecStart, execChannel } from '../../model/agent-api.ts';
 import type { ExecExit, ExecResize } from '../../model/agent-api.ts';
@@ -105,8 +105,8 @@ const begin = async (machine: Machine, data: RawData): Promise<ExecSession> => {
   } catch {
     throw new CenoteError('invalid_argument', 'the first message must be JSON');
   }
-  if (!Value.Check(ExecStart, request))
-    throw new CenoteError('invalid_argument', `the first message must say what to run: ${Value.Errors(ExecStart, request)[0]?.message ?? ''}`);
+  if (!Check(ExecStart, request))
+    throw new CenoteError('invalid_argument', `the first message must say what to run: ${Errors(ExecStart, request)[1][0]?.message ?? ''}`);
   const { run } = machine;
   if (run === null) throw new CenoteError('wrong_state', `${machine.spec.name} is not running`);
   // By the machine as it is now: it may have been resized since its first process began.

@@ -6,6 +6,7 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { CenoteError, asCenoteError, errorCodes, messageChain } from '../../base/errors.ts';
 import type { ErrorBody } from '../../base/errors.ts';
+import { requestSchemas } from '../../base/request-schemas.ts';
 import type { BurstUsage } from '../../model/machine.ts';
 import type { Host } from '../host.ts';
 import type { FirewallRules } from '../firewall.ts';
@@ -55,7 +56,7 @@ export const startServer = async (options: AgentServerOptions): Promise<AsyncDis
     frameworkErrors: (error, request, reply) => sendError(error, request as never, reply as never),
     forceCloseConnections: true,
     routerOptions: { maxParamLength: 256 },
-    ajv: { customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: false, allErrors: true } },
+    ...requestSchemas,
   }).withTypeProvider<TypeBoxTypeProvider>();
   app.setSerializerCompiler(() => JSON.stringify);
   app.addContentTypeParser('application/x-tar', (_request, payload, done) => done(null, payload));

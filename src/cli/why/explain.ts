@@ -1,5 +1,5 @@
 /** Why a machine is slow, or was reclaimed, throttled, killed or refused: from what is recorded and from what is true now, in words with numbers. Pure. */
-import { Value } from 'typebox/value';
+import { Check } from 'typebox/schema';
 import { formatCpu, formatMib } from '../../base/units.ts';
 import type { Machine } from '../../model/control-api.ts';
 import { eventDetails } from '../../model/event.ts';
@@ -65,7 +65,7 @@ const fromState = ({ machine, now }: Known): Reason[] => {
 const fromHealth = ({ machine: { id, state, health }, events, now }: Known): Reason[] => {
   if (state !== 'running' || health !== 'unhealthy') return [];
   const last = events.findLast(({ type, subject }) => subject === id && type === 'machine.health');
-  if (last === undefined || !Value.Check(eventDetails['machine.health'], last.detail)) return [{ kind: 'failed', at: null, says: 'its health check fails' }];
+  if (last === undefined || !Check(eventDetails['machine.health'], last.detail)) return [{ kind: 'failed', at: null, says: 'its health check fails' }];
   return [{ kind: 'failed', at: null, says: `it is unhealthy since ${ago(last.at, now)}: its health check failed: ${checkWords(last.detail.check)}` }];
 };
 
@@ -243,7 +243,7 @@ const fromEvents = ({ machine, events, pool, now }: Known): Reason[] => {
 
 /** Null for details of another version's shape: then the event's own words have to do. */
 const tell = <T extends keyof Tellers>(type: T, detail: Record<string, unknown>, nameOf: (id: string | null) => string): [Reason['kind'], string] | null =>
-  Value.Check(eventDetails[type], detail) ? tellers[type](detail as unknown as EventDetails[T], nameOf) : null;
+  Check(eventDetails[type], detail) ? tellers[type](detail as unknown as EventDetails[T], nameOf) : null;
 
 const fromJobs = ({ jobs, now }: Known): Reason[] =>
   jobs

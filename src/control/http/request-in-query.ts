@@ -1,6 +1,6 @@
 /** What is asked for travels in the query where the body is its content. */
 import type { Static, TSchema } from 'typebox';
-import { Value } from 'typebox/value';
+import { Check, Errors } from 'typebox/schema';
 import { invalid } from '../../base/errors.ts';
 
 export const requestInQuery = <Schema extends TSchema>(schema: Schema, query: URLSearchParams): Static<Schema> => {
@@ -12,8 +12,8 @@ export const requestInQuery = <Schema extends TSchema>(schema: Schema, query: UR
   } catch {
     throw invalid('request', 'is not JSON');
   }
-  if (Value.Check(schema, value)) return value;
-  const [first] = Value.Errors(schema, value);
+  if (Check(schema, value)) return value;
+  const [, [first]] = Errors(schema, value);
   const at = first?.instancePath.split('/').slice(1).join('.') ?? '';
   // What a closed object does not know is checked against a schema that nothing fits.
   const message = first?.keyword === 'boolean' ? 'unknown field' : (first?.message ?? 'is not valid');

@@ -8,6 +8,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, RawReplyDefaultExpr
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { Logger } from '../../base/logger.ts';
 import { CenoteError, invalid, messageChain } from '../../base/errors.ts';
+import { requestSchemas } from '../../base/request-schemas.ts';
 import { authorize } from '../../store/context.ts';
 import type { RequestContext } from '../../store/context.ts';
 import { publicError, statusOf } from './errors.ts';
@@ -56,7 +57,7 @@ export const createServer = (logger: Logger, door: Door, routes: Route[]): App =
     forceCloseConnections: true,
     return503OnClosing: false,
     exposeHeadRoutes: false,
-    ajv: { customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: false, allErrors: true } },
+    ...requestSchemas,
     routerOptions: { maxParamLength: 512, querystringParser: (text) => new URLSearchParams(text) as never },
     frameworkErrors: (error, request, reply) => sendError(logger, door, error, request, reply as never),
     clientErrorHandler: (_error, socket) => {

@@ -6,7 +6,7 @@ import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, readdirSync, r
 import { dirname, join } from 'node:path';
 import { Type } from 'typebox';
 import type { Static, TSchema } from 'typebox';
-import { Value } from 'typebox/value';
+import { Check } from 'typebox/schema';
 import { CenoteError } from '../../base/errors.ts';
 import { instanceNamePattern } from '../../model/instance.ts';
 import { isErrno } from '../../sys/libc.ts';
@@ -60,7 +60,7 @@ export const readRecord = <Schema extends TSchema>(path: string, schema: Schema)
   } catch {
     // falls through to the one message below
   }
-  if (Value.Check(schema, value)) return value;
+  if (Check(schema, value)) return value;
   throw new CenoteError('failed', `${path} is damaged`, { advice: 'put back a good copy, or remove it when no instance of Cenote is on this host' });
 };
 

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
-import { Value } from 'typebox/value';
+import { Check } from 'typebox/schema';
 import { invalid } from '../../base/errors.ts';
 import type { CenoteError } from '../../base/errors.ts';
 
@@ -64,18 +64,18 @@ export const unsealed = async (chunks: AsyncIterable<Uint8Array>): Promise<Copy>
   const digest = createHash('sha256');
   const first = await lines.next();
   const header: unknown = first.done ? undefined : parsed(first.value);
-  if (!Value.Check(Header, header)) throw broken('this is not a copy of a store that this version reads');
+  if (!Check(Header, header)) throw broken('this is not a copy of a store that this version reads');
   digest.update(`${first.value!}\n`);
   const tables = async function* (): AsyncGenerator<Rows> {
     let rows = 0;
     for await (const line of lines) {
       const value = parsed(line);
-      if (Value.Check(Trailer, value)) {
+      if (Check(Trailer, value)) {
         if (value.rows !== rows || value.sha256 !== digest.digest('hex')) throw broken('the copy was changed after it was made');
         if (!(await lines.next()).done) throw broken('there is something after the end of the copy');
         return;
       }
-      if (!Value.Check(Rows, value)) throw broken('the copy has a line that is not of a copy');
+      if (!Check(Rows, value)) throw broken('the copy has a line that is not of a copy');
       digest.update(`${line}\n`);
       rows += value.rows.length;
       yield value;
