@@ -48,8 +48,8 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
   const startedAt = new Date().toISOString();
   const runDirectory = `/run/cenote-${instance.instance}`;
   for (const directory of [paths.agent, paths.run]) mkdirSync(directory, { recursive: true, mode: 0o711 });
-  openRunDirectory(runDirectory);
   await using up = new AsyncDisposableStack();
+  up.use(await openRunDirectory(runDirectory));
   const allotment = openAllotment();
   const share = () => allotment.share(instance.instance);
   const journal = up.use(new Journal(paths.agentJournal, config.crash));

@@ -16,8 +16,8 @@ import { unmount, unmountFlags } from '../sys/mount.ts';
 import { readMounts } from './host-view.ts';
 import { serviceGroup } from './service-group.ts';
 
-const killRounds = 50;
-const killPollMs = 100;
+const idleRounds = 50;
+const pollMs = 100;
 
 export const removeLeftovers = async (entry: Pick<AllottedInstance, 'instance' | 'number' | 'root' | 'subnet'>, logger: Logger): Promise<string[]> => {
   const problems: string[] = [];
@@ -46,12 +46,9 @@ export const removeLeftovers = async (entry: Pick<AllottedInstance, 'instance' |
 
 /** In every hierarchy: the runtime makes groups also in those without a controller (name=systemd), which nothing else looks at. */
 export const removeGroups = async (instance: string): Promise<void> => {
-  const left = treesOf(detectLayout()).flatMap((tree) => parentsOf(instance).map((path) => `${tree}${path}`));
+  const groups = treesOf(detectLayout()).flatMap((tree) => parentsOf(instance).map((path) => `${tree}${path}`));
   // The last process has ended, but may not have left its group yet.
-  for (let round = 0; left.length > 0 && round < killRounds; round += 1) {
-    left.splice(0, left.length, ...left.filter((path) => !removeGroup(path)));
-    if (left.length > 0) await sleep(killPollMs);
-  }
+  const left = await dwindle(() => groups.filter((path) => !removeGroup(path)));
   if (left.length > 0) throw new Error(`${left.join(', ')} cannot be removed`);
 };
 
@@ -66,9 +63,8 @@ export const belongsTo = (instance: string, cgroupText: string): boolean =>
   });
 
 const killProcesses = async (instance: string): Promise<void> => {
-  for (let round = 0; round < killRounds; round += 1) {
+  const left = await dwindle(() => {
     const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name) && belongsTo(instance, cgroupOf(name)));
-    if (pids.length === 0) return;
     for (const pid of pids) {
       try {
         process.kill(Number(pid), 'SIGKILL');
@@ -76,9 +72,20 @@ const killProcesses = async (instance: string): Promise<void> => {
         // it ended in between
       }
     }
-    await sleep(killPollMs);
+    return pids;
+  });
+  if (left.length > 0) throw new Error(`${left.length} processes do not end`);
+};
+
+/** What is left of what `remaining` tells. As long as something goes the rest may too: a thousand machines on a busy host take their time. */
+const dwindle = async <Thing>(remaining: () => Thing[]): Promise<Thing[]> => {
+  let fewest = Infinity;
+  for (let idle = 0; ; idle += 1) {
+    const left = remaining();
+    if (left.length === 0 || idle >= idleRounds) return left;
+    if (left.length < fewest) [fewest, idle] = [left.length, 0];
+    await sleep(pollMs);
   }
-  throw new Error('some processes do not end');
 };
 
 const cgroupOf = (pid: string): string => {

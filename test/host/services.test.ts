@@ -5,9 +5,10 @@ import { join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { run } from '../../src/exec/run.ts';
+import { run, runAny } from '../../src/exec/run.ts';
 import type { CreateMachine } from '../../src/model/control-api.ts';
 import type { Job } from '../../src/model/event.ts';
+import { servicesOf } from '../../src/setup/service-list.ts';
 import { skipInstance, startInstance } from '../support/instance.ts';
 import type { TestInstance } from '../support/instance.ts';
 import { OwnServices } from '../support/own-services.ts';
@@ -67,6 +68,16 @@ describe('what befalls the services', { skip: skipInstance, timeout: 900_000 }, 
       await world.undisturbed();
       await checkHost(instance, services);
     }
+  });
+
+  test('a second agent of the instance does not start', async () => {
+    const { argv, env } = servicesOf(services.config, services.paths).find(({ name }) => name === 'agent')!;
+    const [program, ...args] = argv;
+    const { code, stdout } = await runAny(program, args, { env });
+    assert.equal(code, 1);
+    assert.match(stdout, /another agent of this instance runs/);
+    await world.undisturbed();
+    await checkHost(instance, services);
   });
 
   test('an agent that stands still: told so in time, and nothing is lost or done twice', async () => {

@@ -5,14 +5,19 @@
  */
 import { chmodSync, mkdirSync, rmSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
+import { CenoteError } from '../../base/errors.ts';
+import { lockFile } from '../../sys/flock.ts';
 import { mountFlags, mountFs } from '../../sys/mount.ts';
 
 const tmpfsMagic = 0x0102_1994;
 const parts = ['roots', 'files', 'copies'];
 /** In the run directory: for what machines are to see empty. */
 export const emptyDirectory = 'empty';
+/** One that has been killed may take a moment to be gone. */
+const formerAgentMs = 5_000;
 
-export const openRunDirectory = (path: string): void => {
+/** For one agent at a time, until what is returned is disposed of: two would both take the host for theirs, and write one journal. */
+export const openRunDirectory = async (path: string): Promise<Disposable> => {
   mkdirSync(path, { recursive: true });
   if (statfsSync(path).type !== tmpfsMagic) {
     // What is found here on a disk is of another boot.
@@ -20,6 +25,7 @@ export const openRunDirectory = (path: string): void => {
     mkdirSync(path);
     mountFs('cenote', path, 'tmpfs', mountFlags.noSuid | mountFlags.noDev | mountFlags.noExec, null);
   }
+  const lock = await lockAlone(join(path, 'lock'));
   for (const directory of [path, ...parts.map((name) => join(path, name))]) {
     mkdirSync(directory, { recursive: true });
     // Passable for all, whatever the umask: the runtime walks here as a machine's own root user, who is nobody on the host.
@@ -27,4 +33,13 @@ export const openRunDirectory = (path: string): void => {
   }
   mkdirSync(join(path, emptyDirectory), { recursive: true });
   chmodSync(join(path, emptyDirectory), 0o555);
+  return lock;
+};
+
+const lockAlone = async (path: string): Promise<Disposable> => {
+  try {
+    return await lockFile(path, { timeoutMs: formerAgentMs });
+  } catch (cause) {
+    throw new CenoteError('wrong_state', 'another agent of this instance runs', { cause });
+  }
 };
