@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { describe, it } from 'node:test';
-import { lockFile, tryLockFile } from './flock.ts';
+import { awaitFileLock, lockFile, tryLockFile } from './flock.ts';
 
 describe('file locks', () => {
   it('exclude a second holder until the first is done', async (context) => {
@@ -16,6 +16,23 @@ describe('file locks', () => {
     const waiting = lockFile(path);
     first![Symbol.dispose]();
     (await waiting)[Symbol.dispose]();
+  });
+
+  it('are waited for in the kernel, too', async (context) => {
+    const directory = mkdtempSync(`${tmpdir()}/flock-`);
+    context.after(() => rmSync(directory, { recursive: true }));
+    const path = `${directory}/lock`;
+    const first = tryLockFile(path)!;
+    let isMine = false;
+    const waiting = awaitFileLock(path).then((lock) => {
+      isMine = true;
+      return lock;
+    });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    assert.equal(isMine, false);
+    first[Symbol.dispose]();
+    using _second = await waiting;
+    assert.equal(tryLockFile(path), null);
   });
 
   it('start again on a new file when the holder removed the old one', async (context) => {

@@ -5,7 +5,7 @@
 import { closeSync, constants, fstatSync, openSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CenoteError } from '../base/errors.ts';
-import { checked, declare, isErrno } from './libc.ts';
+import { callAsync, checked, declare, isErrno } from './libc.ts';
 
 const lockExclusive = 2;
 const lockNonBlocking = 4;
@@ -18,15 +18,36 @@ export interface FileLock extends Disposable {
   readonly fd: number;
 }
 
-/** Null when another holds it. Never follows a link at `path`. */
+/** Never follows a link. */
+const openLockFile = (path: string): number => openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+
+/** Null when another holds it. */
 export const tryLockFile = (path: string): FileLock | null => {
   for (;;) {
-    const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+    const fd = openLockFile(path);
     try {
       checked(`flock ${path}`, flockFunction(fd, lockExclusive | lockNonBlocking) as number);
     } catch (error) {
       closeSync(fd);
       if (isErrno(error, 'EWOULDBLOCK', 'EAGAIN')) return null;
+      throw error;
+    }
+    if (isStillAt(path, fd)) return { fd, [Symbol.dispose]: () => closeSync(fd) };
+    closeSync(fd);
+  }
+};
+
+/**
+ * Waits in the kernel, on the thread pool: costs nothing however long it takes, and has the lock at once when its holder ends. It cannot be
+ * cancelled, so it is for a process that ends only by being killed.
+ */
+export const awaitFileLock = async (path: string): Promise<FileLock> => {
+  for (;;) {
+    const fd = openLockFile(path);
+    try {
+      await callAsync(`flock ${path}`, flockFunction, fd, lockExclusive);
+    } catch (error) {
+      closeSync(fd);
       throw error;
     }
     if (isStillAt(path, fd)) return { fd, [Symbol.dispose]: () => closeSync(fd) };
