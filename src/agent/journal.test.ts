@@ -6,6 +6,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { completeResources } from '../model/default-resources.ts';
 import { Journal } from './journal.ts';
+import type { MachineRecord } from './machine/record.ts';
+import { recordedMachines } from './governor/recorded-machines.ts';
+import { recordedGuarantees } from './recorded.ts';
 
 test('records of the first format are brought up to date: nothing changes for their machines', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'cenote-journal-'));
@@ -31,6 +34,22 @@ test('records of the first format are brought up to date: nothing changes for th
       await using journal = new Journal(path);
       assert.deepEqual(journal.loadMachines(), expected);
     }
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+});
+
+test('what is on record is read beside a journal that is open', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'cenote-journal-'));
+  try {
+    const path = join(directory, 'journal.db');
+    assert.deepEqual(recordedMachines(path), []);
+    const resources = completeResources({ cpuMillis: 100, memoryMib: 64, memoryCeilingMib: 96, diskMib: 256 });
+    const record = { spec: { id: 'a', name: 'web', resources }, generation: 1 } as MachineRecord;
+    await using journal = new Journal(path);
+    await journal.saveMachine(record);
+    assert.deepEqual(recordedMachines(path), [{ id: 'a', name: 'web', resources }]);
+    assert.equal(recordedGuarantees(path).memoryMib, 64);
   } finally {
     await rm(directory, { recursive: true, force: true });
   }

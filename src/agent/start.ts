@@ -10,6 +10,7 @@ import { createArchiver } from '../host/archive/archiver.ts';
 import { findParent } from '../host/cgroup/parent.ts';
 import { keepTreeOptions } from '../host/cgroup/tree-options.ts';
 import { openCgroups, openPoolControls } from '../host/cgroup/open.ts';
+import { takeTurn } from '../host/cgroup/turn.ts';
 import { hostGoesDown } from '../host/init/systemd.ts';
 import { openNetwork } from '../host/network/open.ts';
 import { openPlatforms } from '../host/platform/open-platforms.ts';
@@ -148,6 +149,7 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
   for (const machine of machines.all()) machine.tellNames();
   names.start();
   up.use(await MetadataServer.start(host, machines, instance.instance));
+  up.use(await takeTurn(paths.agent, () => logger.warn('the stand-in does not let go: governing all the same')));
   const governing = up.use(startGovernor(openPoolControls({ parent }), machines, events, journal, logger));
   const server = up.use(
     await startServer({

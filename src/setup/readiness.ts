@@ -14,7 +14,13 @@ const endsThatTell = 2;
 /** Of the lines that services write (pino's levels). */
 const fatal = 60;
 
-const called = { agent: 'agent', control: 'control plane', lxcfs: 'lxcfs', resolver: 'resolver' } as const satisfies Record<ServiceName, string>;
+const called = {
+  agent: 'agent',
+  control: 'control plane',
+  lxcfs: 'lxcfs',
+  resolver: 'resolver',
+  'stand-in': 'stand-in',
+} as const satisfies Record<ServiceName, string>;
 
 /** Why the service ended since `from`, when it ended for that more than once. */
 export const fatalReason = (lines: readonly string[], from: number): string | undefined => {

@@ -21,7 +21,7 @@ const timesOf = (member: Member): number => (answering.has(member) ? answeringTi
 /** Of a unit of its own. */
 export const unitWeight = (service: ServiceName): number => serviceWeight * timesOf(service);
 /** What each is with a thousand machines; of the supervisor it is little. */
-export const protectedMib = { agent: 192, control: 160, lxcfs: 32, resolver: 64 } as const;
+export const protectedMib = { agent: 192, control: 160, lxcfs: 32, resolver: 64, 'stand-in': 64 } as const;
 const protectedBytes = Object.values(protectedMib).reduce<number>((sum, mib) => sum + mib, 0) * 2 ** 20;
 const lastToSwap = 1;
 

@@ -8,7 +8,7 @@ import { plainEnvironment } from '../exec/run.ts';
 /** Below it ports want a privilege, unless the host says otherwise. */
 const firstOpenPort = 1024;
 
-export const serviceNames = ['lxcfs', 'resolver', 'agent', 'control'] as const;
+export const serviceNames = ['lxcfs', 'resolver', 'stand-in', 'agent', 'control'] as const;
 export type ServiceName = (typeof serviceNames)[number];
 
 export interface Service {
@@ -70,6 +70,17 @@ export const servicesOf = (config: InstanceConfig, paths: InstancePaths): Servic
       neededByMachines: true,
     },
     {
+      name: 'stand-in',
+      description: 'Governor while there is no agent',
+      argv: [config.nodePath, ...smallHeap, `${config.codePath}/src/agent/stand-in.ts`, ...standInFacts(config, paths)],
+      env: nodeEnvironment(paths.agent),
+      user: null,
+      umask: 0o077,
+      oomScoreAdjust: -900,
+      lowPorts: false,
+      neededByMachines: true,
+    },
+    {
       name: 'agent',
       description: 'Agent',
       argv: node('agent/main.ts'),
@@ -94,6 +105,18 @@ export const servicesOf = (config: InstanceConfig, paths: InstancePaths): Servic
     },
   ];
 };
+
+/** For a process that mostly waits: a fifth less memory. */
+const smallHeap = ['--max-semi-space-size=1'];
+
+const standInFacts = ({ instance }: InstanceConfig, paths: InstancePaths): string[] => [
+  '--instance',
+  instance,
+  '--directory',
+  paths.agent,
+  '--journal',
+  paths.agentJournal,
+];
 
 const resolverFacts = (config: InstanceConfig, paths: InstancePaths): string[] => {
   const facts = ['--subnet', config.subnet, '--backbone', backboneOf(config.number).cidr, '--zone', dnsZone(config), '--told', paths.resolverSocket];

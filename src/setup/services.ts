@@ -5,6 +5,8 @@ export interface ServiceManager {
   readonly kind: 'systemd' | 'supervisor';
   /** Starts what does not run; with `restart`, agent and control plane start anew (what machines need does not). */
   start(options: { restart: boolean }): Promise<void>;
+  /** Once the agent is there again: who stood in for it meanwhile starts anew, too. */
+  renewStandIn(): Promise<void>;
   /** Agent and control plane. What machines need stays; with `machines`, they have been stopped, and nothing of them is to be left running. */
   stop(options: { machines: boolean }): Promise<void>;
   /** Everything, when no machine is left; and its traces outside the root directory. */

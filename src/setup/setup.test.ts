@@ -78,7 +78,7 @@ describe('units for systemd', () => {
   });
 
   it('protect what serves machines, directly below the root, where it counts', () => {
-    for (const [name, weight] of Object.entries({ agent: 400, control: 1600, resolver: 1600, lxcfs: 400 })) {
+    for (const [name, weight] of Object.entries({ agent: 400, control: 1600, resolver: 1600, lxcfs: 400, 'stand-in': 400 })) {
       const lines = units[`cenote-test-${name}.service`]!.split('\n');
       for (const line of ['Slice=-.slice', `CPUWeight=${weight}`]) assert.ok(lines.includes(line), `${name}: ${line}`);
       for (const pattern of [/^MemoryMin=\d+M$/, /^OOMScoreAdjust=-?\d+$/])

@@ -57,6 +57,11 @@ export class SupervisedServices implements ServiceManager {
     await Promise.race([failed, this.#appears()]);
   }
 
+  /** The supervisor sees it end. */
+  renewStandIn(): Promise<void> {
+    return this.#end('stand-in');
+  }
+
   async stop(): Promise<void> {
     const supervisor = recallProcess(supervisorPidPath(this.#paths));
     if (supervisor !== null) await endProcess(supervisor, stopGraceMs);
@@ -66,7 +71,7 @@ export class SupervisedServices implements ServiceManager {
 
   async remove(): Promise<void> {
     await this.stop();
-    await this.#end('resolver');
+    for (const name of ['resolver', 'stand-in'] as const) await this.#end(name);
     try {
       unmount(this.#paths.lxcfs, unmountFlags.detach | unmountFlags.noFollow);
     } catch (error) {

@@ -32,9 +32,13 @@ export class SystemdServices implements ServiceManager {
     const changed = Object.entries(unitsOf(this.#config, this.#paths)).filter(([name, text]) => writeUnit(name, text));
     if (changed.length > 0) await run('systemctl', ['daemon-reload']);
     await run('systemctl', ['enable', '--quiet', ...this.#all]);
-    await run('systemctl', ['start', '--no-block', this.#unit('lxcfs')]);
+    await run('systemctl', ['start', '--no-block', this.#unit('lxcfs'), this.#unit('stand-in')]);
     const verb = options.restart || changed.length > 0 ? 'restart' : 'start';
     await run('systemctl', [verb, this.#unit('resolver'), this.#unit('agent'), this.#unit('control')], { timeoutMs });
+  }
+
+  async renewStandIn(): Promise<void> {
+    await run('systemctl', ['restart', this.#unit('stand-in')], { timeoutMs });
   }
 
   async stop(options: { machines: boolean }): Promise<void> {
@@ -46,7 +50,8 @@ export class SystemdServices implements ServiceManager {
     await runAny('systemctl', ['stop', this.#unit('control'), this.#unit('agent')], { timeoutMs });
     // What the agent could not end has nothing left to end well.
     await runAny('systemctl', ['kill', '--signal=KILL', this.#machines]);
-    await runAny('systemctl', ['stop', this.#machines, this.#unit('lxcfs'), this.#unit('resolver'), prepareUnit(this.#instance)], { timeoutMs });
+    const others = (['lxcfs', 'resolver', 'stand-in'] as const).map((name) => this.#unit(name));
+    await runAny('systemctl', ['stop', this.#machines, ...others, prepareUnit(this.#instance)], { timeoutMs });
     for (const name of this.#all)
       for (const path of [name, `${name}.d`]) for (const directory of unitDirectories) rmSync(`${directory}/${path}`, { recursive: true, force: true });
     await run('systemctl', ['daemon-reload']);

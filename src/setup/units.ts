@@ -93,7 +93,7 @@ const machinesText = (config: InstanceConfig, paths: InstancePaths): string =>
   });
 
 const serviceText = (service: Service, config: InstanceConfig, paths: InstancePaths): string => {
-  const lines = { lxcfs: lxcfsLines, resolver: resolverLines, agent: agentLines, control: controlLines }[service.name](config, paths, service);
+  const lines = linesOf[service.name](config, paths, service);
   return unitText(config, paths, {
     description: service.description,
     unit: lines.unit,
@@ -169,6 +169,24 @@ const agentLines = ({ instance }: InstanceConfig, paths: InstancePaths): UnitLin
   ],
 });
 
+/** Writes in control groups and in `/proc` of all machines' processes, whoever they run as, and may have to end one. */
+const standInNeeds = ['CAP_DAC_OVERRIDE', 'CAP_KILL', 'CAP_SYS_RESOURCE'].join(' ');
+
+const standInLines = ({ instance }: InstanceConfig): UnitLines => ({
+  unit: [`Before=${unitName(instance, 'agent')}`],
+  before: [],
+  service: [
+    'TimeoutStopSec=10s',
+    'NoNewPrivileges=yes',
+    `CapabilityBoundingSet=${standInNeeds}`,
+    'LockPersonality=yes',
+    'RestrictAddressFamilies=AF_UNIX',
+    'RestrictRealtime=yes',
+    'RestrictSUIDSGID=yes',
+    'SystemCallArchitectures=native',
+  ],
+});
+
 const bindLowPorts = 'CAP_NET_BIND_SERVICE';
 
 const controlLines = (config: InstanceConfig, paths: InstancePaths, service: Service): UnitLines => ({
@@ -189,6 +207,14 @@ const resolverLines = (config: InstanceConfig, paths: InstancePaths, service: Se
     ...seenBelowTmp(config, paths),
   ],
 });
+
+const linesOf: Record<ServiceName, (config: InstanceConfig, paths: InstancePaths, service: Service) => UnitLines> = {
+  lxcfs: lxcfsLines,
+  resolver: resolverLines,
+  'stand-in': standInLines,
+  agent: agentLines,
+  control: controlLines,
+};
 
 /** A private `/tmp` would hide a checkout or an instance that lies there, and packages that a link leads to. */
 const seenBelowTmp = ({ codePath, nodePath }: InstanceConfig, { root }: InstancePaths): string[] =>

@@ -123,10 +123,12 @@ const startServices = async (config: InstanceConfig, paths: InstancePaths, chang
   const stamp = readStamp(stampPath);
   const before = await manager.running();
   const upgrade = stamp !== null && stamp !== fingerprint && (before.agent || before.control);
-  await manager.start({ restart: upgrade || (changed && before.agent) });
+  const restart = upgrade || (changed && before.agent);
+  await manager.start({ restart });
   writeFileSync(stampPath, fingerprint);
   using agent = new AgentClient(paths.agentSocket);
   const info = await answers('agent', () => agent.info(), { manager, step, signal });
+  if (restart) await manager.renewStandIn();
   using control = new ControlClient(paths.controlSocket);
   await answers('control', () => inStep(control), { manager, step, signal });
   const how = upgrade ? 'agent and control plane upgraded' : before.agent && before.control ? 'agent and control plane run' : 'agent and control plane started';

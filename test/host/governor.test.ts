@@ -12,13 +12,15 @@ import { kernelMemory } from '../support/kernel-memory.ts';
 import { MemoryTaker, memoryMachineCommand } from '../support/memory-machine.ts';
 import { OwnServices } from '../support/own-services.ts';
 import { seed } from '../support/seed.ts';
-import { governorDies, swapIsOut } from './pool-run.ts';
+import { governorDies, seenMs, swapIsOut } from './pool-run.ts';
 import { PoolWorld, poolMib } from './pool-trials.ts';
 
 const trials = Number(process.env['CENOTE_TEST_TRIALS'] ?? 8);
 /** Of the agent, in each of two tests. */
 const deaths = Math.max(2, Math.floor(trials / 6));
 const waitMs = 30_000;
+/** Many small processes that begin to borrow as others claim. */
+const growingSeeds = [1813957564, 1813957567];
 
 describe('the pool', { skip: skipInstance, timeout: 1_200_000 }, () => {
   let instance: TestInstance;
@@ -94,11 +96,24 @@ describe('the pool', { skip: skipInstance, timeout: 1_200_000 }, () => {
     await noneWithin();
   });
 
-  test('also without a governor', async (context) => {
+  test('also without the agent', async (context) => {
     for (let round = 0; round < deaths; round += 1) {
       await swapIsOut(world, seed + round);
       context.diagnostic(JSON.stringify(await governorDies(world, instance, services, seed + round)));
     }
+    world.withSwap();
+    await noneWithin();
+  });
+
+  test('also when who borrows begins only then, and is many small processes; the next agent takes back what was set meanwhile', async (context) => {
+    for (const one of growingSeeds)
+      for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
+        world.withoutSwap();
+        await sleep(seenMs);
+        context.diagnostic(JSON.stringify(await governorDies(world, instance, services, one, signal)));
+        const scores = async () => (await services.agent.machineList()).map(({ pid }) => Number(readFileSync(`/proc/${pid}/oom_score_adj`, 'utf8')));
+        await until('nobody is offered any more', async () => (await scores()).every((score) => score < 1000));
+      }
     world.withSwap();
     await noneWithin();
   });

@@ -12,7 +12,7 @@ import type { Trial } from './pool-trials.ts';
 const missedMib = 600;
 const letGoMs = 30_000;
 /** The governor reads limits of the pool once a second. */
-const seenMs = 1100;
+export const seenMs = 1100;
 
 export interface PoolRun {
   seed: number;
@@ -22,13 +22,19 @@ export interface PoolRun {
   note: (text: string) => void;
 }
 
-/** The agent is killed somewhere in a claim; what it left must do until the next one is there. */
-export const governorDies = async (world: PoolWorld, instance: TestInstance, services: OwnServices, seed: number): Promise<Trial> => {
+/** The agent ends somewhere in a claim; what it left, and who stands in, must do until the next one is there. */
+export const governorDies = async (
+  world: PoolWorld,
+  instance: TestInstance,
+  services: OwnServices,
+  seed: number,
+  signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL',
+): Promise<Trial> => {
   const trial = await world.trial(seed, {
     leastMib: missedMib,
     meanwhile: async (below) => {
       await sleep(below(250));
-      await services.stop('agent', 'SIGKILL');
+      await services.stop('agent', signal);
     },
   });
   assert.equal(await services.startAgent(), true);

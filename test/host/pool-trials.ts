@@ -114,9 +114,7 @@ export class PoolWorld {
       left -= part;
     }
     // Mostly it has what it borrows when it is claimed; at times it is just taking it, as fast as it can.
-    // The hole that is known (docs/operating.md) is no trial: many small processes that begin to borrow with no swap and no agent.
-    const isKnownHole = meanwhile !== undefined && this.#mayLose && kinds.includes('forks');
-    const stillGrowing = below(4) === 0 && !isKnownHole;
+    const stillGrowing = below(4) === 0;
     if (!stillGrowing) await Promise.all(borrowing);
     const begun = performance.now();
     let claimedMib = 0;

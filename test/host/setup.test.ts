@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -30,7 +30,13 @@ const skip =
         ? 'needs lxcfs and FUSE'
         : false;
 
-const nodeServices = ['resolver', 'agent', 'control'];
+const entries: Readonly<Record<string, string>> = {
+  resolver: 'resolver/main.ts',
+  'stand-in': 'agent/stand-in.ts',
+  agent: 'agent/main.ts',
+  control: 'control/main.ts',
+};
+const nodeServices = Object.keys(entries);
 
 interface Place {
   paths: InstancePaths;
@@ -41,10 +47,10 @@ const setUp = (context: TestContext): Place => {
   const base = mkdtempSync(`${tmpdir()}/setup-`);
   chmodSync(base, 0o755);
   const codePath = `${base}/checkout`;
-  for (const name of nodeServices) {
-    mkdirSync(`${codePath}/src/${name}`, { recursive: true });
+  for (const [name, entry] of Object.entries(entries)) {
+    mkdirSync(dirname(`${codePath}/src/${entry}`), { recursive: true });
     // Says who it is, then lives until it is told to end.
-    writeFileSync(`${codePath}/src/${name}/main.ts`, `console.log('${name}', process.getuid?.(), process.umask().toString(8)); setInterval(() => {}, 1000);\n`);
+    writeFileSync(`${codePath}/src/${entry}`, `console.log('${name}', process.getuid?.(), process.umask().toString(8)); setInterval(() => {}, 1000);\n`);
   }
   symlinkSync(`${checkout}/src/setup`, `${codePath}/src/setup`);
   const paths = instancePaths(`${base}/root`);
@@ -86,7 +92,7 @@ describe('services without systemd', { skip }, () => {
     await services.start({ restart: false });
     await until('all run', () => allRun(paths));
     assert.match(readFileSync(join(paths.lxcfs, 'proc/meminfo'), 'utf8'), /^MemTotal:/);
-    assert.deepEqual(await services.running(), { lxcfs: true, resolver: true, agent: true, control: true });
+    assert.deepEqual(await services.running(), { lxcfs: true, resolver: true, 'stand-in': true, agent: true, control: true });
     await until('all have said who they are', () =>
       nodeServices.every((name) => existsSync(`${paths.log}/${name}.log`) && readFileSync(`${paths.log}/${name}.log`, 'utf8') !== ''),
     );
@@ -97,13 +103,14 @@ describe('services without systemd', { skip }, () => {
     await services.start({ restart: false });
     assert.equal(recallProcess(supervisorPidPath(paths))!.pid, pid, 'a second start starts no second supervisor');
 
-    const [agent, lxcfs, resolver] = [pidOf(paths, 'agent')!, pidOf(paths, 'lxcfs')!, pidOf(paths, 'resolver')!];
+    const agent = pidOf(paths, 'agent')!;
+    const needed = ['lxcfs', 'resolver', 'stand-in'].map((name) => pidOf(paths, name)!);
     await services.stop();
     assert.equal(isAlive(agent), false);
-    assert.deepEqual([lxcfs, resolver].map(isAlive), [true, true], 'machines need these, so they stay');
+    assert.deepEqual(needed.map(isAlive), [true, true, true], 'machines need these, so they stay');
     assert.equal(isMounted(paths), true);
     await services.remove();
-    assert.deepEqual([lxcfs, resolver].map(isAlive), [false, false]);
+    assert.deepEqual(needed.map(isAlive), [false, false, false]);
     assert.equal(isMounted(paths), false);
   });
 
@@ -129,10 +136,11 @@ describe('services without systemd', { skip }, () => {
     await until('the supervisor is gone', () => !isAlive(supervisor));
     await services.start({ restart: false });
     assert.notEqual(recallProcess(supervisorPidPath(paths))!.pid, supervisor.pid);
-    await until('it has adopted them', () => (readFileSync(`${paths.log}/supervisor.log`, 'utf8').match(/"adopted"/g) ?? []).length === 4);
-    assert.deepEqual(before.map(isAlive), [true, true, true, true]);
+    await until('it has adopted them', () => (readFileSync(`${paths.log}/supervisor.log`, 'utf8').match(/"adopted"/g) ?? []).length === 5);
+    assert.ok(before.every(isAlive));
 
     await services.start({ restart: true });
+    await services.renewStandIn();
     await until('the others are new', () => nodeServices.every((name, index) => ![null, before[index + 1]!.pid].includes(pidOf(paths, name)?.pid ?? null)));
     assert.equal(isAlive(before[0]!), true, 'a restart leaves lxcfs alone');
   });

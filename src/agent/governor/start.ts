@@ -1,5 +1,4 @@
 /** The governor of this agent's machines: memory, and metered bursting. */
-import { availableParallelism, totalmem } from 'node:os';
 import type { Logger } from '../../base/logger.ts';
 import { readHostKills, readHostMemory } from '../../host/cgroup/host-memory.ts';
 import { readHostTime } from '../../host/metrics/host-clock.ts';
@@ -14,9 +13,7 @@ import { Governor } from './governor.ts';
 import type { GovernedMachine } from './governor.ts';
 import { CpuMeter } from './meter.ts';
 import { tellEvents, tellMeter } from './tell.ts';
-
-/** Of the host's memory, what must stay available for the host itself: half of what the allotment keeps back for it. */
-const hostFloorShare = 0.025;
+import { hostTuning } from './tuning.ts';
 
 export interface Governing extends AsyncDisposable {
   burstUsage(machine: Machine): BurstUsage | null;
@@ -37,7 +34,7 @@ export const startGovernor = (
     const machine = machines.find(id);
     return machine === undefined || machine.run === null ? undefined : governed(machine);
   };
-  const cpus = availableParallelism();
+  const tuning = hostTuning();
   const up = new AsyncDisposableStack();
   up.use(
     new Governor({
@@ -47,13 +44,13 @@ export const startGovernor = (
       machines: running,
       find,
       listener: tellEvents(events, find),
-      tuning: { cpus, hostFloorBytes: Math.floor(totalmem() * hostFloorShare) },
+      tuning,
       logger,
     }),
   );
   const all = function* () {
     for (const machine of machines.all()) yield governed(machine);
   };
-  const meter = up.use(new CpuMeter({ cpu, cpus, machines: all, record: journal, readHostTime, listener: tellMeter(events, find), logger }));
+  const meter = up.use(new CpuMeter({ cpu, cpus: tuning.cpus, machines: all, record: journal, readHostTime, listener: tellMeter(events, find), logger }));
   return { burstUsage: (machine) => meter.usage(governed(machine)), [Symbol.asyncDispose]: () => up.disposeAsync() };
 };

@@ -37,7 +37,7 @@ export const openCgroups = async (options: CgroupOptions): Promise<Cgroups> => {
 };
 
 /** What the governor sees and moves, of the groups that `openCgroups` has made. */
-export const openPoolControls = ({ parent }: Pick<CgroupOptions, 'parent'>): { memory: PoolMemory; cpu: PoolCpu } => {
+export const openPoolControls = ({ parent }: { parent: Pick<ParentGroup, 'path'> }): { memory: PoolMemory; cpu: PoolCpu } => {
   const { v1, unified } = detectLayout();
   const within = (tree: string | null | undefined): string => join(tree ?? '', parent.path);
   if (!v1.has('memory')) return { memory: new PoolMemoryV2(within(unified)), cpu: new PoolCpuV2(within(unified)) };

@@ -37,3 +37,11 @@ export const findParent = async (instance: string): Promise<ParentGroup> => {
   const path = stdout.trim();
   return path === '' ? own : { path, unit };
 };
+
+/** The one that machines are in, for who asks while no agent runs; null when there are none. */
+export const occupiedParent = (instance: string): Pick<ParentGroup, 'path'> | null => {
+  const { v1, unified } = detectLayout();
+  const tree = v1.get('memory') ?? unified ?? '';
+  const path = parentPaths(instance).find((each) => childGroups(`${tree}${each}`).some(isMachine));
+  return path === undefined ? null : { path };
+};

@@ -1,0 +1,82 @@
+/**
+ * The governor while there is no agent: the same one, in a process of its own that otherwise waits and costs nothing. What it has to know is
+ * in the kernel and in the journal, which it only reads. It may be killed at any moment; the next one, or the agent, finds in the kernel what
+ * it has set.
+ *
+ * It is there before it is needed. A process that is started when the agent has ended comes too late: a machine may fill what was free in a
+ * tenth of a second, and without swap the kernel then kills by size, in whom it finds.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { messageChain } from '../../base/errors.ts';
+import type { Logger } from '../../base/logger.ts';
+import { Semaphore } from '../../base/semaphore.ts';
+import { readHostKills, readHostMemory } from '../../host/cgroup/host-memory.ts';
+import { openPoolControls } from '../../host/cgroup/open.ts';
+import { occupiedParent } from '../../host/cgroup/parent.ts';
+import { awaitTurn, isAgentThere } from '../../host/cgroup/turn.ts';
+import { Governor } from './governor.ts';
+import type { GovernedMachine, GovernorListener } from './governor.ts';
+import { recordedMachines } from './recorded-machines.ts';
+import { hostTuning } from './tuning.ts';
+
+/** An agent that starts waits for so long at most. */
+const lookForAgentMs = 50;
+const retryMs = 1000;
+
+export interface StandInOptions {
+  instance: string;
+  /** The agent's own directory. */
+  directory: string;
+  journalPath: string;
+  logger: Logger;
+}
+
+/** Whenever there is no agent, until the process is ended. */
+export const standIn = async (options: StandInOptions): Promise<never> => {
+  const { directory, logger } = options;
+  for (;;) {
+    try {
+      using turn = await awaitTurn(directory);
+      if (turn !== null) await governMeanwhile(options);
+    } catch (error) {
+      logger.error({ error: messageChain(error) }, 'nobody stands in for the agent');
+      await sleep(retryMs);
+    }
+  }
+};
+
+const governMeanwhile = async (options: StandInOptions): Promise<void> => {
+  const { directory, logger } = options;
+  await using _governor = startGoverning(options);
+  while (!isAgentThere(directory)) await sleep(lookForAgentMs);
+  logger.info('the agent is there again');
+};
+
+/** Without an agent no machine starts, so those that run now are all there will be. */
+const startGoverning = ({ instance, journalPath, logger }: StandInOptions): Governor | null => {
+  const parent = occupiedParent(instance);
+  if (parent === null) return null;
+  const { memory } = openPoolControls({ parent });
+  const running = recordedMachines(journalPath)
+    .filter(({ id }) => memory.read(id) !== null)
+    .map((machine): GovernedMachine => ({ ...machine, limits: new Semaphore(1) }));
+  const byId = new Map(running.map((machine) => [machine.id, machine]));
+  logger.info({ machines: running.length }, 'there is no agent: governing in its place');
+  return new Governor({
+    memory,
+    readHost: readHostMemory,
+    readHostKills,
+    machines: () => byId.values(),
+    find: (id) => byId.get(id),
+    listener: tellLog(logger),
+    tuning: hostTuning(),
+    logger,
+  });
+};
+
+/** Events are the agent's to number and keep; what is done without it is in this process' log. */
+const tellLog = (logger: Logger): GovernorListener => ({
+  report: ({ type, machine, numbers }) => logger.info({ machine, numbers }, type === 'reclaimed' ? 'borrowed memory was taken back' : 'a borrower is held'),
+  killed: (machine, numbers, process) => logger.warn({ machine, numbers, process }, 'a process of a borrower was killed: nothing was left to reclaim'),
+  ranOut: ({ id, usedBytes, limitBytes }, kills) => logger.warn({ machine: id, usedBytes, limitBytes, kills }, 'the kernel killed for want of memory'),
+});
