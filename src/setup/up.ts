@@ -122,13 +122,13 @@ const startServices = async (config: InstanceConfig, paths: InstancePaths, chang
   const fingerprint = `${codeFingerprint(config.checkoutPath)} ${config.nodePath}`;
   const stamp = readStamp(stampPath);
   const before = await manager.running();
-  const upgrade = stamp !== null && stamp !== fingerprint && (before.agent || before.control);
-  const restart = upgrade || (changed && before.agent);
-  await manager.start({ restart });
+  const isNewCode = stamp !== null && stamp !== fingerprint;
+  const upgrade = isNewCode && (before.agent || before.control);
+  await manager.start({ restart: upgrade || (changed && before.agent) });
   writeFileSync(stampPath, fingerprint);
   using agent = new AgentClient(paths.agentSocket);
   const info = await answers('agent', () => agent.info(), { manager, step, signal });
-  if (restart) await manager.renewStandIn();
+  if (isNewCode || changed) await manager.renewStandIn();
   using control = new ControlClient(paths.controlSocket);
   await answers('control', () => inStep(control), { manager, step, signal });
   const how = upgrade ? 'agent and control plane upgraded' : before.agent && before.control ? 'agent and control plane run' : 'agent and control plane started';
