@@ -7,6 +7,17 @@ import type { Journal } from './journal.ts';
 /** Events that explain something have a shape of their own; others say what they like. */
 type DetailOf<T extends string> = T extends keyof EventDetails ? [detail: EventDetails[T]] : [detail?: Record<string, unknown>];
 
+/** An event before it has a number. */
+export type Happened = Omit<Event, 'sequence'>;
+
+export const happened = (type: string, subject: string, message: string, detail: object | undefined): Happened => ({
+  at: new Date().toISOString(),
+  type,
+  subject,
+  message,
+  detail: { ...detail },
+});
+
 export class Events {
   readonly #journal: Journal;
   readonly #logger: Logger;
@@ -25,8 +36,14 @@ export class Events {
   }
 
   emit<T extends string>(type: T, subject: string, message: string, ...[detail]: DetailOf<T>): void {
+    this.tell(happened(type, subject, message, detail));
+  }
+
+  /** Now or, where nobody was there to number it, before. */
+  tell(what: Happened): void {
     this.#sequence += 1;
-    const event: Event = { sequence: this.#sequence, at: new Date().toISOString(), type, subject, message, detail: { ...detail } };
+    const { at, type, subject, message, detail } = what;
+    const event: Event = { sequence: this.#sequence, at, type, subject, message, detail };
     this.#logger.info({ event: type, subject, ...detail }, message);
     this.#journal.appendEvent(event).catch((error: unknown) => this.#logger.error({ error: messageChain(error) }, 'an event could not be kept'));
     for (const listener of this.#listeners) listener(event);

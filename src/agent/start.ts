@@ -27,6 +27,7 @@ import type { AgentConfig } from './config.ts';
 import { Events } from './events.ts';
 import { FirewallRules } from './firewall.ts';
 import { KnownFloating } from './floating.ts';
+import { keptEventsPath, tellKept } from './governor/kept-events.ts';
 import { startGovernor } from './governor/start.ts';
 import type { Host } from './host.ts';
 import { Journal } from './journal.ts';
@@ -150,6 +151,7 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
   names.start();
   up.use(await MetadataServer.start(host, machines, instance.instance));
   up.use(await takeTurn(paths.agent, () => logger.warn('the stand-in does not let go: governing all the same')));
+  tellKept(keptEventsPath(paths.agent), events);
   const governing = up.use(startGovernor(openPoolControls({ parent }), machines, events, journal, logger));
   const server = up.use(
     await startServer({

@@ -76,6 +76,8 @@ export class Governor implements AsyncDisposable {
     this.#stopped = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
     await Promise.all(this.#working.values());
+    // Whoever governs next tells of no kill from before.
+    this.#tellKills();
   }
 
   #schedule(afterMs: number): void {
@@ -93,7 +95,7 @@ export class Governor implements AsyncDisposable {
       this.#look = next.look;
       for (const action of actions) this.#do(action);
       for (const report of reports) this.#options.listener.report(report);
-      this.#tellKills();
+      if (performance.now() - this.#killsAtMs >= killsEveryMs) this.#tellKills();
       this.#schedule(next.afterMs);
     } catch (error) {
       this.#options.logger.error({ error: messageChain(error) }, 'the governor could not look');
@@ -118,9 +120,7 @@ export class Governor implements AsyncDisposable {
 
   #tellKills(): void {
     const { memory, find, listener } = this.#options;
-    const nowMs = performance.now();
-    if (nowMs - this.#killsAtMs < killsEveryMs) return;
-    this.#killsAtMs = nowMs;
+    this.#killsAtMs = performance.now();
     for (const { machine, kills } of this.#kills.look(() => this.#ids())) {
       const governed = find(machine);
       const reading = governed === undefined ? null : this.#readMachine(governed, memory.totals());

@@ -15,8 +15,10 @@ import { openPoolControls } from '../../host/cgroup/open.ts';
 import { occupiedParent } from '../../host/cgroup/parent.ts';
 import { awaitTurn, isAgentThere } from '../../host/cgroup/turn.ts';
 import { Governor } from './governor.ts';
-import type { GovernedMachine, GovernorListener } from './governor.ts';
+import type { GovernedMachine } from './governor.ts';
+import { keepEvents, keptEventsPath } from './kept-events.ts';
 import { recordedMachines } from './recorded-machines.ts';
+import { tellEvents } from './tell.ts';
 import { hostTuning } from './tuning.ts';
 
 /** An agent that starts waits for so long at most. */
@@ -53,7 +55,7 @@ const governMeanwhile = async (options: StandInOptions): Promise<void> => {
 };
 
 /** Without an agent no machine starts, so those that run now are all there will be. */
-const startGoverning = ({ instance, journalPath, logger }: StandInOptions): Governor | null => {
+const startGoverning = ({ instance, directory, journalPath, logger }: StandInOptions): Governor | null => {
   const parent = occupiedParent(instance);
   if (parent === null) return null;
   const { memory } = openPoolControls({ parent });
@@ -61,22 +63,16 @@ const startGoverning = ({ instance, journalPath, logger }: StandInOptions): Gove
     .filter(({ id }) => memory.read(id) !== null)
     .map((machine): GovernedMachine => ({ ...machine, limits: new Semaphore(1) }));
   const byId = new Map(running.map((machine) => [machine.id, machine]));
+  const find = (id: string) => byId.get(id);
   logger.info({ machines: running.length }, 'there is no agent: governing in its place');
   return new Governor({
     memory,
     readHost: readHostMemory,
     readHostKills,
     machines: () => byId.values(),
-    find: (id) => byId.get(id),
-    listener: tellLog(logger),
+    find,
+    listener: tellEvents(keepEvents(keptEventsPath(directory), logger), find),
     tuning: hostTuning(),
     logger,
   });
 };
-
-/** Events are the agent's to number and keep; what is done without it is in this process' log. */
-const tellLog = (logger: Logger): GovernorListener => ({
-  report: ({ type, machine, numbers }) => logger.info({ machine, numbers }, type === 'reclaimed' ? 'borrowed memory was taken back' : 'a borrower is held'),
-  killed: (machine, numbers, process) => logger.warn({ machine, numbers, process }, 'a process of a borrower was killed: nothing was left to reclaim'),
-  ranOut: ({ id, usedBytes, limitBytes }, kills) => logger.warn({ machine: id, usedBytes, limitBytes, kills }, 'the kernel killed for want of memory'),
-});

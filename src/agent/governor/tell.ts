@@ -8,7 +8,7 @@ import type { MachineReading, Numbers } from './types.ts';
 const mib = (bytes: number): number => Math.round(mibOfBytes(bytes) * 10) / 10;
 const text = (bytes: number): string => formatMib(mibOfBytes(Math.max(0, bytes)));
 
-export const tellEvents = (events: Events, find: (id: string) => GovernedMachine | undefined): GovernorListener => {
+export const tellEvents = (events: Pick<Events, 'emit'>, find: (id: string) => GovernedMachine | undefined): GovernorListener => {
   const nameOf = (id: string): string => find(id)?.name ?? id;
   /** The ceiling as asked for: none is null, though the pool is one. */
   const ownDetail = (machine: string, numbers: Pick<Numbers, 'usedBytes' | 'guaranteeBytes'>) => ({
