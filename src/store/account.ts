@@ -4,6 +4,8 @@ import type { Account, AccountProfile, AccountQuota } from '../model/account.ts'
 import { accountOf } from './account-rows.ts';
 import { authorize } from './context.ts';
 import type { RequestContext } from './context.ts';
+import { Compiled } from './dialect/compiled.ts';
+import type { Slots } from './dialect/compiled.ts';
 import type { Db } from './store.ts';
 
 /** One that machines found on a host belong to. */
@@ -41,15 +43,28 @@ export const accountCreate = async (context: RequestContext, db: Db, account: Ac
   return account;
 };
 
+interface Sought {
+  idOrName: string;
+}
+
+const anybody = new Compiled((db, { idOrName }: Slots<Sought>) =>
+  db
+    .selectFrom('account')
+    .selectAll()
+    .where(({ or, eb }) => or([eb('id', '=', idOrName), eb('name', '=', idOrName)])),
+);
+const oneself = new Compiled((db, { idOrName, own }: Slots<Sought & { own: string }>) =>
+  db
+    .selectFrom('account')
+    .selectAll()
+    .where('id', '=', own)
+    .where(({ or, eb }) => or([eb('id', '=', idOrName), eb('name', '=', idOrName)])),
+);
+
 /** By id or name; undefined too for one that the caller may not see. */
 export const accountFind = async (context: RequestContext, db: Db, idOrName: string): Promise<Account | undefined> => {
   authorize(context, 'read');
-  let query = db
-    .selectFrom('account')
-    .selectAll()
-    .where(({ or, eb }) => or([eb('id', '=', idOrName), eb('name', '=', idOrName)]));
-  if (context.role === 'account') query = query.where('id', '=', context.account);
-  const row = await query.executeTakeFirst();
+  const row = await (context.role === 'account' ? oneself.row(db, { idOrName, own: context.account }) : anybody.row(db, { idOrName }));
   return row === undefined ? undefined : accountOf(row);
 };
 

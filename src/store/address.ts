@@ -2,16 +2,21 @@
 import { sql } from 'kysely';
 import { authorize } from './context.ts';
 import type { RequestContext } from './context.ts';
-import type { AddressRow } from './schema.ts';
+import { Compiled } from './dialect/compiled.ts';
+import type { Slots } from './dialect/compiled.ts';
+import type { AddressRow, AddressTable } from './schema.ts';
 import type { Db } from './store.ts';
 
 export type Holder = { machine: string } | { uplinkOf: string };
 
+const taken = new Compiled((db, { network, place }: Slots<{ network: string; place: number }>) =>
+  db.selectFrom('address').select('place').where('network', '=', network).where('place', '=', place),
+);
+
 /** The lowest place at or after `from` that nobody has. */
 export const addressFree = async (context: RequestContext, db: Db, network: string, from: number): Promise<number> => {
   authorize(context, 'read');
-  const taken = await db.selectFrom('address').select('place').where('network', '=', network).where('place', '=', from).executeTakeFirst();
-  if (taken === undefined) return from;
+  if ((await taken.row(db, { network, place: from })) === undefined) return from;
   const gap = await db
     .selectFrom('address as one')
     .select(sql<number>`one.place + 1`.as('next'))
@@ -38,16 +43,26 @@ export const addressGet = async (context: RequestContext, db: Db, network: strin
   return db.selectFrom('address').selectAll().where('network', '=', network).where('place', '=', place).executeTakeFirst();
 };
 
+const claimPlace = new Compiled((db, { network, place, ...held }: Slots<Pick<AddressTable, 'network' | 'place' | 'machine' | 'uplink_of'>>) =>
+  db
+    .insertInto('address')
+    .values({ network, place, reserved: 0, ...held })
+    .onConflict((conflict) => conflict.columns(['network', 'place']).doUpdateSet(held)),
+);
+
 /** Nobody has it, though it may be reserved. */
 export const addressClaim = async (context: RequestContext, db: Db, network: string, place: number, holder: Holder): Promise<void> => {
   authorize(context, 'write');
   const held = 'machine' in holder ? { machine: holder.machine, uplink_of: null } : { machine: null, uplink_of: holder.uplinkOf };
-  await db
-    .insertInto('address')
-    .values({ network, place, reserved: 0, ...held })
-    .onConflict((conflict) => conflict.columns(['network', 'place']).doUpdateSet(held))
-    .execute();
+  await claimPlace.change(db, { network, place, ...held });
 };
+
+const placesOf = new Compiled((db, { machine }: Slots<{ machine: string }>) =>
+  db.selectFrom('address').select(['network', 'place', 'reserved']).where('machine', '=', machine),
+);
+const deletePlace = new Compiled((db, { network, place }: Slots<{ network: string; place: number }>) =>
+  db.deleteFrom('address').where('network', '=', network).where('place', '=', place),
+);
 
 /** What a machine has beyond the places named goes back; what is reserved stays so. */
 export const addressRelease = async (
@@ -57,12 +72,10 @@ export const addressRelease = async (
   keep: readonly Pick<AddressRow, 'network' | 'place'>[] = [],
 ): Promise<void> => {
   authorize(context, 'write');
-  const had = await db.selectFrom('address').select(['network', 'place', 'reserved']).where('machine', '=', machine).execute();
-  for (const { network, place, reserved } of had) {
+  for (const { network, place, reserved } of await placesOf.rows(db, { machine })) {
     if (keep.some((one) => one.network === network && one.place === place)) continue;
-    const one = { network, place };
-    if (reserved === 0) await db.deleteFrom('address').where('network', '=', one.network).where('place', '=', one.place).execute();
-    else await db.updateTable('address').set({ machine: null }).where('network', '=', one.network).where('place', '=', one.place).execute();
+    if (reserved === 0) await deletePlace.change(db, { network, place });
+    else await db.updateTable('address').set({ machine: null }).where('network', '=', network).where('place', '=', place).execute();
   }
 };
 

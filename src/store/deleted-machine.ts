@@ -2,6 +2,9 @@
 import type { Machine } from '../model/control-api.ts';
 import { authorize } from './context.ts';
 import type { RequestContext } from './context.ts';
+import { Compiled } from './dialect/compiled.ts';
+import type { Slots } from './dialect/compiled.ts';
+import type { DeletedMachineTable } from './schema.ts';
 import type { Db } from './store.ts';
 
 export interface DeletedMachine {
@@ -9,13 +12,16 @@ export interface DeletedMachine {
   deletedAt: string;
 }
 
+const insertRow = new Compiled((db, row: Slots<DeletedMachineTable>) =>
+  db
+    .insertInto('deleted_machine')
+    .values(row)
+    .onConflict((conflict) => conflict.doNothing()),
+);
+
 export const deletedMachineInsert = async (context: RequestContext, db: Db, machine: Machine, deletedAt: string): Promise<void> => {
   authorize(context, 'keep');
-  await db
-    .insertInto('deleted_machine')
-    .values({ id: machine.id, account: machine.account, body: JSON.stringify(machine), deleted_at: deletedAt })
-    .onConflict((conflict) => conflict.doNothing())
-    .execute();
+  await insertRow.change(db, { id: machine.id, account: machine.account, body: JSON.stringify(machine), deleted_at: deletedAt });
 };
 
 export const deletedMachineFind = async (context: RequestContext, db: Db, id: string): Promise<DeletedMachine | undefined> => {

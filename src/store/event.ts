@@ -3,17 +3,19 @@ import { sql } from 'kysely';
 import type { Event } from '../model/event.ts';
 import { authorize } from './context.ts';
 import type { RequestContext } from './context.ts';
+import { Compiled } from './dialect/compiled.ts';
+import type { Slots } from './dialect/compiled.ts';
+import type { EventTable } from './schema.ts';
 import type { Db } from './store.ts';
 
 export type NewEvent = Omit<Event, 'sequence'> & { account: string | null };
 
+const insertRow = new Compiled((db, row: Slots<Omit<EventTable, 'sequence'>>) => db.insertInto('event').values(row));
+
 export const eventAppend = async (context: RequestContext, db: Db, events: readonly NewEvent[]): Promise<void> => {
   authorize(context, 'keep');
-  for (const event of events) {
-    await db
-      .insertInto('event')
-      .values({ ...event, detail: JSON.stringify(event.detail) })
-      .execute();
+  for (const { account, at, type, subject, message, detail } of events) {
+    await insertRow.change(db, { account, at, type, subject, message, detail: JSON.stringify(detail) });
   }
 };
 

@@ -6,7 +6,7 @@
  * takes transactions again, `onRecovered` is called, for whoever must find out.
  */
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
-import { sql } from 'kysely';
+import { CompiledQuery } from 'kysely';
 import type { Kysely, Transaction } from 'kysely';
 import { storeUnavailable } from './dialect/engine.ts';
 import type { Engine } from './dialect/engine.ts';
@@ -23,6 +23,11 @@ interface Waiting {
 }
 
 const beingReplaced = () => storeUnavailable('it is put back from a copy', undefined, 'try again in a moment');
+const statements = {
+  begin: CompiledQuery.raw('savepoint one'),
+  end: CompiledQuery.raw('release savepoint one'),
+  undo: CompiledQuery.raw('rollback to savepoint one'),
+};
 const mostTogether = 100;
 const firstDelayMs = 100;
 const longestDelayMs = 2000;
@@ -49,15 +54,15 @@ export class GroupCommit {
     if (this.#ended) return Promise.reject(beingReplaced());
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     const run = async (transaction: Transaction<Schema>) => {
-      await sql`savepoint one`.execute(transaction);
+      await transaction.executeQuery(statements.begin);
       try {
         const value = await work(transaction);
-        await sql`release savepoint one`.execute(transaction);
+        await transaction.executeQuery(statements.end);
         return () => resolve(value);
       } catch (error) {
         try {
-          await sql`rollback to savepoint one`.execute(transaction);
-          await sql`release savepoint one`.execute(transaction);
+          await transaction.executeQuery(statements.undo);
+          await transaction.executeQuery(statements.end);
         } catch {
           throw error; // a full disk, or a lost connection, ends the whole transaction: then it is the reason for all
         }

@@ -7,6 +7,8 @@ import { CenoteError } from '../base/errors.ts';
 import type { Job, JobCaller } from '../model/event.ts';
 import { authorize } from './context.ts';
 import type { RequestContext } from './context.ts';
+import { Compiled } from './dialect/compiled.ts';
+import type { Slots } from './dialect/compiled.ts';
 import type { JobTable } from './schema.ts';
 import type { Db } from './store.ts';
 
@@ -40,28 +42,27 @@ const wireOf = (row: Selectable<JobTable>): Job => ({
 
 const storedOf = (row: Selectable<JobTable>): StoredJob => ({ job: wireOf(row), generation: row.generation, request: JSON.parse(row.request) });
 
+const insertRow = new Compiled((db, row: Slots<Omit<JobTable, 'sequence'>>) => db.insertInto('job').values(row));
+
 export const jobInsert = async (context: RequestContext, db: Db, { job, generation, request }: StoredJob, lease: Lease): Promise<void> => {
   authorize(context, 'write');
-  await db
-    .insertInto('job')
-    .values({
-      id: job.id,
-      account: job.account,
-      action: job.action,
-      machine: job.machine,
-      actor: job.actor,
-      caller: job.caller === null ? null : JSON.stringify(job.caller),
-      state: job.state,
-      generation,
-      request: JSON.stringify(request),
-      result: JSON.stringify(job.result),
-      reason: job.reason,
-      created_at: job.createdAt,
-      finished_at: job.finishedAt,
-      lease_owner: lease.owner,
-      lease_until: lease.until,
-    })
-    .execute();
+  await insertRow.change(db, {
+    id: job.id,
+    account: job.account,
+    action: job.action,
+    machine: job.machine,
+    actor: job.actor,
+    caller: job.caller === null ? null : JSON.stringify(job.caller),
+    state: job.state,
+    generation,
+    request: JSON.stringify(request),
+    result: JSON.stringify(job.result),
+    reason: job.reason,
+    created_at: job.createdAt,
+    finished_at: job.finishedAt,
+    lease_owner: lease.owner,
+    lease_until: lease.until,
+  });
 };
 
 export const jobGet = async (context: RequestContext, db: Db, id: string): Promise<Job> => {
@@ -94,10 +95,13 @@ export const jobListUnfinished = async (context: RequestContext, db: Db): Promis
   return (await db.selectFrom('job').selectAll().where('finished_at', 'is', null).orderBy('sequence').execute()).map(storedOf);
 };
 
+const unfinishedOf = new Compiled((db, { machine }: Slots<{ machine: string }>) =>
+  db.selectFrom('job').selectAll().where('machine', '=', machine).where('finished_at', 'is', null).orderBy('sequence'),
+);
+
 export const jobListUnfinishedByMachine = async (context: RequestContext, db: Db, machine: string): Promise<StoredJob[]> => {
   authorize(context, 'read');
-  const rows = await db.selectFrom('job').selectAll().where('machine', '=', machine).where('finished_at', 'is', null).orderBy('sequence').execute();
-  return rows.map(storedOf);
+  return (await unfinishedOf.rows(db, { machine })).map(storedOf);
 };
 
 /**
@@ -116,9 +120,13 @@ export const jobRenewLeases = async (context: RequestContext, db: Db, { owner, u
   await db.updateTable('job').set({ lease_until: until }).where('finished_at', 'is', null).where('lease_owner', '=', owner).execute();
 };
 
+const markRow = new Compiled((db, { id }: Slots<{ id: string }>) =>
+  db.updateTable('job').set({ state: 'running' }).where('id', '=', id).where('finished_at', 'is', null),
+);
+
 export const jobMarkRunning = async (context: RequestContext, db: Db, id: string): Promise<void> => {
   authorize(context, 'keep');
-  await db.updateTable('job').set({ state: 'running' }).where('id', '=', id).where('finished_at', 'is', null).execute();
+  await markRow.change(db, { id });
 };
 
 /** Why it is not done yet; null when that is over. */
@@ -127,15 +135,19 @@ export const jobNote = async (context: RequestContext, db: Db, id: string, reaso
   await db.updateTable('job').set({ reason }).where('id', '=', id).execute();
 };
 
+const finishRow = new Compiled(
+  (db, { id, owner, ...columns }: Slots<Pick<JobTable, 'id' | 'state' | 'finished_at' | 'reason' | 'result'> & { owner: string }>) =>
+    db
+      .updateTable('job')
+      .set({ ...columns, lease_owner: null, lease_until: null })
+      .where('id', '=', id)
+      .where('finished_at', 'is', null)
+      .where('lease_owner', '=', owner),
+);
+
 /** False when it has ended before, or another has its lease: then nothing is to be written for it. */
 export const jobFinish = async (context: RequestContext, db: Db, job: Job, owner: string): Promise<boolean> => {
   authorize(context, 'keep');
-  const { numUpdatedRows } = await db
-    .updateTable('job')
-    .set({ state: job.state, finished_at: job.finishedAt, reason: job.reason, result: JSON.stringify(job.result), lease_owner: null, lease_until: null })
-    .where('id', '=', job.id)
-    .where('finished_at', 'is', null)
-    .where('lease_owner', '=', owner)
-    .executeTakeFirst();
-  return numUpdatedRows > 0n;
+  const { id, state, finishedAt, reason, result } = job;
+  return (await finishRow.change(db, { id, owner, state, finished_at: finishedAt, reason, result: JSON.stringify(result) })) > 0n;
 };

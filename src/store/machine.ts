@@ -14,7 +14,9 @@ import type { Guarantees } from '../model/resources.ts';
 import { addressRelease } from './address.ts';
 import { authorize } from './context.ts';
 import type { RequestContext } from './context.ts';
-import type { MachineTable } from './schema.ts';
+import { Compiled } from './dialect/compiled.ts';
+import type { Slots } from './dialect/compiled.ts';
+import type { MachineNameTable, MachineTable } from './schema.ts';
 import { setAsideAdd } from './set-aside.ts';
 import type { Db } from './store.ts';
 
@@ -85,10 +87,13 @@ const heldOf = (row: Pick<StoredColumns, 'cpu_millis' | 'memory_mib' | 'disk_mib
   networkMbps: row.network_mbps,
 });
 
+const insertRow = new Compiled((db, row: Slots<MachineTable>) => db.insertInto('machine').values(row));
+const updateRow = new Compiled((db, { id, ...columns }: Slots<MachineTable>) => db.updateTable('machine').set(columns).where('id', '=', id));
+
 /** The row with its claims on name and ports. */
 export const machineInsert = async (context: RequestContext, db: Db, stored: StoredMachine): Promise<void> => {
   authorize(context, 'write');
-  await db.insertInto('machine').values(columnsOf(stored)).execute();
+  await insertRow.change(db, columnsOf(stored));
   await setAsideAdd(context, db, stored.machine.account, 1, stored.reserved);
   Object.assign(stored.held, stored.reserved);
   await machineClaimName(context, db, stored.machine, stored.machine.name);
@@ -98,8 +103,7 @@ export const machineInsert = async (context: RequestContext, db: Db, stored: Sto
 
 export const machineSave = async (context: RequestContext, db: Db, stored: StoredMachine): Promise<void> => {
   authorize(context, 'write');
-  const { id, ...columns } = columnsOf(stored);
-  await db.updateTable('machine').set(columns).where('id', '=', id).execute();
+  await updateRow.change(db, columnsOf(stored));
   const more = guaranteesWithout(stored.reserved, stored.held);
   if (Object.values(more).every((value) => value === 0)) return;
   await setAsideAdd(context, db, stored.machine.account, 0, more);
@@ -122,19 +126,33 @@ const tagsInsert = async (db: Db, machine: Machine): Promise<void> => {
       .execute();
 };
 
+const anybodys = new Compiled((db, { id }: Slots<{ id: string }>) => db.selectFrom('machine').select(storedColumns).where('id', '=', id));
+const ownById = new Compiled((db, { id, account }: Slots<{ id: string; account: string }>) =>
+  db.selectFrom('machine').select(storedColumns).where('id', '=', id).where('account', '=', account),
+);
+const ownByName = new Compiled((db, { name, account }: Slots<{ name: string; account: string }>) =>
+  db.selectFrom('machine').select(storedColumns).where('name', '=', name).where('account', '=', account),
+);
+
 export const machineFind = async (context: RequestContext, db: Db, idOrName: string): Promise<StoredMachine | undefined> => {
   authorize(context, 'read');
-  let query = db.selectFrom('machine').select(storedColumns);
-  if (context.role !== 'system') query = query.where('account', '=', context.account);
-  query = isUuid(idOrName) ? query.where('id', '=', idOrName) : query.where('name', '=', idOrName).where('account', '=', context.account);
-  const row = await query.executeTakeFirst();
+  const { role, account } = context;
+  const rowOf = (): Promise<StoredColumns | undefined> => {
+    if (!isUuid(idOrName)) return ownByName.row(db, { name: idOrName, account });
+    return role === 'system' ? anybodys.row(db, { id: idOrName }) : ownById.row(db, { id: idOrName, account });
+  };
+  const row = await rowOf();
   return row === undefined ? undefined : storedOf(row);
 };
+
+const ownShown = new Compiled((db, { id, account }: Slots<{ id: string; account: string }>) =>
+  db.selectFrom('machine').select('body').where('id', '=', id).where('account', '=', account),
+);
 
 /** As the API shows it, where nothing else of the row is wanted. */
 export const machineShown = async (context: RequestContext, db: Db, id: string): Promise<Machine | undefined> => {
   authorize(context, 'read');
-  const row = await db.selectFrom('machine').select('body').where('id', '=', id).where('account', '=', context.account).executeTakeFirst();
+  const row = await ownShown.row(db, { id, account: context.account });
   return row === undefined ? undefined : (JSON.parse(row.body) as Machine);
 };
 
@@ -187,21 +205,26 @@ export const machineListAll = async (context: RequestContext, db: Db): Promise<S
   return (await db.selectFrom('machine').select(storedColumns).execute()).map(storedOf);
 };
 
+const deleteRow = new Compiled((db, { id }: Slots<{ id: string }>) =>
+  db.deleteFrom('machine').where('id', '=', id).returning(['account', 'cpu_millis', 'memory_mib', 'disk_mib', 'network_mbps']),
+);
+
 /** The row, its claims and its addresses, all at once. */
 export const machineRemove = async (context: RequestContext, db: Db, id: string): Promise<void> => {
   authorize(context, 'keep');
   await addressRelease(context, db, id);
-  const row = await db
-    .deleteFrom('machine')
-    .where('id', '=', id)
-    .returning(['account', 'cpu_millis', 'memory_mib', 'disk_mib', 'network_mbps'])
-    .executeTakeFirst();
+  const row = await deleteRow.row(db, { id });
   if (row !== undefined) await setAsideAdd(context, db, row.account, -1, guaranteesWithout(noGuarantees, heldOf(row)));
 };
 
+const nameHolder = new Compiled((db, { account, name }: Slots<{ account: string; name: string }>) =>
+  db.selectFrom('machine_name').select('machine').where('account', '=', account).where('name', '=', name),
+);
+const insertName = new Compiled((db, row: Slots<MachineNameTable>) => db.insertInto('machine_name').values(row));
+
 export const machineNameHolder = async (context: RequestContext, db: Db, account: string, name: string): Promise<string | undefined> => {
   authorize(context, 'read');
-  return (await db.selectFrom('machine_name').select('machine').where('account', '=', account).where('name', '=', name).executeTakeFirst())?.machine;
+  return (await nameHolder.row(db, { account, name }))?.machine;
 };
 
 export const machinePortHolder = async (context: RequestContext, db: Db, port: Pick<PublishedPort, 'hostPort' | 'protocol'>): Promise<string | undefined> => {
@@ -220,7 +243,7 @@ export const machineClaimName = async (context: RequestContext, db: Db, machine:
     const message = `there is already a machine named ${JSON.stringify(name)}`;
     throw new CenoteError('already_exists', message, { fields: [{ field: 'name', message }] });
   }
-  await db.insertInto('machine_name').values({ account: machine.account, name, machine: machine.id }).execute();
+  await insertName.change(db, { account: machine.account, name, machine: machine.id });
 };
 
 export const machineClaimPorts = async (context: RequestContext, db: Db, machine: Pick<Machine, 'id'>, ports: readonly PublishedPort[]): Promise<void> => {

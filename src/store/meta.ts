@@ -1,6 +1,9 @@
 /** Single values of the control plane's own. */
 import { authorize } from './context.ts';
 import type { RequestContext } from './context.ts';
+import { Compiled } from './dialect/compiled.ts';
+import type { Slots } from './dialect/compiled.ts';
+import type { MetaTable } from './schema.ts';
 import type { Db } from './store.ts';
 
 /** `agent.sequence`: number of the last agent event taken over. `dns.serial`: no version of a zone has had this number or a higher one. */
@@ -11,11 +14,14 @@ export const metaGet = async (context: RequestContext, db: Db, key: MetaKey): Pr
   return (await db.selectFrom('meta').select('value').where('key', '=', key).executeTakeFirst())?.value;
 };
 
-export const metaSet = async (context: RequestContext, db: Db, key: MetaKey, value: string): Promise<void> => {
-  authorize(context, 'keep');
-  await db
+const setRow = new Compiled((db, { key, value }: Slots<MetaTable>) =>
+  db
     .insertInto('meta')
     .values({ key, value })
-    .onConflict((conflict) => conflict.column('key').doUpdateSet({ value }))
-    .execute();
+    .onConflict((conflict) => conflict.column('key').doUpdateSet({ value })),
+);
+
+export const metaSet = async (context: RequestContext, db: Db, key: MetaKey, value: string): Promise<void> => {
+  authorize(context, 'keep');
+  await setRow.change(db, { key, value });
 };

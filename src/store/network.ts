@@ -5,6 +5,8 @@ import { externalNetwork } from '../model/nics.ts';
 import type { NetworkDefinition, NetworkRoutes } from '../model/network.ts';
 import { authorize } from './context.ts';
 import type { RequestContext } from './context.ts';
+import { Compiled } from './dialect/compiled.ts';
+import type { Slots } from './dialect/compiled.ts';
 import type { NetworkTable } from './schema.ts';
 import type { Db } from './store.ts';
 
@@ -119,12 +121,21 @@ export const networkGet = async (context: RequestContext, db: Db, idOrName: stri
   return found;
 };
 
+const usable = new Compiled((db, { account }: Slots<{ account: string }>) =>
+  db
+    .selectFrom('network')
+    .selectAll()
+    .where((where) => where.or([where('account', '=', account), where('account', 'is', null)]))
+    .orderBy('name'),
+);
+
 /** The external one first, then shared ones, then one's own. */
 export const networkList = async (context: RequestContext, db: Db, vlan?: number): Promise<StoredNetwork[]> => {
   authorize(context, 'read');
-  let query = within(context, db);
-  if (vlan !== undefined) query = query.where('vlan', '=', vlan).where('account', '=', context.account);
-  const found = (await query.orderBy('name').execute()).map(storedOf).filter((network) => mayUse(context, network));
+  const { account } = context;
+  const ofVlan = () => db.selectFrom('network').selectAll().where('vlan', '=', vlan!).where('account', '=', account).orderBy('name').execute();
+  const rows = await (vlan === undefined ? usable.rows(db, { account }) : ofVlan());
+  const found = rows.map(storedOf).filter((network) => mayUse(context, network));
   const placeIn = ({ id, account }: StoredNetwork): number => (id === externalNetwork ? 0 : account === null ? 1 : 2);
   return found.toSorted((one, other) => placeIn(one) - placeIn(other));
 };

@@ -5,6 +5,9 @@
 import type { Guarantees } from '../model/resources.ts';
 import { authorize } from './context.ts';
 import type { RequestContext } from './context.ts';
+import { Compiled } from './dialect/compiled.ts';
+import type { Slots } from './dialect/compiled.ts';
+import type { SetAsideTable } from './schema.ts';
 import type { Db } from './store.ts';
 
 export interface SetAside extends Guarantees {
@@ -15,8 +18,10 @@ export interface SetAside extends Guarantees {
 const everybody = '*';
 const nothing: SetAside = { machines: 0, cpuMillis: 0, memoryMib: 0, diskMib: 0, networkMbps: 0 };
 
+const ofHolder = new Compiled((db, { holder }: Slots<{ holder: string }>) => db.selectFrom('set_aside').selectAll().where('holder', '=', holder));
+
 const setAsideOf = async (db: Db, holder: string): Promise<SetAside> => {
-  const row = await db.selectFrom('set_aside').selectAll().where('holder', '=', holder).executeTakeFirst();
+  const row = await ofHolder.row(db, { holder });
   if (row === undefined) return nothing;
   const { machines, cpu_millis: cpuMillis, memory_mib: memoryMib, disk_mib: diskMib, network_mbps: networkMbps } = row;
   return { machines, cpuMillis, memoryMib, diskMib, networkMbps };
@@ -35,11 +40,8 @@ export const setAsideByAccount = (context: RequestContext, db: Db, account: stri
 };
 
 const columns = ['machines', 'cpu_millis', 'memory_mib', 'disk_mib', 'network_mbps'] as const;
-/** So many machines of an account more, or less, and so much for them. */
-export const setAsideAdd = async (context: RequestContext, db: Db, account: string, machines: number, more: Guarantees): Promise<void> => {
-  authorize(context, 'write');
-  const row = { machines, cpu_millis: more.cpuMillis, memory_mib: more.memoryMib, disk_mib: more.diskMib, network_mbps: more.networkMbps };
-  await db
+const addToBoth = new Compiled((db, { account, ...row }: Slots<Omit<SetAsideTable, 'holder'> & { account: string }>) =>
+  db
     .insertInto('set_aside')
     .values([
       { holder: account, ...row },
@@ -49,6 +51,12 @@ export const setAsideAdd = async (context: RequestContext, db: Db, account: stri
       conflict
         .column('holder')
         .doUpdateSet((eb) => Object.fromEntries(columns.map((column) => [column, eb(`set_aside.${column}`, '+', eb.ref(`excluded.${column}`))]))),
-    )
-    .execute();
+    ),
+);
+
+/** So many machines of an account more, or less, and so much for them. */
+export const setAsideAdd = async (context: RequestContext, db: Db, account: string, machines: number, more: Guarantees): Promise<void> => {
+  authorize(context, 'write');
+  const { cpuMillis, memoryMib, diskMib, networkMbps } = more;
+  await addToBoth.change(db, { account, machines, cpu_millis: cpuMillis, memory_mib: memoryMib, disk_mib: diskMib, network_mbps: networkMbps });
 };
