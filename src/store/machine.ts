@@ -145,6 +145,14 @@ export const machineFind = async (context: RequestContext, db: Db, idOrName: str
   return row === undefined ? undefined : storedOf(row);
 };
 
+const accountOfRow = new Compiled((db, { id }: Slots<{ id: string }>) => db.selectFrom('machine').select('account').where('id', '=', id));
+
+/** Whose it is. */
+export const machineAccount = async (context: RequestContext, db: Db, id: string): Promise<string | undefined> => {
+  authorize(context, 'keep');
+  return (await accountOfRow.row(db, { id }))?.account;
+};
+
 const ownShown = new Compiled((db, { id, account }: Slots<{ id: string; account: string }>) =>
   db.selectFrom('machine').select('body').where('id', '=', id).where('account', '=', account),
 );

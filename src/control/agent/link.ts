@@ -12,7 +12,7 @@ import { systemContext as system, defaultAccount } from '../../store/context.ts'
 import { deletedMachineFind } from '../../store/deleted-machine.ts';
 import { eventAppend } from '../../store/event.ts';
 import type { NewEvent } from '../../store/event.ts';
-import { machineFind } from '../../store/machine.ts';
+import { machineAccount } from '../../store/machine.ts';
 import { metaGet, metaSet } from '../../store/meta.ts';
 import { networkExternal, networkSetExternal } from '../../store/network.ts';
 import type { StoredNetwork } from '../../store/network.ts';
@@ -208,7 +208,5 @@ export class AgentLink implements AsyncDisposable {
 const isOfMachine = (type: string): boolean => /^(machine|snapshot|governor)\./.test(type);
 
 /** Of a machine that nobody knows, the operator is told. */
-const accountOf = async (db: Db, machine: string): Promise<string> => {
-  const known = (await machineFind(system, db, machine)) ?? (await deletedMachineFind(system, db, machine));
-  return known?.machine.account ?? defaultAccount;
-};
+const accountOf = async (db: Db, machine: string): Promise<string> =>
+  (await machineAccount(system, db, machine)) ?? (await deletedMachineFind(system, db, machine))?.machine.account ?? defaultAccount;
