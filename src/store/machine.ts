@@ -88,7 +88,23 @@ const heldOf = (row: Pick<StoredColumns, 'cpu_millis' | 'memory_mib' | 'disk_mib
 });
 
 const insertRow = new Compiled((db, row: Slots<MachineTable>) => db.insertInto('machine').values(row));
-const updateRow = new Compiled((db, { id, ...columns }: Slots<MachineTable>) => db.updateTable('machine').set(columns).where('id', '=', id));
+const updateRow = new Compiled((db, { id, account: _account, created_at: _createdAt, ...columns }: Slots<MachineTable>) =>
+  db.updateTable('machine').set(columns).where('id', '=', id),
+);
+/** Changes no row where one of those columns is another that indexes have: SQLite writes the entries anew of each column that is set. */
+const updateUnindexed = new Compiled((db, row: Slots<MachineTable>) => {
+  const { desired, generation, cpu_millis, memory_mib, disk_mib, network_mbps, spec, body } = row;
+  return db
+    .updateTable('machine')
+    .set({ desired, generation, cpu_millis, memory_mib, disk_mib, network_mbps, spec, body })
+    .where('id', '=', row.id)
+    .where('name', '=', row.name)
+    .where('state', '=', row.state)
+    .where('image', '=', row.image)
+    .where('platform', 'is not distinct from', row.platform)
+    .where('package', 'is not distinct from', row.package)
+    .where('package_version', 'is not distinct from', row.package_version);
+});
 
 /** The row with its claims on name and ports. */
 export const machineInsert = async (context: RequestContext, db: Db, stored: StoredMachine): Promise<void> => {
@@ -103,7 +119,8 @@ export const machineInsert = async (context: RequestContext, db: Db, stored: Sto
 
 export const machineSave = async (context: RequestContext, db: Db, stored: StoredMachine): Promise<void> => {
   authorize(context, 'write');
-  await updateRow.change(db, columnsOf(stored));
+  const columns = columnsOf(stored);
+  if ((await updateUnindexed.change(db, columns)) === 0n) await updateRow.change(db, columns);
   const more = guaranteesWithout(stored.reserved, stored.held);
   if (Object.values(more).every((value) => value === 0)) return;
   await setAsideAdd(context, db, stored.machine.account, 0, more);
