@@ -64,7 +64,7 @@ export interface RunningControl extends AsyncDisposable {
   accountRoutes(): readonly Route[];
 }
 
-const defaults = { agentDeadlineMs: 600_000, atOnce: 16, waitingAtOnce: 256 };
+const defaults = { agentDeadlineMs: 600_000, atOnce: 16, changingAtOnce: 32, waitingAtOnce: 256 };
 
 const firstDelayMs = 100;
 const longestDelayMs = 2000;
@@ -124,6 +124,7 @@ const start = async (options: ControlOptions, atDoor: () => Promise<void>): Prom
       trace,
       deadlineMs: options.agentDeadlineMs ?? defaults.agentDeadlineMs,
       atOnce: options.atOnce ?? defaults.atOnce,
+      changingAtOnce: defaults.changingAtOnce,
       waitingAtOnce: defaults.waitingAtOnce,
       touched,
       uploads,

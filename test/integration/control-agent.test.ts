@@ -111,6 +111,17 @@ test('slow actions hold up neither other machines nor the order on their own', a
   assert.ok(order.lastIndexOf('stop') < order.indexOf('start'));
 });
 
+test('what only changes a machine does not wait for those that are being made', async () => {
+  await using fixture = await controlFixture({ atOnce: 2 });
+  const { client, agent } = fixture;
+  await client.machineCreate({ name: 'a' }, { wait: 10 });
+  agent.fault = ({ method }) => (method === 'PUT' ? { kind: 'silence' } : undefined);
+  await Promise.all(['b', 'c', 'd'].map((name) => client.machineCreate({ name })));
+  const { job } = await client.machineResize('a', { resources: { memoryCeilingMib: 512 } }, { wait: 10 });
+  assert.equal(job.state, 'succeeded', job.reason ?? '');
+  assert.equal((await client.machineRename('a', 'renamed', { wait: 10 })).job.state, 'succeeded');
+});
+
 test('a machine takes a bounded number of actions at once', async () => {
   await using fixture = await controlFixture();
   const { client, agent } = fixture;

@@ -1,7 +1,7 @@
 /**
  * Runs jobs: those of one machine in the order they were accepted, those of different machines side by side up to a bound. It is woken by
  * the accepting of a job, the end of another, and the agent coming back; it never polls. What is unfinished when the process ends is taken
- * up again by the next one, and what was accepted without anyone knowing (the store went away in its commit) once the store is back. Actions that mostly wait for programs to end have a bound of their own, so that slow stops hold up no create; those that wait for a client's bytes another, so that slow clients hold up no stop.
+ * up again by the next one, and what was accepted without anyone knowing (the store went away in its commit) once the store is back. Actions have bounds by what they wait for, so that slow stops hold up no create, slow clients no stop, and many creates no resize.
  */
 import { randomUUID } from 'node:crypto';
 import type { Logger } from '../../base/logger.ts';
@@ -39,6 +39,8 @@ export interface RunnerOptions {
   atOnce: number;
   /** Of actions that wait for programs to end. */
   waitingAtOnce: number;
+  /** Of those that change a few numbers of a machine. */
+  changingAtOnce: number;
   uploads: Uploads;
   /** Tells the host of networks that it may not know yet. */
   introduce: (networks: readonly string[], again: boolean, signal: AbortSignal) => Promise<void>;
@@ -57,10 +59,13 @@ interface Entry {
   noted: boolean;
 }
 
-type Lane = 'working' | 'waiting' | 'receiving';
+type Lane = 'working' | 'changing' | 'waiting' | 'receiving';
+const changing: ReadonlySet<string> = new Set(['resize', 'rename', 'tags', 'metadata', 'protect', 'firewall'] satisfies Action[]);
+const waiting: ReadonlySet<string> = new Set(['stop', 'reboot', 'update', 'image.create'] satisfies Action[]);
 const laneOf = ({ job: { action }, request }: StoredJob): Lane => {
   if (action === 'update' && (request as JobRequests['update']).code !== undefined) return 'receiving';
-  return ['stop', 'reboot', 'update', 'image.create'].includes(action) ? 'waiting' : 'working';
+  if (changing.has(action)) return 'changing';
+  return waiting.has(action) ? 'waiting' : 'working';
 };
 const quickMs = 50;
 const firstDelayMs = 100;
@@ -70,9 +75,10 @@ const leaseMs = 30_000;
 export class JobRunner implements AsyncDisposable {
   readonly #options: RunnerOptions;
   readonly #queues = new Map<string, Entry[]>();
-  readonly #ready: Record<Lane, Entry[]> = { working: [], waiting: [], receiving: [] };
+  readonly #ready: Record<Lane, Entry[]> = { working: [], changing: [], waiting: [], receiving: [] };
   readonly #running: Record<Lane, Set<Promise<void>>> = {
     working: new Set(),
+    changing: new Set(),
     waiting: new Set(),
     receiving: new Set(),
   };
@@ -143,8 +149,8 @@ export class JobRunner implements AsyncDisposable {
   }
 
   #pump(lane: Lane): void {
-    const { atOnce, waitingAtOnce } = this.#options;
-    const bound = { working: atOnce, waiting: waitingAtOnce, receiving: waitingAtOnce }[lane];
+    const { atOnce, changingAtOnce, waitingAtOnce } = this.#options;
+    const bound = { working: atOnce, changing: changingAtOnce, waiting: waitingAtOnce, receiving: waitingAtOnce }[lane];
     while (this.#running[lane].size < bound && !this.#stopping.signal.aborted) {
       const entry = this.#ready[lane].shift();
       if (entry === undefined) return;
@@ -293,6 +299,6 @@ export class JobRunner implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#renewal);
     this.#stopping.abort();
-    await Promise.allSettled([...this.#running.working, ...this.#running.waiting]);
+    await Promise.allSettled([...this.#running.working, ...this.#running.changing, ...this.#running.waiting]);
   }
 }
