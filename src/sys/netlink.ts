@@ -2,7 +2,7 @@
  * Netlink sockets: many requests in one send, each acknowledged on its own. The kernel does the work inside `send`, and may wait
  * there for a lock that a slow delete holds, so sends run on the thread pool; only reading what is already queued is done here.
  */
-import { SystemCallError, callAsync, checked, closeFd, declare, withHighNumber } from './libc.ts';
+import { SystemCallError, callAsync, checked, closeFd, declare, isErrno, withHighNumber } from './libc.ts';
 
 const socketFunction = declare('int socket(int family, int type, int protocol)');
 const setsockoptFunction = declare('int setsockopt(int fd, int level, int name, const void* value, unsigned int length)');
@@ -15,14 +15,17 @@ const solNetlink = 270;
 const solSocket = 1;
 const options = { capAck: 10, extAck: 11, strictCheck: 12 } as const;
 const soRcvBufForce = 33;
+const soSndBufForce = 32;
 const msgDontWait = 0x40;
-const messageTypes = { error: 2, done: 3 } as const;
+export const messageTypes = { error: 2, done: 3 } as const;
 /** On the messages of a dump: what is dumped was changed in between (NLM_F_DUMP_INTR). */
 const interrupted = 0x10;
 /** While links come and go all the time one may be complete at last, or as good as it gets. */
 const dumpAttempts = 20;
 const headerBytes = 16;
 const receiveBytes = 256 * 1024;
+/** So much may be sent at once by any socket. */
+const usualSendBytes = 64 * 1024;
 /** Acknowledgements wait in the receive buffer until the send returns; this many surely fit. */
 const batchMessages = 64;
 
@@ -71,6 +74,13 @@ export const u32 = (value: number): Buffer => {
   return result;
 };
 
+/** As netfilter has its numbers. */
+export const u32be = (value: number): Buffer => {
+  const result = Buffer.alloc(4);
+  result.writeUInt32BE(value >>> 0);
+  return result;
+};
+
 export const text = (value: string): Buffer => Buffer.from(`${value}\0`);
 
 /** Attributes by type; a malformed tail is left out. */
@@ -91,6 +101,31 @@ export const parseAttributes = (data: Buffer): Map<number, Buffer> => {
  */
 const answers = Buffer.allocUnsafeSlow(receiveBytes);
 
+/** A socket's descriptor, in the namespace that this thread is in now. */
+export const openNetlink = (protocol: number): number => {
+  const fd = withHighNumber(checked('socket', socketFunction(afNetlink, sockRawCloexec, protocol) as number));
+  const one = u32(1);
+  for (const option of Object.values(options)) setsockoptFunction(fd, solNetlink, option, one, 4);
+  setsockoptFunction(fd, solSocket, soRcvBufForce, u32(4 * 1024 * 1024), 4);
+  return fd;
+};
+
+/** Sends at once, in this thread: for what the kernel does quickly. More than the socket's buffer holds needs a larger one. */
+export const sendNow = (fd: number, data: Buffer): void => {
+  if (data.length > usualSendBytes) setsockoptFunction(fd, solSocket, soSndBufForce, u32(2 * data.length), 4);
+  checked('netlink send', sendFunction(fd, data, data.length, 0) as number);
+};
+
+/** What is queued already; their bytes are overwritten by whoever receives next. Undefined: nothing is. */
+export const receiveNow = (fd: number): ReceivedMessage[] | undefined => {
+  try {
+    return [...split(answers.subarray(0, checked('netlink receive', recvFunction(fd, answers, receiveBytes, msgDontWait) as number)))];
+  } catch (error) {
+    if (isErrno(error, 'EAGAIN', 'EWOULDBLOCK')) return undefined;
+    throw error;
+  }
+};
+
 /** A socket in the namespace that this thread is in now. Requests of one socket go one after another. */
 export class NetlinkSocket implements Disposable {
   readonly #fd: number;
@@ -101,10 +136,7 @@ export class NetlinkSocket implements Disposable {
   #closed = false;
 
   constructor(protocol: number) {
-    this.#fd = withHighNumber(checked('socket', socketFunction(afNetlink, sockRawCloexec, protocol) as number));
-    const one = u32(1);
-    for (const option of Object.values(options)) setsockoptFunction(this.#fd, solNetlink, option, one, 4);
-    setsockoptFunction(this.#fd, solSocket, soRcvBufForce, u32(4 * 1024 * 1024), 4);
+    this.#fd = openNetlink(protocol);
   }
 
   /** Sends all and says for each what became of it; a failed one does not keep the next from being tried. */
@@ -210,7 +242,8 @@ export const demand = (what: string, outcomes: readonly NetlinkOutcome[], ...har
   if (failed !== undefined) throw new NetlinkError(what, failed);
 };
 
-const encode = (request: NetlinkRequest, sequence: number): Buffer => {
+/** One message as it is sent. */
+export const encode = (request: NetlinkRequest, sequence: number): Buffer => {
   const result = Buffer.alloc(headerBytes + align4(request.body.length));
   result.writeUInt32LE(headerBytes + request.body.length, 0);
   result.writeUInt16LE(request.type, 4);
@@ -220,7 +253,7 @@ const encode = (request: NetlinkRequest, sequence: number): Buffer => {
   return result;
 };
 
-interface ReceivedMessage extends NetlinkMessage {
+export interface ReceivedMessage extends NetlinkMessage {
   flags: number;
   sequence: number;
 }
@@ -238,7 +271,8 @@ function* split(data: Buffer): Generator<ReceivedMessage> {
 const hasReason = 0x200;
 const capped = 0x100;
 
-const outcomeOf = (message: ReceivedMessage): NetlinkOutcome => {
+/** What an acknowledgement says. */
+export const outcomeOf = (message: ReceivedMessage): NetlinkOutcome => {
   const errno = -message.body.readInt32LE(0);
   const outcome = { errno, code: errno === 0 ? 'OK' : new SystemCallError('netlink', errno).code, reason: '', messages: [] };
   if ((message.flags & hasReason) === 0) return outcome;

@@ -1,31 +1,16 @@
 /**
- * nftables through its own library: no program is started, and one transaction costs the kernel's work only, whatever the size
- * of the sets (a start of `nft` costs 4 ms). All commands of one call are one transaction: all of it happens or none.
+ * nftables: by its own library, without a program being started, for whatever its language can say; and by messages of our own for what changes
+ * with every machine, since the library reads all sets that there are before each transaction. All of one call is one transaction: all of it
+ * happens or none.
  */
 import koffi from 'koffi';
 import { closeFd, declare, openFd, openFlags } from './libc.ts';
 import { inNetworkNamespace } from './netns.ts';
+import { NftSocket } from './nft-batch.ts';
+import { changeElements } from './nft-messages.ts';
+import type { ElementsChange } from './nft-messages.ts';
+import { NftablesError } from './nftables-error.ts';
 import { withoutSignals } from './signals.ts';
-
-export class NftablesError extends Error {
-  /** The kernel said that the thing is already there, or is not there. */
-  readonly kind: 'exists' | 'missing' | 'other';
-  /** All that the library said, with the commands at fault. */
-  readonly details: string;
-
-  constructor(details: string) {
-    const line = /Error: (.*)/.exec(details)?.[1] ?? details.trim().split('\n')[0] ?? 'unknown error';
-    super(`nftables: ${line}`);
-    this.name = 'NftablesError';
-    this.kind = kinds.find(([said]) => details.includes(said))?.[1] ?? 'other';
-    this.details = details;
-  }
-}
-
-const kinds = [
-  ['File exists', 'exists'],
-  ['No such file or directory', 'missing'],
-] as const;
 
 const setFdFlags = 2;
 const cloexec = 1;
@@ -34,15 +19,19 @@ const fcntlFunction = declare('int fcntl(int fd, int command, int argument)');
 /** The library waits with select(2), which ends the process at a descriptor beyond these. */
 const mostDescriptors = 1024;
 
-/** What runs commands; see `Nftables`. */
+/** What changes a ruleset; see `Nftables`. */
 export interface NftRunner {
+  /** Commands in nft's language; gives back what was printed. */
   run(commands: string): string;
+  /** Costs what it changes, however much else there is. */
+  change(changes: readonly ElementsChange[]): void;
 }
 
 /** A handle on the ruleset of the network namespace in which it was made. Not for use from several threads. */
 export class Nftables implements NftRunner, Disposable {
   readonly #library = openLibrary();
   readonly #context: unknown;
+  readonly #socket: NftSocket;
   #closed = false;
 
   constructor() {
@@ -55,9 +44,9 @@ export class Nftables implements NftRunner, Disposable {
     this.#library.bufferOutput(context);
     this.#library.bufferError(context);
     this.#context = context;
+    this.#socket = new NftSocket();
   }
 
-  /** Runs commands in nft's language as one transaction and gives back what was printed. */
   run(commands: string): string {
     if (this.#closed) throw new Error('nftables: closed');
     if (commands.includes('\0')) throw new Error('nftables: a command contains NUL');
@@ -70,9 +59,14 @@ export class Nftables implements NftRunner, Disposable {
     return output ?? '';
   }
 
+  change(changes: readonly ElementsChange[]): void {
+    this.#socket.commit(changes.flatMap(changeElements));
+  }
+
   [Symbol.dispose](): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#socket[Symbol.dispose]();
     this.#library.free(this.#context);
   }
 }
@@ -88,6 +82,11 @@ export class NftablesIn implements NftRunner {
   run(commands: string): string {
     using nftables = inNetworkNamespace(this.#netnsFd, () => new Nftables());
     return nftables.run(commands);
+  }
+
+  change(changes: readonly ElementsChange[]): void {
+    using socket = inNetworkNamespace(this.#netnsFd, () => new NftSocket());
+    socket.commit(changes.flatMap(changeElements));
   }
 }
 

@@ -72,5 +72,3 @@ export const checkSlot = (slot: number): void => {
 export const samePort = (one: PublishedPort, other: PublishedPort): boolean =>
   one.protocol === other.protocol && one.hostPort === other.hostPort && one.machinePort === other.machinePort;
 export const difference = (from: readonly string[], without: readonly string[]): string[] => from.filter((one) => !without.includes(one));
-/** Of a map's element what it is found by; of a set's the whole. */
-export const keyOf = (element: string): string => element.replace(/ : .*/, '');

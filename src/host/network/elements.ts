@@ -1,15 +1,22 @@
 /** What is on one network, as elements of the sets of its router's table: let in, kept out and exchanged, each in one transaction. */
 import type { Logger } from '../../base/logger.ts';
-import { NftablesError } from '../../sys/nftables.ts';
+import type { Subnet } from '../../model/subnet.ts';
+import { NftablesError } from '../../sys/nftables-error.ts';
 import type { NftRunner } from '../../sys/nftables.ts';
-import { difference, keyOf } from './attachment.ts';
+import { difference } from './attachment.ts';
 import type { Attachment } from './attachment.ts';
+import { packetWords } from './packet-words.ts';
 import { change, elementsOf, tableName } from './ruleset.ts';
-import { transact } from './transaction.ts';
+import { keyOf, kindOf } from './set-shapes.ts';
+import { machineSets } from './table-pieces.ts';
+import type { MachineSet } from './table-pieces.ts';
+import { changeSets, transact } from './transaction.ts';
+import type { SetChange } from './transaction.ts';
 import type { Uplinks } from './uplinks.ts';
 
 export interface ElementsOptions {
   instance: string;
+  subnet: Subnet;
   /** Of links' names. */
   prefix: string;
   nftables: NftRunner;
@@ -18,44 +25,44 @@ export interface ElementsOptions {
   logger: Logger;
 }
 
-const setNames = ['bound', 'further', 'shown', 'hairpin', 'classes', 'published', 'floating_in', 'floating_out'] as const;
-const maps: ReadonlySet<string> = new Set<(typeof setNames)[number]>(['classes', 'published', 'floating_in', 'floating_out']);
 /** What goes from one attachment to another while both are connected. */
-const movable = ['bound', 'further', 'shown', 'classes', 'floating_in', 'floating_out'] as const;
+const movable: readonly MachineSet[] = ['bound', 'further', 'shown', 'classes', 'floating_in', 'floating_out'];
 /** Elements in one command of a restore: keeps one line of text, and one message to the kernel, of reasonable size. */
 const elementsPerCommand = 500;
 
 export class Elements {
   readonly #options: ElementsOptions;
+  readonly #table: string;
+  readonly #shapes: ReturnType<typeof machineSets>;
+  readonly #sets: readonly MachineSet[];
 
   constructor(options: ElementsOptions) {
     this.#options = options;
+    this.#table = tableName(options.instance);
+    this.#shapes = machineSets(packetWords[options.subnet.family]);
+    this.#sets = Object.keys(this.#shapes) as MachineSet[];
   }
 
   allow(connection: Attachment): void {
-    const { instance } = this.#options;
     const elements = this.#of(connection);
-    this.#run(setNames.map((set) => change('create', instance, set, elements[set])).join(''));
+    this.#change(this.#sets.map((set) => this.#changeOf('create', set, elements[set])));
   }
 
   /** What is missing already (someone flushed the table) must not keep the rest from going. */
   forbid(connection: Attachment): void {
-    const { instance, nftables, logger } = this.#options;
-    const sets = this.#of(connection);
+    const { nftables, logger } = this.#options;
+    const elements = this.#of(connection);
+    const all = this.#sets.map((set) => this.#changeOf('delete', set, elements[set]));
     try {
-      this.#run(
-        Object.entries(sets)
-          .map(([set, elements]) => change('delete', instance, set, elements.map(keyOf)))
-          .join(''),
-      );
+      this.#change(all);
       return;
     } catch (error) {
       logger.warn({ err: error, slot: connection.slot }, 'rules of a machine were changed by someone else');
     }
-    for (const [set, elements] of Object.entries(sets)) {
-      for (const element of elements) {
+    for (const { elements: gone, ...from } of all) {
+      for (const element of gone) {
         try {
-          nftables.run(change('delete', instance, set, [keyOf(element)]));
+          changeSets(nftables, this.#table, [{ ...from, elements: [element] }]);
         } catch (error) {
           if (!(error instanceof NftablesError) || error.kind !== 'missing') throw error;
         }
@@ -65,47 +72,49 @@ export class Elements {
 
   /** What one takes from another is never both's, and never absent. */
   exchange(before: readonly Attachment[], wanted: readonly Attachment[]): void {
-    const { instance } = this.#options;
     const all = (attachments: readonly Attachment[]) => attachments.map((one) => this.#of(one));
     const [old, now] = [all(before), all(wanted)];
-    const changes = (verb: 'create' | 'delete', from: typeof old, without: typeof old): string =>
-      movable
-        .map((set) => {
-          const lost = difference(
-            from.flatMap((one) => one[set]),
-            without.flatMap((one) => one[set]),
-          );
-          return change(verb, instance, set, verb === 'delete' ? lost.map(keyOf) : lost);
-        })
-        .join('');
-    this.#run(changes('delete', old, now) + changes('create', now, old));
+    const changes = (verb: 'create' | 'delete', from: typeof old, without: typeof old): SetChange[] =>
+      movable.map((set) => {
+        const lost = difference(
+          from.flatMap((one) => one[set]),
+          without.flatMap((one) => one[set]),
+        );
+        return this.#changeOf(verb, set, lost);
+      });
+    this.#change([...changes('delete', old, now), ...changes('create', now, old)]);
   }
 
   publish(before: Attachment, wanted: Attachment): void {
-    const { instance } = this.#options;
     const [old, now] = [this.#of(before).published, this.#of(wanted).published];
-    this.#run(change('delete', instance, 'published', difference(old, now).map(keyOf)) + change('create', instance, 'published', difference(now, old)));
+    this.#change([this.#changeOf('delete', 'published', difference(old, now)), this.#changeOf('create', 'published', difference(now, old))]);
   }
 
   /** The kernel goes from the old elements to the new ones at once, and one that stays is never absent. */
   replace(connections: readonly Attachment[]): void {
-    const { instance } = this.#options;
+    const { instance, nftables } = this.#options;
     const all = connections.map((connection) => this.#of(connection));
     let commands = '';
-    for (const set of setNames) {
+    for (const set of this.#sets) {
       const elements = all.flatMap((one) => one[set]);
-      commands += `flush ${maps.has(set) ? 'map' : 'set'} inet ${tableName(instance)} ${set}\n`;
+      commands += `flush ${kindOf(this.#shapes[set])} inet ${this.#table} ${set}\n`;
       for (let at = 0; at < elements.length; at += elementsPerCommand) commands += change('add', instance, set, elements.slice(at, at + elementsPerCommand));
     }
-    this.#run(commands);
+    transact(() => void nftables.run(commands), inUse);
   }
 
-  #of(connection: Attachment): ReturnType<typeof elementsOf> {
+  #of(connection: Attachment): Record<MachineSet, string[]> {
     const { prefix, uplinks } = this.#options;
     return elementsOf(prefix, connection, uplinks && ((address) => uplinks.classOf(address)));
   }
 
-  #run(commands: string): void {
-    transact(this.#options.nftables, commands, 'the address or a published port is in use by another machine');
+  #changeOf(verb: 'create' | 'delete', set: MachineSet, elements: readonly string[]): SetChange {
+    return { verb, set, shape: this.#shapes[set], elements: verb === 'delete' ? elements.map(keyOf) : elements };
+  }
+
+  #change(changes: readonly SetChange[]): void {
+    transact(() => changeSets(this.#options.nftables, this.#table, changes), inUse);
   }
 }
+
+const inUse = 'the address or a published port is in use by another machine';

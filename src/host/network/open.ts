@@ -67,7 +67,7 @@ export const openNetwork = async (options: NetworkOptions): Promise<Network> => 
   let resolverPort = defaultResolverPort;
   const loadRules = (): void => host.loadRules(loadRuleset({ instance, instanceNumber, subnet, resolverPort, uplinks: options.uplinks?.devices ?? [] }));
   loadRules();
-  const publishCheck = openPublishCheck({ instance, nftables: host.nftables, checkReserved: options.checkReserved });
+  const publishCheck = openPublishCheck({ instance, checkReserved: options.checkReserved });
   const backbone = undo.adopt(new Backbone({ instance, instanceNumber, logger }), (opened) => opened.close({ remove: false }));
   await backbone.openGateway();
   const firewalls = new Firewalls();

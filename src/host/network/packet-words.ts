@@ -5,8 +5,8 @@ export interface PacketWords {
   /** Before `saddr` and `daddr`, and after `dnat` and `snat`. */
   ip: string;
   /** The type of an address in a set. */
-  address: string;
-  icmp: string;
+  address: 'ipv4_addr' | 'ipv6_addr';
+  icmp: 'icmp' | 'icmpv6';
   /** A rule for what every machine says unasked, and nobody listens to: no sign of anything wrong. */
   chatter: string;
   /** Matches what would change a neighbour's or a router's mind: nobody on our links has a say in that. */

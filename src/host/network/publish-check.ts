@@ -3,29 +3,32 @@ import { createSocket } from 'node:dgram';
 import { createServer } from 'node:net';
 import { CenoteError } from '../../base/errors.ts';
 import { isErrno } from '../../sys/libc.ts';
-import { NftablesError } from '../../sys/nftables.ts';
-import type { NftRunner } from '../../sys/nftables.ts';
+import { NetlinkSocket, netlinkProtocols } from '../../sys/netlink.ts';
+import { getElement, listTables, tableNameOf } from '../../sys/nft-messages.ts';
 import type { PublishedPort } from '../../model/machine.ts';
+import { packetWords } from './packet-words.ts';
 import { tableName } from './ruleset.ts';
+import { elementOf } from './set-shapes.ts';
+import { machineSets } from './table-pieces.ts';
 
 export type ReservedCheck = (publish: PublishedPort[]) => Promise<void>;
 
 export interface PublishCheckOptions {
   instance: string;
-  nftables: NftRunner;
   checkReserved?: ReservedCheck | undefined;
 }
 
+const { published } = machineSets(packetWords[4]);
+
 export const openPublishCheck =
-  ({ instance, nftables, checkReserved }: PublishCheckOptions) =>
+  ({ instance, checkReserved }: PublishCheckOptions) =>
   async (publish: PublishedPort[]): Promise<void> => {
-    // Most machines publish nothing, and asking the kernel for its tables takes milliseconds.
     if (publish.length === 0) return;
     await checkReserved?.(publish);
-    const others = otherTables(nftables, instance);
+    const elsewhere = await publishedElsewhere(instance, publish);
     for (const [index, port] of publish.entries()) {
       const field = `publish[${index}]`;
-      for (const other of others) if (isPublished(nftables, other, port)) throw taken(field, port, 'is published by another instance of Cenote on this host');
+      if (elsewhere[index] === true) throw taken(field, port, 'is published by another instance of Cenote on this host');
       if (!(await canListen(port)))
         throw taken(
           field,
@@ -40,17 +43,14 @@ const taken = (field: string, port: PublishedPort, why: string): CenoteError => 
   return new CenoteError('in_use', message, { fields: [{ field, message }], advice: 'publish another port' });
 };
 
-const otherTables = (nftables: NftRunner, instance: string): string[] =>
-  [...nftables.run('list tables inet').matchAll(/^table inet (cenote-[a-z0-9-]+)$/gm)].map((match) => match[1]!).filter((name) => name !== tableName(instance));
-
-const isPublished = (nftables: NftRunner, table: string, port: PublishedPort): boolean => {
-  try {
-    nftables.run(`get element inet ${table} published { ${port.protocol} . ${port.hostPort} }`);
-    return true;
-  } catch (error) {
-    if (error instanceof NftablesError) return false;
-    throw error;
-  }
+/** By messages of our own: to list tables, the library reads whatever is in any of them. */
+const publishedElsewhere = async (instance: string, publish: readonly PublishedPort[]): Promise<boolean[]> => {
+  using socket = new NetlinkSocket(netlinkProtocols.netfilter);
+  const tables = (await socket.dump(listTables())).map(tableNameOf);
+  const others = tables.filter((name) => /^cenote-[a-z0-9-]+$/.test(name) && name !== tableName(instance));
+  const key = ({ protocol, hostPort }: PublishedPort) => elementOf(published, `${protocol} . ${hostPort}`).key;
+  const found = await socket.send(others.flatMap((other) => publish.map((port) => getElement(other, 'published', key(port)))));
+  return publish.map((_, index) => found.some(({ errno }, at) => at % publish.length === index && errno === 0));
 };
 
 /**

@@ -10,6 +10,7 @@ import { macOf } from '../../model/mac.ts';
 import type { Subnet } from '../../model/subnet.ts';
 import { packetWords } from './packet-words.ts';
 import { hostServices, hostSets, tableSets } from './table-pieces.ts';
+import type { MachineSet } from './table-pieces.ts';
 import type { NftRunner } from '../../sys/nftables.ts';
 
 export const tableName = (instance: string): string => `cenote-${instance}`;
@@ -126,7 +127,7 @@ ${hostSets(words)}
 };
 
 /** What one connected machine is in the table's sets, its link being called by the prefix and its slot; `classOf` where it has a class on the uplink. */
-export const elementsOf = (prefix: string, connection: Attachment, classOf?: (address: string) => string) => ({
+export const elementsOf = (prefix: string, connection: Attachment, classOf?: (address: string) => string): Record<MachineSet, string[]> => ({
   bound: [connection, ...furtherOf(connection)].map(({ address }) => `"${prefix}${connection.slot}" . ${macOf(connection.address)} . ${address}`),
   further: furtherOf(connection).map(({ address }) => address),
   shown: furtherOf(connection).flatMap(({ address, isShown }) => (isShown ? [address] : [])),
@@ -144,7 +145,7 @@ const floatingOf = ({ floating = [] }: Attachment): readonly string[] => floatin
 const furtherOf = ({ further = [] }: Attachment): readonly Further[] => further;
 
 /** A command on the elements of one set; nothing when there are none. */
-export const change = (verb: 'add' | 'create' | 'delete', instance: string, set: string, elements: readonly string[]): string =>
+export const change = (verb: 'add' | 'delete', instance: string, set: string, elements: readonly string[]): string =>
   elements.length === 0 ? '' : `${verb} element inet ${tableName(instance)} ${set} { ${elements.join(', ')} }\n`;
 
 /** Harmless when it is so already. */

@@ -2,8 +2,9 @@
 import { CenoteError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { Subnet } from '../../model/subnet.ts';
-import { Nftables, NftablesError, NftablesIn } from '../../sys/nftables.ts';
+import { Nftables, NftablesIn } from '../../sys/nftables.ts';
 import type { NftRunner } from '../../sys/nftables.ts';
+import { NftablesError } from '../../sys/nftables-error.ts';
 import { Connections } from './connections.ts';
 import { openFirewall } from './firewall/open.ts';
 import type { HostFirewall } from './firewall/open.ts';

@@ -1,20 +1,31 @@
 /** What the tables of all networks have alike, of either family, in nft's language: what machines, or routers, are elements of, and what the host serves them. */
 import type { PacketWords } from './packet-words.ts';
+import { declarationOf, kindOf } from './set-shapes.ts';
+import type { SetShape } from './set-shapes.ts';
 
-export const tableSets = ({ address }: PacketWords): string => `
+export const machineSets = ({ address }: Pick<PacketWords, 'address'>) =>
+  ({
+    bound: { key: ['ifname', 'ether_addr', address] },
+    hairpin: { key: [address, address] },
+    // Further addresses of links: a machine's others, and the machines of a shared network, by its router. Of them, those that strangers reach.
+    further: { key: [address] },
+    shown: { key: [address] },
+    floating_in: { key: [address], value: [address] },
+    floating_out: { key: [address], value: [address] },
+    published: { key: ['inet_proto', 'inet_service'], value: [address, 'inet_service'] },
+    classes: { key: [address], value: ['classid'] },
+  }) satisfies Record<string, SetShape>;
+
+export type MachineSet = keyof ReturnType<typeof machineSets>;
+
+export const tableSets = (words: PacketWords): string => `
   counter spoofed { }
   counter refused { }
   counter strangers { }
 
-  set bound { type ifname . ether_addr . ${address}; }
-  set hairpin { type ${address} . ${address}; }
-  # Further addresses of links: a machine's others, and the machines of a shared network, by its router. Of them, those that strangers reach.
-  set further { type ${address}; }
-  set shown { type ${address}; }
-  map floating_in { type ${address} : ${address}; }
-  map floating_out { type ${address} : ${address}; }
-  map published { type inet_proto . inet_service : ${address} . inet_service; }
-  map classes { type ${address} : classid; }`;
+${Object.entries(machineSets(words))
+  .map(([name, shape]) => `  ${kindOf(shape)} ${name} { ${declarationOf(shape)} }`)
+  .join('\n')}`;
 
 /** Besides, of the host's own: subnets that hold nobody else, and how often each asks the resolver. */
 export const hostSets = ({ address }: PacketWords): string => `

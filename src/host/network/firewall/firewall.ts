@@ -11,16 +11,16 @@ import { compileLevel, fewMembers, levelKeysOf, levelsFor, membershipKey, member
 import type { Level } from '../../../model/firewall/compile.ts';
 import { Policy } from '../../../model/firewall/judge.ts';
 import type { FirewallMachine, OwnedRule } from '../../../model/firewall/rule.ts';
-import { NftablesError } from '../../../sys/nftables.ts';
+import { NftablesError } from '../../../sys/nftables-error.ts';
 import type { NftRunner } from '../../../sys/nftables.ts';
 import type { BegunFlow } from '../flow-entry.ts';
 import { addressesOf } from '../../../model/nics.ts';
 import { isMachineAddress } from '../../../model/subnet.ts';
 import type { Subnet } from '../../../model/subnet.ts';
-import { transact } from '../transaction.ts';
-import { difference, inCommands } from './parts.ts';
-import type { Part, Parts } from './parts.ts';
-import { Numbers, firewallTable, renderAccount, renderDispatch, renderLevel, renderMembers, tableFrame } from './render.ts';
+import { changeSets, transact } from '../transaction.ts';
+import { asText, difference, elementsOnly } from './parts.ts';
+import type { Command, Part, Parts } from './parts.ts';
+import { Numbers, firewallTable, heldShape, renderAccount, renderDispatch, renderLevel, renderMembers, tableFrame } from './render.ts';
 
 export interface FirewallTableOptions {
   instance: string;
@@ -46,6 +46,7 @@ interface KeptMachine {
 
 export class FirewallTable {
   readonly #options: FirewallTableOptions;
+  readonly #table: string;
   readonly #numbers = new Numbers();
   readonly #rules = new Map<string, OwnedRule>();
   readonly #levels = new Map<string, KeptLevel>();
@@ -64,6 +65,7 @@ export class FirewallTable {
 
   constructor(options: FirewallTableOptions) {
     this.#options = options;
+    this.#table = firewallTable(options.instance);
   }
 
   /** What judges the flows that are known already. */
@@ -136,7 +138,8 @@ export class FirewallTable {
   holdOff(flows: readonly BegunFlow[]): void {
     if (this.#loaded === null) return;
     const elements = new Set(flows.map(({ from, to, sourcePort, answeringPort }) => `${to} . ${from} . ${answeringPort} . ${sourcePort}`));
-    this.#run(inCommands('add', firewallTable(this.#options.instance), 'held', [...elements]).join('\n'));
+    const held = { verb: 'add', set: 'held', shape: heldShape(this.#options.subnet.family), elements: [...elements] } as const;
+    transact(() => changeSets(this.#options.nftables, this.#table, [held]));
   }
 
   removeAll(): void {
@@ -232,7 +235,6 @@ export class FirewallTable {
   }
 
   #apply(): boolean {
-    const table = firewallTable(this.#options.instance);
     const wanted = this.#guarded.size === 0 ? null : this.#parts();
     if (wanted === null) {
       if (this.#loaded === null) return false;
@@ -240,11 +242,11 @@ export class FirewallTable {
     } else if (this.#loaded === null) {
       this.#run(this.#wholeTable(wanted));
     } else {
-      const commands = difference(table, this.#loaded, wanted);
-      this.#loaded = commands === '' ? wanted : this.#loaded;
-      if (commands === '') return false;
+      const commands = difference(this.#table, this.#loaded, wanted);
+      this.#loaded = commands.length === 0 ? wanted : this.#loaded;
+      if (commands.length === 0) return false;
       try {
-        this.#options.nftables.run(commands);
+        this.#change(commands);
       } catch (error) {
         if (!(error instanceof NftablesError)) throw error;
         this.#options.logger.warn({ err: error, details: error.details }, 'the firewall was changed by someone else; it is loaded as a whole');
@@ -263,21 +265,17 @@ export class FirewallTable {
   }
 
   #isThere(): boolean {
-    return this.#options.nftables
-      .run('list tables inet\n')
-      .split('\n')
-      .includes(`table ${firewallTable(this.#options.instance)}`);
+    return this.#options.nftables.run('list tables inet\n').split('\n').includes(`table inet ${this.#table}`);
   }
 
   #withoutTable(): string {
-    const table = firewallTable(this.#options.instance);
-    return `add table ${table}\ndelete table ${table}\n`;
+    return `add table inet ${this.#table}\ndelete table inet ${this.#table}\n`;
   }
 
   #wholeTable(parts: Parts): string {
     const { instance, subnet, resolver } = this.#options;
     const frameParts: Parts = new Map([['dispatch', renderDispatch(new Numbers(), subnet.family, new Map())]]);
-    return this.#withoutTable() + tableFrame(instance, subnet, resolver) + difference(firewallTable(instance), frameParts, parts);
+    return this.#withoutTable() + tableFrame(instance, subnet, resolver) + asText(this.#table, difference(this.#table, frameParts, parts));
   }
 
   /** The whole table as it is to be; only the accounts of guarded machines have rules in it, and only sets that these ask for. */
@@ -331,6 +329,14 @@ export class FirewallTable {
   }
 
   #run(commands: string): void {
-    transact(this.#options.nftables, commands);
+    transact(() => void this.#options.nftables.run(commands));
+  }
+
+  /** In one transaction. Most are of elements alone. */
+  #change(commands: readonly Command[]): void {
+    const { nftables } = this.#options;
+    const changes = elementsOnly(commands);
+    if (changes === undefined) nftables.run(asText(this.#table, commands));
+    else changeSets(nftables, this.#table, changes);
   }
 }

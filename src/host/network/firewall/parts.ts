@@ -2,11 +2,12 @@
  * What a table holds, in parts that are compared as a whole: one that is the same object as before costs nothing, of another the
  * difference is told to the kernel, all in one transaction.
  */
+import { declarationOf, keyOf, kindOf } from '../set-shapes.ts';
+import type { SetShape } from '../set-shapes.ts';
+import type { SetChange } from '../transaction.ts';
 
 export interface TableSet {
-  kind: 'set' | 'map';
-  /** What stands between the braces before the elements. */
-  declaration: string;
+  shape: SetShape;
   elements: ReadonlySet<string>;
 }
 
@@ -17,17 +18,20 @@ export interface Part {
 
 export type Parts = ReadonlyMap<string, Part>;
 
+/** One in nft's language, or of elements, which are told without it where there is nothing else. */
+export type Command = string | SetChange;
+
 const nothing: Part = { sets: new Map(), chains: new Map() };
 /** Elements in one command: keeps one line of text, and one message to the kernel, of reasonable size. */
 const elementsPerCommand = 500;
 
 /** Commands that make the one table of the other; empty when they are the same. Whatever is referred to comes before and goes after what refers to it. */
-export const difference = (table: string, before: Parts, after: Parts): string => {
+export const difference = (table: string, before: Parts, after: Parts): Command[] => {
   const made: string[] = [];
   const chainsMade: string[] = [];
-  const elements: string[] = [];
+  const elements: SetChange[] = [];
   const rules: string[] = [];
-  const late: string[] = [];
+  const late: SetChange[] = [];
   const chainsGone: string[] = [];
   const setsGone: string[] = [];
   for (const key of new Set([...before.keys(), ...after.keys()])) {
@@ -35,50 +39,54 @@ export const difference = (table: string, before: Parts, after: Parts): string =
     const now = after.get(key) ?? nothing;
     if (old === now) continue;
     for (const [name, set] of now.sets) {
-      if (!old.sets.has(name)) made.push(`add ${set.kind} ${table} ${name} { ${set.declaration} }`);
-      const changes = elementChanges(table, name, set, old.sets.get(name)?.elements ?? new Set(), set.elements);
+      if (!old.sets.has(name)) made.push(`add ${kindOf(set.shape)} inet ${table} ${name} { ${declarationOf(set.shape)} }`);
+      const changes = elementChanges(name, set, old.sets.get(name)?.elements ?? new Set(), set.elements);
       // Elements of a map name chains, which must be there, with their rules.
-      (set.kind === 'map' ? late : elements).push(...changes);
+      (kindOf(set.shape) === 'map' ? late : elements).push(...changes);
     }
     for (const [name, set] of old.sets) {
       if (now.sets.has(name)) continue;
-      if (set.kind === 'map') late.push(...elementChanges(table, name, set, set.elements, new Set()));
-      setsGone.push(`delete ${set.kind} ${table} ${name}`);
+      if (kindOf(set.shape) === 'map') late.push(...elementChanges(name, set, set.elements, new Set()));
+      setsGone.push(`delete ${kindOf(set.shape)} inet ${table} ${name}`);
     }
     for (const [name, lines] of now.chains) {
       const oldLines = old.chains.get(name);
-      if (oldLines === undefined) chainsMade.push(`add chain ${table} ${name}`);
+      if (oldLines === undefined) chainsMade.push(`add chain inet ${table} ${name}`);
       else if (oldLines.length === lines.length && oldLines.every((line, index) => line === lines[index])) continue;
-      else rules.push(`flush chain ${table} ${name}`);
-      rules.push(...lines.map((line) => `add rule ${table} ${name} ${line}`));
+      else rules.push(`flush chain inet ${table} ${name}`);
+      rules.push(...lines.map((line) => `add rule inet ${table} ${name} ${line}`));
     }
     for (const name of old.chains.keys()) {
       if (now.chains.has(name)) continue;
-      chainsGone.unshift(`delete chain ${table} ${name}`);
-      rules.unshift(`flush chain ${table} ${name}`);
+      chainsGone.unshift(`delete chain inet ${table} ${name}`);
+      rules.unshift(`flush chain inet ${table} ${name}`);
     }
   }
-  const commands = [...made, ...chainsMade, ...elements, ...rules, ...late, ...chainsGone, ...setsGone];
-  return commands.length === 0 ? '' : `${commands.join('\n')}\n`;
+  return [...made, ...chainsMade, ...elements, ...rules, ...late, ...chainsGone, ...setsGone];
 };
 
-const elementChanges = (table: string, name: string, set: TableSet, before: ReadonlySet<string>, after: ReadonlySet<string>): string[] => {
+const elementChanges = (set: string, { shape }: TableSet, before: ReadonlySet<string>, after: ReadonlySet<string>): SetChange[] => {
   if (before === after) return [];
-  const gone = [...before].filter((element) => !after.has(element)).map((element) => (set.kind === 'map' ? element.slice(0, element.indexOf(' : ')) : element));
+  const gone = [...before].filter((element) => !after.has(element)).map(keyOf);
+  const come = [...after].filter((element) => !before.has(element));
   return [
-    ...inCommands('delete', table, name, gone),
-    ...inCommands(
-      'add',
-      table,
-      name,
-      [...after].filter((element) => !before.has(element)),
-    ),
+    ...(gone.length === 0 ? [] : [{ verb: 'delete' as const, set, shape, elements: gone }]),
+    ...(come.length === 0 ? [] : [{ verb: 'add' as const, set, shape, elements: come }]),
   ];
 };
 
-export const inCommands = (verb: 'add' | 'delete', table: string, name: string, elements: readonly string[]): string[] => {
+/** Undefined: there is more in it than elements. */
+export const elementsOnly = (commands: readonly Command[]): SetChange[] | undefined => {
+  const changes = commands.filter((command) => typeof command !== 'string');
+  return changes.length === commands.length ? changes : undefined;
+};
+
+export const asText = (table: string, commands: readonly Command[]): string =>
+  commands.flatMap((command) => (typeof command === 'string' ? command : inCommands(table, command))).join('\n') + (commands.length === 0 ? '' : '\n');
+
+const inCommands = (table: string, { verb, set, elements }: SetChange): string[] => {
   const commands: string[] = [];
   for (let at = 0; at < elements.length; at += elementsPerCommand)
-    commands.push(`${verb} element ${table} ${name} { ${elements.slice(at, at + elementsPerCommand).join(', ')} }`);
+    commands.push(`${verb} element inet ${table} ${set} { ${elements.slice(at, at + elementsPerCommand).join(', ')} }`);
   return commands;
 };

@@ -7,6 +7,8 @@ import type { Family } from '../../../model/address.ts';
 import type { Subnet } from '../../../model/subnet.ts';
 import { packetWords } from '../packet-words.ts';
 import type { PacketWords } from '../packet-words.ts';
+import { declarationOf } from '../set-shapes.ts';
+import type { FieldType, SetShape } from '../set-shapes.ts';
 import type { Part, TableSet } from './parts.ts';
 
 /** Numbers for whatever has a key; the same key has the same number as long as the process lives. */
@@ -21,11 +23,19 @@ export class Numbers {
   }
 }
 
-export const firewallTable = (instance: string): string => `inet cenote-${instance}-firewall`;
+export const firewallTable = (instance: string): string => `cenote-${instance}-firewall`;
 
 const drop = 'counter name blocked drop';
 /** So long after a flow of datagrams was cut, its answers begin none. */
 const holdOffSeconds = 10;
+
+const dispatchShape = (family: Family): SetShape => ({ key: [packetWords[family].address], value: 'verdict' });
+
+/** What a flow that was cut might be begun anew by. */
+export const heldShape = (family: Family): SetShape => {
+  const { address } = packetWords[family];
+  return { key: [address, address, 'inet_service', 'inet_service'], more: ` flags timeout; timeout ${holdOffSeconds}s;` };
+};
 
 /**
  * The frame of the table. Packets come to it after the instance's own table, which has dropped what is forged, so that an address is a
@@ -33,13 +43,13 @@ const holdOffSeconds = 10;
  * and may listen at another, and for a fabric's machines it listens on another network: its packets are judged before they are translated.
  */
 export const tableFrame = (instance: string, { family, gateway }: Subnet, resolver?: string): string => {
-  const { ip, address } = packetWords[family];
+  const { ip } = packetWords[family];
   return `
-table ${firewallTable(instance)} {
+table inet ${firewallTable(instance)} {
   counter blocked { }
-  map senders { type ${address} : verdict; }
-  map receivers { type ${address} : verdict; }
-  set held { type ${address} . ${address} . inet_service . inet_service; flags timeout; timeout ${holdOffSeconds}s; }
+  map senders { ${declarationOf(dispatchShape(family))} }
+  map receivers { ${declarationOf(dispatchShape(family))} }
+  set held { ${declarationOf(heldShape(family))} }
   chain resolving {
     type filter hook prerouting priority mangle; policy accept;
     ${ip} daddr ${gateway} meta l4proto { tcp, udp } th dport 53 ct state new ${ip} saddr vmap @senders
@@ -83,15 +93,14 @@ const levelChain = (numbers: Numbers, level: Level): string => `level${numbers.o
 export const membershipSet = (numbers: Numbers, key: string): string => `members${numbers.of(`members ${key}`)}`;
 
 export const renderMembers = (numbers: Numbers, family: Family, key: string, addresses: ReadonlySet<string>): Part => ({
-  sets: new Map([[membershipSet(numbers, key), { kind: 'set', declaration: `type ${packetWords[family].address};`, elements: addresses }]]),
+  sets: new Map([[membershipSet(numbers, key), { shape: { key: [packetWords[family].address] }, elements: addresses }]]),
   chains: new Map(),
 });
 
 /** Which account's rules an address is under. */
 export const renderDispatch = (numbers: Numbers, family: Family, guarded: ReadonlyMap<string, string>): Part => {
   const toChains = (direction: Direction): TableSet => ({
-    kind: 'map',
-    declaration: `type ${packetWords[family].address} : verdict;`,
+    shape: dispatchShape(family),
     elements: new Set(Array.from(guarded, ([address, account]) => `${address} : goto ${accountChain(numbers, account, direction)}`)),
   });
   return {
@@ -165,7 +174,7 @@ const renderSide = (
   { classes, addresses }: SingleSide,
 ): string[] => {
   const elements = new Set(addresses.map((address) => `${address} . 0-255`));
-  if (elements.size > 0) sets.set(name, { kind: 'set', declaration: `type ${type} . inet_proto; flags interval;`, elements });
+  if (elements.size > 0) sets.set(name, { shape: { key: [type, 'inet_proto'], isInterval: true }, elements });
   return classes.map((one) => (one.kind === 'named' ? `${side} . meta l4proto @${name} ` : matchClass(numbers, side, one)));
 };
 
@@ -180,18 +189,18 @@ const renderServices = (
   { icmp: icmpWord }: PacketWords,
   name: string,
   key: readonly string[],
-  types: readonly string[],
+  types: readonly FieldType[],
   elements: readonly Element[],
 ): RenderedService[] => {
   const isIcmp = ({ protocol }: Element): boolean => protocol === 'icmp' || protocol === 'icmp6';
   const [icmp, ports] = [elements.filter(isIcmp), elements.filter((element) => !isIcmp(element))];
-  const rendered = (suffix: string, fields: readonly string[], fieldTypes: readonly string[], texts: readonly string[]): RenderedService[] =>
+  const rendered = (suffix: string, fields: readonly string[], fieldTypes: readonly FieldType[], texts: readonly string[]): RenderedService[] =>
     texts.length === 0
       ? []
       : [
           {
             name: `${name}_${suffix}`,
-            set: { kind: 'set', declaration: `type ${[...types, ...fieldTypes].join(' . ')}; flags interval;`, elements: new Set(texts) },
+            set: { shape: { key: [...types, ...fieldTypes], isInterval: true }, elements: new Set(texts) },
             match: `${[...key, ...fields].join(' . ')} @${name}_${suffix}`,
           },
         ];
