@@ -52,6 +52,52 @@ test('addresses are given in turn, by number, and as they are written once and f
   });
 });
 
+test('what becomes of packets of IPv6 is told by the network that both are on, else by the way out of that family', async () => {
+  await using fixture = await controlFixture();
+  const { client } = fixture;
+  for (const [name, subnet] of [
+    ['six', 'fd00:10::/64'],
+    ['other', 'fd00:20::/64'],
+  ] as const)
+    await client.networkCreate({ name, subnet });
+  const make = async (name: string, networks: string[]): Promise<Machine> =>
+    (await client.machineCreate({ name, networks: networks.map((network) => ({ network })), tags: { role: name }, firewallEnabled: true }, wait)).machine!;
+  await make('both', ['default', 'six']);
+  const peer = await make('peer', ['six']);
+  await make('far', ['other']);
+  await make('four', ['default']);
+  const tcp = { protocol: 'tcp', port: 80 } as const;
+  const ping = { protocol: 'icmp6', type: 128, code: 0 } as const;
+  const told = async (...asked: Parameters<typeof client.firewallTest>) => {
+    const { allowed, judgements } = await client.firewallTest(...asked);
+    return [allowed, ...judgements.map(({ direction, machine, action }) => `${direction} ${machine.name} ${action}`)];
+  };
+  assert.deepEqual(await told('both', 'peer', tcp), [false, 'out both allow', 'in peer block']);
+  await client.firewallRuleCreate({ rule: 'FROM tag role = both TO tag role = peer ALLOW tcp PORT 80', enabled: true });
+  await client.firewallRuleCreate({ rule: 'FROM any TO tag role = peer ALLOW icmp6 TYPE 128', enabled: true });
+  for (const to of ['peer', 'FD00:10::0:3']) assert.deepEqual(await told('both', to, tcp), [true, 'out both allow', 'in peer allow'], to);
+  assert.equal(peer.address, 'fd00:10::3');
+  assert.deepEqual(await told('both', 'peer', ping), [true, 'out both allow', 'in peer allow']);
+
+  // Of another network its machines are as what stands for it on the host, which no tag is.
+  assert.deepEqual(await told('far', 'peer', tcp), [false, 'out far allow', 'in peer block']);
+  assert.deepEqual(await told('far', 'peer', ping), [true, 'out far allow', 'in peer allow']);
+  // Its primary is of IPv4, and its way to IPv6 another.
+  assert.deepEqual(await told('both', 'far', tcp), [false, 'out both allow', 'in far block']);
+  await client.firewallRuleCreate({ rule: 'FROM tag role = both TO subnet 2001:db8::/32 BLOCK tcp PORT 80', enabled: true });
+  assert.deepEqual(await told('both', '2001:db8::1', tcp), [false, 'out both block']);
+  assert.deepEqual(await told('both', '192.0.2.1', tcp), [true, 'out both allow']);
+  assert.deepEqual(await told('2001:db8::1', 'peer', ping), [true, 'in peer allow']);
+
+  for (const [from, to, service, message] of [
+    ['four', 'peer', tcp, /there is no way from four to peer by IPv4 or IPv6/],
+    ['four', '2001:db8::1', tcp, /no way from four to 2001:db8::1 by IPv4 or IPv6/],
+    ['both', 'peer', { ...ping, protocol: 'icmp' }, /no way from both to peer by IPv4, which icmp is of/],
+    ['both', 'four', ping, /no way from both to four by IPv6, which icmp6 is of/],
+  ] as const)
+    await assert.rejects(client.firewallTest(from, to, service), { code: 'invalid_argument', message });
+});
+
 test('what cannot be is refused with the numbers', async () => {
   await using fixture = await controlFixture();
   const { client } = fixture;

@@ -8,15 +8,16 @@ import type { Context } from '../context.ts';
 import { selectMachine } from '../select.ts';
 import { parseCount } from '../format.ts';
 
-const protocols = ['tcp', 'udp', 'icmp', 'ah', 'esp'] as const;
+const protocols = ['tcp', 'udp', 'icmp', 'icmp6', 'ah', 'esp'] as const;
+const echoRequest = { icmp: 8, icmp6: 128 } as const;
 const blockedExit = 1;
 
 export const command = defineCommand({
   detail:
-    "FROM and TO are machines or addresses. PORT is the receiver's own, as rules write it; of icmp it is TYPE or TYPE:CODE. Judged is a packet that begins something; answers belong to what was begun. The exit status is 0 when it is allowed and 1 when it is blocked.",
+    "FROM and TO are machines or addresses. PORT is the receiver's own, as rules write it; of icmp and icmp6 it is TYPE or TYPE:CODE. Machines that have both families are asked about by IPv4, where that leads from one to the other. Judged is a packet that begins something; answers belong to what was begun. The exit status is 0 when it is allowed and 1 when it is blocked.",
   args: { from: one('FROM', 'machine'), to: one('TO', 'machine'), protocol: one('PROTO', protocols), port: optional('PORT') },
   flags: {},
-  examples: ['firewall test web db tcp 5432', 'firewall test 192.0.2.7 web tcp 443', 'firewall test web db icmp 8'],
+  examples: ['firewall test web db tcp 5432', 'firewall test 192.0.2.7 web tcp 443', 'firewall test web db icmp 8', 'firewall test web db icmp6 128'],
   run: async ({ args, flags }, context) => {
     const service = serviceOf(args.protocol, args.port);
     const [from, to] = [await endOf(context, args.from), await endOf(context, args.to)];
@@ -37,8 +38,13 @@ const serviceOf = (protocol: string, port: string | undefined): PacketService =>
     if (port !== undefined) throw invalid('PORT', `${known} has no ports`);
     return { protocol: known };
   }
-  if (port === undefined) throw invalid('PORT', 'is missing', known === 'icmp' ? 'write the type, such as 8 for an echo request' : undefined);
-  if (known !== 'icmp') return { protocol: known, port: parseCount(1, 65_535)('PORT', port) };
+  if (port === undefined)
+    throw invalid(
+      'PORT',
+      'is missing',
+      known === 'icmp' || known === 'icmp6' ? `write the type, such as ${echoRequest[known]} for an echo request` : undefined,
+    );
+  if (known === 'tcp' || known === 'udp') return { protocol: known, port: parseCount(1, 65_535)('PORT', port) };
   const [type = '', code = '0'] = port.split(':');
   return { protocol: known, type: parseCount(0, 255)('PORT', type), code: parseCount(0, 255)('PORT', code) };
 };

@@ -2,37 +2,20 @@
 import { randomUUID } from 'node:crypto';
 import { CenoteError, invalid } from '../../base/errors.ts';
 import type { Machine } from '../../model/control-api.ts';
-import { canonicalAddress, parseAddress } from '../../model/address.ts';
 import { weightOf } from '../../model/firewall/compile.ts';
-import { Policy } from '../../model/firewall/judge.ts';
-import type { PacketService, Verdict } from '../../model/firewall/judge.ts';
 import { parseRule } from '../../model/firewall/parse.ts';
 import { printRule } from '../../model/firewall/print.ts';
 import { concerns } from '../../model/firewall/rule.ts';
-import type { FirewallMachine, OwnedRule } from '../../model/firewall/rule.ts';
-import type { CreateFirewallRule, FirewallRule, FirewallVerdict, UpdateFirewallRule } from '../../model/firewall/wire.ts';
-import { subnetOf } from '../../model/network.ts';
-import type { Nic } from '../../model/network.ts';
-import { addressesOf, externalNetwork, nicsOf } from '../../model/nics.ts';
-import { placeOf } from '../../model/subnet.ts';
+import type { OwnedRule } from '../../model/firewall/rule.ts';
+import type { CreateFirewallRule, FirewallRule, UpdateFirewallRule } from '../../model/firewall/wire.ts';
 import type { RequestContext } from '../../store/context.ts';
 import { systemContext as system } from '../../store/context.ts';
 import { eventAppend } from '../../store/event.ts';
-import {
-  firewallRuleLoad,
-  firewallRuleDelete,
-  firewallRuleEnabled,
-  firewallRuleGet,
-  firewallRuleInsert,
-  firewallRuleList,
-  firewallRuleSave,
-} from '../../store/firewall-rule.ts';
+import { firewallRuleLoad, firewallRuleDelete, firewallRuleGet, firewallRuleInsert, firewallRuleList, firewallRuleSave } from '../../store/firewall-rule.ts';
 import type { StoredRule } from '../../store/firewall-rule.ts';
-import { machineGet, machineListAccount, machineListAll } from '../../store/machine.ts';
-import { networkListByIds, networkListShared } from '../../store/network.ts';
+import { machineGet, machineListAccount } from '../../store/machine.ts';
 import type { Db } from '../../store/store.ts';
 import type { Control } from '../control.ts';
-import { namedBy } from './field.ts';
 
 /** Of one account, and of the operator. */
 const mostRules = 10_000;
@@ -113,93 +96,7 @@ export const firewallRuleMachines = async (control: Control, context: RequestCon
   return (await machineListAccount(context, control.store.db)).filter((machine) => concerns(owned, machine));
 };
 
-export interface PacketAsked {
-  /** A machine, by name or id, or an address. */
-  from: string;
-  to: string;
-  service: PacketService;
-}
-
-/** What becomes of a packet, by the rules as they are now. Of another account's machines no more is told than that they are there. */
-export const firewallTest = async (control: Control, context: RequestContext, { from, to, service }: PacketAsked): Promise<FirewallVerdict> => {
-  const { db } = control.store;
-  const stored = await firewallRuleEnabled(system, db, null);
-  const rules = new Map(stored.map((rule) => [rule.id, rule]));
-  const machines = (await machineListAll(system, db)).map(({ machine }) => machine);
-  const [sender, receiver] = [await endOf(control, context, 'from', from), await endOf(control, context, 'to', to)];
-  const { allowed, judgements } = await judgeBetween(control, { rules: stored.map(ownedOf), machines, sender, receiver, service });
-  return {
-    allowed,
-    judgements: judgements.map(({ machine: id, direction, action, rule: ruleId }) => {
-      const machine = machines.find((one) => one.id === id)!;
-      const rule = ruleId === null ? undefined : rules.get(ruleId)!;
-      const isSeen = machine.account === context.account || context.role === 'administrator';
-      return {
-        direction,
-        machine: { id: isSeen ? id : '', name: isSeen ? machine.name : '' },
-        action,
-        rule: rule === undefined || !isSeen ? null : { id: rule.id, rule: rule.rule },
-      };
-    }),
-  };
-};
-
-/** A machine, or an address that none of the caller's has on a network of its own. */
-type End = { nics: readonly Nic[] };
-
-const endOf = async (control: Control, context: RequestContext, field: string, written: string): Promise<End> => {
-  const { db } = control.store;
-  const text = canonicalAddress(written);
-  if (parseAddress(text) === undefined) {
-    const words = `${JSON.stringify(text.slice(0, 80))} is neither a machine nor an address`;
-    return { nics: nicsOf((await namedBy(field, () => machineGet(context, db, text), { words })).machine) };
-  }
-  const nic = (await machineListAccount(context, db)).flatMap(nicsOf).find((one) => addressesOf(one).includes(text));
-  const shared = nic === undefined ? (await networkListShared(system, db)).find((network) => placeOf(subnetOf(network), text) !== null) : undefined;
-  return { nics: [{ network: nic?.network ?? shared?.id ?? externalNetwork, address: text, index: 0, primary: true }] };
-};
-
-interface Between {
-  rules: OwnedRule[];
-  machines: readonly Machine[];
-  sender: End;
-  receiver: End;
-  service: PacketService;
-}
-
-/** On the network that both are on; else where each has its way out, and as what it is seen there. */
-const judgeBetween = async (control: Control, { rules, machines, sender, receiver, service }: Between): Promise<Verdict> => {
-  const policyOn = (network: string) =>
-    new Policy(
-      rules,
-      machines.flatMap((machine) => {
-        const nic = nicsOf(machine).find((one) => one.network === network);
-        return nic === undefined ? [] : [{ ...firewallMachineOf(machine), address: nic.address, more: nic.more }];
-      }),
-    );
-  const shared = sender.nics.find((nic) => receiver.nics.some((other) => other.network === nic.network));
-  const [fromNic, toNic] = [shared ?? primaryOf(sender), receiver.nics.find(({ network }) => network === shared?.network) ?? primaryOf(receiver)];
-  if (shared !== undefined) return policyOn(shared.network).judge({ from: fromNic.address, to: toNic.address, service });
-  const left = policyOn(fromNic.network).judge({ from: fromNic.address, to: toNic.address, service });
-  const judgements = left.judgements.filter(({ direction }) => direction === 'out');
-  if (judgements.some(({ action }) => action === 'block')) return { allowed: false, judgements };
-  const [home] = await networkListByIds(system, control.store.db, [fromNic.network]);
-  const seenAs = home?.isPublic === true ? fromNic.address : (home?.uplink ?? fromNic.address);
-  const came = policyOn(toNic.network).judge({ from: seenAs, to: toNic.address, service });
-  return { allowed: came.allowed, judgements: [...judgements, ...came.judgements.filter(({ direction }) => direction === 'in')] };
-};
-
-const primaryOf = ({ nics }: End): Nic => nics.find(({ primary }) => primary)!;
-
-const ownedOf = ({ id, account, rule, log }: StoredRule): OwnedRule => ({ id, account, rule: parseRule(rule), log });
-
-const firewallMachineOf = ({ id, account, address, tags, firewallEnabled }: Machine): FirewallMachine => ({
-  id,
-  account,
-  address,
-  tags,
-  firewall: firewallEnabled === true,
-});
+export const ownedOf = ({ id, account, rule, log }: StoredRule): OwnedRule => ({ id, account, rule: parseRule(rule), log });
 
 /** The audit of rules: who did what. */
 const tell = ({ actor }: RequestContext, db: Db, what: 'created' | 'updated' | 'deleted', { id, account, rule, enabled }: StoredRule): Promise<void> =>

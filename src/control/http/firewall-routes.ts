@@ -11,9 +11,9 @@ import {
   firewallRuleShow,
   firewallRuleUpdate,
   firewallRulesShow,
-  firewallTest,
   machineFirewallRules,
 } from '../app/firewall.ts';
+import { firewallTest } from '../app/firewall-test.ts';
 import type { Control } from '../control.ts';
 import { idParams } from './accepted.ts';
 import { integerOf, oneOf } from './query.ts';
