@@ -46,6 +46,7 @@ import { ImageConfig } from './image.ts';
 import { MetadataChange } from './metadata.ts';
 import { resourceNamePattern, snapshotNamePattern } from './names.ts';
 import { PoolSize, Resources, Unsupported } from './resources.ts';
+import { WireStatus } from './network.ts';
 import { UplinkStatus } from './uplink.ts';
 
 const closed = { additionalProperties: false } as const;
@@ -141,8 +142,8 @@ export const AgentInfo = Type.Object(
     /** Resources that this host cannot honour: asked for, they are refused. */
     unsupported: Type.Array(Unsupported),
     storage: StorageFeatures,
-    /** `uplinks`: where network guarantees hold, or should. */
-    network: Type.Object({ subnet: Type.String(), gateway: Type.String(), uplinks: Type.Array(UplinkStatus) }, closed),
+    /** `uplinks`: where network guarantees hold, or should. `wires`: on which public networks have addresses in use. */
+    network: Type.Object({ subnet: Type.String(), gateway: Type.String(), uplinks: Type.Array(UplinkStatus), wires: Type.Array(WireStatus) }, closed),
     machines: Type.Object({ total: Type.Integer(), running: Type.Integer() }, closed),
   },
   closed,

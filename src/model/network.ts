@@ -64,6 +64,19 @@ export const WiredSubnet = Type.Object(
 );
 export type WiredSubnet = Static<typeof WiredSubnet>;
 
+/** A wire with addresses that are in use here. */
+export const WireStatus = Type.Object(
+  {
+    subnet: Type.String(),
+    device: Type.String(),
+    tag: Type.Optional(WireTag),
+    /** Why its addresses are not reached by it now; null: they are. */
+    lacks: Type.Union([Type.String(), Type.Null()]),
+  },
+  closed,
+);
+export type WireStatus = Static<typeof WireStatus>;
+
 /** What a host has to know of a fabric network, or of a shared one, to be its router. */
 export const NetworkDefinition = Type.Object(
   {

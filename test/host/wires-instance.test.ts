@@ -69,6 +69,21 @@ describe('a public network on a wire in an instance', { skip: skipInstance, time
     await until(async () => (await router.ask('tcp', '198.18.8.20', 90)) === gateway);
   });
 
+  test('a wire whose device is down is told of until it is up', async () => {
+    const told = async () =>
+      [await instance.must('info'), (await instance.cenote('doctor')).stdout].map((text) => /^.*198\.18\.8\.0\/24.*$/m.exec(text)?.[0] ?? '');
+    for (const line of await told()) {
+      assert.match(line, new RegExp(`198\\.18\\.8\\.0/24 at ${device}`));
+      assert.doesNotMatch(line, /not reached/);
+    }
+    await run('ip', ['link', 'set', device, 'down']);
+    await until(async () => (await instance.must('info')).includes('not reached'), 30_000);
+    for (const line of await told()) assert.match(line, new RegExp(`198\\.18\\.8\\.0/24.* not reached: .*${device}, which is down`));
+    await run('ip', ['link', 'set', device, 'up']);
+    await until(async () => !(await instance.must('info')).includes('not reached'), 30_000);
+    await until(async () => (await router.ask('tcp', '198.18.8.20', 90)) === gateway);
+  });
+
   test('a device that there is not is named where a machine would need it', async () => {
     await instance.must('network', 'create', 'lost', '--global', '--public', '--subnet', '198.18.9.0/24', '--device', 'nowhere9');
     assert.match(

@@ -302,7 +302,7 @@ export class SimulatedAgent implements AsyncDisposable, StreamCounters {
       guaranteed: { ...noGuarantees },
       unsupported: this.options.unsupported,
       storage: { driver: 'fake', quota: 'none', snapshots: true, lacks: [] },
-      network: { subnet, gateway, uplinks: [] },
+      network: { subnet, gateway, uplinks: [], wires: [] },
       machines: { total: this.machines.size, running },
     };
   }

@@ -22,7 +22,7 @@ export const infoRoutes: AgentRoutes = (app, { host, machines, instance, started
       guaranteed: { ...machines.guaranteed },
       unsupported: [...host.cgroups.unsupported],
       storage: host.storage.features,
-      network: { subnet: host.network.subnet, gateway: host.network.gateway, uplinks: host.network.uplinks() },
+      network: { subnet: host.network.subnet, gateway: host.network.gateway, uplinks: host.network.uplinks(), wires: host.network.wires() },
       machines: { total: all.length, running: all.filter((machine) => machine.run !== null).length },
     };
   });

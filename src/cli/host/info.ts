@@ -4,6 +4,7 @@ import { detailLines } from '../details.ts';
 import type { Detail } from '../details.ts';
 import { formatAge, formatMbps, plural } from '../format.ts';
 import type { AgentInfo } from '../../model/agent-api.ts';
+import type { WireStatus } from '../../model/network.ts';
 
 const share = (guaranteed: number, pool: number, format: (amount: number) => string): string =>
   `${format(guaranteed)} of ${format(pool)} guaranteed (${pool === 0 ? 0 : Math.round((guaranteed / pool) * 100)} %)`;
@@ -13,6 +14,9 @@ const uplink = ({ pool, guaranteed, network }: AgentInfo): string[] => {
   const held = network.uplinks.map(({ device, lacks }) => (lacks === null ? `held on ${device}` : `not held: ${lacks}`));
   return [share(guaranteed.networkMbps, pool.networkMbps, formatMbps), ...(held.length === 0 ? ['set aside only: no device is shaped'] : held)];
 };
+
+const wire = ({ subnet, device, tag, lacks }: WireStatus): string =>
+  `${subnet} at ${device}${tag === undefined ? '' : ` with tag ${tag}`}${lacks === null ? '' : `, not reached: ${lacks}`}`;
 
 const agentDetails = (agent: AgentInfo): Detail[] => [
   [
@@ -29,6 +33,7 @@ const agentDetails = (agent: AgentInfo): Detail[] => [
   ['Storage', `${agent.storage.driver}, quota ${agent.storage.quota}${agent.storage.snapshots ? '' : ', no snapshots'}`],
   ['Lacks', agent.storage.lacks],
   ['Network', `${agent.network.subnet}, gateway ${agent.network.gateway}`],
+  ['Wires', agent.network.wires.map(wire)],
 ];
 
 export const command = defineCommand({

@@ -117,6 +117,7 @@ export const createFakeNetwork = (options: FakeNetworkOptions = {}): FakeNetwork
       guarantees.set(slot, guaranteeMbps);
     },
     uplinks: () => [],
+    wires: () => [],
     disconnect: async (slot) => {
       prepared.delete(slot);
       connected.delete(slot);

@@ -5,7 +5,7 @@
  * time for slots (a slot is one prepared sandbox, see host/sandbox), others when a machine starts.
  */
 import type { PublishedPort } from '../../model/machine.ts';
-import type { NetworkDefinition, Nic, WiredSubnet } from '../../model/network.ts';
+import type { NetworkDefinition, Nic, WireStatus, WiredSubnet } from '../../model/network.ts';
 import type { UplinkStatus } from '../../model/uplink.ts';
 import type { Firewall } from './firewall/open.ts';
 
@@ -56,6 +56,8 @@ export interface Network {
   guarantee(slot: number, guaranteeMbps: number): Promise<void>;
   /** Devices on which guarantees hold, or should; none where nobody said what they carry. */
   uplinks(): UplinkStatus[];
+  /** Wires on which public networks have addresses in use here. */
+  wires(): WireStatus[];
   /** The address, which no network here gives to machines, is this machine's from now on, or nobody's: in one move, while it is reached. `wired`: its subnet is on a wire. */
   float(address: string, machine: string | null, wired?: WiredSubnet): Promise<void>;
   /** No packet flows from here on; the addresses may be given to another. The links themselves are removed later, in a batch. */

@@ -23,6 +23,19 @@ test('Docker, ufw, firewalld and unknown firewalls are each told what to do', ()
   assert.match(obstaclesAmong(parseChains(listing('inet mine', hooked('f', 'forward', 'drop'))), never).join(), /"inet mine" drops forwarded/);
 });
 
+test('those of IPv6 are told apart, with its own words; of both families with IPv4', () => {
+  const docker6 = listing('ip6 filter', hooked('FORWARD', 'forward', 'drop'), 'DOCKER-USER {');
+  const ufw6 = listing('ip6 filter', hooked('INPUT', 'input', 'drop'), 'ufw6-before-input {');
+  const both = listing('inet mine', hooked('f', 'forward', 'drop'));
+  const chains = parseChains(own + docker + docker6 + both);
+  assert.deepEqual(
+    obstaclesAmong(chains, never, 6).map((line) => /`ip6tables -I DOCKER-USER -i cn\+/.test(line)),
+    [true],
+  );
+  assert.match(obstaclesAmong(parseChains(ufw6), never, 6).join(), /ufw allow from SUBNET .* with its subnet of IPv6/);
+  assert.equal(obstaclesAmong(chains, never).length, 2);
+});
+
 test('a firewall that lets our links through, or is not about IPv4, is no obstacle', () => {
   assert.deepEqual(
     obstaclesAmong(parseChains(docker), (family, table) => family === 'ip' && table === 'filter'),

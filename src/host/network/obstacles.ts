@@ -4,6 +4,9 @@
  */
 import { readFileSync } from 'node:fs';
 import { installed, runAny } from '../../exec/run.ts';
+import type { Family } from '../../model/address.ts';
+import { NetlinkSocket, netlinkProtocols } from '../../sys/netlink.ts';
+import { listTables, tableNameOf } from '../../sys/nft-messages.ts';
 import { Nftables } from '../../sys/nftables.ts';
 
 interface Chain {
@@ -23,11 +26,16 @@ export const parseChains = (listing: string): Chain[] =>
     return [...block.matchAll(chainPattern)].map(([, name = '', hook = '', policy = '']) => ({ family, table, name, hook, policy }));
   });
 
-const ipv4Families = new Set(['ip', 'inet']);
+/** A table of both families is told of with IPv4. */
+const words: Readonly<Record<Family, { families: ReadonlySet<string>; iptables: string; subnet: string; legacyNames: string }>> = {
+  4: { families: new Set(['ip', 'inet']), iptables: 'iptables', subnet: 'the subnet of this instance', legacyNames: '/proc/net/ip_tables_names' },
+  6: { families: new Set(['ip6']), iptables: 'ip6tables', subnet: 'its subnet of IPv6', legacyNames: '/proc/net/ip6_tables_names' },
+};
 
 /** One line for each obstacle; `hasException` says whether a table lets our links through all the same. */
-export const obstaclesAmong = (chains: Chain[], hasException: (family: string, table: string) => boolean): string[] => {
-  const others = chains.filter(({ family, table }) => ipv4Families.has(family) && !table.startsWith('cenote-'));
+export const obstaclesAmong = (chains: Chain[], hasException: (family: string, table: string) => boolean, of: Family = 4): string[] => {
+  const { families, iptables, subnet } = words[of];
+  const others = chains.filter(({ family, table }) => families.has(family) && !table.startsWith('cenote-'));
   const tables = new Map(others.map((chain) => [`${chain.family} ${chain.table}`, chain]));
   return [...tables.values()].flatMap(({ family, table }) => {
     if (hasException(family, table)) return [];
@@ -43,18 +51,16 @@ export const obstaclesAmong = (chains: Chain[], hasException: (family: string, t
     if (drops('forward')) {
       if (named(/^DOCKER-USER$/))
         found.push(
-          'Docker drops forwarded packets: run `iptables -I DOCKER-USER -i cn+ -j ACCEPT` and `iptables -I DOCKER-USER -o cn+ -j ACCEPT`, and at each start of Docker again',
+          `Docker drops forwarded packets: run \`${iptables} -I DOCKER-USER -i cn+ -j ACCEPT\` and \`${iptables} -I DOCKER-USER -o cn+ -j ACCEPT\`, and at each start of Docker again`,
         );
-      else if (named(/^ufw-/))
+      else if (named(/^ufw6?-/))
         found.push(
           'ufw drops forwarded packets: set DEFAULT_FORWARD_POLICY="ACCEPT" in /etc/default/ufw (our own rules let nothing through but what is published), then `ufw reload`',
         );
       else found.push(`the firewall table "${family} ${table}" drops forwarded packets: accept those from and to links named cn* in it`);
     }
     if (drops('input')) {
-      const how = named(/^ufw-/)
-        ? 'run `ufw allow from SUBNET to any port 53` with the subnet of this instance'
-        : 'accept port 53 (udp and tcp) from links named cn* in it';
+      const how = named(/^ufw6?-/) ? `run \`ufw allow from SUBNET to any port 53\` with ${subnet}` : 'accept port 53 (udp and tcp) from links named cn* in it';
       found.push(`the firewall table "${family} ${table}" drops packets to this host, so machines may not reach their resolver: ${how}`);
     }
     return found;
@@ -62,27 +68,33 @@ export const obstaclesAmong = (chains: Chain[], hasException: (family: string, t
 };
 
 /** Empty when nothing stands in the way. */
-export const forwardingObstacles = async (): Promise<string[]> => {
+export const forwardingObstacles = async (of: Family = 4): Promise<string[]> => {
+  const { iptables, legacyNames } = words[of];
+  const legacy = `${iptables}-legacy`;
   using nftables = new Nftables();
   const exception = (family: string, table: string): boolean => {
     const rules = nftables.run(`list table ${family} ${table}`);
     return /^\s*iifname "cn[^"]*".* accept/m.test(rules) && /^\s*oifname "cn[^"]*".* accept/m.test(rules);
   };
-  const found = obstaclesAmong(parseChains(nftables.run('list chains')), exception);
-  if (legacyFilterLoaded() && (await installed('iptables-legacy'))) {
-    const { stdout } = await runAny('iptables-legacy', ['-S', 'FORWARD'], { timeoutMs: 10_000 });
+  const found = obstaclesAmong(parseChains(nftables.run('list chains')), exception, of);
+  if (legacyFilterLoaded(legacyNames) && (await installed(legacy))) {
+    const { stdout } = await runAny(legacy, ['-S', 'FORWARD'], { timeoutMs: 10_000 });
     if (/^-P FORWARD DROP/m.test(stdout) && !/^-A FORWARD -[io] cn\S* -j ACCEPT/m.test(stdout)) {
-      found.push(
-        'iptables-legacy drops forwarded packets: run `iptables-legacy -I FORWARD -i cn+ -j ACCEPT` and `iptables-legacy -I FORWARD -o cn+ -j ACCEPT`',
-      );
+      found.push(`${legacy} drops forwarded packets: run \`${legacy} -I FORWARD -i cn+ -j ACCEPT\` and \`${legacy} -I FORWARD -o cn+ -j ACCEPT\``);
     }
   }
   return found;
 };
 
-const legacyFilterLoaded = (): boolean => {
+/** Whether an instance has machines on networks of IPv6, or had. */
+export const hasBackbone = async (): Promise<boolean> => {
+  using socket = new NetlinkSocket(netlinkProtocols.netfilter);
+  return (await socket.dump(listTables())).some((table) => /^cenote-.+-ip6$/.test(tableNameOf(table)));
+};
+
+const legacyFilterLoaded = (names: string): boolean => {
   try {
-    return readFileSync('/proc/net/ip_tables_names', 'latin1').split('\n').includes('filter');
+    return readFileSync(names, 'latin1').split('\n').includes('filter');
   } catch {
     return false;
   }

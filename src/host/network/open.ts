@@ -102,6 +102,7 @@ export const openNetwork = async (options: NetworkOptions): Promise<Network> => 
     limit: (slot, pid, ceilingMbps) => machines.limit(slot, pid, ceilingMbps),
     guarantee: (slot, guaranteeMbps) => machines.guarantee(slot, guaranteeMbps),
     uplinks: () => uplinks?.status() ?? [],
+    wires: () => wires.status(),
     float: (address, machine, wired) => {
       if (wired !== undefined) wires.know(wired.subnet, wired);
       return machines.floating.set(address, machine);

@@ -7,7 +7,7 @@
 import { messageChain } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import { SerialQueue } from '../../base/serial-queue.ts';
-import type { WiredSubnet } from '../../model/network.ts';
+import type { WireStatus, WiredSubnet } from '../../model/network.ts';
 import { overlaps, parseDestination, placeOf } from '../../model/subnet.ts';
 import type { Destination } from '../../model/subnet.ts';
 import { NetlinkError, NetlinkSocket, demand, netlinkProtocols } from '../../sys/netlink.ts';
@@ -109,6 +109,15 @@ export class Wires {
       for (const wire of this.#wires.values()) await this.#tryToLay(wire);
       await this.#sweep();
     });
+  }
+
+  status(): WireStatus[] {
+    return [...this.#wires.values()].filter(isUsed).map(({ wired: { subnet, device, tag }, lacks }) => ({
+      subnet,
+      device,
+      ...(tag === undefined ? {} : { tag }),
+      lacks,
+    }));
   }
 
   async close({ remove }: { remove: boolean }): Promise<void> {

@@ -24,6 +24,6 @@ export const examineHost = async (root: string): Promise<Finding[]> => {
     hasBfq: hasBfq(),
     maxUserNamespaces: readSetting('user.max_user_namespaces'),
   });
-  const network = [await examineForwarding(), await examineShaping()];
+  const network = [...(await examineForwarding()), await examineShaping()];
   return [...kernel, ...(await examinePrograms()), ...network, ...examineRoom(root), ...(await examineInstance(instancePaths(root)))];
 };

@@ -52,7 +52,7 @@ export const examineInstance = async (paths: InstancePaths): Promise<Finding[]> 
       return warn(name, `${messageOf(error)}; machines that run go on; \`cenote up\` starts it`);
     }
   };
-  return await Promise.all([
+  const services = await Promise.all([
     answer('agent', async () => {
       const { machines, storage } = await agent.info();
       return `answers; ${machines.running} of ${machines.total} machines running; storage ${storage.driver}, quota ${storage.quota}${storage.lacks.length === 0 ? '' : `, lacks ${storage.lacks.join('; ')}`}`;
@@ -60,6 +60,19 @@ export const examineInstance = async (paths: InstancePaths): Promise<Finding[]> 
     answer('control plane', async () => `answers; store ${(await control.info()).store}`),
     ...examineUplinks(config, agent),
   ]);
+  return [...services, ...(await examineWires(agent))];
+};
+
+/** Only where public networks have addresses in use on any. */
+const examineWires = async (agent: AgentClient): Promise<Finding[]> => {
+  try {
+    const { wires } = (await agent.info()).network;
+    const lacking = wires.flatMap(({ subnet, lacks }) => (lacks === null ? [] : `${subnet} is not reached: ${lacks}`));
+    if (lacking.length > 0) return [warn('wires', lacking.join('; '))];
+    return wires.length === 0 ? [] : [ok('wires', `public networks are reached: ${wires.map(({ subnet, device }) => `${subnet} at ${device}`).join(', ')}`)];
+  } catch {
+    return []; // said of the agent itself
+  }
 };
 
 /** Only where guarantees are to hold. */
