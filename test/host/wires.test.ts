@@ -178,6 +178,16 @@ for (const tag of [undefined, 42]) {
         assert.doesNotMatch(await run('ip', ['rule']), /10\.80\.0\.5/);
       });
 
+      test('who knew an address at another link is told that it is here now', async () => {
+        for (const whose of ['plain', 'two']) {
+          await router.run('ip', 'neigh', 'replace', '203.0.113.9', 'lladdr', '02:00:00:00:00:99', 'dev', link, 'nud', 'reachable');
+          assert.notEqual(await router.ask('tcp', '203.0.113.9', 90), gateway);
+          await float('203.0.113.9', whose);
+          assert.equal(await router.ask('tcp', '203.0.113.9', 90), gateway, whose);
+          await float('203.0.113.9', null);
+        }
+      });
+
       test('a flow goes on while the agent is restarted', async () => {
         await float('203.0.113.9', 'plain');
         const server = place('two').follow(process.execPath, '-e', "require('node:net').createServer((s) => s.pipe(s)).listen(92, () => console.log('ready'))");

@@ -27,6 +27,8 @@ export interface FoundDevice {
   name: string;
   index: number;
   isUp: boolean;
+  /** Null: none as Ethernet has. */
+  mac: Buffer | null;
   /** Of a link for a tag. */
   vlan: { lower: number; tag: number } | null;
 }
@@ -35,11 +37,13 @@ export const parseDevice = (body: Buffer): FoundDevice => {
   const attributes = parseAttributes(body.subarray(16));
   const info = parseAttributes(attributes.get(linkAttributes.linkInfo) ?? Buffer.alloc(0));
   const tag = parseAttributes(info.get(2) ?? Buffer.alloc(0)).get(1);
+  const mac = attributes.get(linkAttributes.address);
   const isVlan = wordOf(info.get(1)) === vlanKind && tag !== undefined;
   return {
     name: wordOf(attributes.get(linkAttributes.name)),
     index: body.readInt32LE(4),
     isUp: (body.readUInt32LE(8) & linkUp) !== 0,
+    mac: mac?.length === 6 ? mac : null,
     vlan: isVlan ? { lower: attributes.get(lowerLink)?.readInt32LE(0) ?? 0, tag: tag.readUInt16LE(0) } : null,
   };
 };

@@ -13,6 +13,7 @@ import type { Destination } from '../../model/subnet.ts';
 import { NetlinkError, NetlinkSocket, demand, netlinkProtocols } from '../../sys/netlink.ts';
 import type { NetlinkRequest } from '../../sys/netlink.ts';
 import { Nftables } from '../../sys/nftables.ts';
+import { announce } from './announce.ts';
 import { mainTable } from './route-messages.ts';
 import { findDevice, layLink, leaveDevice, removeLinksBut } from './wire-links.ts';
 import type { FoundDevice, SourceRule } from './wire-messages.ts';
@@ -160,6 +161,7 @@ export class Wires {
         addresses.map((address) => message.addProxy(index, address)),
       );
       if (!hadSpeaker) this.#loadRules();
+      announce(wire.link, addresses, this.#options.logger);
     } catch (error) {
       for (const address of addresses) wire.addresses.delete(address);
       await this.#withdraw(wire, addresses);
@@ -250,6 +252,7 @@ export class Wires {
     );
     wire.link = link;
     this.#loadRules();
+    announce(link, [...addresses], this.#options.logger);
   }
 
   async #tryToLay(wire: Wire): Promise<void> {
