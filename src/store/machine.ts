@@ -205,11 +205,10 @@ const pageOf = async (context: RequestContext, db: Db, filter: MachineListFilter
   return rows.map((row) => row.body);
 };
 
-/** One page of machines by name, as the JSON text of an array: the rows' own texts joined. */
-export const machineListText = async (context: RequestContext, db: Db, filter: MachineListFilter): Promise<{ text: string; count: number }> => {
+/** One page of machines by name, each as its row has it: JSON. */
+export const machineListTexts = async (context: RequestContext, db: Db, filter: MachineListFilter): Promise<string[]> => {
   authorize(context, 'read');
-  const bodies = await pageOf(context, db, filter);
-  return { text: `[${bodies.join(',')}]`, count: bodies.length };
+  return pageOf(context, db, filter);
 };
 
 export const machineList = async (context: RequestContext, db: Db, filter: MachineListFilter): Promise<Machine[]> => {

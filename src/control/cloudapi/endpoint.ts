@@ -9,12 +9,14 @@ import type { RequestContext } from '../../store/context.ts';
 import type { Control } from '../control.ts';
 import type { AccessBook } from './access/book.ts';
 import type { ApiVersion } from './version.ts';
+import type { MachineTexts } from './wire/machine-texts.ts';
 
 /** What the edge knows besides the control plane's parts. */
 export interface Edge {
   control: Control;
   datacenter: string;
   access: AccessBook;
+  texts: MachineTexts;
 }
 
 export interface Call<Parameters = unknown> extends Edge {

@@ -14,6 +14,7 @@ import { Proofs } from './proofs.ts';
 import { Rates } from './rates.ts';
 import type { Rate } from './rates.ts';
 import { createCloudApiServer } from './server.ts';
+import { MachineTexts } from './wire/machine-texts.ts';
 
 export interface CloudApiOptions {
   address: string;
@@ -41,7 +42,7 @@ export const startCloudApi = async (control: Control, directory: string, options
   const tls = tlsFor(directory, address);
   await using stack = new AsyncDisposableStack();
   const access = new AccessBook(control.store);
-  const edge = { control, datacenter, access };
+  const edge = { control, datacenter, access, texts: new MachineTexts() };
   const proofs = new Proofs(access, control.sessions);
   const admission = {
     proofs,

@@ -7,7 +7,7 @@ import { MetadataChange } from '../../model/metadata.ts';
 import { Job } from '../../model/event.ts';
 import { isUuid } from '../../base/ids.ts';
 import { jobListByMachine } from '../../store/job.ts';
-import { machineFind, machineGet, machineListText } from '../../store/machine.ts';
+import { machineFind, machineGet, machineListTexts } from '../../store/machine.ts';
 import { machineMade } from '../app/made.ts';
 import { machineCreate } from '../app/machine-create.ts';
 import {
@@ -43,7 +43,7 @@ export const machineRoutes = (app: App, control: Control): void => {
     { config: { query: ['name', 'state', 'limit', 'offset', 'tag.'] }, schema: { response: { 200: Type.Array(Machine) } } },
     async (request, reply) => {
       const query = request.query as URLSearchParams;
-      const { text, count } = await machineListText(request.caller, store.db, {
+      const texts = await machineListTexts(request.caller, store.db, {
         name: query.get('name') ?? undefined,
         states: stateOf(query),
         tags: [...query].filter(([name]) => name.startsWith('tag.')).map(([name, value]) => [name.slice(4), value]),
@@ -52,8 +52,8 @@ export const machineRoutes = (app: App, control: Control): void => {
       });
       return reply
         .header('content-type', json)
-        .header('x-resource-count', count)
-        .send(text as never);
+        .header('x-resource-count', texts.length)
+        .send(`[${texts.join(',')}]` as never);
     },
   );
 

@@ -4,7 +4,7 @@ import { newMachineId, isUuid, shortId } from '../../../base/ids.ts';
 import type { Machine } from '../../../model/control-api.ts';
 import { deletedMachineFind, deletedMachineList } from '../../../store/deleted-machine.ts';
 import { jobListFinishedByMachine } from '../../../store/job.ts';
-import { machineList, machineListAccount, machineShown } from '../../../store/machine.ts';
+import { machineListAccount, machineListTexts, machineShown } from '../../../store/machine.ts';
 import { networkList } from '../../../store/network.ts';
 import { visibleImages } from '../../app/account-image.ts';
 import { machineCreate } from '../../app/machine-create.ts';
@@ -97,16 +97,15 @@ export const machineEndpoints = [
       const states = state === undefined ? undefined : statesOf(state);
       const none = (type ?? 'smartmachine') !== 'smartmachine' || (brand ?? 'lx') !== 'lx' || docker === true || states?.length === 0;
       const tags = named('tag.').map(([tag, value]): [string, string] => [tag, String(value)]);
-      const machines = none
+      const rows = none
         ? []
-        : await machineList(context, control.store.db, { ids: call.visible, namePrefix: name, states, image, memoryMib: memory, tags, limit, offset });
-      const body = machines.map((machine) => machineWire(machine, view));
+        : await machineListTexts(context, control.store.db, { ids: call.visible, namePrefix: name, states, image, memoryMib: memory, tags, limit, offset });
       const gone =
-        (tombstone === true || state === 'deleted') && call.visible === undefined && offset === 0 && body.length < limit
-          ? await deletedMachineList(context, control.store.db, limit - body.length)
+        (tombstone === true || state === 'deleted') && call.visible === undefined && offset === 0 && rows.length < limit
+          ? await deletedMachineList(context, control.store.db, limit - rows.length)
           : [];
-      const all = [...body, ...gone.map(({ machine, deletedAt }) => deletedMachineWire(machine, deletedAt, view))];
-      return { body: all, headers: { 'x-query-limit': String(limit), 'x-resource-count': String(all.length) } };
+      const all = [...call.texts.of(rows, view), ...gone.map(({ machine, deletedAt }) => JSON.stringify(deletedMachineWire(machine, deletedAt, view)))];
+      return { text: `[${all.join(',')}]`, headers: { 'x-query-limit': String(limit), 'x-resource-count': String(all.length) } };
     },
   }),
   endpoint({
