@@ -24,12 +24,15 @@ export const deletedMachineInsert = async (context: RequestContext, db: Db, mach
   await insertRow.change(db, { id: machine.id, account: machine.account, body: JSON.stringify(machine), deleted_at: deletedAt });
 };
 
+const found = new Compiled((db, { id }: Slots<{ id: string }>) =>
+  db.selectFrom('deleted_machine').select(['account', 'body', 'deleted_at']).where('id', '=', id),
+);
+
 export const deletedMachineFind = async (context: RequestContext, db: Db, id: string): Promise<DeletedMachine | undefined> => {
   authorize(context, 'read');
-  let query = db.selectFrom('deleted_machine').select(['body', 'deleted_at']).where('id', '=', id);
-  if (context.role !== 'system') query = query.where('account', '=', context.account);
-  const row = await query.executeTakeFirst();
-  return row === undefined ? undefined : { machine: JSON.parse(row.body) as Machine, deletedAt: row.deleted_at };
+  const row = await found.row(db, { id });
+  const isTheirs = row !== undefined && (context.role === 'system' || row.account === context.account);
+  return !isTheirs ? undefined : { machine: JSON.parse(row.body) as Machine, deletedAt: row.deleted_at };
 };
 
 /** The newest first. */

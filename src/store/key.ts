@@ -4,6 +4,8 @@ import type { AccountKey } from '../model/account.ts';
 import { keyOf } from './account-rows.ts';
 import { authorize } from './context.ts';
 import type { RequestContext } from './context.ts';
+import { Compiled } from './dialect/compiled.ts';
+import type { Slots } from './dialect/compiled.ts';
 import type { Db } from './store.ts';
 
 /** Of which account: the operator says so, an account is itself. */
@@ -32,10 +34,14 @@ export const keyAdd = async (context: RequestContext, db: Db, account: string, k
   return key;
 };
 
+const keysOf = new Compiled((db, { account }: Slots<{ account: string }>) =>
+  db.selectFrom('account_key').selectAll().where('account', '=', account).orderBy('name'),
+);
+
 export const keyList = async (context: RequestContext, db: Db, account: string): Promise<AccountKey[]> => {
   authorize(context, 'read');
   demandOwn(context, account);
-  return (await db.selectFrom('account_key').selectAll().where('account', '=', account).orderBy('name').execute()).map(keyOf);
+  return (await keysOf.rows(db, { account })).map(keyOf);
 };
 
 /** By name or either fingerprint. */

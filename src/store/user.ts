@@ -5,6 +5,8 @@ import type { AccountKey } from '../model/account.ts';
 import { keyOf, userOf } from './account-rows.ts';
 import { authorize } from './context.ts';
 import type { RequestContext } from './context.ts';
+import { Compiled } from './dialect/compiled.ts';
+import type { Slots } from './dialect/compiled.ts';
 
 import type { Db } from './store.ts';
 
@@ -77,19 +79,21 @@ export const userKeyList = async (context: RequestContext, db: Db, { id }: User)
   return (await db.selectFrom('user_key').selectAll().where('member', '=', id).orderBy('name').execute()).map(keyOf);
 };
 
-/** Of all users who have a role of that name. */
-export const userKeyListOfRole = async (context: RequestContext, db: Db, role: string): Promise<AccountKey[]> => {
-  authorize(context, 'read');
-  const rows = await db
+const keysOfRole = new Compiled((db, { account, role }: Slots<{ account: string; role: string }>) =>
+  db
     .selectFrom('access_role')
     .innerJoin('role_member', 'role_member.role', 'access_role.id')
     .innerJoin('user_key', 'user_key.member', 'role_member.member')
     .selectAll('user_key')
-    .where('access_role.account', '=', context.account)
+    .where('access_role.account', '=', account)
     .where('access_role.name', '=', role)
-    .orderBy('user_key.fingerprint')
-    .execute();
-  return rows.map(keyOf);
+    .orderBy('user_key.fingerprint'),
+);
+
+/** Of all users who have a role of that name. */
+export const userKeyListOfRole = async (context: RequestContext, db: Db, role: string): Promise<AccountKey[]> => {
+  authorize(context, 'read');
+  return (await keysOfRole.rows(db, { account: context.account, role })).map(keyOf);
 };
 
 /** By name or fingerprint. */
