@@ -17,14 +17,18 @@ interface Amount {
   memoryMib: number;
 }
 
-/** What machines may be promised, and where it comes from. */
-export interface PoolPlan {
-  host: Amount;
-  reserve: Amount;
+/** What machines may be promised follows from it. */
+export interface PoolBasis {
   share: Amount & { diskMib: number };
   overcommit: Overcommit;
   /** What the uplink carries. */
   networkMbps: number | null;
+}
+
+/** And where it comes from. */
+export interface PoolPlan extends PoolBasis {
+  host: Amount;
+  reserve: Amount;
 }
 
 /**
@@ -33,7 +37,7 @@ export interface PoolPlan {
  */
 export const heldShare = (now: Amount, atStart: Amount): Amount => ({ ...now, memoryMib: Math.min(now.memoryMib, atStart.memoryMib) });
 
-export const poolSize = ({ share, overcommit, networkMbps }: PoolPlan): PoolSize => ({
+export const poolSize = ({ share, overcommit, networkMbps }: PoolBasis): PoolSize => ({
   cpuMillis: Math.floor(share.cpuMillis * overcommit.cpu),
   memoryMib: Math.floor(share.memoryMib * overcommit.memory),
   diskMib: Math.floor(share.diskMib * overcommit.disk),

@@ -36,7 +36,7 @@ import { MetadataServer } from './metadata/metadata.ts';
 import { MachineNames } from './names.ts';
 import { KnownNetworks } from './networks.ts';
 import { heldShare, poolSize } from './pool.ts';
-import type { PoolPlan } from './pool.ts';
+import type { PoolBasis, PoolPlan } from './pool.ts';
 import { portRegister } from './ports.ts';
 import { haltForShutdown, limitAsRecorded, recover, startAll, stopAll } from './recover.ts';
 import { startServer } from './http/server.ts';
@@ -133,11 +133,13 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
     runDirectory,
     lxcfs: () => (serves(lxcfs) ? lxcfs.mountPoint : null),
   };
+  const basis = (): PoolBasis => ({ share: { ...heldShare(share(), atStart), diskMib: storage.promisableMib }, overcommit, networkMbps });
   const plan = (): PoolPlan => {
     const { totals, reserve } = allotment.host();
-    return { host: totals, reserve, share: { ...heldShare(share(), atStart), diskMib: storage.promisableMib }, overcommit, networkMbps };
+    return { host: totals, reserve, ...basis() };
   };
-  const machines = new Machines(host, () => poolSize(plan()));
+  // Asked for each request: what the host has in all is read from the kernel, and not needed for it.
+  const machines = new Machines(host, () => poolSize(basis()));
   await platforms.ensureBuiltIn();
   const firewall = new FirewallRules(network.firewall, journal, logger);
   const networks = new KnownNetworks(network, journal, (definition) => names.leads(definition));
