@@ -1,11 +1,15 @@
 /** What tests of the network driver in a small world (network-world.ts) have in common: where it keeps its files, networks, and machines on them. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createLogger } from '../../src/base/logger.ts';
+import { run } from '../../src/exec/run.ts';
 import type { Connection, Network } from '../../src/host/network/network.ts';
 import type { NetworkDefinition, Nic } from '../../src/model/network.ts';
 import { externalNetwork } from '../../src/model/nics.ts';
+import { closeFd } from '../../src/sys/libc.ts';
+import { openNamedNamespace } from '../../src/sys/named-netns.ts';
+import { NftablesIn } from '../../src/sys/nftables.ts';
 import { Place } from './network-world.ts';
 
 export const subnet = '10.80.0.0/16';
@@ -64,4 +68,17 @@ export const settleIn = async (world: AsyncDisposableStack, network: Network, ma
   await network.connect(made, place.fd);
   machines.set(made.machine, { place, connection: made });
   return place;
+};
+
+/** Packets that the router of a network has counted under these names. */
+export const countersOf = async (of: { routers: string; instance: string; network: string }, ...names: string[]): Promise<number[]> => {
+  const list = `list counters table inet cenote-${of.instance}\n`;
+  const read = (listing: string) => names.map((name) => Number(new RegExp(`counter ${name} \\{\\s+packets (\\d+)`).exec(listing)![1]));
+  if (of.network === externalNetwork) return read(await run('nft', list.trim().split(' ')));
+  const fd = openNamedNamespace(`${of.routers}/${readdirSync(of.routers).find((name) => name.endsWith(of.network))!}`)!;
+  try {
+    return read(new NftablesIn(fd).run(list));
+  } finally {
+    closeFd(fd);
+  }
 };

@@ -68,7 +68,7 @@ test('machines of one network on two hosts reach each other', async () => {
     await inRouter('ip', 'route', 'add', `${peer.address}/32`, 'dev', 'vx0');
     await inRouter('ip', 'neighbour', 'add', peer.address, 'lladdr', peer.mac, 'dev', 'vx0', 'nud', 'permanent');
     await inRouter('bridge', 'fdb', 'append', peer.mac, 'dev', 'vx0', 'dst', peer.underlay);
-    for (const rule of [`early iifname vx0 ip saddr ${cidr} accept`, 'forward iifname vx0 accept', 'forward oifname vx0 accept'])
+    for (const rule of [`entering iifname vx0 ip saddr ${cidr} accept`, 'forward iifname vx0 accept', 'forward oifname vx0 accept'])
       await inRouter('nft', 'insert', 'rule', 'inet', `cenote-${instance}`, ...rule.split(' '));
   }
   assert.equal(await a.ask('tcp', '192.168.10.6', 90), '192.168.10.5');

@@ -11,10 +11,8 @@ import { macBytes } from '../../src/model/mac.ts';
 import type { NetworkDefinition } from '../../src/model/network.ts';
 import { externalNetwork } from '../../src/model/nics.ts';
 import { Relay } from '../../src/resolver/relay.ts';
-import { openNamedNamespace, removeNamedNamespace } from '../../src/sys/named-netns.ts';
-import { closeFd } from '../../src/sys/libc.ts';
-import { NftablesIn } from '../../src/sys/nftables.ts';
-import { connection, define, driverFiles, logger, on, settleIn, subnet, unreached } from './driver-world.ts';
+import { removeNamedNamespace } from '../../src/sys/named-netns.ts';
+import { connection, countersOf, define, driverFiles, logger, on, settleIn, subnet, unreached } from './driver-world.ts';
 import type { Settled } from './driver-world.ts';
 import { becomeHost, createOutside, icmpFrame6, outsideAddress, udpFrame, udpFrame6, until } from './network-world.ts';
 import type { Place } from './network-world.ts';
@@ -39,16 +37,7 @@ const listenScript =
   "const u = require('node:dgram').createSocket('udp6'); u.on('message', (m) => console.log(String(m))); u.bind(91, () => console.log('ready'))";
 const resolveScript = `const r = new (require('node:dns').Resolver)({ timeout: 700, tries: 1 }); r.setServers([process.argv[1]]); r.resolve6('x.test', (e) => console.log(e.code))`;
 
-const countersOf = async (network: NetworkDefinition, ...names: string[]): Promise<number[]> => {
-  const file = readdirSync(routers).find((name) => name.endsWith(network.id))!;
-  const fd = openNamedNamespace(`${routers}/${file}`)!;
-  try {
-    const listing = new NftablesIn(fd).run(`list counters table inet cenote-${instance}\n`);
-    return names.map((name) => Number(new RegExp(`counter ${name} \\{\\s+packets (\\d+)`).exec(listing)![1]));
-  } finally {
-    closeFd(fd);
-  }
-};
+const countersIn = (network: NetworkDefinition, ...names: string[]): Promise<number[]> => countersOf({ routers, instance, network: network.id }, ...names);
 
 describe('networks of IPv6', () => {
   let network: Network;
@@ -124,7 +113,7 @@ describe('networks of IPv6', () => {
       const body = Buffer.concat([Buffer.alloc(4), addressBytes('fd00:10::6'), Buffer.from([2, 1]), macBytes('fd00:10::5')]);
       place('blue-a').sendFrame(icmpFrame6({ ...frame('fd00:10::5', 'fd00:10::5', destination), type, body, isHidden }));
     };
-    const [spoofed, refused] = await countersOf(blueNet, 'spoofed', 'refused');
+    const [spoofed, refused] = await countersIn(blueNet, 'spoofed', 'refused');
     send('another address', 'fd00:10::8');
     send('another MAC', 'fd00:10::5', 'fd00:10::8');
     send('another machine', 'fd00:10::8', 'fd00:10::8');
@@ -132,7 +121,7 @@ describe('networks of IPv6', () => {
     send('an address outside', '2001:db8::9');
     send('none', '::');
     send('link-local, as DHCP asks', 'fe80::5', 'fd00:10::5', 'ff02::1:2');
-    assert.deepEqual(await countersOf(blueNet, 'spoofed', 'refused'), [spoofed! + 7, refused]);
+    assert.deepEqual(await countersIn(blueNet, 'spoofed', 'refused'), [spoofed! + 7, refused]);
     // To all neighbours, to the gateway, and to the machine beside.
     const places = ['ff02::1', 'fd00:10::1', 'fd00:10::6'];
     for (const type of [133, 134, 135, 136, 137]) for (const destination of places) tell(type, destination);
@@ -140,7 +129,7 @@ describe('networks of IPv6', () => {
     send('everybody', 'fd00:10::5', 'fd00:10::5', 'ff02::1');
     send('a neighbour on the wire', 'fd00:10::5', 'fd00:10::5', 'fe80::1');
     send('in IPv4 clothes', 'fd00:10::5', 'fd00:10::5', '::ffff:a50:5');
-    assert.deepEqual(await countersOf(blueNet, 'spoofed', 'refused'), [spoofed! + 7, refused! + 19]);
+    assert.deepEqual(await countersIn(blueNet, 'spoofed', 'refused'), [spoofed! + 7, refused! + 19]);
     send('itself', 'fd00:10::5');
     await until(() => listener.lines.includes('itself'));
     assert.deepEqual(listener.lines, ['ready', 'itself']);
@@ -151,7 +140,7 @@ describe('networks of IPv6', () => {
   });
 
   test('IPv4 does not go over a network of IPv6, nor the other way round', async () => {
-    const [spoofed] = await countersOf(blueNet, 'spoofed');
+    const [spoofed] = await countersIn(blueNet, 'spoofed');
     const four = await settle(connection(10, 'four', [on(plainNet.id, '192.168.10.5')]));
     await four.run('ip', 'addr', 'add', 'fd00:10::9/64', 'dev', 'eth0', 'nodad');
     assert.match(await four.ask('tcp', 'fd00:10::5', 90), unreached);
@@ -160,7 +149,7 @@ describe('networks of IPv6', () => {
     place('blue-a').sendFrame(
       udpFrame({ sourceMac: macBytes('fd00:10::5'), destinationMac: macBytes('fd00:10::1'), source, destination, port: 91, payload: 'four' }),
     );
-    assert.deepEqual(await countersOf(blueNet, 'spoofed'), [spoofed! + 1]);
+    assert.deepEqual(await countersIn(blueNet, 'spoofed'), [spoofed! + 1]);
   });
 
   test('names are asked for by the gateway, whether there is a way out or not', async () => {

@@ -181,7 +181,7 @@ export const until = async (condition: () => boolean | Promise<boolean>, timeout
   }
 };
 
-const checksum = (data: Buffer): number => {
+export const checksum = (data: Buffer): number => {
   let sum = 0;
   for (let at = 0; at < data.length; at += 2) sum += data.readUInt16BE(at);
   while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
@@ -189,7 +189,7 @@ const checksum = (data: Buffer): number => {
 };
 
 /** What goes into an IPv6 packet with its checksum at `at`. */
-const withChecksum6 = (source: Buffer, destination: Buffer, next: number, content: Buffer, at: number): Buffer => {
+export const withChecksum6 = (source: Buffer, destination: Buffer, next: number, content: Buffer, at: number): Buffer => {
   const pseudo = Buffer.alloc(8);
   pseudo.writeUInt32BE(content.length, 0);
   pseudo[7] = next;

@@ -5,7 +5,7 @@
 import type { Subnet } from '../../model/subnet.ts';
 import { packetWords } from './packet-words.ts';
 import { tableName } from './ruleset.ts';
-import { hostServices, hostSets, tableSets } from './table-pieces.ts';
+import { beforeDefragmentation, hostServices, hostSets, knownFlows, tableSets } from './table-pieces.ts';
 
 export const backboneName = (instance: string): string => `${instance}-ip6`;
 export const backbonePrefix = (instanceNumber: number): string => `cn${instanceNumber}s`;
@@ -23,8 +23,8 @@ table inet ${table} {
 ${tableSets(words)}
 ${hostSets(words)}
 
-  chain early {
-    type filter hook prerouting priority raw; policy accept;
+  chain entering {
+    ${beforeDefragmentation}
     iifname ${links} goto from_router
     iifname != "lo" ip6 saddr ${cidr} counter name spoofed drop
     iifname != "lo" ip6 saddr @further counter name spoofed drop
@@ -56,6 +56,9 @@ ${hostSets(words)}
   chain router_to_host {${hostServices(words, gateway, resolverPort)}
   }
 
+  chain malformed {
+    counter name malformed drop
+  }
   chain forward {
     type filter hook forward priority filter; policy accept;
     oifname ${links} goto to_router
@@ -64,13 +67,13 @@ ${hostSets(words)}
   }
   chain to_router {
     iifname != ${links} tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
-    ct state vmap { established : accept, related : accept, invalid : drop }
+    ${knownFlows}
     ip6 daddr @shown accept
     counter name strangers drop
   }
   chain to_outside {
     tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
-    ct state vmap { established : accept, related : accept, invalid : drop }
+    ${knownFlows}
     ip6 daddr @whole counter name refused reject with icmpv6 type addr-unreachable
   }
 }

@@ -9,7 +9,7 @@ import type { NetworkDefinition } from '../../model/network.ts';
 import type { Subnet } from '../../model/subnet.ts';
 import { packetWords } from './packet-words.ts';
 import { linkPrefix, tableName } from './ruleset.ts';
-import { tableSets } from './table-pieces.ts';
+import { beforeDefragmentation, knownFlows, tableSets } from './table-pieces.ts';
 
 export const uplinkName = 'eth0';
 
@@ -43,8 +43,8 @@ flush table inet ${table}
 table inet ${table} {
 ${tableSets(words)}
 
-  chain early {
-    type filter hook prerouting priority raw; policy accept;
+  chain entering {
+    ${beforeDefragmentation}
     iifname ${links} goto from_machine
     iifname ${up} ${isPublic ? `${ip} saddr . ${ip} saddr != @hairpin` : `${ip} saddr != ${cidr}`} return
     iifname != "lo" counter name spoofed drop
@@ -91,6 +91,9 @@ ${tableSets(words)}
     oifname ${links} ${redirect} drop
   }
 
+  chain malformed {
+    counter name malformed drop
+  }
   chain forward {
     type filter hook forward priority filter; policy drop;
     oifname ${links} goto to_machine
@@ -98,14 +101,14 @@ ${tableSets(words)}
   }
   chain to_machine {
     iifname != ${links} tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
-    ct state vmap { established : accept, related : accept, invalid : drop }
+    ${knownFlows}
     ct status dnat accept
     ${isPublic ? 'accept' : `iifname ${links} accept`}
     counter name strangers drop
   }
   chain to_outside {
     tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
-    ct state vmap { established : accept, related : accept, invalid : drop }
+    ${knownFlows}
     ${ip} daddr ${resolver} ct status dnat accept
     ${internetNat && isForwarded ? `${ip} daddr != ${linkLocal} accept` : ''}
     counter name refused

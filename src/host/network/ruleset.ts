@@ -9,7 +9,7 @@ import type { Attachment, Further } from './attachment.ts';
 import { macOf } from '../../model/mac.ts';
 import type { Subnet } from '../../model/subnet.ts';
 import { packetWords } from './packet-words.ts';
-import { hostServices, hostSets, tableSets } from './table-pieces.ts';
+import { beforeDefragmentation, hostServices, hostSets, knownFlows, tableSets } from './table-pieces.ts';
 import type { MachineSet } from './table-pieces.ts';
 import type { NftRunner } from '../../sys/nftables.ts';
 
@@ -40,8 +40,8 @@ ${hostSets(words)}
   # Subnets on wires, by the links that lead to them.
   set wired { type ifname . ipv4_addr; flags interval; }
 
-  chain early {
-    type filter hook prerouting priority raw; policy accept;
+  chain entering {
+    ${beforeDefragmentation}
     iifname ${links} goto from_machine
     iifname != "lo" ip saddr ${cidr} counter name spoofed drop
     iifname != "lo" ip saddr @further counter name spoofed drop
@@ -93,6 +93,9 @@ ${hostSets(words)}
     oifname ${links} icmp type redirect drop
   }
 
+  chain malformed {
+    counter name malformed drop
+  }
   chain forward {
     type filter hook forward priority filter; policy accept;
     oifname ${links} goto to_machine
@@ -103,7 +106,7 @@ ${hostSets(words)}
   }
   chain to_machine {
     iifname != ${links} tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
-    ct state vmap { established : accept, related : accept, invalid : drop }
+    ${knownFlows}
     ct status dnat accept
     iifname ${links} goto neighbours
     ip daddr @shown accept
@@ -118,7 +121,7 @@ ${hostSets(words)}
   chain to_outside {
     ${uplinks.length === 0 ? '' : `oifname { ${uplinks.map((name) => `"${name}"`).join(', ')} } meta priority set ip saddr map @classes`}
     tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
-    ct state vmap { established : accept, related : accept, invalid : drop }
+    ${knownFlows}
     ip daddr 169.254.0.0/16 counter name refused reject with icmpx type admin-prohibited
     ip daddr @whole counter name refused reject with icmp type host-unreachable
   }

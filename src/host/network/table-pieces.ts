@@ -3,6 +3,12 @@ import type { PacketWords } from './packet-words.ts';
 import { declarationOf, kindOf } from './set-shapes.ts';
 import type { SetShape } from './set-shapes.ts';
 
+/**
+ * Where it is seen to that packets are of whom they say: each by itself, before the kernel puts pieces of one together (-400), which asks only
+ * for addresses. A forged piece would spoil, or be in, what a neighbour sends.
+ */
+export const beforeDefragmentation = 'type filter hook prerouting priority -450; policy accept;';
+
 export const machineSets = ({ address }: Pick<PacketWords, 'address'>) =>
   ({
     bound: { key: ['ifname', 'ether_addr', address] },
@@ -22,10 +28,14 @@ export const tableSets = (words: PacketWords): string => `
   counter spoofed { }
   counter refused { }
   counter strangers { }
+  counter malformed { }
 
 ${Object.entries(machineSets(words))
   .map(([name, shape]) => `  ${kindOf(shape)} ${name} { ${declarationOf(shape)} }`)
   .join('\n')}`;
+
+/** What belongs to a flow goes on; what fits in none, and begins none, has a wrong checksum, flags that cannot be, or a header cut short. */
+export const knownFlows = 'ct state vmap { established : accept, related : accept, invalid : goto malformed }';
 
 /** Besides, of the host's own: subnets that hold nobody else, and how often each asks the resolver. */
 export const hostSets = ({ address }: PacketWords): string => `
