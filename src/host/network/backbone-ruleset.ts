@@ -5,7 +5,7 @@
 import type { Subnet } from '../../model/subnet.ts';
 import { packetWords } from './packet-words.ts';
 import { tableName } from './ruleset.ts';
-import { beforeDefragmentation, hostServices, hostSets, knownFlows, tableSets } from './table-pieces.ts';
+import { beforeDefragmentation, hostServices, hostSets, knownFlows, tableSets, withoutCrowders } from './table-pieces.ts';
 
 export const backboneName = (instance: string): string => `${instance}-ip6`;
 export const backbonePrefix = (instanceNumber: number): string => `cn${instanceNumber}s`;
@@ -68,12 +68,14 @@ ${hostSets(words)}
   chain to_router {
     iifname != ${links} tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
     ${knownFlows}
+    ${withoutCrowders(words, 'saddr', 'daddr')}
     ip6 daddr @shown accept
     counter name strangers drop
   }
   chain to_outside {
     tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
     ${knownFlows}
+    ${withoutCrowders(words, 'saddr')}
     ip6 daddr @whole counter name refused reject with icmpv6 type addr-unreachable
   }
 }

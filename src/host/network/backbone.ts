@@ -86,6 +86,8 @@ export class Backbone {
       instanceNumber,
       prefix: backbonePrefix(instanceNumber),
       subnet: this.subnet,
+      // In the host's table, beside the external network.
+      partOfFlows: 0.25,
       logger,
     });
     this.#loadRules(segment);

@@ -13,6 +13,8 @@ import { checkAttachment, checkSlot, furtherOf, insideOf, interfaceName, samePor
 import type { Attachment, Further, KeptAttachment } from './attachment.ts';
 import { Attachments } from './attachments.ts';
 import { Elements } from './elements.ts';
+import { keyOf } from './flow-entry.ts';
+import type { AddressKey } from './flow-entry.ts';
 import type { ConntrackFlows } from './flows.ts';
 import type { InnerEnd } from './inner-end.ts';
 import type { Links, Reached } from './links.ts';
@@ -63,6 +65,22 @@ export class Connections {
       if (gone.length > 0) await links.uncarry(slot, address, gone);
       if (now.length > 0) await links.carry(slot, address, now);
     }
+  }
+
+  /** Whose each address is, which a link of this network leads to. */
+  machines(): Map<AddressKey, string> {
+    const machines = new Map<AddressKey, string>();
+    for (const { machine, address, further = [] } of this.#connected.values())
+      for (const one of [{ machine, address }, ...further]) machines.set(keyOf(one.address), one.machine);
+    return machines;
+  }
+
+  /** These begin no flow, and none is begun to them; all others do. */
+  hold(machines: ReadonlySet<string>): void {
+    const addresses = [...this.#connected.values()].flatMap(({ machine, address, further = [] }) =>
+      [{ machine, address }, ...further].flatMap((one) => (machines.has(one.machine) ? [one.address] : [])),
+    );
+    this.#elements.hold(addresses);
   }
 
   #carriedBy(address: string): readonly Destination[] {

@@ -90,6 +90,12 @@ export class Elements {
     this.#change([this.#changeOf('delete', 'published', difference(old, now)), this.#changeOf('create', 'published', difference(now, old))]);
   }
 
+  /** Exactly these begin no flow. */
+  hold(addresses: readonly string[]): void {
+    const { instance, nftables } = this.#options;
+    transact(() => void nftables.run(`flush set inet ${this.#table} crowders\n${change('add', instance, 'crowders', addresses)}`));
+  }
+
   /** The kernel goes from the old elements to the new ones at once, and one that stays is never absent. */
   replace(connections: readonly Attachment[]): void {
     const { instance, nftables } = this.#options;

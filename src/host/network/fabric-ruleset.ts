@@ -9,7 +9,7 @@ import type { NetworkDefinition } from '../../model/network.ts';
 import type { Subnet } from '../../model/subnet.ts';
 import { packetWords } from './packet-words.ts';
 import { linkPrefix, tableName } from './ruleset.ts';
-import { beforeDefragmentation, knownFlows, tableSets } from './table-pieces.ts';
+import { beforeDefragmentation, knownFlows, tableSets, withoutCrowders } from './table-pieces.ts';
 
 export const uplinkName = 'eth0';
 
@@ -81,6 +81,7 @@ ${tableSets(words)}
   }
   chain machine_to_router {
     ct state established,related accept
+    ${withoutCrowders(words, 'saddr')}
     ${ip} daddr ${gateway} ${icmp} type echo-request accept
     counter name refused
     limit rate 100/second reject with icmpx type admin-prohibited
@@ -102,6 +103,7 @@ ${tableSets(words)}
   chain to_machine {
     iifname != ${links} tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
     ${knownFlows}
+    ${withoutCrowders(words, 'saddr', 'daddr')}
     ct status dnat accept
     ${isPublic ? 'accept' : `iifname ${links} accept`}
     counter name strangers drop
@@ -109,6 +111,7 @@ ${tableSets(words)}
   chain to_outside {
     tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
     ${knownFlows}
+    ${withoutCrowders(words, 'saddr')}
     ${ip} daddr ${resolver} ct status dnat accept
     ${internetNat && isForwarded ? `${ip} daddr != ${linkLocal} accept` : ''}
     counter name refused

@@ -8,7 +8,7 @@
 import type { Logger } from '../../base/logger.ts';
 import type { PublishedPort } from '../../model/machine.ts';
 import type { Family } from '../../model/address.ts';
-import { NetlinkSocket, demand, netlinkProtocols } from '../../sys/netlink.ts';
+import { NetlinkSocket, demand, netlinkProtocols, parseAttributes } from '../../sys/netlink.ts';
 import type { NetlinkRequest } from '../../sys/netlink.ts';
 import { inNetworkNamespace } from '../../sys/netns.ts';
 import type { Subnet } from '../../model/subnet.ts';
@@ -16,7 +16,8 @@ import { flowReader, keyOf, keysWithin } from './flow-entry.ts';
 import type { AddressKey, BegunFlow, Flow, FlowReader } from './flow-entry.ts';
 
 const conntrack = 1 << 8;
-const verbs = { get: conntrack | 1, delete: conntrack | 2 } as const;
+const verbs = { get: conntrack | 1, delete: conntrack | 2, getSize: conntrack | 5 } as const;
+const sizeAttributes = { known: 1, most: 2 } as const;
 const protocolNumbers = { tcp: 6, udp: 17 } as const;
 const gatherMs = 100;
 /** A walk is through the table of the whole host, whichever namespace asks: with many of them, each asks seldom. Nothing waits for it but who wants an address again. */
@@ -90,6 +91,33 @@ export class ConntrackFlows {
     this.#logger = logger;
     this.#isElsewhere = netnsFd !== undefined;
     this.#reader = flowReader(family);
+  }
+
+  /** How many there are in this namespace, of both families, and how many there may be. */
+  async size(): Promise<{ known: number; most: number }> {
+    const outcomes = await this.#socket.send([{ type: verbs.getSize, flags: 0, body: this.#reader.header }]);
+    demand('ask for the number of flows', outcomes);
+    const found = parseAttributes(outcomes[0]!.messages[0]!.body.subarray(4));
+    const numberOf = (attribute: number): number => found.get(attribute)?.readUInt32BE(0) ?? 0;
+    return { known: numberOf(sizeAttributes.known), most: numberOf(sizeAttributes.most) };
+  }
+
+  /** Each flow of the family, as it stands until `visit` returns. */
+  async survey(visit: (flow: Flow) => void): Promise<void> {
+    await this.#socket.scan({ type: verbs.get, flags: 0, body: this.#reader.header }, ({ body }) => {
+      const flow = this.#reader.read(body);
+      if (flow !== undefined) visit(flow);
+    });
+  }
+
+  /** Forgets those; `onFound` is called when they are known, before any is. */
+  async cut(isDoomed: (flow: Flow) => boolean, onFound?: () => void): Promise<void> {
+    const requests: NetlinkRequest[] = [];
+    await this.survey((flow) => {
+      if (isDoomed(flow)) requests.push({ type: verbs.delete, flags: 0, body: flow.name() });
+    });
+    onFound?.();
+    for (let at = 0; at < requests.length; at += deleteAtOnce) demand('forget flows', await this.#socket.send(requests.slice(at, at + deleteAtOnce)), 'ENOENT');
   }
 
   /** A machine has left its address. */
@@ -171,13 +199,12 @@ export class ConntrackFlows {
   }
 
   async #forget(what: Forgotten): Promise<void> {
-    const requests: NetlinkRequest[] = [];
-    await this.#socket.scan({ type: verbs.get, flags: 0, body: this.#reader.header }, ({ body }) => {
-      const flow = this.#reader.read(body);
-      if (flow !== undefined && what.has(flow)) requests.push({ type: verbs.delete, flags: 0, body: flow.name() });
-    });
-    if (what.censored.length > 0) what.censor?.refused(what.censored);
-    for (let at = 0; at < requests.length; at += deleteAtOnce) demand('forget flows', await this.#socket.send(requests.slice(at, at + deleteAtOnce)), 'ENOENT');
+    await this.cut(
+      (flow) => what.has(flow),
+      () => {
+        if (what.censored.length > 0) what.censor?.refused(what.censored);
+      },
+    );
   }
 }
 

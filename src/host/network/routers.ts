@@ -9,7 +9,7 @@ import type { CrashPoints } from '../../base/crash-point.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { PublishedPort } from '../../model/machine.ts';
 import { backboneAddress } from '../../model/backbone.ts';
-import { subnetOf } from '../../model/network.ts';
+import { isShared, subnetOf } from '../../model/network.ts';
 import type { NetworkDefinition } from '../../model/network.ts';
 import { closeFd } from '../../sys/libc.ts';
 import { createNamedNamespace, openNamedNamespace, removeNamedNamespace } from '../../sys/named-netns.ts';
@@ -267,7 +267,9 @@ export class Routers {
     const { mtu, isPublic: isPart } = definition;
     const isGatewayOutside = definition.device !== undefined;
     const where = { subnet, netnsFd, mtu, isPart, isGatewayOutside, resolver: outer.subnet.gateway };
-    const segment = undo.use(await openSegment({ instance, instanceNumber, ...where, logger }));
+    // Each has a table of its own, of the host's memory; on a fabric it is its account's own affair who crowds whom.
+    const flows = { partOfFlows: 0.25, lookAtFlowsMs: isShared(definition) ? 1000 : 5000 };
+    const segment = undo.use(await openSegment({ instance, instanceNumber, ...where, ...flows, logger }));
     const router: Router = {
       definition,
       outer,

@@ -9,7 +9,7 @@ import type { Attachment, Further } from './attachment.ts';
 import { macOf } from '../../model/mac.ts';
 import type { Subnet } from '../../model/subnet.ts';
 import { packetWords } from './packet-words.ts';
-import { beforeDefragmentation, hostServices, hostSets, knownFlows, tableSets } from './table-pieces.ts';
+import { beforeDefragmentation, hostServices, hostSets, knownFlows, tableSets, withoutCrowders } from './table-pieces.ts';
 import type { MachineSet } from './table-pieces.ts';
 import type { NftRunner } from '../../sys/nftables.ts';
 
@@ -107,6 +107,7 @@ ${hostSets(words)}
   chain to_machine {
     iifname != ${links} tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
     ${knownFlows}
+    ${withoutCrowders(words, 'saddr', 'daddr')}
     ct status dnat accept
     iifname ${links} goto neighbours
     ip daddr @shown accept
@@ -122,6 +123,7 @@ ${hostSets(words)}
     ${uplinks.length === 0 ? '' : `oifname { ${uplinks.map((name) => `"${name}"`).join(', ')} } meta priority set ip saddr map @classes`}
     tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
     ${knownFlows}
+    ${withoutCrowders(words, 'saddr')}
     ip daddr 169.254.0.0/16 counter name refused reject with icmpx type admin-prohibited
     ip daddr @whole counter name refused reject with icmp type host-unreachable
   }

@@ -6,6 +6,7 @@ import { Nftables, NftablesIn } from '../../sys/nftables.ts';
 import type { NftRunner } from '../../sys/nftables.ts';
 import { NftablesError } from '../../sys/nftables-error.ts';
 import { Connections } from './connections.ts';
+import { Crowding } from './crowding.ts';
 import { openFirewall } from './firewall/open.ts';
 import type { HostFirewall } from './firewall/open.ts';
 import { ConntrackFlows } from './flows.ts';
@@ -28,6 +29,9 @@ export interface SegmentOptions {
   isGatewayOutside?: boolean | undefined;
   /** Where questions to its gateway go, when that is on another network. */
   resolver?: string | undefined;
+  /** What its machines may have of the kernel's table of flows, before those with the most are held. */
+  partOfFlows?: number | undefined;
+  lookAtFlowsMs?: number | undefined;
   /** By which machines on it leave the host. */
   uplinks?: Uplinks | undefined;
   /** On which addresses that it leads to may be outside. */
@@ -46,6 +50,9 @@ export interface Segment extends AsyncDisposable {
   loadRules(ruleset: string): void;
 }
 
+/** The host, and networks of the other family, have the rest of the same table. */
+const usualPartOfFlows = 0.5;
+
 export const openSegment = async (options: SegmentOptions): Promise<Segment> => {
   const { instance, instanceNumber, subnet, netnsFd, resolver, uplinks, wires, logger } = options;
   const prefix = options.prefix ?? linkPrefix(instanceNumber);
@@ -55,6 +62,17 @@ export const openSegment = async (options: SegmentOptions): Promise<Segment> => 
   const flows = undo.adopt(new ConntrackFlows(logger, subnet.family, netnsFd), (opened) => opened.close());
   await links.openGateway();
   const connections = new Connections({ instance, prefix, subnet, links, nftables, flows, uplinks, wires, logger });
+  undo.adopt(
+    new Crowding({
+      flows,
+      machines: () => connections.machines(),
+      hold: (machines) => connections.hold(machines),
+      part: options.partOfFlows ?? usualPartOfFlows,
+      lookMs: options.lookAtFlowsMs,
+      logger: logger.child({ network: subnet.cidr }),
+    }),
+    (opened) => opened.close(),
+  );
   const firewall = openFirewall({ instance, subnet, resolver, nftables, flows, logger });
   const held = undo.move();
   return {

@@ -29,7 +29,10 @@ export const tableSets = (words: PacketWords): string => `
   counter refused { }
   counter strangers { }
   counter malformed { }
+  counter crowded { }
 
+  # Who has so many flows that it begins no more for now, and none is begun to it.
+  set crowders { type ${words.address}; }
 ${Object.entries(machineSets(words))
   .map(([name, shape]) => `  ${kindOf(shape)} ${name} { ${declarationOf(shape)} }`)
   .join('\n')}`;
@@ -37,17 +40,25 @@ ${Object.entries(machineSets(words))
 /** What belongs to a flow goes on; what fits in none, and begins none, has a wrong checksum, flags that cannot be, or a header cut short. */
 export const knownFlows = 'ct state vmap { established : accept, related : accept, invalid : goto malformed }';
 
+/** Of what begins a flow only, so that it costs nothing what belongs to one. */
+export const withoutCrowders = ({ ip }: PacketWords, ...sides: ('saddr' | 'daddr')[]): string =>
+  sides.map((side) => `${ip} ${side} @crowders counter name crowded drop`).join('\n    ');
+
 /** Besides, of the host's own: subnets that hold nobody else, and how often each asks the resolver. */
 export const hostSets = ({ address }: PacketWords): string => `
   set whole { type ${address}; flags interval; }
   set resolving { type ${address}; size 65536; flags dynamic, timeout; timeout 1m; }`;
 
 /** From a link to the host: answers, questions to its resolver, pings, and nothing else. */
-export const hostServices = ({ ip, icmp }: PacketWords, gateway: string, resolverPort: number): string => `
+export const hostServices = (words: PacketWords, gateway: string, resolverPort: number): string => {
+  const { ip, icmp } = words;
+  return `
     ct state established,related accept
+    ${withoutCrowders(words, 'saddr')}
     ${ip} daddr ${gateway} udp dport ${resolverPort} update @resolving { ${ip} saddr limit rate over 500/second burst 1000 packets } counter name refused drop
     ${ip} daddr ${gateway} meta l4proto { tcp, udp } th dport ${resolverPort} accept
     ${ip} daddr ${gateway} ${icmp} type echo-request accept
     counter name refused
     limit rate 100/second reject with icmpx type admin-prohibited
     drop`;
+};
