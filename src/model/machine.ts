@@ -159,6 +159,25 @@ export type BurstUsage = Static<typeof BurstUsage>;
 export const Pressure = Type.Object({ cpu: Type.Number(), memory: Type.Number(), io: Type.Number() }, closed);
 export type Pressure = Static<typeof Pressure>;
 
+/** Packets, by why they were dropped; those for which none were are absent. */
+export const DroppedPackets = Type.Object(
+  {
+    /** It sent them in another's name. */
+    spoofed: Type.Optional(Type.Integer()),
+    /** It sent them where it may not: to the host, to nobody, or more questions for names than are answered. */
+    refused: Type.Optional(Type.Integer()),
+    /** Strangers sent them to it. */
+    strangers: Type.Optional(Type.Integer()),
+    malformed: Type.Optional(Type.Integer()),
+    /** They would have begun more flows than there is room for. */
+    crowded: Type.Optional(Type.Integer()),
+    /** By its firewall, in the last day. */
+    blocked: Type.Optional(Type.Integer()),
+  },
+  closed,
+);
+export type DroppedPackets = Static<typeof DroppedPackets>;
+
 export const MachineUsage = Type.Object(
   {
     id: Type.String(),
@@ -173,6 +192,8 @@ export const MachineUsage = Type.Object(
     refusedProcesses: Type.Integer(),
     receivedBytes: Type.Number(),
     sentBytes: Type.Number(),
+    /** Since it was started. Absent: none. */
+    dropped: Type.Optional(DroppedPackets),
     outOfMemoryKills: Type.Integer(),
     /** What holds its memory now: its ceiling or the pool, or less while borrowed memory is taken back. */
     memoryLimitMib: Type.Number(),

@@ -83,6 +83,16 @@ export const u32be = (value: number): Buffer => {
 
 export const text = (value: string): Buffer => Buffer.from(`${value}\0`);
 
+/** What is in each attribute, also where several have one type; a malformed tail is left out. */
+export function* attributesOf(data: Buffer): Generator<Buffer> {
+  for (let at = 0; at + 4 <= data.length;) {
+    const length = data.readUInt16LE(at);
+    if (length < 4 || at + length > data.length) return;
+    yield data.subarray(at + 4, at + length);
+    at += align4(length);
+  }
+}
+
 /** Attributes by type; a malformed tail is left out. */
 export const parseAttributes = (data: Buffer): Map<number, Buffer> => {
   const result = new Map<number, Buffer>();

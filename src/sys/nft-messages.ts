@@ -1,5 +1,5 @@
 /** The kernel's messages about what is in sets of nftables. Tables are of the family `inet`. */
-import { attribute, netlinkFlags, nested, parseAttributes, text, u32be } from './netlink.ts';
+import { attribute, attributesOf, netlinkFlags, nested, parseAttributes, text, u32be } from './netlink.ts';
 import type { NetlinkMessage, NetlinkRequest } from './netlink.ts';
 
 export const nftablesSubsystem = 10;
@@ -11,7 +11,9 @@ const messages = { getTable: 1, newElements: 12, getElements: 13, deleteElements
 const tableAttributes = { name: 1 } as const;
 const listAttributes = { table: 1, set: 2, elements: 3 } as const;
 const listElement = 1;
-const elementAttributes = { key: 1, data: 2, keyEnd: 10 } as const;
+const elementAttributes = { key: 1, data: 2, expression: 7, keyEnd: 10 } as const;
+const expressionAttributes = { data: 2 } as const;
+const counterAttributes = { packets: 2 } as const;
 const dataAttributes = { value: 1, verdict: 2 } as const;
 const verdictAttributes = { code: 1, chain: 2 } as const;
 const gotoCode = -4;
@@ -71,6 +73,26 @@ export const getElement = (table: string, set: string, key: Uint8Array): Netlink
   flags: 0,
   body: elementsBody(table, set, [encodeElement({ key })]),
 });
+
+/** A dump, which `countersOf` reads. */
+export const listElements = (table: string, set: string): NetlinkRequest => ({
+  type: typeOf(messages.getElements),
+  flags: 0,
+  body: Buffer.concat([packetFamily(inetFamily), attribute(listAttributes.table, text(table)), attribute(listAttributes.set, text(set))]),
+});
+
+/** Of elements that hold a counter each. */
+export const countersOf = ({ body }: NetlinkMessage): { key: Buffer; packets: number }[] => {
+  const list = parseAttributes(body.subarray(familyBytes)).get(listAttributes.elements) ?? Buffer.alloc(0);
+  return Array.from(attributesOf(list), (element) => {
+    const found = parseAttributes(element);
+    const key = inside(found.get(elementAttributes.key), dataAttributes.value) ?? Buffer.alloc(0);
+    const counter = inside(found.get(elementAttributes.expression), expressionAttributes.data);
+    return { key, packets: Number(inside(counter, counterAttributes.packets)?.readBigUInt64BE(0) ?? 0) };
+  });
+};
+
+const inside = (data: Buffer | undefined, type: number): Buffer | undefined => (data === undefined ? undefined : parseAttributes(data).get(type));
 
 export const listTables = (): NetlinkRequest => ({ type: typeOf(messages.getTable), flags: 0, body: packetFamily(inetFamily) });
 

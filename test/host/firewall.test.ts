@@ -65,6 +65,7 @@ describe('the firewall of machines', { skip: skipInstance, timeout: 600_000 }, (
     assert.ok(await asks('web', 'db'));
     await cenote('fwrule', 'disable', id);
     assert.equal(await asks('web', 'db'), false);
+    assert.match(await cenote('why', 'db'), /\d+ packets? dropped: by its firewall/);
     await cenote('firewall', 'disable', 'db');
     assert.ok(await asks('web', 'db'));
     assert.equal(await ownTable(), false, 'nobody needs it');

@@ -148,6 +148,7 @@ describe('hostile packets', () => {
         assert.deepEqual((await sent([low[0]!, high[0]!, low[1]!])).heard, [], 'a longer beginning over the first');
         const [, late] = pieces('i'.repeat(100), 91, 24, 8);
         assert.deepEqual((await sent([late!, late!])).heard, [], 'an end without a beginning');
+        assert.ok((await network.traffic(machines.get(target)!.connection.slot)).dropped!.blocked! > 0);
         await network.firewall.restore([], []);
       });
 
@@ -254,6 +255,19 @@ describe('hostile packets', () => {
         });
         // Of IPv4 the kernel drops it before any rule.
         assert.deepEqual(said, { heard: [], counted: [family === 4 ? 0 : 3] });
+      });
+
+      test('all of it is told of who sent it, and of nobody else', async () => {
+        const dropped = async (address: string) => (await network.traffic(machines.get(address)!.connection.slot)).dropped ?? {};
+        const { spoofed = 0, refused = 0, malformed = 0, ...rest } = await dropped(rogue);
+        assert.ok(spoofed >= 5 && malformed === 10 && (refused > 0 || kind === wire), JSON.stringify({ spoofed, refused, malformed }));
+        assert.deepEqual(rest, {});
+        assert.deepEqual(await dropped(third), {});
+        assert.deepEqual(await dropped(target), {}, 'the firewall’s went with it');
+        const { connection: made } = machines.get(rogue)!;
+        await network.disconnect(made.slot);
+        await settle(made);
+        assert.deepEqual(await dropped(rogue), {}, 'who has the link next begins at none');
       });
     });
   }

@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { packetWords } from '../../src/host/network/packet-words.ts';
 import { declarationOf, keyOf, kindOf } from '../../src/host/network/set-shapes.ts';
 import type { FieldType, SetShape } from '../../src/host/network/set-shapes.ts';
+import { dropShape } from '../../src/host/network/drop-rules.ts';
 import { machineSets } from '../../src/host/network/table-pieces.ts';
 import { changeSets } from '../../src/host/network/transaction.ts';
 import type { SetChange } from '../../src/host/network/transaction.ts';
@@ -32,6 +33,7 @@ const values: Readonly<Record<FieldType, fc.Arbitrary<string>>> = {
   icmpv6_type: byte.map(String),
   icmpv6_code: byte.map(String),
   classid: fc.tuple(hex(4), fc.integer({ min: 1, max: 0xffff })).map(([major, minor]) => `${major}:${minor.toString(16)}`),
+  mark: fc.nat(0x7fff_ffff).map(String),
 };
 
 const wide: Partial<Record<FieldType, fc.Arbitrary<string>>> = {
@@ -64,9 +66,11 @@ const firewallShapes = ([address, icmp]: ['ipv4_addr', 'icmp'] | ['ipv6_addr', '
 
 const shapes: Readonly<Record<string, SetShape>> = Object.fromEntries(
   ([4, 6] as const).flatMap((family) =>
-    Object.entries({ ...machineSets(packetWords[family]), ...firewallShapes(family === 4 ? ['ipv4_addr', 'icmp'] : ['ipv6_addr', 'icmpv6']) }).map(
-      ([name, shape]) => [`${name}${family}`, shape],
-    ),
+    Object.entries({
+      ...machineSets(packetWords[family]),
+      dropped: dropShape,
+      ...firewallShapes(family === 4 ? ['ipv4_addr', 'icmp'] : ['ipv6_addr', 'icmpv6']),
+    }).map(([name, shape]) => [`${name}${family}`, shape]),
   ),
 );
 

@@ -1,6 +1,6 @@
 /** From two looks at the pool to what a person wants to know: what there is of each resource, who has it, who has borrowed. Pure. */
 import { mibOfBytes } from '../../base/units.ts';
-import type { BurstUsage, Pressure } from '../../model/machine.ts';
+import type { BurstUsage, DroppedPackets, Pressure } from '../../model/machine.ts';
 import type { PoolMachine, PoolStatus } from '../../model/pool.ts';
 import type { Resources } from '../../model/resources.ts';
 
@@ -36,7 +36,7 @@ export interface MachineReport {
   diskUsedMib: number;
   processes: { running: number; refused: number };
   io: { readMibps: number; writeMibps: number };
-  network: { receivedMbps: number; sentMbps: number; borrowedMbps: number };
+  network: { receivedMbps: number; sentMbps: number; borrowedMbps: number; dropped: DroppedPackets };
   pressure: Pressure | null;
   /** Of metered bursting, where it has a bank. */
   burst: BurstUsage | null;
@@ -81,7 +81,7 @@ const reportMachine = (former: PoolMachine | undefined, { name, resources, usage
     diskUsedMib: usage.diskMib,
     processes: { running: usage.processes, refused: usage.refusedProcesses },
     io: { readMibps: mibOfBytes(rate('readBytes')), writeMibps: mibOfBytes(rate('writtenBytes')) },
-    network: { receivedMbps, sentMbps, borrowedMbps: above(Math.max(receivedMbps, sentMbps), resources.networkMbps) },
+    network: { receivedMbps, sentMbps, borrowedMbps: above(Math.max(receivedMbps, sentMbps), resources.networkMbps), dropped: usage.dropped ?? {} },
     pressure: usage.pressure,
     burst: usage.burst ?? null,
   };

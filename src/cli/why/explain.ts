@@ -2,6 +2,7 @@
 import { Check } from 'typebox/schema';
 import { formatCpu, formatMib } from '../../base/units.ts';
 import type { Machine } from '../../model/control-api.ts';
+import type { DroppedPackets } from '../../model/machine.ts';
 import { eventDetails } from '../../model/event.ts';
 import type { Event, EventDetails, Job } from '../../model/event.ts';
 import { formatAge, formatMbps, plural } from '../format.ts';
@@ -172,8 +173,22 @@ const diskNow = ({ io, resources, diskUsedMib, pressure }: MachineReport): Said 
 const networkNow = ({ network, resources }: MachineReport): Said => {
   const { networkCeilingMbps: ceiling } = resources;
   const most = Math.max(network.receivedMbps, network.sentMbps);
-  if (ceiling === null || most < ceiling * nearly) return [];
-  return [['throttled', `its link is full: ${mbps(most)} Mbit/s of at most ${formatMbps(ceiling)}`]];
+  const full: Said =
+    ceiling === null || most < ceiling * nearly ? [] : [['throttled', `its link is full: ${mbps(most)} Mbit/s of at most ${formatMbps(ceiling)}`]];
+  return [...full, ...droppedWords(network.dropped).map((says): Said[number] => ['refused', says])];
+};
+
+/** Counted at its links; the whole network's are in docs/networks.md. */
+const droppedWords = (dropped: DroppedPackets): string[] =>
+  (Object.entries(dropped) as [keyof DroppedPackets, number][]).map(([reason, count]) => `${plural(count, 'packet')} dropped: ${dropWords[reason]}`);
+
+const dropWords: Readonly<Record<keyof DroppedPackets, string>> = {
+  spoofed: 'it sent them from an address or MAC that it has not',
+  refused: 'it sent them where machines may not send, such as services of the host',
+  strangers: 'they were for it, from outside its network, to no published port',
+  malformed: 'their checksums, flags or headers were wrong, or they belonged to no connection that there is',
+  crowded: 'it has so many connections that others would get none, and begins none until it has fewer',
+  blocked: 'by its firewall, in the last day: cenote firewall test says by which rule',
 };
 
 /** Counted by the kernel, and asked only now: a machine that does not reach its limit costs nothing. */

@@ -3,9 +3,10 @@
  * (see ruleset.ts) and holds to the same; what is on it are routers, so nothing is published or translated but what leaves the host.
  */
 import type { Subnet } from '../../model/subnet.ts';
+import { countDropped } from './drop-rules.ts';
 import { packetWords } from './packet-words.ts';
 import { tableName } from './ruleset.ts';
-import { beforeDefragmentation, hostServices, hostSets, knownFlows, tableSets, withoutCrowders } from './table-pieces.ts';
+import { beforeDefragmentation, hostServices, hostSets, knownFlows, malformedChain, tableSets, withoutCrowders } from './table-pieces.ts';
 
 export const backboneName = (instance: string): string => `${instance}-ip6`;
 export const backbonePrefix = (instanceNumber: number): string => `cn${instanceNumber}s`;
@@ -32,11 +33,11 @@ ${hostSets(words)}
   chain from_router {
     ${chatter}
     iifname . ether saddr . ip6 saddr @bound goto from_known_router
-    counter name spoofed drop
+    ${countDropped('spoofed', 'iifname')} drop
   }
   chain from_known_router {
-    ${meddling} counter name refused drop
-    ip6 daddr ${nowhere} counter name refused drop
+    ${meddling} ${countDropped('refused', 'iifname')} drop
+    ip6 daddr ${nowhere} ${countDropped('refused', 'iifname')} drop
   }
 
   chain to_resolver {
@@ -56,10 +57,7 @@ ${hostSets(words)}
   chain router_to_host {${hostServices(words, gateway, resolverPort)}
   }
 
-  chain malformed {
-    counter name malformed drop
-  }
-  chain forward {
+${malformedChain(links)}  chain forward {
     type filter hook forward priority filter; policy accept;
     oifname ${links} goto to_router
     iifname ${links} goto to_outside
@@ -70,13 +68,13 @@ ${hostSets(words)}
     ${knownFlows}
     ${withoutCrowders(words, 'saddr', 'daddr')}
     ip6 daddr @shown accept
-    counter name strangers drop
+    ${countDropped('strangers', 'oifname')} drop
   }
   chain to_outside {
     tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
     ${knownFlows}
     ${withoutCrowders(words, 'saddr')}
-    ip6 daddr @whole counter name refused reject with icmpv6 type addr-unreachable
+    ip6 daddr @whole ${countDropped('refused', 'iifname')} reject with icmpv6 type addr-unreachable
   }
 }
 `;

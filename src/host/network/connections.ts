@@ -12,6 +12,7 @@ import type { NftRunner } from '../../sys/nftables.ts';
 import { checkAttachment, checkSlot, furtherOf, insideOf, interfaceName, samePort } from './attachment.ts';
 import type { Attachment, Further, KeptAttachment } from './attachment.ts';
 import { Attachments } from './attachments.ts';
+import type { Drops } from './drops.ts';
 import { Elements } from './elements.ts';
 import { keyOf } from './flow-entry.ts';
 import type { AddressKey } from './flow-entry.ts';
@@ -32,6 +33,7 @@ export interface ConnectionsOptions {
   links: Links;
   nftables: NftRunner;
   flows: ConntrackFlows;
+  drops: Drops;
   /** Where guarantees hold; absent: nowhere. */
   uplinks?: Uplinks | undefined;
   /** Where addresses that it leads to may be on wires outside; absent: it is inside. */
@@ -259,10 +261,11 @@ export class Connections {
 
   async disconnect(slot: number): Promise<void> {
     checkSlot(slot);
-    const { links, flows, uplinks, wires } = this.#options;
+    const { links, flows, drops, uplinks, wires } = this.#options;
     const connection = this.#connected.get(slot);
     if (connection === undefined) return links.discard(slot);
     this.#elements.forbid(connection);
+    drops.changed();
     await wires?.remove(furtherOf(connection));
     if ((connection.floating ?? []).length > 0) await wires?.seenAs(connection.address, undefined);
     await links.disconnect(slot, [connection.address, ...furtherOf(connection)]);
@@ -274,8 +277,11 @@ export class Connections {
 
   async traffic(slot: number): Promise<NetworkTraffic> {
     checkSlot(slot);
-    const { sent, received } = await this.#options.links.counters(slot);
-    return { receivedBytes: sent, sentBytes: received };
+    const { links, drops, prefix } = this.#options;
+    const { sent, received } = await links.counters(slot);
+    const attachment = this.#connected.get(slot);
+    const dropped = attachment === undefined ? {} : await drops.of(`${prefix}${slot}`, [attachment.address, ...insideOf(attachment)]);
+    return { receivedBytes: sent, sentBytes: received, ...(Object.keys(dropped).length > 0 ? { dropped } : {}) };
   }
 
   async restore(kept: KeptAttachment[], prepared: number[]): Promise<void> {

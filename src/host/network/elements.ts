@@ -5,6 +5,7 @@ import { NftablesError } from '../../sys/nftables-error.ts';
 import type { NftRunner } from '../../sys/nftables.ts';
 import { difference } from './attachment.ts';
 import type { Attachment } from './attachment.ts';
+import { dropShape, dropsOf } from './drop-rules.ts';
 import { packetWords } from './packet-words.ts';
 import { change, elementsOf, tableName } from './ruleset.ts';
 import { keyOf, kindOf } from './set-shapes.ts';
@@ -54,7 +55,7 @@ export class Elements {
     const elements = this.#of(connection);
     const all = this.#sets.map((set) => this.#changeOf('delete', set, elements[set]));
     try {
-      this.#change(all);
+      this.#change([...all, ...this.#forgetDrops(connection)]);
       return;
     } catch (error) {
       logger.warn({ err: error, slot: connection.slot }, 'rules of a machine were changed by someone else');
@@ -88,6 +89,13 @@ export class Elements {
   publish(before: Attachment, wanted: Attachment): void {
     const [old, now] = [this.#of(before).published, this.#of(wanted).published];
     this.#change([this.#changeOf('delete', 'published', difference(old, now)), this.#changeOf('create', 'published', difference(now, old))]);
+  }
+
+  /** The next with this link begins at none. */
+  #forgetDrops({ slot }: Attachment): SetChange[] {
+    const counted = dropsOf(`${this.#options.prefix}${slot}`);
+    // What is deleted must be there.
+    return (['add', 'delete'] as const).map((verb) => ({ verb, set: 'dropped', shape: dropShape, elements: counted }));
   }
 
   /** Exactly these begin no flow. */

@@ -7,9 +7,10 @@
 import { isShared } from '../../model/network.ts';
 import type { NetworkDefinition } from '../../model/network.ts';
 import type { Subnet } from '../../model/subnet.ts';
+import { countDropped } from './drop-rules.ts';
 import { packetWords } from './packet-words.ts';
 import { linkPrefix, tableName } from './ruleset.ts';
-import { beforeDefragmentation, knownFlows, tableSets, withoutCrowders } from './table-pieces.ts';
+import { beforeDefragmentation, knownFlows, malformedChain, tableSets, withoutCrowders } from './table-pieces.ts';
 
 export const uplinkName = 'eth0';
 
@@ -53,11 +54,11 @@ ${tableSets(words)}
     ${chatter}
     iifname . ether saddr . ${ip} saddr @bound goto from_known_machine
     ${carries ? 'fib saddr . iif oif exists goto from_known_machine' : ''}
-    counter name spoofed drop
+    ${countDropped('spoofed', 'iifname')} drop
   }
   chain from_known_machine {
-    ${meddling} counter name refused drop
-    ${ip} daddr ${nowhere} counter name refused drop
+    ${meddling} ${countDropped('refused', 'iifname')} drop
+    ${ip} daddr ${nowhere} ${countDropped('refused', 'iifname')} drop
   }
 
   chain publish_incoming {
@@ -83,7 +84,7 @@ ${tableSets(words)}
     ct state established,related accept
     ${withoutCrowders(words, 'saddr')}
     ${ip} daddr ${gateway} ${icmp} type echo-request accept
-    counter name refused
+    ${countDropped('refused', 'iifname')}
     limit rate 100/second reject with icmpx type admin-prohibited
     drop
   }
@@ -92,10 +93,7 @@ ${tableSets(words)}
     oifname ${links} ${redirect} drop
   }
 
-  chain malformed {
-    counter name malformed drop
-  }
-  chain forward {
+${malformedChain(links)}  chain forward {
     type filter hook forward priority filter; policy drop;
     oifname ${links} goto to_machine
     iifname ${links} goto to_outside
@@ -106,7 +104,7 @@ ${tableSets(words)}
     ${withoutCrowders(words, 'saddr', 'daddr')}
     ct status dnat accept
     ${isPublic ? 'accept' : `iifname ${links} accept`}
-    counter name strangers drop
+    ${countDropped('strangers', 'oifname')} drop
   }
   chain to_outside {
     tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
@@ -114,7 +112,7 @@ ${tableSets(words)}
     ${withoutCrowders(words, 'saddr')}
     ${ip} daddr ${resolver} ct status dnat accept
     ${internetNat && isForwarded ? `${ip} daddr != ${linkLocal} accept` : ''}
-    counter name refused
+    ${countDropped('refused', 'iifname')}
     limit rate 100/second reject with icmpx type admin-prohibited
   }
 }

@@ -3,7 +3,7 @@
  * order in which no packet can go where it must not, and is undone as a whole.
  */
 import { CenoteError } from '../../base/errors.ts';
-import type { PublishedPort } from '../../model/machine.ts';
+import type { DroppedPackets, PublishedPort } from '../../model/machine.ts';
 import { externalNetwork, nicsOf } from '../../model/nics.ts';
 import type { Nic } from '../../model/network.ts';
 import { familyOf } from '../../model/address.ts';
@@ -125,9 +125,11 @@ export class Machines {
     if (connection === undefined) return this.#host.connections.traffic(slot);
     const sum: NetworkTraffic = { receivedBytes: 0, sentBytes: 0 };
     for (const { network } of nicsOf(connection)) {
-      const { receivedBytes, sentBytes } = await (await this.#segment(network)).connections.traffic(slot);
+      const { receivedBytes, sentBytes, dropped = {} } = await (await this.#segment(network)).connections.traffic(slot);
       sum.receivedBytes += receivedBytes;
       sum.sentBytes += sentBytes;
+      for (const [reason, packets] of Object.entries(dropped) as [keyof DroppedPackets, number][])
+        sum.dropped = { ...sum.dropped, [reason]: (sum.dropped?.[reason] ?? 0) + packets };
     }
     return sum;
   }

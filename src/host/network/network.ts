@@ -4,7 +4,7 @@
  * its own, a network namespace, so that what accounts do with addresses is theirs alone. Links on the external network are made ahead of
  * time for slots (a slot is one prepared sandbox, see host/sandbox), others when a machine starts.
  */
-import type { PublishedPort } from '../../model/machine.ts';
+import type { DroppedPackets, PublishedPort } from '../../model/machine.ts';
 import type { NetworkDefinition, Nic, WireStatus, WiredSubnet } from '../../model/network.ts';
 import type { UplinkStatus } from '../../model/uplink.ts';
 import type { Firewall } from './firewall/open.ts';
@@ -32,6 +32,8 @@ export interface KeptConnection extends Connection {
 export interface NetworkTraffic {
   receivedBytes: number;
   sentBytes: number;
+  /** Absent: none. */
+  dropped?: DroppedPackets;
 }
 
 export interface Network {

@@ -8,8 +8,9 @@
 import type { Attachment, Further } from './attachment.ts';
 import { macOf } from '../../model/mac.ts';
 import type { Subnet } from '../../model/subnet.ts';
+import { countDropped } from './drop-rules.ts';
 import { packetWords } from './packet-words.ts';
-import { beforeDefragmentation, hostServices, hostSets, knownFlows, tableSets, withoutCrowders } from './table-pieces.ts';
+import { beforeDefragmentation, hostServices, hostSets, knownFlows, malformedChain, tableSets, withoutCrowders } from './table-pieces.ts';
 import type { MachineSet } from './table-pieces.ts';
 import type { NftRunner } from '../../sys/nftables.ts';
 
@@ -49,12 +50,12 @@ ${hostSets(words)}
   # Anything but IPv4 fails the lookup, so it is dropped as well.
   chain from_machine {
     iifname . ether saddr . ip saddr @bound goto from_known_machine
-    counter name spoofed drop
+    ${countDropped('spoofed', 'iifname')} drop
   }
   # Routes are not changed on a machine's word. The host's loopback, multicast and broadcast are not for machines; route_localnet on the links makes the first a must.
   chain from_known_machine {
-    icmp type redirect counter name refused drop
-    ip daddr { 0.0.0.0/8, 127.0.0.0/8, 224.0.0.0-255.255.255.255 } counter name refused drop
+    icmp type redirect ${countDropped('refused', 'iifname')} drop
+    ip daddr { 0.0.0.0/8, 127.0.0.0/8, 224.0.0.0-255.255.255.255 } ${countDropped('refused', 'iifname')} drop
   }
 
   chain publish_incoming {
@@ -93,10 +94,7 @@ ${hostSets(words)}
     oifname ${links} icmp type redirect drop
   }
 
-  chain malformed {
-    counter name malformed drop
-  }
-  chain forward {
+${malformedChain(links)}  chain forward {
     type filter hook forward priority filter; policy accept;
     oifname ${links} goto to_machine
     iifname ${links} goto to_outside
@@ -111,7 +109,7 @@ ${hostSets(words)}
     ct status dnat accept
     iifname ${links} goto neighbours
     ip daddr @shown accept
-    counter name strangers drop
+    ${countDropped('strangers', 'oifname')} drop
   }
   # Neighbour to neighbour. One account owns all machines for now; firewall rules find their place here.
   chain neighbours {
@@ -124,8 +122,8 @@ ${hostSets(words)}
     tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
     ${knownFlows}
     ${withoutCrowders(words, 'saddr')}
-    ip daddr 169.254.0.0/16 counter name refused reject with icmpx type admin-prohibited
-    ip daddr @whole counter name refused reject with icmp type host-unreachable
+    ip daddr 169.254.0.0/16 ${countDropped('refused', 'iifname')} reject with icmpx type admin-prohibited
+    ip daddr @whole ${countDropped('refused', 'iifname')} reject with icmp type host-unreachable
   }
 }
 `;

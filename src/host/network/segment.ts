@@ -7,6 +7,8 @@ import type { NftRunner } from '../../sys/nftables.ts';
 import { NftablesError } from '../../sys/nftables-error.ts';
 import { Connections } from './connections.ts';
 import { Crowding } from './crowding.ts';
+import { Drops } from './drops.ts';
+import { firewallTable } from './firewall/render.ts';
 import { openFirewall } from './firewall/open.ts';
 import type { HostFirewall } from './firewall/open.ts';
 import { ConntrackFlows } from './flows.ts';
@@ -61,7 +63,8 @@ export const openSegment = async (options: SegmentOptions): Promise<Segment> => 
   const links = undo.adopt(new Links({ ...options, prefix }), (opened) => opened.close());
   const flows = undo.adopt(new ConntrackFlows(logger, subnet.family, netnsFd), (opened) => opened.close());
   await links.openGateway();
-  const connections = new Connections({ instance, prefix, subnet, links, nftables, flows, uplinks, wires, logger });
+  const drops = new Drops({ table: tableName(instance), firewall: firewallTable(instance), netnsFd });
+  const connections = new Connections({ instance, prefix, subnet, links, nftables, flows, drops, uplinks, wires, logger });
   undo.adopt(
     new Crowding({
       flows,

@@ -47,7 +47,7 @@ const mac = (text: string): Ends => {
   return single(Buffer.from(text.replaceAll(':', ''), 'hex'));
 };
 
-/** A number of this processor's, unlike what is in packets: those that we run on have its lowest byte first. */
+/** A number of this processor's, unlike what is in packets: those that we run on have its lowest byte first. Marks are such too. */
 const trafficClass = (text: string): Ends => {
   const [, major, minor] = /^([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(text) ?? [];
   if (major === undefined || minor === undefined) throw malformed(text);
@@ -55,6 +55,8 @@ const trafficClass = (text: string): Ends => {
   bytes.writeUInt32LE(Number(`0x${major}`) * 0x1_0000 + Number(`0x${minor}`));
   return single(bytes);
 };
+
+const mark = (text: string): Ends => single(Buffer.from(numbers(4)(text)[0]).reverse());
 
 const malformed = (text: string): Error => new Error(`${JSON.stringify(text)} is not what the set holds`);
 
@@ -70,6 +72,7 @@ const fieldTypes = {
   icmpv6_type: numbers(1),
   icmpv6_code: numbers(1),
   classid: trafficClass,
+  mark,
 } as const;
 
 export type FieldType = keyof typeof fieldTypes;

@@ -1,4 +1,5 @@
 /** What the tables of all networks have alike, of either family, in nft's language: what machines, or routers, are elements of, and what the host serves them. */
+import { countDropped, dropCounters } from './drop-rules.ts';
 import type { PacketWords } from './packet-words.ts';
 import { declarationOf, kindOf } from './set-shapes.ts';
 import type { SetShape } from './set-shapes.ts';
@@ -25,11 +26,7 @@ export const machineSets = ({ address }: Pick<PacketWords, 'address'>) =>
 export type MachineSet = keyof ReturnType<typeof machineSets>;
 
 export const tableSets = (words: PacketWords): string => `
-  counter spoofed { }
-  counter refused { }
-  counter strangers { }
-  counter malformed { }
-  counter crowded { }
+  ${dropCounters}
 
   # Who has so many flows that it begins no more for now, and none is begun to it.
   set crowders { type ${words.address}; }
@@ -40,9 +37,16 @@ ${Object.entries(machineSets(words))
 /** What belongs to a flow goes on; what fits in none, and begins none, has a wrong checksum, flags that cannot be, or a header cut short. */
 export const knownFlows = 'ct state vmap { established : accept, related : accept, invalid : goto malformed }';
 
+/** `links`: of machines. Counted at who sent it, where that is one. */
+export const malformedChain = (links: string): string => `  chain malformed {
+    iifname ${links} ${countDropped('malformed', 'iifname')} drop
+    ${countDropped('malformed', 'oifname')} drop
+  }
+`;
+
 /** Of what begins a flow only, so that it costs nothing what belongs to one. */
 export const withoutCrowders = ({ ip }: PacketWords, ...sides: ('saddr' | 'daddr')[]): string =>
-  sides.map((side) => `${ip} ${side} @crowders counter name crowded drop`).join('\n    ');
+  sides.map((side) => `${ip} ${side} @crowders ${countDropped('crowded', side === 'saddr' ? 'iifname' : 'oifname')} drop`).join('\n    ');
 
 /** Besides, of the host's own: subnets that hold nobody else, and how often each asks the resolver. */
 export const hostSets = ({ address }: PacketWords): string => `
@@ -55,10 +59,10 @@ export const hostServices = (words: PacketWords, gateway: string, resolverPort: 
   return `
     ct state established,related accept
     ${withoutCrowders(words, 'saddr')}
-    ${ip} daddr ${gateway} udp dport ${resolverPort} update @resolving { ${ip} saddr limit rate over 500/second burst 1000 packets } counter name refused drop
+    ${ip} daddr ${gateway} udp dport ${resolverPort} update @resolving { ${ip} saddr limit rate over 500/second burst 1000 packets } ${countDropped('refused', 'iifname')} drop
     ${ip} daddr ${gateway} meta l4proto { tcp, udp } th dport ${resolverPort} accept
     ${ip} daddr ${gateway} ${icmp} type echo-request accept
-    counter name refused
+    ${countDropped('refused', 'iifname')}
     limit rate 100/second reject with icmpx type admin-prohibited
     drop`;
 };

@@ -25,7 +25,8 @@ export class Numbers {
 
 export const firewallTable = (instance: string): string => `cenote-${instance}-firewall`;
 
-const drop = 'counter name blocked drop';
+/** By whose firewall. */
+const drops = { in: 'goto blocked_in', out: 'goto blocked_out' } as const;
 /** So long after a flow of datagrams was cut, its answers begin none. */
 const holdOffSeconds = 10;
 
@@ -43,10 +44,12 @@ export const heldShape = (family: Family): SetShape => {
  * and may listen at another, and for a fabric's machines it listens on another network: its packets are judged before they are translated.
  */
 export const tableFrame = (instance: string, { family, gateway }: Subnet, resolver?: string): string => {
-  const { ip } = packetWords[family];
+  const { ip, address } = packetWords[family];
   return `
 table inet ${firewallTable(instance)} {
   counter blocked { }
+  # At whose address, in the last day.
+  set blocked_at { type ${address}; size 65535; flags dynamic, timeout; timeout 1d; counter; }
   map senders { ${declarationOf(dispatchShape(family))} }
   map receivers { ${declarationOf(dispatchShape(family))} }
   set held { ${declarationOf(heldShape(family))} }
@@ -57,7 +60,7 @@ table inet ${firewallTable(instance)} {
   chain forward {
     type filter hook forward priority filter + 10; policy accept;
     ct state established,related accept
-    ${ip} saddr . ${ip} daddr . udp sport . udp dport @held ${drop}
+    ${ip} saddr . ${ip} daddr . udp sport . udp dport @held ${drops.out}
 ${resolver === undefined ? '' : `    ${ip} daddr ${resolver} ct status dnat accept\n`}    ${ip} saddr vmap @senders
     ${ip} daddr vmap @receivers
   }
@@ -72,6 +75,12 @@ ${resolver === undefined ? '' : `    ${ip} daddr ${resolver} ct status dnat acce
     ct state established,related accept
     ${ip} daddr vmap @receivers
   }
+  chain blocked_in {
+    update @blocked_at { ${ip} daddr } counter name blocked drop
+  }
+  chain blocked_out {
+    update @blocked_at { ${ip} saddr } counter name blocked drop
+  }
   # What a sender's rules let go is then judged where it arrives.
   chain sent {
     ${ip} daddr vmap @receivers
@@ -82,9 +91,9 @@ ${resolver === undefined ? '' : `    ${ip} daddr ${resolver} ct status dnat acce
 };
 
 /** A flow begins with it. What comes in the middle of one was cut off, or would bring a flow back that was. */
-const inMidFlow = `tcp flags & (fin | syn | rst | ack) != syn ${drop}`;
+const inMidFlow = (direction: Direction): string => `tcp flags & (fin | syn | rst | ack) != syn ${drops[direction]}`;
 
-const verdictOf = ({ direction, action }: Level): string => (action === 'block' ? drop : direction === 'in' ? 'accept' : 'goto sent');
+const verdictOf = ({ direction, action }: Level): string => (action === 'block' ? drops[direction] : direction === 'in' ? 'accept' : 'goto sent');
 
 const accountChain = (numbers: Numbers, account: string, direction: Direction): string => `account${numbers.of(`account ${account}`)}_${direction}`;
 
@@ -115,9 +124,9 @@ export const renderDispatch = (numbers: Numbers, family: Family, guarded: Readon
 export const renderAccount = (numbers: Numbers, account: string, levels: Record<Direction, Level[]>): Part => {
   const chain = (direction: Direction, last: string): [string, string[]] => [
     accountChain(numbers, account, direction),
-    [inMidFlow, ...levels[direction].map((level) => `jump ${levelChain(numbers, level)}`), last],
+    [inMidFlow(direction), ...levels[direction].map((level) => `jump ${levelChain(numbers, level)}`), last],
   ];
-  return { sets: new Map(), chains: new Map([chain('in', drop), chain('out', 'goto sent')]) };
+  return { sets: new Map(), chains: new Map([chain('in', drops.in), chain('out', 'goto sent')]) };
 };
 
 /** How the two sides of a packet are called, seen from the machine that judges it. */
