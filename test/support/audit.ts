@@ -166,9 +166,10 @@ const processes = (): Found[] =>
       const inGroup = /\/cenote-([a-z0-9]{1,12})(-machines\.service|\.services)?(\/|$)/m.exec(readOrEmpty(`/proc/${pid}/cgroup`))?.[1];
       const named = /\/run\/cenote-([a-z0-9]{1,12})(\/|\s)/.exec(command)?.[1];
       const service = /\/src\/(?:agent\/main|control\/main|setup\/supervisor)\.ts --root (\S+)/.exec(command)?.[1];
+      const standIn = /\/src\/agent\/stand-in\.ts --instance (\S+)/.exec(command)?.[1];
       const lxcfs = /lxcfs .*?--pidfile (\S+)\/run\//.exec(command)?.[1];
       const helper = /\/nsmaker\.pl/.test(command);
-      const owner = inGroup ?? named ?? service ?? lxcfs ?? (helper ? (/--root (\S+)/.exec(commandOf(parentOf(pid)))?.[1] ?? null) : undefined);
+      const owner = inGroup ?? named ?? service ?? standIn ?? lxcfs ?? (helper ? (/--root (\S+)/.exec(commandOf(parentOf(pid)))?.[1] ?? null) : undefined);
       return owner === undefined ? [] : [{ line: `${pid} ${command.slice(0, 120).trim()}`, owner }];
     });
 

@@ -13,7 +13,7 @@ import type { VirtualDisk } from './virtual-disk.ts';
 
 const timeout = 40 * 60_000;
 const unit = (name: string): string => `cenote-default-${name}.service`;
-const [agent, control, machines, lxcfs] = ['agent', 'control', 'machines', 'lxcfs'].map(unit) as [string, string, string, string];
+const [agent, control, machines, lxcfs, standIn] = ['agent', 'control', 'machines', 'lxcfs', 'stand-in'].map(unit) as [string, string, string, string, string];
 const group = `/sys/fs/cgroup/${machines}`;
 const audit = `${guestNode} ${checkout}/test/virtual/inside/audit.ts /var/tmp/audit`;
 const long = { timeoutMs: 400_000 };
@@ -52,7 +52,7 @@ describe('systemd and the units', { skip: skipVirtualHost, timeout }, () => {
     await host.succeed(audit);
     await bringUp(host, ['--pool-size', '1G']);
     await helloAnswers(host);
-    for (const name of [agent, control, machines, lxcfs]) assert.equal(await property('ActiveState', name), 'active', name);
+    for (const name of [agent, control, machines, lxcfs, standIn]) assert.equal(await property('ActiveState', name), 'active', name);
     const { code, stderr } = await host.run('systemd-analyze verify /etc/systemd/system/cenote-*.service');
     assert.deepEqual([code, stderr.split('\n').filter((line) => line.includes('cenote'))], [0, []]);
     // Writes down that it was asked to end.
@@ -65,7 +65,7 @@ describe('systemd and the units', { skip: skipVirtualHost, timeout }, () => {
     assert.ok(inMachines !== undefined && inMonitors?.trimEnd().split('\n').length === 2);
     assert.doesNotMatch(await host.succeed(`systemctl status --no-pager ${agent}`), /conmon|crun/);
     assert.equal(await host.succeed(`cat ${group}/memory.min`), guaranteed);
-    for (const [name, bytes] of Object.entries({ [agent]: 192 * mib, [control]: 160 * mib, [lxcfs]: 32 * mib }))
+    for (const [name, bytes] of Object.entries({ [agent]: 192 * mib, [control]: 160 * mib, [lxcfs]: 32 * mib, [standIn]: 64 * mib }))
       assert.equal(await host.succeed(`cd /sys/fs/cgroup/${name} && cat memory.min cpu.weight`), `${bytes}\n400`, name);
     // What protects the agent when memory ends is not handed down to machines.
     assert.ok(Number(await host.succeed(`cat /proc/$(head -q -n 1 ${group}/*-*/cgroup.procs | head -1)/oom_score_adj`)) > 0);
@@ -75,6 +75,7 @@ describe('systemd and the units', { skip: skipVirtualHost, timeout }, () => {
     await unnoticed('agent restarted', () => host.succeed(`systemctl restart ${agent}`, long));
     await unnoticed('agent killed', () => host.succeed(`systemctl kill --signal=KILL ${agent}; sleep 2`));
     await unnoticed('control plane restarted', () => host.succeed(`systemctl restart ${control}`, long));
+    await unnoticed('stand-in killed', () => host.succeed(`systemctl kill --signal=KILL ${standIn}; sleep 1`));
     await unnoticed('lxcfs killed', () => host.succeed(`systemctl kill --signal=KILL ${lxcfs}; sleep 5`));
     await unnoticed('systemd reloaded', () => host.succeed('systemctl daemon-reload'));
     assert.equal(await host.succeed(`cat ${group}/memory.min`), guaranteed, 'a reload has taken the guarantee away');
@@ -106,7 +107,12 @@ describe('systemd and the units', { skip: skipVirtualHost, timeout }, () => {
     await cenote('down');
     await helloAnswers(host);
     assert.equal(await property('ActiveState', machines), 'active');
+    // As long as there is no agent memory is governed all the same, with all the rights that it takes.
+    await host.succeed(`until journalctl -u ${standIn} --output=cat | tail -n 1 | grep -q 'governing in its place'; do sleep 1; done`);
+    const { stdout: complaints } = await host.run(`journalctl -u ${standIn} --output=cat | grep '"level":50'`);
+    assert.equal(complaints, '');
     await bringUp(host);
+    await host.succeed(`journalctl -u ${standIn} --output=cat | grep -q 'the agent is there again'`);
     await cenote('down --machines');
     assert.equal(await property('ActiveState', machines), 'inactive');
     assert.equal(await host.succeed(`[ ! -e ${group} ]; pgrep -c conmon || true`), '0');

@@ -59,8 +59,9 @@ const startGoverning = ({ instance, directory, journalPath, logger }: StandInOpt
   const parent = occupiedParent(instance);
   if (parent === null) return null;
   const { memory } = openPoolControls({ parent });
+  const groups = new Set(parent.machines);
   const running = recordedMachines(journalPath)
-    .filter(({ id }) => memory.read(id) !== null)
+    .filter(({ id }) => groups.has(id))
     .map((machine): GovernedMachine => ({ ...machine, limits: new Semaphore(1) }));
   const byId = new Map(running.map((machine) => [machine.id, machine]));
   const find = (id: string) => byId.get(id);

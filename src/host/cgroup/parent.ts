@@ -38,10 +38,10 @@ export const findParent = async (instance: string): Promise<ParentGroup> => {
   return path === '' ? own : { path, unit };
 };
 
-/** The one that machines are in, for who asks while no agent runs; null when there are none. */
-export const occupiedParent = (instance: string): Pick<ParentGroup, 'path'> | null => {
+/** The one that machines are in, and which, for who asks while no agent runs; null when there are none. */
+export const occupiedParent = (instance: string): { path: string; machines: string[] } | null => {
   const { v1, unified } = detectLayout();
   const tree = v1.get('memory') ?? unified ?? '';
-  const path = parentPaths(instance).find((each) => childGroups(`${tree}${each}`).some(isMachine));
-  return path === undefined ? null : { path };
+  const found = parentPaths(instance).map((path) => ({ path, machines: childGroups(`${tree}${path}`).filter(isMachine) }));
+  return found.find(({ machines }) => machines.length > 0) ?? null;
 };
