@@ -7,6 +7,7 @@ import { shapedUplinks } from '../../model/instance.ts';
 import type { InstanceConfig, InstancePaths } from '../../model/instance.ts';
 import { findInstanceConfig } from '../config.ts';
 import { runsSystemd } from '../host-view.ts';
+import { serviceManager } from '../manager.ts';
 import { missingPackages, versionOf } from '../packages.ts';
 import { fail, ok, warn } from './finding.ts';
 import type { Finding } from './finding.ts';
@@ -58,6 +59,7 @@ export const examineInstance = async (paths: InstancePaths): Promise<Finding[]> 
       return `answers; ${machines.running} of ${machines.total} machines running; storage ${storage.driver}, quota ${storage.quota}${storage.lacks.length === 0 ? '' : `, lacks ${storage.lacks.join('; ')}`}`;
     }),
     answer('control plane', async () => `answers; store ${(await control.info()).store}`),
+    examineStandIn(config, paths),
     ...examineUplinks(config, agent),
   ]);
   return [...services, ...(await examineWires(agent))];
@@ -74,6 +76,12 @@ const examineWires = async (agent: AgentClient): Promise<Finding[]> => {
     return []; // said of the agent itself
   }
 };
+
+/** Nobody asks it anything: that it runs is all there is to see. */
+const examineStandIn = async (config: InstanceConfig, paths: InstancePaths): Promise<Finding> =>
+  (await serviceManager(config.instance, config, paths).running())['stand-in']
+    ? ok('stand-in', 'runs; it governs memory while there is no agent')
+    : warn('stand-in', 'does not run: without the agent guarantees of memory would be those that the kernel was told last; `cenote up` starts it');
 
 /** Only where guarantees are to hold. */
 const examineUplinks = (config: InstanceConfig, agent: AgentClient): Promise<Finding>[] => {
