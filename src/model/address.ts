@@ -48,9 +48,10 @@ export const canonicalAddress = (text: string): string => {
 
 /** As in packets. */
 export const addressBytes = (text: string): Buffer => {
+  if (isIPv4(text)) return Buffer.from(text.split('.').map(Number));
   const address = parseAddress(text);
   if (address === undefined) throw new Error(`${JSON.stringify(text)} is not an address`);
-  return address.family === 4 ? Buffer.from(text.split('.').map(Number)) : Buffer.from(address.value.toString(16).padStart(32, '0'), 'hex');
+  return Buffer.from(address.value.toString(16).padStart(32, '0'), 'hex');
 };
 
 export const addressFromBytes = (bytes: Uint8Array): string =>

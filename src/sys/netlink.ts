@@ -64,7 +64,8 @@ export const attribute = (type: number, payload: Uint8Array): Buffer => {
   return result;
 };
 
-export const nested = (type: number, ...inner: Uint8Array[]): Buffer => attribute(type | 0x8000, Buffer.concat(inner));
+export const nestedFlag = 0x8000;
+export const nested = (type: number, ...inner: Uint8Array[]): Buffer => attribute(type | nestedFlag, Buffer.concat(inner));
 
 export const u8 = (value: number): Buffer => Buffer.from([value]);
 

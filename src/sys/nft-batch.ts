@@ -5,7 +5,7 @@
 import { closeFd } from './libc.ts';
 import { NftablesError } from './nftables-error.ts';
 import { encode, messageTypes, netlinkFlags, netlinkProtocols, openNetlink, outcomeOf, receiveNow, sendNow } from './netlink.ts';
-import { nftablesSubsystem, packetFamily } from './nft-messages.ts';
+import { getTable, nftablesSubsystem, packetFamily } from './nft-messages.ts';
 import type { NftRequest } from './nft-messages.ts';
 
 const batchBegin = 0x10;
@@ -22,8 +22,7 @@ export class NftSocket implements Disposable {
   commit(requests: readonly NftRequest[]): void {
     if (requests.length === 0) return;
     if (this.#closed) throw new Error('nftables: closed');
-    const first = this.#sequence > highestSequence ? 1 : this.#sequence;
-    this.#sequence = first + requests.length + 2;
+    const first = this.#next(requests.length + 2);
     const last = first + requests.length;
     const frame = { flags: netlinkFlags.request, body: packetFamily(0, nftablesSubsystem) };
     const messages = [
@@ -52,6 +51,27 @@ export class NftSocket implements Disposable {
     }
     if (refused.length > 0) throw new NftablesError(refused.join('\n'));
     if (!isAnswered) throw new NftablesError('transaction: the kernel gave no answer');
+  }
+
+  /** Whether there is such a table. */
+  hasTable(name: string): boolean {
+    const sequence = this.#next(1);
+    const { flags, ...request } = getTable(name);
+    sendNow(this.#fd, encode({ ...request, flags: flags | netlinkFlags.request | netlinkFlags.ack }, sequence));
+    for (let answers = receiveNow(this.#fd); answers !== undefined; answers = receiveNow(this.#fd)) {
+      const answer = answers.find((one) => one.type === messageTypes.error && one.sequence === sequence);
+      if (answer === undefined) continue;
+      const { errno, code } = outcomeOf(answer);
+      if (errno !== 0 && code !== 'ENOENT') throw new NftablesError(`get table inet ${name}: ${code}`);
+      return errno === 0;
+    }
+    throw new NftablesError(`get table inet ${name}: the kernel gave no answer`);
+  }
+
+  #next(count: number): number {
+    const first = this.#sequence > highestSequence ? 1 : this.#sequence;
+    this.#sequence = first + count;
+    return first;
   }
 
   [Symbol.dispose](): void {

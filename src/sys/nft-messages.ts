@@ -1,5 +1,5 @@
 /** The kernel's messages about what is in sets of nftables. Tables are of the family `inet`. */
-import { attribute, attributesOf, netlinkFlags, nested, parseAttributes, text, u32be } from './netlink.ts';
+import { align4, attribute, attributesOf, nestedFlag, netlinkFlags, nested, parseAttributes, text, u32be } from './netlink.ts';
 import type { NetlinkMessage, NetlinkRequest } from './netlink.ts';
 
 export const nftablesSubsystem = 10;
@@ -96,6 +96,12 @@ const inside = (data: Buffer | undefined, type: number): Buffer | undefined => (
 
 export const listTables = (): NetlinkRequest => ({ type: typeOf(messages.getTable), flags: 0, body: packetFamily(inetFamily) });
 
+export const getTable = (table: string): NetlinkRequest => ({
+  type: typeOf(messages.getTable),
+  flags: 0,
+  body: Buffer.concat([packetFamily(inetFamily), attribute(tableAttributes.name, text(table))]),
+});
+
 export const tableNameOf = ({ body }: NetlinkMessage): string => {
   const name = parseAttributes(body.subarray(familyBytes)).get(tableAttributes.name);
   return name?.toString('latin1').replace(/\0.*$/s, '') ?? '';
@@ -109,13 +115,29 @@ const elementsBody = (table: string, set: string, elements: readonly Buffer[]): 
     nested(listAttributes.elements, ...elements),
   ]);
 
-const encodeElement = ({ key, end, value }: SetElement): Buffer =>
-  nested(
-    listElement,
-    nested(elementAttributes.key, attribute(dataAttributes.value, key)),
-    ...(end === undefined ? [] : [nested(elementAttributes.keyEnd, attribute(dataAttributes.value, end))]),
-    ...(value === undefined ? [] : [nested(elementAttributes.data, encodeValue(value))]),
-  );
+/** Written as a whole: a table of a host has thousands. */
+const encodeElement = ({ key, end, value }: SetElement): Buffer => {
+  const valueAttribute = value === undefined ? undefined : nested(elementAttributes.data, encodeValue(value));
+  const keyBytes = 8 + align4(key.length);
+  const length = 4 + keyBytes * (end === undefined ? 1 : 2) + (valueAttribute?.length ?? 0);
+  const result = Buffer.alloc(length);
+  writeHead(result, 0, length, listElement | nestedFlag);
+  writeKey(result, 4, elementAttributes.key, key);
+  if (end !== undefined) writeKey(result, 4 + keyBytes, elementAttributes.keyEnd, end);
+  if (valueAttribute !== undefined) result.set(valueAttribute, length - valueAttribute.length);
+  return result;
+};
+
+const writeHead = (into: Buffer, at: number, length: number, type: number): void => {
+  into.writeUInt16LE(length, at);
+  into.writeUInt16LE(type, at + 2);
+};
+
+const writeKey = (into: Buffer, at: number, type: number, key: Uint8Array): void => {
+  writeHead(into, at, 8 + align4(key.length), type | nestedFlag);
+  writeHead(into, at + 4, 4 + key.length, dataAttributes.value);
+  into.set(key, at + 8);
+};
 
 const encodeValue = (value: Uint8Array | { goto: string }): Buffer =>
   'goto' in value

@@ -25,6 +25,7 @@ export interface NftRunner {
   run(commands: string): string;
   /** Costs what it changes, however much else there is. */
   change(changes: readonly ElementsChange[]): void;
+  hasTable(name: string): boolean;
 }
 
 /** A handle on the ruleset of the network namespace in which it was made. Not for use from several threads. */
@@ -63,6 +64,10 @@ export class Nftables implements NftRunner, Disposable {
     this.#socket.commit(changes.flatMap(changeElements));
   }
 
+  hasTable(name: string): boolean {
+    return this.#socket.hasTable(name);
+  }
+
   [Symbol.dispose](): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -85,8 +90,17 @@ export class NftablesIn implements NftRunner {
   }
 
   change(changes: readonly ElementsChange[]): void {
-    using socket = inNetworkNamespace(this.#netnsFd, () => new NftSocket());
+    using socket = this.#socket();
     socket.commit(changes.flatMap(changeElements));
+  }
+
+  hasTable(name: string): boolean {
+    using socket = this.#socket();
+    return socket.hasTable(name);
+  }
+
+  #socket(): NftSocket {
+    return inNetworkNamespace(this.#netnsFd, () => new NftSocket());
   }
 }
 

@@ -158,6 +158,7 @@ test('a transaction is done or not, and says what of it was refused', () => {
   change(['delete', 'some', named(1)], ['create', 'some', named(1)], ['add', 'some', named(3)]);
   assert.deepEqual(listed(nftables, 'some', addresses), before);
   change();
+  assert.deepEqual([nftables.hasTable(table), nftables.hasTable('nowhere')], [true, false]);
 });
 
 test('one of many thousand elements is one transaction, and so is one of which nothing is done', () => {

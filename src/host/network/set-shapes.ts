@@ -1,5 +1,6 @@
 /** What sets and maps hold, as nft's language says it; and their elements, as it writes them, in the kernel's own form. */
-import { addressBytes, parseAddress, widthOf } from '../../model/address.ts';
+import { addressBytes } from '../../model/address.ts';
+import { align4 } from '../../sys/netlink.ts';
 import type { SetElement } from '../../sys/nft-messages.ts';
 
 /** Both ends of what a field says; the same, of a single value. */
@@ -22,12 +23,10 @@ const single = (bytes: Buffer): Ends => [bytes, bytes];
 
 const address = (text: string): Ends => {
   const [plain = '', length] = text.split('/');
-  const parsed = parseAddress(plain);
-  if (parsed === undefined) throw malformed(text);
+  if (length === undefined) return single(addressBytes(text));
   const first = addressBytes(plain);
-  if (length === undefined) return single(first);
   const fixed = Number(length);
-  if (!/^\d+$/.test(length) || fixed > widthOf(parsed.family)) throw malformed(text);
+  if (!/^\d+$/.test(length) || fixed > 8 * first.length) throw malformed(text);
   const ones = (at: number): number => 0xff >> Math.min(8, Math.max(0, fixed - 8 * at));
   return [first, first.map((byte, at) => byte | ones(at)) as Buffer];
 };
@@ -101,11 +100,11 @@ export const keyOf = (element: string): string => element.split(' : ', 1)[0]!;
 /** Without its value, where only the key is meant. */
 export const elementOf = ({ key, value, isInterval = false }: SetShape, text: string): SetElement => {
   const [keyText = '', valueText] = text.split(' : ');
-  const [first, last] = endsOf(key, keyText);
+  const ends = endsOf(key, keyText);
   return {
-    key: first,
-    ...(isInterval ? { end: last } : {}),
-    ...(value === undefined || valueText === undefined ? {} : { value: value === 'verdict' ? verdictOf(valueText) : endsOf(value, valueText)[0] }),
+    key: together(ends, 0),
+    end: isInterval ? together(ends, 1) : undefined,
+    value: value === undefined || valueText === undefined ? undefined : value === 'verdict' ? verdictOf(valueText) : together(endsOf(value, valueText), 0),
   };
 };
 
@@ -115,13 +114,20 @@ const verdictOf = (text: string): { goto: string } => {
   return { goto: chain };
 };
 
-const endsOf = (types: readonly FieldType[], text: string): Ends => {
+const endsOf = (types: readonly FieldType[], text: string): Ends[] => {
   const parts = text.split(' . ');
   if (parts.length !== types.length) throw malformed(text);
-  const ends = parts.map((part, index) => fieldTypes[types[index]!](part));
-  if (ends.length === 1) return ends[0]!;
-  return [Buffer.concat(ends.map(([first]) => filled(first))), Buffer.concat(ends.map(([, last]) => filled(last)))];
+  return parts.map((part, index) => fieldTypes[types[index]!](part));
 };
 
 /** Of several fields, each begins at a multiple of four bytes. */
-const filled = (bytes: Buffer): Buffer => (bytes.length % 4 === 0 ? bytes : Buffer.concat([bytes, Buffer.alloc(4 - (bytes.length % 4))]));
+const together = (fields: readonly Ends[], end: 0 | 1): Buffer => {
+  if (fields.length === 1) return fields[0]![end];
+  const result = Buffer.alloc(fields.reduce((sum, field) => sum + align4(field[end].length), 0));
+  let at = 0;
+  for (const field of fields) {
+    result.set(field[end], at);
+    at += align4(field[end].length);
+  }
+  return result;
+};

@@ -260,12 +260,8 @@ export class FirewallTable {
   #loadWhole(): void {
     const wanted = this.#guarded.size === 0 ? null : this.#parts();
     if (wanted !== null) this.#run(this.#wholeTable(wanted));
-    else if (this.#isThere()) this.#run(this.#withoutTable()); // the kernel takes its time to delete one, and most networks have none
+    else if (this.#options.nftables.hasTable(this.#table)) this.#run(this.#withoutTable()); // the kernel takes its time to delete one, and most networks have none
     this.#loaded = wanted;
-  }
-
-  #isThere(): boolean {
-    return this.#options.nftables.run('list tables inet\n').split('\n').includes(`table inet ${this.#table}`);
   }
 
   #withoutTable(): string {
