@@ -193,7 +193,10 @@ interface RenderedService {
   match: string;
 }
 
-/** Ports and kinds of ICMP are at different places in a packet, so they are asked for apart. */
+/**
+ * Ports and kinds of ICMP are at different places in a packet, so they are asked for apart. So are ranges: a set that may have any is copied as
+ * a whole by the kernel when one element changes, and grows with each; of others an element costs the same among ten and among ten thousand.
+ */
 const renderServices = (
   { icmp: icmpWord }: PacketWords,
   name: string,
@@ -204,15 +207,12 @@ const renderServices = (
   const isIcmp = ({ protocol }: Element): boolean => protocol === 'icmp' || protocol === 'icmp6';
   const [icmp, ports] = [elements.filter(isIcmp), elements.filter((element) => !isIcmp(element))];
   const rendered = (suffix: string, fields: readonly string[], fieldTypes: readonly FieldType[], texts: readonly string[]): RenderedService[] =>
-    texts.length === 0
-      ? []
-      : [
-          {
-            name: `${name}_${suffix}`,
-            set: { shape: { key: [...types, ...fieldTypes], isInterval: true }, elements: new Set(texts) },
-            match: `${[...key, ...fields].join(' . ')} @${name}_${suffix}`,
-          },
-        ];
+    [false, true].flatMap((isInterval) => {
+      const elements = new Set(texts.filter((text) => /[-/]/.test(text) === isInterval));
+      const setName = `${name}_${suffix}${isInterval ? '_ranges' : ''}`;
+      const set = { shape: { key: [...types, ...fieldTypes], isInterval }, elements };
+      return elements.size === 0 ? [] : [{ name: setName, set, match: `${[...key, ...fields].join(' . ')} @${setName}` }];
+    });
   return [
     ...rendered('ports', ['meta l4proto', 'th dport'], ['inet_proto', 'inet_service'], ports.map(portText)),
     ...rendered('types', [`${icmpWord} type`, `${icmpWord} code`], [`${icmpWord}_type`, `${icmpWord}_code`], icmp.flatMap(typeTexts)),
