@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { contains, parseAddress, wholeAddress } from '../address.ts';
 import type { Family } from '../address.ts';
 import { addresses, addresses6, arbitraryRule, machineIds, tagNames, tagValues } from './arbitrary-rule.ts';
-import { compileLevel, levelKeysOf, levelsFor, membershipKey, membershipKeysOf } from './compile.ts';
+import { LevelCompiler, levelKeysOf, levelsFor, membershipKey, membershipKeysOf } from './compile.ts';
 import type { Class, Level, Places } from './compile.ts';
 import type { Element } from './elements.ts';
 import { addressesOf } from '../nics.ts';
@@ -17,8 +17,7 @@ import type { Direction, FirewallMachine, OwnedRule } from './rule.ts';
 
 const compileAll = (rules: readonly OwnedRule[], places: Places): Level[] =>
   [...new Set(rules.flatMap((owned) => levelKeysOf(owned, places.family)))].map((key) =>
-    compileLevel(
-      key,
+    new LevelCompiler(key).compile(
       rules.filter((owned) => levelKeysOf(owned, places.family).includes(key)),
       places,
     ),

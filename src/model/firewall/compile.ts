@@ -9,10 +9,10 @@
  *
  * A rule whose product of both sides and ports is large, or that logs, stays by itself (`single`): its sides are sets of its own.
  */
-import { parseAddress, wholeAddress } from '../address.ts';
-import type { Cidr, Family } from '../address.ts';
+import { formatCidr, parseAddress, wholeAddress } from '../address.ts';
+import type { Family } from '../address.ts';
 import { disjointElements } from './elements.ts';
-import type { Box, Element } from './elements.ts';
+import type { Box, Element, WrittenCidr } from './elements.ts';
 import { cidrOf, precedence } from './judge.ts';
 import { defaultAction, isMachineTarget, sidesOf } from './rule.ts';
 import type { Action, Direction, FirewallMachine, OwnedRule, PortRange, Service, Target } from './rule.ts';
@@ -87,38 +87,119 @@ export interface Places {
   fewOf: (membership: Membership) => readonly string[] | null;
 }
 
-export const compileLevel = (key: string, rules: readonly OwnedRule[], places: Places): Level => {
-  const [account, direction, priority, action] = JSON.parse(key) as [string | null, Direction, number, Action];
-  const shared = new Map<string, { local: Class; remote: Class; boxes: Box[] }>();
-  const singles: Single[] = [];
-  for (const owned of rules) {
-    const sides = sidesOf(owned.rule, direction);
-    const local = sides.local.filter(isMachineTarget).flatMap((target) => partsOf(owned, target, places, 'local'));
-    const remote = sides.remote.flatMap((target) => partsOf(owned, target, places, 'remote'));
-    if (local.length === 0 || remote.length === 0) continue;
-    const services = rangesOf(owned.rule.service);
-    if (owned.log || local.length * remote.length * services.length > mostShared) {
-      const boxes = services.map((service) => ({ ...service, local: null, remote: null }));
-      singles.push({ id: owned.id, log: owned.log, local: singleSide(local), remote: singleSide(remote), services: disjointElements(boxes) });
-      continue;
+/** What a rule says in one cell. */
+interface CellShare {
+  key: string;
+  local: Class;
+  remote: Class;
+  boxes: Box[];
+}
+
+/** What a rule adds to its level; `asked` names the machines and memberships whose addresses are in it. */
+interface Share {
+  cells: CellShare[];
+  singles: Single[];
+  asked: ReadonlySet<string>;
+}
+
+/** Compiles a level again and again: what a rule says in it, and what cells come to, is kept as long as it holds. */
+export class LevelCompiler {
+  readonly #key: string;
+  readonly #shares = new Map<OwnedRule, Share>();
+  readonly #asking = new Map<string, Set<OwnedRule>>();
+  #cells = new Map<string, { cell: Cell; shares: CellShare[] }>();
+
+  constructor(key: string) {
+    this.#key = key;
+  }
+
+  compile(rules: Iterable<OwnedRule>, places: Places): Level {
+    const [account, direction, priority, action] = JSON.parse(this.#key) as [string | null, Direction, number, Action];
+    const wanted = new Set(rules);
+    for (const owned of this.#shares.keys()) if (!wanted.has(owned)) this.#drop(owned);
+    const shares = Array.from(wanted, (owned) => this.#shareOf(owned, direction, places));
+    const byCell = Map.groupBy(
+      shares.flatMap(({ cells }) => cells),
+      ({ key }) => key,
+    );
+    this.#cells = new Map(Array.from(byCell, ([key, parts]) => [key, this.#cellOf(key, parts)]));
+    const cells = Array.from(this.#cells.values(), ({ cell }) => cell);
+    return { key: this.#key, account, direction, priority, action, cells, singles: shares.flatMap(({ singles }) => singles) };
+  }
+
+  /** A machine, or a membership, is asked about anew. False: no rule asked about it, and the level is as it was. */
+  forget(name: string): boolean {
+    const asking = this.#asking.get(name);
+    for (const owned of asking ?? []) this.#drop(owned);
+    return asking !== undefined;
+  }
+
+  #drop(owned: OwnedRule): void {
+    for (const name of this.#shares.get(owned)?.asked ?? []) {
+      const asking = this.#asking.get(name)!;
+      asking.delete(owned);
+      if (asking.size === 0) this.#asking.delete(name);
     }
-    for (const one of local) {
-      for (const other of remote) {
-        const cellKey = JSON.stringify([one.class, other.class]);
-        const cell = shared.get(cellKey) ?? { local: one.class, remote: other.class, boxes: [] };
-        shared.set(cellKey, cell);
-        for (const service of services) cell.boxes.push({ ...service, local: one.cidr, remote: other.cidr });
-      }
+    this.#shares.delete(owned);
+  }
+
+  #shareOf(owned: OwnedRule, direction: Direction, places: Places): Share {
+    const known = this.#shares.get(owned);
+    if (known !== undefined) return known;
+    const asked = new Set<string>();
+    const share = { ...compileRule(owned, direction, watched(places, asked)), asked };
+    this.#shares.set(owned, share);
+    for (const name of asked) this.#asking.set(name, (this.#asking.get(name) ?? new Set()).add(owned));
+    return share;
+  }
+
+  #cellOf(key: string, shares: CellShare[]): { cell: Cell; shares: CellShare[] } {
+    const known = this.#cells.get(key);
+    if (known !== undefined && known.shares.length === shares.length && known.shares.every((share, index) => share === shares[index])) return known;
+    const { local, remote } = shares[0]!;
+    return { cell: { local, remote, elements: disjointElements(shares.flatMap(({ boxes }) => boxes)) }, shares };
+  }
+}
+
+const watched = (places: Places, asked: Set<string>): Places => ({
+  family: places.family,
+  addressesOf: (machine, account) => {
+    asked.add(machine);
+    return places.addressesOf(machine, account);
+  },
+  fewOf: (membership) => {
+    asked.add(membershipKey(membership));
+    return places.fewOf(membership);
+  },
+});
+
+const compileRule = (owned: OwnedRule, direction: Direction, places: Places): Omit<Share, 'asked'> => {
+  const sides = sidesOf(owned.rule, direction);
+  const local = sides.local.filter(isMachineTarget).flatMap((target) => partsOf(owned, target, places, 'local'));
+  const remote = sides.remote.flatMap((target) => partsOf(owned, target, places, 'remote'));
+  if (local.length === 0 || remote.length === 0) return { cells: [], singles: [] };
+  const services = rangesOf(owned.rule.service);
+  if (owned.log || local.length * remote.length * services.length > mostShared) {
+    const boxes = services.map((service) => ({ ...service, local: null, remote: null }));
+    const single = { id: owned.id, log: owned.log, local: singleSide(local), remote: singleSide(remote), services: disjointElements(boxes) };
+    return { cells: [], singles: [single] };
+  }
+  const cells = new Map<string, CellShare>();
+  for (const one of local) {
+    for (const other of remote) {
+      const key = JSON.stringify([one.class, other.class]);
+      const cell = cells.get(key) ?? { key, local: one.class, remote: other.class, boxes: [] };
+      cells.set(key, cell);
+      for (const service of services) cell.boxes.push({ ...service, local: one.cidr, remote: other.cidr });
     }
   }
-  const cells = [...shared.values()].map(({ boxes, ...classes }) => ({ ...classes, elements: disjointElements(boxes) }));
-  return { key, account, direction, priority, action, cells, singles };
+  return { cells: [...cells.values()], singles: [] };
 };
 
 /** One target of a side: its class, and the address when it has one. */
 interface Part {
   class: Class;
-  cidr: Cidr | null;
+  cidr: WrittenCidr | null;
 }
 
 const partsOf = (owned: OwnedRule, target: Target, { family, addressesOf, fewOf }: Places, side: 'local' | 'remote'): Part[] => {
@@ -137,12 +218,12 @@ const partsOf = (owned: OwnedRule, target: Target, { family, addressesOf, fewOf 
     case 'ip':
     case 'subnet': {
       const cidr = cidrOf(target)!;
-      return cidr.family === family ? [{ class: { kind: 'named' }, cidr }] : [];
+      return cidr.family === family ? [{ class: { kind: 'named' }, cidr: { ...cidr, text: formatCidr(cidr) } }] : [];
     }
   }
 };
 
-const named = (address: string): Part => ({ class: { kind: 'named' }, cidr: wholeAddress(parseAddress(address)!) });
+const named = (address: string): Part => ({ class: { kind: 'named' }, cidr: { ...wholeAddress(parseAddress(address)!), text: address } });
 
 const singleSide = (parts: readonly Part[]): SingleSide => {
   const classes = new Map(parts.map((part) => [JSON.stringify(part.class), part.class]));

@@ -7,7 +7,7 @@
  */
 import { CenoteError } from '../../../base/errors.ts';
 import type { Logger } from '../../../base/logger.ts';
-import { compileLevel, fewMembers, levelKeysOf, levelsFor, membershipKey, membershipKeysOf, membershipsOf } from '../../../model/firewall/compile.ts';
+import { LevelCompiler, fewMembers, levelKeysOf, levelsFor, membershipKey, membershipKeysOf, membershipsOf } from '../../../model/firewall/compile.ts';
 import type { Level } from '../../../model/firewall/compile.ts';
 import { Policy } from '../../../model/firewall/judge.ts';
 import type { FirewallMachine, OwnedRule } from '../../../model/firewall/rule.ts';
@@ -21,6 +21,7 @@ import { changeSets, transact } from '../transaction.ts';
 import { asText, difference, elementsOnly } from './parts.ts';
 import type { Command, Part, Parts } from './parts.ts';
 import { Numbers, firewallTable, heldShape, renderAccount, renderDispatch, renderLevel, renderMembers, tableFrame } from './render.ts';
+import type { RenderedCells } from './render.ts';
 
 export interface FirewallTableOptions {
   instance: string;
@@ -34,8 +35,7 @@ export interface FirewallTableOptions {
 /** A level as it stands, and as it was compiled last; null when that is no longer true. */
 interface KeptLevel {
   rules: Map<string, OwnedRule>;
-  /** Machines, and memberships of few, that its rules named when it was compiled: their addresses are in it. */
-  named: Set<string>;
+  compiler: LevelCompiler;
   compiled: { level: Level; part: Part; memberships: string[] } | null;
 }
 
@@ -56,6 +56,7 @@ export class FirewallTable {
   readonly #memberParts = new WeakMap<ReadonlySet<string>, Part>();
   /** Keys of those copied since. */
   readonly #copied = new Set<string>();
+  readonly #cells: RenderedCells = new WeakMap();
   /** Accounts by address, of machines with their firewall on. */
   readonly #guarded = new Map<string, string>();
   #dispatch: Part | null = null;
@@ -151,7 +152,7 @@ export class FirewallTable {
     this.#removeRule(owned.id);
     this.#rules.set(owned.id, owned);
     for (const key of levelKeysOf(owned, this.#options.subnet.family)) {
-      const level = this.#levels.get(key) ?? { rules: new Map<string, OwnedRule>(), named: new Set<string>(), compiled: null };
+      const level = this.#levels.get(key) ?? { rules: new Map<string, OwnedRule>(), compiler: new LevelCompiler(key), compiled: null };
       this.#levels.set(key, level);
       level.rules.set(owned.id, owned);
       level.compiled = null;
@@ -221,7 +222,7 @@ export class FirewallTable {
 
   /** Levels in which a machine is named, or a membership of few, hold addresses. */
   #forgetNaming(name: string): void {
-    for (const level of this.#levels.values()) if (level.named.has(name)) level.compiled = null;
+    for (const level of this.#levels.values()) if (level.compiler.forget(name)) level.compiled = null;
     this.#policy = null;
   }
 
@@ -282,7 +283,7 @@ export class FirewallTable {
     const everybodys = byAccount.get(null) ?? [];
     const accounts = new Set(this.#guarded.values());
     for (const account of accounts) {
-      const kept = [...everybodys, ...(byAccount.get(account) ?? [])].map(([key, level]) => this.#compile(key, level));
+      const kept = [...everybodys, ...(byAccount.get(account) ?? [])].map(([, level]) => this.#compile(level));
       const levels = kept.map(({ level }) => level);
       const ordered = { in: levelsFor(account, 'in', levels), out: levelsFor(account, 'out', levels) };
       parts.set(`account ${account}`, renderAccount(this.#numbers, account, ordered));
@@ -297,28 +298,24 @@ export class FirewallTable {
     return parts;
   }
 
-  #compile(key: string, kept: KeptLevel): NonNullable<KeptLevel['compiled']> {
+  #compile(kept: KeptLevel): NonNullable<KeptLevel['compiled']> {
     if (kept.compiled !== null) return kept.compiled;
-    kept.named.clear();
     const { instance, subnet } = this.#options;
     const { family } = subnet;
-    const level = compileLevel(key, [...kept.rules.values()], {
+    const level = kept.compiler.compile(kept.rules.values(), {
       family,
       addressesOf: (id, account) => {
-        kept.named.add(id);
         const machine = this.#machines.get(id)?.machine;
         return machine !== undefined && (account === null || account === machine.account) ? addressesOf(machine) : [];
       },
       fewOf: (membership) => {
-        const memberships = membershipKey(membership);
-        kept.named.add(memberships);
-        const addresses = this.#members.get(memberships);
+        const addresses = this.#members.get(membershipKey(membership));
         return (addresses?.size ?? 0) <= fewMembers ? [...(addresses ?? [])] : null;
       },
     });
     kept.compiled = {
       level,
-      part: renderLevel(this.#numbers, { instance, family }, level),
+      part: renderLevel(this.#numbers, { instance, family, cells: this.#cells }, level),
       memberships: [...new Set(membershipsOf(level).map(membershipKey))],
     };
     return kept.compiled;

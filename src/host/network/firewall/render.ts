@@ -1,6 +1,6 @@
 /** The compiled firewall in nft's language. Names of accounts and tags never get into it: what has a name there has a number here. */
 import { membershipKey } from '../../../model/firewall/compile.ts';
-import type { Class, Level, Single, SingleSide } from '../../../model/firewall/compile.ts';
+import type { Cell, Class, Level, Single, SingleSide } from '../../../model/firewall/compile.ts';
 import type { Element } from '../../../model/firewall/elements.ts';
 import type { Direction } from '../../../model/firewall/rule.ts';
 import type { Family } from '../../../model/address.ts';
@@ -132,7 +132,16 @@ export const renderAccount = (numbers: Numbers, account: string, levels: Record<
 /** How the two sides of a packet are called, seen from the machine that judges it. */
 const sideNames = { in: { local: 'daddr', remote: 'saddr' }, out: { local: 'saddr', remote: 'daddr' } } as const;
 
-export const renderLevel = (numbers: Numbers, { instance, family }: { instance: string; family: Family }, level: Level): Part => {
+/** As long as a cell is the same, so is what it is to the kernel. */
+export type RenderedCells = WeakMap<Cell, readonly RenderedService[]>;
+
+export interface LevelContext {
+  instance: string;
+  family: Family;
+  cells: RenderedCells;
+}
+
+export const renderLevel = (numbers: Numbers, { instance, family, cells }: LevelContext, level: Level): Part => {
   const words = packetWords[family];
   const sets = new Map<string, TableSet>();
   const chains = new Map<string, string[]>();
@@ -141,13 +150,11 @@ export const renderLevel = (numbers: Numbers, { instance, family }: { instance: 
   const sides = sideNames[level.direction];
   const names = { local: `${words.ip} ${sides.local}`, remote: `${words.ip} ${sides.remote}` };
   for (const cell of level.cells) {
-    const matches = [matchClass(numbers, names.local, cell.local), matchClass(numbers, names.remote, cell.remote)].join('');
-    const key = [...(cell.local.kind === 'named' ? [names.local] : []), ...(cell.remote.kind === 'named' ? [names.remote] : [])];
-    const types = key.map(() => words.address);
-    const name = `cell${numbers.of(`cell ${level.key} ${JSON.stringify([cell.local, cell.remote])}`)}`;
-    for (const service of renderServices(words, name, key, types, cell.elements)) {
+    const services = cells.get(cell) ?? renderCell(numbers, words, names, level, cell);
+    cells.set(cell, services);
+    for (const service of services) {
       sets.set(service.name, service.set);
-      lines.push(`${matches}${service.match} ${verdict}`);
+      lines.push(`${service.match} ${verdict}`);
     }
   }
   for (const single of level.singles) {
@@ -163,6 +170,14 @@ export const renderLevel = (numbers: Numbers, { instance, family }: { instance: 
   }
   chains.set(levelChain(numbers, level), lines);
   return { sets, chains };
+};
+
+const renderCell = (numbers: Numbers, words: PacketWords, names: Record<'local' | 'remote', string>, level: Level, cell: Cell): RenderedService[] => {
+  const matches = [matchClass(numbers, names.local, cell.local), matchClass(numbers, names.remote, cell.remote)].join('');
+  const key = [...(cell.local.kind === 'named' ? [names.local] : []), ...(cell.remote.kind === 'named' ? [names.remote] : [])];
+  const types = key.map(() => words.address);
+  const name = `cell${numbers.of(`cell ${level.key} ${JSON.stringify([cell.local, cell.remote])}`)}`;
+  return renderServices(words, name, key, types, cell.elements).map((service) => ({ ...service, match: `${matches}${service.match}` }));
 };
 
 const logPrefix = (instance: string, single: Single, level: Level): string => `cenote-${instance} ${single.id} ${level.action} ${level.direction}: `;
