@@ -20,8 +20,8 @@ import type { Subnet } from '../../../model/subnet.ts';
 import { changeSets, transact } from '../transaction.ts';
 import { asText, difference, elementsOnly } from './parts.ts';
 import type { Command, Part, Parts } from './parts.ts';
-import { Numbers, firewallTable, heldShape, renderAccount, renderDispatch, renderLevel, renderMembers, tableFrame } from './render.ts';
-import type { RenderedCells } from './render.ts';
+import { Numbers, firewallTable, heldShape, renderAccount, renderDispatch, renderGuarded, renderLevel, renderMembers, tableFrame } from './render.ts';
+import type { Guarded, RenderedCells } from './render.ts';
 
 export interface FirewallTableOptions {
   instance: string;
@@ -57,8 +57,8 @@ export class FirewallTable {
   /** Keys of those copied since. */
   readonly #copied = new Set<string>();
   readonly #cells: RenderedCells = new WeakMap();
-  /** Accounts by address, of machines with their firewall on. */
-  readonly #guarded = new Map<string, string>();
+  /** By address, of machines with their firewall on. */
+  readonly #guarded = new Map<string, Guarded>();
   #dispatch: Part | null = null;
   /** As the kernel has it; null: there is no table. */
   #loaded: Parts | null = null;
@@ -182,7 +182,7 @@ export class FirewallTable {
     const own = addressesOf(machine);
     for (const key of kept.memberships) this.#changeMembers(key, (addresses) => own.forEach((address) => addresses.add(address)));
     if (machine.firewall) {
-      for (const address of own) this.#guarded.set(address, machine.account);
+      for (const address of own) this.#guarded.set(address, renderGuarded(this.#numbers, address, machine.account));
       this.#dispatch = null;
     }
     this.#forgetNaming(machine.id);
@@ -271,17 +271,17 @@ export class FirewallTable {
 
   #wholeTable(parts: Parts): string {
     const { instance, subnet, resolver } = this.#options;
-    const frameParts: Parts = new Map([['dispatch', renderDispatch(new Numbers(), subnet.family, new Map())]]);
+    const frameParts: Parts = new Map([['dispatch', renderDispatch(subnet.family, [])]]);
     return this.#withoutTable() + tableFrame(instance, subnet, resolver) + asText(this.#table, difference(this.#table, frameParts, parts));
   }
 
   /** The whole table as it is to be; only the accounts of guarded machines have rules in it, and only sets that these ask for. */
   #parts(): Parts {
-    this.#dispatch ??= renderDispatch(this.#numbers, this.#options.subnet.family, this.#guarded);
+    this.#dispatch ??= renderDispatch(this.#options.subnet.family, [...this.#guarded.values()]);
     const parts = new Map<string, Part>([['dispatch', this.#dispatch]]);
     const byAccount = Map.groupBy(this.#levels, ([key]) => (JSON.parse(key) as [string | null])[0]);
     const everybodys = byAccount.get(null) ?? [];
-    const accounts = new Set(this.#guarded.values());
+    const accounts = new Set(Array.from(this.#guarded.values(), ({ account }) => account));
     for (const account of accounts) {
       const kept = [...everybodys, ...(byAccount.get(account) ?? [])].map(([, level]) => this.#compile(level));
       const levels = kept.map(({ level }) => level);

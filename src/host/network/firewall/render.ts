@@ -106,11 +106,22 @@ export const renderMembers = (numbers: Numbers, family: Family, key: string, add
   chains: new Map(),
 });
 
+/** An address under an account's rules, with what it is in each map: written once, since the maps are of all of them. */
+export interface Guarded {
+  account: string;
+  elements: Record<Direction, string>;
+}
+
+export const renderGuarded = (numbers: Numbers, address: string, account: string): Guarded => {
+  const element = (direction: Direction): string => `${address} : goto ${accountChain(numbers, account, direction)}`;
+  return { account, elements: { in: element('in'), out: element('out') } };
+};
+
 /** Which account's rules an address is under. */
-export const renderDispatch = (numbers: Numbers, family: Family, guarded: ReadonlyMap<string, string>): Part => {
+export const renderDispatch = (family: Family, guarded: readonly Guarded[]): Part => {
   const toChains = (direction: Direction): TableSet => ({
     shape: dispatchShape(family),
-    elements: new Set(Array.from(guarded, ([address, account]) => `${address} : goto ${accountChain(numbers, account, direction)}`)),
+    elements: new Set(guarded.map(({ elements }) => elements[direction])),
   });
   return {
     sets: new Map([
