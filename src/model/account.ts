@@ -4,21 +4,21 @@ import type { Static } from 'typebox';
 import { accountNamePattern, keyNamePattern } from './names.ts';
 
 const closed = { additionalProperties: false } as const;
-const line = Type.String({ maxLength: 256, pattern: '^[^\\u0000-\\u001f]*$' });
+export const oneLine = Type.String({ maxLength: 256, pattern: '^[^\\u0000-\\u001f]*$' });
 
 /** What an account says of itself; nothing here depends on it. */
 export const AccountProfile = Type.Object(
   {
-    email: Type.Optional(line),
-    companyName: Type.Optional(line),
-    firstName: Type.Optional(line),
-    lastName: Type.Optional(line),
-    address: Type.Optional(line),
-    postalCode: Type.Optional(line),
-    city: Type.Optional(line),
-    state: Type.Optional(line),
-    country: Type.Optional(line),
-    phone: Type.Optional(line),
+    email: Type.Optional(oneLine),
+    companyName: Type.Optional(oneLine),
+    firstName: Type.Optional(oneLine),
+    lastName: Type.Optional(oneLine),
+    address: Type.Optional(oneLine),
+    postalCode: Type.Optional(oneLine),
+    city: Type.Optional(oneLine),
+    state: Type.Optional(oneLine),
+    country: Type.Optional(oneLine),
+    phone: Type.Optional(oneLine),
   },
   closed,
 );

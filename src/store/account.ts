@@ -2,7 +2,7 @@
 import { CenoteError } from '../base/errors.ts';
 import type { Account, AccountProfile, AccountQuota } from '../model/account.ts';
 import { accountOf } from './account-rows.ts';
-import { authorize } from './context.ts';
+import { authorize, demandOwn } from './context.ts';
 import type { RequestContext } from './context.ts';
 import { Compiled } from './dialect/compiled.ts';
 import type { Slots } from './dialect/compiled.ts';
@@ -78,10 +78,6 @@ export const accountGet = async (context: RequestContext, db: Db, idOrName: stri
 export const accountList = async (context: RequestContext, db: Db): Promise<Account[]> => {
   authorize(context, 'operate');
   return (await db.selectFrom('account').selectAll().orderBy('name').execute()).map(accountOf);
-};
-
-const demandOwn = (context: RequestContext, id: string): void => {
-  if (context.role === 'account' && id !== context.account) throw new CenoteError('not_found', 'there is no such account');
 };
 
 export const accountSetProfile = async (context: RequestContext, db: Db, id: string, profile: AccountProfile, updatedAt: string): Promise<void> => {

@@ -16,7 +16,7 @@ export interface RequestContext {
   role: Role;
   /** How somebody proved it who came by a network. */
   caller?: JobCaller;
-  /** Fingerprint of the key that proved it. */
+  /** Fingerprint of the SSH key, or id of the access key, that proved it. */
   key?: string;
   /** Who of the account; absent: the account itself. */
   user?: User;
@@ -37,6 +37,11 @@ const allowed = {
   /** What is taken over from a host, and the jobs' own records. */
   keep: ['system'],
 } as const satisfies Record<string, readonly Role[]>;
+
+/** Of which account: the operator says so, an account is itself. */
+export const demandOwn = (context: RequestContext, account: string): void => {
+  if (context.role === 'account' && context.account !== account) throw new CenoteError('not_found', 'there is no such account');
+};
 
 export const authorize = (context: RequestContext, permission: keyof typeof allowed): void => {
   if ((allowed[permission] as readonly Role[]).includes(context.role)) return;

@@ -6,22 +6,27 @@ import { authorize } from './context.ts';
 import type { RequestContext } from './context.ts';
 import type { Db } from './store.ts';
 
-/** As a client names it, each by id or name; a key also by its fingerprint. */
+/** As a client names it, each by id or name; an SSH key also by its fingerprint. */
 export interface Named {
   account: string;
   user: string | undefined;
+  kind: SigningKey['kind'];
   key: string;
 }
+
+/** What a signature is checked with. Whoever checks one asks for the kind: a public key, which everybody may know, is never taken for a secret. */
+export type SigningKey = { kind: 'ssh'; key: AccountKey } | { kind: 'access'; id: string; secret: string };
 
 export interface Credential {
   account: Account;
   /** Undefined for the account's own key. */
   user: User | undefined;
-  key: AccountKey;
+  by: SigningKey;
 }
 
 export const credentialFind = async (context: RequestContext, db: Db, named: Named): Promise<Credential | undefined> => {
   authorize(context, 'keep');
+  if (named.kind === 'access') return byAccessKey(db, named);
   return named.user === undefined ? ofAccount(db, named) : ofUser(db, { ...named, user: named.user });
 };
 
@@ -40,7 +45,7 @@ export const tokenCredentialFind = async (context: RequestContext, db: Db, hash:
     .leftJoin('account_user', 'account_user.id', 'access_token.member')
     .select(accountColumns)
     .select(['access_token.id as token_id', 'access_token.expires_at', 'access_token.fingerprint'])
-    .select(['account_user.id', 'account_user.login', 'account_user.profile', 'account_user.created_at', 'account_user.updated_at'])
+    .select(userColumns)
     .where('access_token.hash', '=', hash)
     .where('access_token.expires_at', '>', now)
     .where(({ or, eb, exists, selectFrom }) =>
@@ -54,6 +59,13 @@ export const tokenCredentialFind = async (context: RequestContext, db: Db, hash:
             .whereRef('account_key.fingerprint', '=', 'access_token.fingerprint'),
         ),
         exists(
+          selectFrom('access_key')
+            .select('access_key.id')
+            .whereRef('access_key.account', '=', 'access_token.account')
+            .whereRef('access_key.id', '=', 'access_token.fingerprint')
+            .where('access_key.active', '=', 1),
+        ),
+        exists(
           selectFrom('user_key')
             .select('user_key.name')
             .whereRef('user_key.member', '=', 'access_token.member')
@@ -63,12 +75,7 @@ export const tokenCredentialFind = async (context: RequestContext, db: Db, hash:
     )
     .executeTakeFirst();
   if (row === undefined) return undefined;
-  const { id, login, profile, created_at: createdAt, updated_at: updatedAt } = row;
-  const user =
-    id === null || login === null || profile === null || createdAt === null || updatedAt === null
-      ? undefined
-      : userOf({ id, account: row.account_id, login, profile, created_at: createdAt, updated_at: updatedAt });
-  return { account: accountIn(row), user, token: { id: row.token_id, expiresAt: row.expires_at, fingerprint: row.fingerprint } };
+  return { account: accountIn(row), user: userIn(row), token: { id: row.token_id, expiresAt: row.expires_at, fingerprint: row.fingerprint } };
 };
 
 const accountColumns = [
@@ -105,6 +112,43 @@ const accountIn = (row: AccountColumns): Account =>
     disabled_at: row.account_disabled_at,
   });
 
+/** Where an account's own key may stand as well as a user's. */
+const userColumns = ['account_user.id', 'account_user.login', 'account_user.profile', 'account_user.created_at', 'account_user.updated_at'] as const;
+
+interface UserColumns {
+  account_id: string;
+  id: string | null;
+  login: string | null;
+  profile: string | null;
+  created_at: string | null;
+  updated_at: string | null;
+}
+
+const userIn = ({ account_id: account, id, login, profile, created_at, updated_at }: UserColumns): User | undefined =>
+  id === null || login === null || profile === null || created_at === null || updated_at === null
+    ? undefined
+    : userOf({ id, account, login, profile, created_at, updated_at });
+
+/** Only an active one; the account's own where no user is named. */
+const byAccessKey = async (db: Db, { account, user, key }: Named): Promise<Credential | undefined> => {
+  const row = await db
+    .selectFrom('access_key')
+    .innerJoin('account', 'account.id', 'access_key.account')
+    .leftJoin('account_user', 'account_user.id', 'access_key.member')
+    .select(accountColumns)
+    .select(['access_key.id as access_key_id', 'access_key.secret'])
+    .select(userColumns)
+    .where('access_key.id', '=', key)
+    .where('access_key.active', '=', 1)
+    .where(({ or, eb }) => or([eb('account.id', '=', account), eb('account.name', '=', account)]))
+    .where(({ or, eb }) =>
+      user === undefined ? eb('access_key.member', 'is', null) : or([eb('account_user.id', '=', user), eb('account_user.login', '=', user)]),
+    )
+    .executeTakeFirst();
+  if (row === undefined) return undefined;
+  return { account: accountIn(row), user: userIn(row), by: { kind: 'access', id: row.access_key_id, secret: row.secret } };
+};
+
 const ofAccount = async (db: Db, { account, key }: Named): Promise<Credential | undefined> => {
   const row = await db
     .selectFrom('account')
@@ -114,7 +158,7 @@ const ofAccount = async (db: Db, { account, key }: Named): Promise<Credential | 
     .where(({ or, eb }) => or([eb('account.id', '=', account), eb('account.name', '=', account)]))
     .where(({ or, eb }) => or([eb('account_key.fingerprint', '=', key), eb('account_key.name', '=', key), eb('account_key.sha256', '=', key)]))
     .executeTakeFirst();
-  return row === undefined ? undefined : { account: accountIn(row), user: undefined, key: keyOf(row) };
+  return row === undefined ? undefined : { account: accountIn(row), user: undefined, by: { kind: 'ssh', key: keyOf(row) } };
 };
 
 const ofUser = async (db: Db, { account, user, key }: Named & { user: string }): Promise<Credential | undefined> => {
@@ -130,5 +174,5 @@ const ofUser = async (db: Db, { account, user, key }: Named & { user: string }):
     .where(({ or, eb }) => or([eb('user_key.fingerprint', '=', key), eb('user_key.name', '=', key), eb('user_key.sha256', '=', key)]))
     .executeTakeFirst();
   if (row === undefined) return undefined;
-  return { account: accountIn(row), user: userOf({ ...row, account: row.account_id, created_at: row.user_created_at }), key: keyOf(row) };
+  return { account: accountIn(row), user: userOf({ ...row, account: row.account_id, created_at: row.user_created_at }), by: { kind: 'ssh', key: keyOf(row) } };
 };

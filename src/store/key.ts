@@ -2,16 +2,11 @@
 import { CenoteError } from '../base/errors.ts';
 import type { AccountKey } from '../model/account.ts';
 import { keyOf } from './account-rows.ts';
-import { authorize } from './context.ts';
+import { authorize, demandOwn } from './context.ts';
 import type { RequestContext } from './context.ts';
 import { Compiled } from './dialect/compiled.ts';
 import type { Slots } from './dialect/compiled.ts';
 import type { Db } from './store.ts';
-
-/** Of which account: the operator says so, an account is itself. */
-const demandOwn = (context: RequestContext, account: string): void => {
-  if (context.role === 'account' && context.account !== account) throw new CenoteError('not_found', 'there is no such account');
-};
 
 export const keyAdd = async (context: RequestContext, db: Db, account: string, key: AccountKey): Promise<AccountKey> => {
   authorize(context, 'write');

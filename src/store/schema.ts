@@ -109,6 +109,18 @@ export interface AccessTokenTable {
   expires_at: string;
 }
 
+export interface AccessKeyTable {
+  id: string;
+  account: string;
+  /** Id of the user whose it is; null: the account itself. */
+  member: string | null;
+  secret: string;
+  active: number;
+  description: string;
+  created_at: string;
+  updated_at: string;
+}
+
 export interface ImageTable {
   id: string;
   account: string;
@@ -305,6 +317,7 @@ export interface Schema {
   account_user: AccountUserTable;
   user_key: UserKeyTable;
   access_token: AccessTokenTable;
+  access_key: AccessKeyTable;
   access_policy: AccessPolicyTable;
   access_role: AccessRoleTable;
   role_policy: RolePolicyTable;
@@ -348,6 +361,7 @@ const order = {
   account_user: true,
   user_key: true,
   access_token: true,
+  access_key: true,
   access_policy: true,
   access_role: true,
   role_policy: true,

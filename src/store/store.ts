@@ -33,6 +33,7 @@ import { floatingAddresses } from './migrations/0019-floating-addresses.ts';
 import { setAside } from './migrations/0021-set-aside.ts';
 import { floatingShown } from './migrations/0022-floating-shown.ts';
 import { wires } from './migrations/0023-wires.ts';
+import { accessKeys } from './migrations/0024-access-keys.ts';
 import type { Schema } from './schema.ts';
 import { Written } from './written.ts';
 
@@ -57,6 +58,7 @@ const migrations = {
   '0021-set-aside': setAside,
   '0022-floating-shown': floatingShown,
   '0023-wires': wires,
+  '0024-access-keys': accessKeys,
 };
 
 export class Store implements AsyncDisposable {

@@ -13,6 +13,7 @@ const ofAccess: ReadonlySet<string> = new Set([
   'account_user',
   'user_key',
   'access_token',
+  'access_key',
   'access_policy',
   'access_role',
   'role_policy',

@@ -24,7 +24,8 @@ test('every endpoint, every caller', async () => {
   const range = { provision_start_ip: '192.168.10.5', provision_end_ip: '192.168.10.9' };
   const back = await alice.send('POST', '/my/fabrics/default/vlans/2/networks', { json: { name: 'back', subnet: '192.168.10.0/24', ...range } });
   const network = (back.body as { id: string }).id;
-  const names = { machine, network, vlan: '2', ip: '192.168.10.5', tag: 'role', key: 'colour', name: 'first', mac: '02ce0a4d0002' };
+  const accesskeyid = ((await alice.send('POST', '/my/accesskeys')).body as { accesskeyid: string }).accesskeyid;
+  const names = { machine, accesskeyid, network, vlan: '2', ip: '192.168.10.5', tag: 'role', key: 'colour', name: 'first', mac: '02ce0a4d0002' };
   const ask = (endpoint: Endpoint, account: string, who: typeof alice, more: object = {}) =>
     who.send(endpoint.method, pathTo(endpoint, account, names), {
       ...(endpoint.method === 'POST' || endpoint.method === 'PUT' ? { json: endpoint.action === undefined ? {} : { action: endpoint.action } } : {}),

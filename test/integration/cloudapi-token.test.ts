@@ -35,6 +35,8 @@ test('a token in place of a signature', async () => {
     ['/v1/accounts/alice/keys', { key }],
     ['/my/keys', { key }],
     ['/my/users/carol/keys', { key }],
+    ['/my/accesskeys', {}],
+    ['/my/users/carol/accesskeys', {}],
   ] as const)
     assert.equal((await use('POST', path, { json })).status, 403, path);
 

@@ -1,5 +1,5 @@
 /** A plain client of CloudAPI that signs as it is told to, also wrongly. */
-import { createHash } from 'node:crypto';
+import { createHash, createHmac } from 'node:crypto';
 import { request as httpRequest } from 'node:http';
 import type { IncomingHttpHeaders } from 'node:http';
 import { text } from 'node:stream/consumers';
@@ -28,12 +28,19 @@ export interface SignedOptions {
   unsigned?: boolean;
 }
 
+/** An access key; of a user of the account where one is named. */
+export interface SecretKey {
+  id: string;
+  secret: string;
+  user?: string;
+}
+
 export class SignedClient {
   readonly #url: URL;
   readonly #account: string;
-  readonly #key: sshpk.PrivateKey;
+  readonly #key: sshpk.PrivateKey | SecretKey;
 
-  constructor(url: string, account: string, key: sshpk.PrivateKey) {
+  constructor(url: string, account: string, key: sshpk.PrivateKey | SecretKey) {
     this.#url = new URL(url);
     this.#account = account;
     this.#key = key;
@@ -50,16 +57,14 @@ export class SignedClient {
     const { methods = ['GET'], expires = Math.floor(Date.now() / 1000) + 60, host = this.#url.host, keyId } = options;
     const [plain = '', text = ''] = path.split('?');
     const query = new URLSearchParams(text);
-    const hash = this.#key.type === 'ed25519' ? 'sha512' : 'sha256';
-    query.set('algorithm', `${this.#key.type}-${hash}`);
+    query.set('algorithm', this.#algorithm());
     query.set('expires', String(expires));
     query.set('keyId', keyId ?? this.#keyId());
     if (methods.length > 1) query.set('method', methods.join(','));
     query.sort();
     const line = query.toString().replaceAll('+', '%20').replaceAll('*', '%2A');
-    const signer = this.#key.createSign(hash);
-    signer.update([methods.toSorted().join(), host, plain, line].join('\n'));
-    return `${plain}?${line}&signature=${encodeURIComponent(signer.sign().toString())}`;
+    const signature = this.#sign(this.#algorithm(), [methods.toSorted().join(), host, plain, line].join('\n'));
+    return `${plain}?${line}&signature=${encodeURIComponent(signature)}`;
   }
 
   async send(method: string, path: string, options: SignedOptions = {}): Promise<Reply> {
@@ -82,18 +87,30 @@ export class SignedClient {
   }
 
   #keyId(): string {
-    return `/${this.#account}/keys/${this.#key.fingerprint('md5').toString('hex')}`;
+    if (!('secret' in this.#key)) return `/${this.#account}/keys/${this.#key.fingerprint('md5').toString('hex')}`;
+    const { id, user } = this.#key;
+    return `/${this.#account}${user === undefined ? '' : `/users/${user}`}/accesskeys/${id}`;
+  }
+
+  #algorithm(): string {
+    if ('secret' in this.#key) return 'hmac-sha256';
+    return `${this.#key.type}-${this.#key.type === 'ed25519' ? 'sha512' : 'sha256'}`;
+  }
+
+  #sign(algorithm: string, text: string): string {
+    const hash = algorithm.split('-')[1] as sshpk.AlgorithmHashType;
+    if ('secret' in this.#key) return createHmac(hash, this.#key.secret).update(text).digest('base64');
+    const signer = this.#key.createSign(hash);
+    signer.update(text);
+    return signer.sign().toString();
   }
 
   #authorization(method: string, path: string, headers: Record<string, string>, options: SignedOptions): string {
     const names = options.signedHeaders ?? ['(request-target)', 'date'];
     const lines = names.map((name) => (name === '(request-target)' ? `(request-target): ${method.toLowerCase()} ${path}` : `${name}: ${headers[name] ?? ''}`));
-    const hash = this.#key.type === 'ed25519' ? 'sha512' : 'sha256';
-    const signer = this.#key.createSign((options.algorithm?.split('-')[1] ?? hash) as sshpk.AlgorithmHashType);
-    signer.update(lines.join('\n'));
-    const signature = signer.sign().toString();
-    const keyId = options.keyId ?? this.#keyId();
-    return `Signature keyId="${keyId}",algorithm="${options.algorithm ?? `${this.#key.type}-${hash}`}",headers="${names.join(' ')}",signature="${signature}"`;
+    const algorithm = options.algorithm ?? this.#algorithm();
+    const signature = this.#sign(algorithm, lines.join('\n'));
+    return `Signature keyId="${options.keyId ?? this.#keyId()}",algorithm="${algorithm}",headers="${names.join(' ')}",signature="${signature}"`;
   }
 }
 

@@ -21,7 +21,7 @@ export const hashOf = (token: string): string => createHash('sha256').update(tok
 /** Who came with a token may not make what lasts longer: no other token, and no key. */
 export const demandKey = ({ caller }: RequestContext): void => {
   if (caller?.type === 'token')
-    throw new CenoteError('forbidden', 'a token makes no tokens and gives no keys', { advice: 'do this with an SSH key of the account' });
+    throw new CenoteError('forbidden', 'a token makes no tokens and gives no keys', { advice: 'do this with a key of the account' });
 };
 
 export const tokenCreate = (control: Control, context: RequestContext, account: string, { seconds = usualSeconds }: CreateToken): Promise<MadeToken> => {

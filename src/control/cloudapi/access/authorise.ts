@@ -43,6 +43,8 @@ const ruleOf = (text: string): Rule => {
   return made;
 };
 
+const ofUser: ReadonlySet<string> = new Set(['keys', 'accesskeys']);
+
 /**
  * What a path is about: `/:account/machines/ID/tags/x` is about `machines/ID`, and `/:account` about nothing but the account. Keys of users have
  * places of their own.
@@ -52,7 +54,7 @@ export const resourceOf = (template: string, path: Readonly<Record<string, strin
     .split('/')
     .slice(2)
     .map((part) => (part.startsWith(':') ? (path[part.slice(1)] ?? '') : part));
-  return parts.slice(0, parts[0] === 'users' && parts[2] === 'keys' ? 4 : 2).join('/');
+  return parts.slice(0, parts[0] === 'users' && ofUser.has(parts[2] ?? '') ? 4 : 2).join('/');
 };
 
 export const authorise = async (asking: Asking): Promise<Visible> => {

@@ -14,7 +14,7 @@ import { readKey } from '../../app/account.ts';
 import { AccessBook } from './book.ts';
 
 const keyId = '/alice/keys/laptop';
-const named = { account: 'alice', user: undefined, key: 'laptop' };
+const named = { account: 'alice', user: undefined, kind: 'ssh', key: 'laptop' } as const;
 const within: RequestContext = { ...system, account: 'a' };
 
 const withAlice = async (database: string, work: (store: Store, book: AccessBook, pass: (milliseconds: number) => void) => Promise<void>): Promise<void> => {
@@ -30,7 +30,7 @@ const withAlice = async (database: string, work: (store: Store, book: AccessBook
 
 const prove = async (book: AccessBook): Promise<void> => {
   const { found, proved } = await book.findCredential(keyId, named);
-  assert.equal(found?.key.name, 'laptop');
+  assert.ok(found?.by.kind === 'ssh' && found.by.key.name === 'laptop');
   proved();
   assert.equal(book.knownCredential(keyId), found);
 };

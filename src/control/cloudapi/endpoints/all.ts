@@ -1,5 +1,6 @@
 /** All of CloudAPI that there is. */
 import type { Endpoint } from '../endpoint.ts';
+import { accessKeyEndpoints } from './access-key.ts';
 import { accountEndpoints } from './account.ts';
 import { datacenterEndpoints } from './datacenter.ts';
 import { fabricEndpoints } from './fabric.ts';
@@ -23,6 +24,7 @@ export const endpoints: readonly Endpoint[] = [
   ...datacenterEndpoints,
   ...accountEndpoints,
   ...keyEndpoints,
+  ...accessKeyEndpoints,
   ...packageEndpoints,
   ...imageEndpoints,
   ...networkEndpoints,

@@ -21,6 +21,7 @@ export const taggable: ReadonlySet<string> = new Set([
   'roles',
   'policies',
   'keys',
+  'accesskeys',
   'datacenters',
   'services',
 ]);
@@ -69,4 +70,6 @@ export const roleTagEndpoints = [
   setRoleTags('/:account/:collection/:id'),
   setRoleTags('/:account/users/:user/keys'),
   setRoleTags('/:account/users/:user/keys/:key'),
+  setRoleTags('/:account/users/:user/accesskeys'),
+  setRoleTags('/:account/users/:user/accesskeys/:accesskeyid'),
 ];

@@ -62,8 +62,6 @@ const ofMachine = (name: string, method: Method, path: string, refusal: () => Re
     },
   });
 
-/** There is no object store, which is all that they would open. */
-const accessKeys = 'an access key';
 const volumes = 'a shared volume';
 const disks = () => new Refusal(409, 'NotSupported', 'an instance that is a container has no disks of its own to add or change');
 const migration = () => notImplemented('migration');
@@ -90,12 +88,6 @@ export const unavailableEndpoints = [
   ofMachine('ResizeMachineDisk', 'POST', '/disks/:disk', disks),
   ofMachine('DeleteMachineDisk', 'DELETE', '/disks/:disk', disks),
   ofMachine('ConnectMachineVNC', 'GET', '/vnc', () => new Refusal(400, 'MachineHasNoVNCError', 'an instance that is a container has no screen')),
-
-  empty('ListAccessKeys', '/:account/accesskeys'),
-  missing('GetAccessKey', '/:account/accesskeys/:key', 'access key'),
-  refused('CreateAccessKey', 'POST', '/:account/accesskeys', accessKeys),
-  refused('UpdateAccessKey', 'POST', '/:account/accesskeys/:key', accessKeys),
-  refused('DeleteAccessKey', 'DELETE', '/:account/accesskeys/:key', accessKeys),
 
   empty('ListForeignDatacenters', '/:account/foreigndatacenters'),
   refused('AddForeignDatacenter', 'POST', '/:account/foreigndatacenters', 'another datacenter'),
