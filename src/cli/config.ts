@@ -1,6 +1,7 @@
 /** The command line's configuration: environment and words before the command, compiled once. The only reader of the environment in it. */
 import { isAbsolute, join, resolve } from 'node:path';
 import { invalid } from '../base/errors.ts';
+import { secretVariable } from '../model/names.ts';
 
 export interface CliConfig {
   /** The instance's directory. */
@@ -15,6 +16,8 @@ export interface CliConfig {
   readonly here: boolean;
   /** The SSH agent's socket. */
   readonly sshAgent: string | undefined;
+  /** Of an access key, for profiles that name no file with one. */
+  readonly secret: string | undefined;
   /** What to do when nothing answers. */
   readonly startAdvice: string;
   /** Talk to the agent and not to the control plane. */
@@ -67,6 +70,7 @@ export const compileConfig = (argv: readonly string[], environment: Readonly<Rec
     profile,
     here: here || agent,
     sshAgent: environment['SSH_AUTH_SOCK'] || undefined,
+    secret: environment[secretVariable] || undefined,
     startAdvice: `start it with: sudo cenote${root === defaultRoot ? '' : ` --root ${root}`} up`,
     agent,
     colour: noColour === undefined || noColour === '',

@@ -1,7 +1,6 @@
 /** The typed client of the control plane's API (model/control-api.ts), for the command line, the console's server side and tests. */
 import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
-import type { Account, AccountKey, CreateAccount, CreateKey, CreateToken, MadeToken, Token, UpdateAccount } from '../model/account.ts';
 import type { PlatformBuild, Progress, SnapshotCreate } from '../model/agent-api.ts';
 import type {
   Accepted,
@@ -26,8 +25,8 @@ import type { DnsStatus, NameRecord } from '../model/names-api.ts';
 import type { AddressWish, MachineNic, NicWish } from '../model/network-api.ts';
 import type { PoolStatus } from '../model/pool.ts';
 import type { Package } from '../model/resources.ts';
+import { AccountCalls } from './account-calls.ts';
 import { HttpClient } from './http.ts';
-import { NetworkCalls } from './network-calls.ts';
 import type { ControlCall } from './network-calls.ts';
 import type { Remote } from './remote.ts';
 
@@ -48,7 +47,7 @@ const part = encodeURIComponent;
 const firewallRule = (id: string): string => `/v1/fwrules/${part(id)}`;
 const machine = (id: string): string => `/v1/machines/${part(id)}`;
 
-export class ControlClient extends NetworkCalls implements Disposable {
+export class ControlClient extends AccountCalls implements Disposable {
   /** `place` is the path of its socket, or elsewhere. */
   constructor(place: string | Remote, advice = 'start it with: cenote up') {
     super(new HttpClient({ place, peer: 'the control plane', advice }));
@@ -284,59 +283,6 @@ export class ControlClient extends NetworkCalls implements Disposable {
 
   packageDelete(name: string, call: ControlCall = {}): Promise<void> {
     return this.http.json('DELETE', `/v1/packages/${part(name)}`, call);
-  }
-
-  accountList(call: ControlCall = {}): Promise<Account[]> {
-    return this.http.json('GET', '/v1/accounts', call);
-  }
-
-  accountCreate(json: CreateAccount, call: ControlCall = {}): Promise<Account> {
-    return this.http.json('POST', '/v1/accounts', { json, ...call });
-  }
-
-  accountGet(account: string, call: ControlCall = {}): Promise<Account> {
-    return this.http.json('GET', `/v1/accounts/${part(account)}`, call);
-  }
-
-  accountUpdate(account: string, json: UpdateAccount, call: ControlCall = {}): Promise<Account> {
-    return this.http.json('POST', `/v1/accounts/${part(account)}/update`, { json, ...call });
-  }
-
-  accountDisable(account: string, call: ControlCall = {}): Promise<Account> {
-    return this.http.json('POST', `/v1/accounts/${part(account)}/disable`, call);
-  }
-
-  accountEnable(account: string, call: ControlCall = {}): Promise<Account> {
-    return this.http.json('POST', `/v1/accounts/${part(account)}/enable`, call);
-  }
-
-  tokenList(account: string, call: ControlCall = {}): Promise<Token[]> {
-    return this.http.json('GET', `/v1/accounts/${part(account)}/tokens`, call);
-  }
-
-  tokenCreate(account: string, json: CreateToken, call: ControlCall = {}): Promise<MadeToken> {
-    return this.http.json('POST', `/v1/accounts/${part(account)}/tokens`, { json, ...call });
-  }
-
-  tokenDelete(account: string, id: string, call: ControlCall = {}): Promise<void> {
-    return this.http.json('DELETE', `/v1/accounts/${part(account)}/tokens/${part(id)}`, call);
-  }
-
-  accountDelete(account: string, call: ControlCall = {}): Promise<void> {
-    return this.http.json('DELETE', `/v1/accounts/${part(account)}`, call);
-  }
-
-  keyList(account: string, call: ControlCall = {}): Promise<AccountKey[]> {
-    return this.http.json('GET', `/v1/accounts/${part(account)}/keys`, call);
-  }
-
-  keyAdd(account: string, json: CreateKey, call: ControlCall = {}): Promise<AccountKey> {
-    return this.http.json('POST', `/v1/accounts/${part(account)}/keys`, { json, ...call });
-  }
-
-  /** By name or fingerprint. */
-  keyDelete(account: string, key: string, call: ControlCall = {}): Promise<void> {
-    return this.http.json('DELETE', `/v1/accounts/${part(account)}/keys/${part(key)}`, call);
   }
 
   /** Of one `subject` or of all. With `follow` it goes on; and without `after` it then begins with what happens next. */

@@ -7,8 +7,8 @@ import type { AgentOptions } from 'node:https';
 import type { Duplex } from 'node:stream';
 import type { ConnectionOptions } from 'node:tls';
 import { CenoteError } from '../base/errors.ts';
-import { signedHeaders } from './ssh/signer.ts';
-import type { KeyOwner, Signer } from './ssh/signer.ts';
+import { signedHeaders } from './signer.ts';
+import type { KeyOwner, Signer } from './signer.ts';
 
 /** Whom to believe: whom this host does, an authority (PEM), or just this certificate (PEM). */
 export type Trust = { kind: 'system' } | { kind: 'authority' | 'certificate'; pem: string };
@@ -118,14 +118,11 @@ export class Remote implements Disposable {
   /** What the server's refusal means for whoever has this profile. */
   refused(error: CenoteError, { headers }: IncomingMessage): CenoteError {
     if (error.code !== 'unauthorized') return error;
-    const { account, user, signer } = this.#options;
     const skewMs = Date.now() - Date.parse(headers.date ?? '');
     const advice =
       Math.abs(skewMs) > noticedSkewMs
         ? `this host's clock is ${Math.abs(Math.round(skewMs / 1000))} s ${skewMs > 0 ? 'ahead of' : 'behind'} the server's: set it`
-        : user === undefined
-          ? `is there an account ${account} with the key ${signer.publicKey.sha256}? On the server: cenote account key ls ${account}`
-          : `has account ${account} a user ${user} with the key ${signer.publicKey.sha256}? The account's owner sees it: triton rbac keys ${user}`;
+        : isKeyThere(this.#options);
     return new CenoteError('unauthorized', error.message, { cause: error, advice });
   }
 
@@ -133,3 +130,15 @@ export class Remote implements Disposable {
     this.#agent.destroy();
   }
 }
+
+/** Where to look for what the server does not know. */
+const isKeyThere = ({ account, user, signer }: RemoteOptions): string => {
+  const [kind, id = ''] = signer.keyPath.split('/');
+  const whose = user === undefined ? `is there an account ${account} with` : `has account ${account} a user ${user} with`;
+  if (kind === 'accesskeys') {
+    const of = user === undefined ? account : `${account} --user ${user}`;
+    return `${whose} the access key ${id}, which is active, and is this its secret? On the server: cenote account accesskey ls ${of}`;
+  }
+  const where = user === undefined ? `On the server: cenote account key ls ${account}` : `The account's owner sees it: triton rbac keys ${user}`;
+  return `${whose} the key ${decodeURIComponent(id)}? ${where}`;
+};

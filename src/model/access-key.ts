@@ -27,12 +27,3 @@ export type MadeAccessKey = Static<typeof MadeAccessKey>;
 /** To make one, active where nothing is said; to change one, what is left out stays. */
 export const AccessKeyWish = Type.Object({ active: Type.Optional(Type.Boolean()), description: Type.Optional(oneLine) }, closed);
 export type AccessKeyWish = Static<typeof AccessKeyWish>;
-
-/** Told apart from other secrets by whoever finds one in a log or a repository. */
-export const secretBegin = 'cenote_secret_';
-export const secretPattern = /^cenote_secret_[A-Za-z0-9_-]{43}$/;
-
-/** Letters and digits that nobody takes for each other: no I, L, O and U. */
-export const accessKeyDigits = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
-export const accessKeyBegin = 'CNAK';
-export const accessKeyPattern = /^CNAK[0-9A-HJKMNP-TV-Z]{16}$/;

@@ -36,3 +36,15 @@ export const checkMachineName = checked(machineNamePattern, 'machine name', `it 
 export const checkResourceName = checked(resourceNamePattern, 'name', `it has small letters and digits, ${inside}`);
 export const checkSnapshotName = checked(snapshotNamePattern, 'snapshot name', 'it has letters, digits and _ . : % -, at most 64');
 export const checkAccountName = checked(accountNamePattern, 'account name', 'it begins with a letter and has 3 to 32 letters, digits and _ . @ -');
+
+/** Told apart from other secrets by whoever finds one in a log or a repository. */
+export const secretBegin = 'cenote_secret_';
+export const secretPattern = /^cenote_secret_[A-Za-z0-9_-]{43}$/;
+
+/** Letters and digits that nobody takes for each other: no I, L, O and U. */
+export const accessKeyDigits = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
+export const accessKeyBegin = 'CNAK';
+export const accessKeyPattern = /^CNAK[0-9A-HJKMNP-TV-Z]{16}$/;
+
+/** What holds an access key's secret for a program that is given no file. */
+export const secretVariable = 'CENOTE_ACCESS_KEY_SECRET';

@@ -46,7 +46,7 @@ test('accounts and their keys', async () => {
 test('words of three', async () => {
   await using cli = await cliFixture();
   const propose = async (...words: string[]) => (await cli.cenote('__complete', ...words)).stdout.trim().split('\n');
-  assert.deepEqual(await propose('account', ''), ['create', 'ls', 'get', 'update', 'disable', 'enable', 'delete', 'token', 'key']);
+  assert.deepEqual(await propose('account', ''), ['create', 'ls', 'get', 'update', 'disable', 'enable', 'delete', 'token', 'accesskey', 'key']);
   assert.deepEqual(await propose('account', 'key', ''), ['add', 'ls', 'delete']);
   assert.deepEqual(await propose('account', 'key', 'ls', ''), ['default']);
   const unknown = await cli.cenote('account', 'key', 'lss', 'default');

@@ -6,7 +6,7 @@ import sshpk from 'sshpk';
 import { WebSocket } from 'ws';
 import { once } from 'node:events';
 import type { MadeToken } from '../../src/model/account.ts';
-import { accessKeyPattern, secretPattern } from '../../src/model/access-key.ts';
+import { accessKeyPattern, secretPattern } from '../../src/model/names.ts';
 import { databases } from '../support/databases.ts';
 import { cloudApiFixture, makeMachine } from '../support/cloudapi-fixture.ts';
 import type { CloudApiFixture } from '../support/cloudapi-fixture.ts';

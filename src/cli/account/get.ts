@@ -14,7 +14,8 @@ export const command = defineCommand({
     const call = { signal: context.signal };
     const account = await control.accountGet(args.account, call);
     const keys = await control.keyList(account.id, call);
-    if (flags.json) return context.output.json({ ...account, keys });
+    const accessKeys = await control.accessKeyList({ account: account.id, user: undefined }, call);
+    if (flags.json) return context.output.json({ ...account, keys, accessKeys });
     const lines = detailLines([
       ['Account', account.name],
       ['Id', account.id],
@@ -26,6 +27,7 @@ export const command = defineCommand({
       ['Disk', isNone(account.quota.diskMib) ? null : `at most ${formatMib(account.quota.diskMib)}`],
       ['Names in DNS', account.namesEnabled ? 'on' : 'off'],
       ['Keys', keys.map(({ name, sha256 }) => `${sha256} ${name}`)],
+      ['Access keys', accessKeys.map(({ id, active, description }) => `${id} ${description}${active ? '' : ' (inactive)'}`)],
       ['Created', `${account.createdAt} (${formatAge(account.createdAt)} ago)`],
     ]);
     for (const line of lines) context.output.line(line);

@@ -1,13 +1,13 @@
 /** From a profile to a client of the control plane that it names. */
 import { ControlClient } from '../../client/control.ts';
 import { Remote } from '../../client/remote.ts';
-import { openSigner } from '../../client/ssh/signer.ts';
+import { openSigner } from '../../client/signer.ts';
 import type { CliConfig } from '../config.ts';
 import { profileGet } from './store.ts';
 import type { Profile } from './store.ts';
 
 export const connectTo = async ({ url, account, user, key, trust }: Profile, config: CliConfig): Promise<ControlClient> => {
-  const signer = await openSigner(key, config.sshAgent);
+  const signer = await openSigner(key, config);
   return new ControlClient(
     new Remote({ url, account, user, signer, trust }),
     `see the network between here and ${new URL(url).host}, and whether it runs there: cenote doctor`,

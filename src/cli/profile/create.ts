@@ -7,9 +7,11 @@ import { plainFingerprint, shownCertificate } from '../../client/certificate.ts'
 import type { Trust } from '../../client/remote.ts';
 import { agentKeys } from '../../client/ssh/agent.ts';
 import { isFingerprint } from '../../client/ssh/public-key.ts';
-import type { KeySource } from '../../client/ssh/signer.ts';
+import type { AccessKeySource } from '../../client/access-key.ts';
+import type { KeySource } from '../../client/signer.ts';
 import { defineCommand, one, value } from '../command.ts';
 import type { CliConfig } from '../config.ts';
+import { accessKeyPattern, secretVariable } from '../../model/names.ts';
 import { whyNot } from '../why-not.ts';
 import { connectTo } from './connect.ts';
 import { checkProfileName, profileNames, profileSave } from './store.ts';
@@ -17,7 +19,7 @@ import { checkProfileName, profileNames, profileSave } from './store.ts';
 export const command = defineCommand({
   detail: [
     "The control plane's address stands in `cenote info` on its host (`cenote up --cloudapi ADDRESS` serves it to others), and so does the fingerprint of a certificate of its own.",
-    "Without --key the key is ~/.ssh/id_ed25519, id_ecdsa or id_rsa, or the SSH agent's only one. A profile is tried before it is kept.",
+    "Without --key the key is ~/.ssh/id_ed25519, id_ecdsa or id_rsa, or the SSH agent's only one. With --access-key there need be no SSH key. A profile is tried before it is kept.",
   ].join('\n'),
   args: { name: one('NAME') },
   flags: {
@@ -25,6 +27,8 @@ export const command = defineCommand({
     account: value('ACCOUNT', 'the account to act for'),
     user: value('LOGIN', 'one of its users, with a key and roles of his own', { short: 'u' }),
     key: value('FILE|FINGERPRINT', 'a private key; or one of the SSH agent', { complete: 'file' }),
+    accessKey: value('ID', 'an access key in place of an SSH key, for programs that have none'),
+    secretFile: value('FILE', `its secret, in a file of mode 0600; without it ${secretVariable} is looked at, each time`, { complete: 'file' }),
     trust: value('FINGERPRINT', "SHA-256 of the server's certificate: trust this one"),
     ca: value('FILE', "certificate (PEM) of the authority that vouches for the server's", { complete: 'file' }),
   },
@@ -32,6 +36,7 @@ export const command = defineCommand({
     'profile create home --url https://192.0.2.7:7080 --account alice --trust 4F:21:…',
     'profile create work --url https://cloud.example.com --account alice --key ~/.ssh/work',
     'profile create ops --url https://cloud.example.com --account alice --user carol',
+    'profile create ci --url https://cloud.example.com --account alice --access-key CNAK7H2M4Q8R0T3VXYZ1 --secret-file secret',
   ],
   run: async ({ args, flags }, context) => {
     const { config, output, signal } = context;
@@ -44,7 +49,7 @@ export const command = defineCommand({
         advice: `delete it first: cenote profile delete ${name}`,
       });
     const url = parseUrl(flags.url);
-    const key = await keyOf(flags.key, config);
+    const key = accessKeyOf(flags) ?? (await keyOf(flags.key, config));
     const trust = await trustOf(url, flags, signal);
     const profile = { url: url.origin, account: flags.account, ...(flags.user === undefined ? {} : { user: checkLogin(flags.user) }), key, trust };
     using control = await connectTo(profile, config);
@@ -71,6 +76,22 @@ const parseUrl = (text: string): URL => {
   if (url.protocol === 'http:' && !/^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname))
     throw invalid('--url', 'without TLS only this host itself is reached', 'serve it to others with TLS: cenote up --cloudapi ADDRESS');
   return url;
+};
+
+/** Undefined where none is meant. */
+const accessKeyOf = ({ key, accessKey, secretFile }: Record<'key' | 'accessKey' | 'secretFile', string | undefined>): AccessKeySource | undefined => {
+  if (accessKey === undefined) {
+    if (secretFile !== undefined) throw invalid('--access-key', 'is missing: the secret is of one');
+    return undefined;
+  }
+  if (key !== undefined) throw invalid('--key', 'is an SSH key, and --access-key stands in its place');
+  if (!accessKeyPattern.test(accessKey))
+    throw invalid(
+      '--access-key',
+      `${JSON.stringify(accessKey.slice(0, 80))} is not the id of an access key`,
+      'CNAK and 16 characters; the secret is in --secret-file',
+    );
+  return { accessKey, ...(secretFile === undefined ? {} : { secretFile: resolve(secretFile) }) };
 };
 
 const usualKeys = ['id_ed25519', 'id_ecdsa', 'id_rsa'];

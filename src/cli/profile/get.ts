@@ -1,4 +1,5 @@
 import { X509Certificate } from 'node:crypto';
+import { secretVariable } from '../../model/names.ts';
 import { defineCommand, one } from '../command.ts';
 import { detailLines } from '../details.ts';
 import { profileGet } from './store.ts';
@@ -11,6 +12,11 @@ const trustText = ({ trust, url }: Profile): string => {
   return `${trust.kind === 'authority' ? 'the authority' : 'this certificate'} ${fingerprint256} (${subject.replaceAll('\n', ', ')}, until ${validTo})`;
 };
 
+const keyText = ({ key }: Profile): string => {
+  if ('accessKey' in key) return `access key ${key.accessKey}, its secret in ${key.secretFile ?? secretVariable}`;
+  return 'file' in key ? key.file : `${key.fingerprint}, of the SSH agent`;
+};
+
 export const command = defineCommand({
   args: { name: one('NAME', 'profile') },
   flags: {},
@@ -18,13 +24,13 @@ export const command = defineCommand({
   run: async ({ args, flags }, { config, output }) => {
     const profile = await profileGet(config, args.name);
     if (flags.json) return output.json({ name: args.name, ...profile });
-    const { url, account, user, key } = profile;
+    const { url, account, user } = profile;
     const lines = detailLines([
       ['Name', args.name],
       ['URL', url],
       ['Account', account],
       ...(user === undefined ? [] : [['User', user] as [string, string]]),
-      ['Key', 'file' in key ? key.file : `${key.fingerprint}, of the SSH agent`],
+      ['Key', keyText(profile)],
       ['Trusts', trustText(profile)],
     ]);
     for (const line of lines) output.line(line);

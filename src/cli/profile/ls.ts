@@ -1,5 +1,5 @@
 import { asCenoteError } from '../../base/errors.ts';
-import type { KeyOwner } from '../../client/ssh/signer.ts';
+import type { KeyOwner } from '../../client/signer.ts';
 import { defineCommand } from '../command.ts';
 import { localProfile } from '../config.ts';
 import { chosenProfile, profileGet, profileNames } from './store.ts';

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { CenoteError, invalid } from '../../base/errors.ts';
 import type { Trust } from '../../client/remote.ts';
-import type { KeySource } from '../../client/ssh/signer.ts';
+import type { KeySource } from '../../client/signer.ts';
 import { localProfile } from '../config.ts';
 import type { CliConfig } from '../config.ts';
 import { closest } from '../suggest.ts';

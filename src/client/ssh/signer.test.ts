@@ -11,8 +11,8 @@ import sshpk from 'sshpk';
 import { CenoteError } from '../../base/errors.ts';
 import { readPrivateKey } from './private-key.ts';
 import { hasFingerprint, isFingerprint } from './public-key.ts';
-import { openSigner } from './signer.ts';
-import type { Signer } from './signer.ts';
+import { openSshKey } from './signer.ts';
+import type { SshKey } from './signer.ts';
 
 const pem = { privateKeyEncoding: { type: 'pkcs8', format: 'pem' }, publicKeyEncoding: { type: 'spki', format: 'pem' } } as const;
 const made = {
@@ -24,7 +24,7 @@ const made = {
 const data = Buffer.from('(request-target): get /v1/machines\ndate: now');
 
 /** As the control plane does. */
-const check = async (signer: Pick<Signer, 'publicKey' | 'sign'>, key: sshpk.Key): Promise<void> => {
+const check = async (signer: Pick<SshKey, 'publicKey' | 'sign'>, key: sshpk.Key): Promise<void> => {
   const [kind, hash] = signer.publicKey.algorithm.split('-') as [string, string];
   assert.equal(key.type, kind);
   const holder = createPublicKey(key.toString('pkcs8'));
@@ -120,26 +120,26 @@ describe('the SSH agent', { skip: !existsSync('/usr/bin/ssh-agent') && 'there is
       keygen(name, '-N', '', '-t', kind!, ...words);
       add(name);
       const key = keyOf(name);
-      for (let times = 0; times < 4; times++) await check(await openSigner({ fingerprint: key.fingerprint('sha256').toString() }, socket), key);
-      await check(await openSigner({ fingerprint: key.fingerprint('md5').toString('hex') }, socket), key);
-      await check(await openSigner({ file: file(name) }, undefined), key);
+      for (let times = 0; times < 4; times++) await check(await openSshKey({ fingerprint: key.fingerprint('sha256').toString() }, socket), key);
+      await check(await openSshKey({ fingerprint: key.fingerprint('md5').toString('hex') }, socket), key);
+      await check(await openSshKey({ file: file(name) }, undefined), key);
     }
   });
 
   it('unlocks files that have a passphrase', async () => {
     keygen('locked', '-N', 'long enough', '-t', 'ed25519');
-    await assert.rejects(openSigner({ file: file('locked') }, socket), refusal(/locked with a passphrase add it to the SSH agent: ssh-add .*locked$/));
-    await assert.rejects(openSigner({ file: file('locked') }, undefined), refusal(/start an SSH agent and add it/));
+    await assert.rejects(openSshKey({ file: file('locked') }, socket), refusal(/locked with a passphrase add it to the SSH agent: ssh-add .*locked$/));
+    await assert.rejects(openSshKey({ file: file('locked') }, undefined), refusal(/start an SSH agent and add it/));
     keygen('older', '-N', 'long enough', '-t', 'rsa', '-b', '2048', '-m', 'PEM');
-    await assert.rejects(openSigner({ file: file('older') }, socket), refusal(/locked with a passphrase/));
+    await assert.rejects(openSshKey({ file: file('older') }, socket), refusal(/locked with a passphrase/));
     add('locked', 'long enough');
-    await check(await openSigner({ file: file('locked') }, socket), keyOf('locked'));
+    await check(await openSshKey({ file: file('locked') }, socket), keyOf('locked'));
   });
 
   it('says what it lacks', async () => {
     const strange = `SHA256:${'A'.repeat(43)}`;
-    await assert.rejects(openSigner({ fingerprint: strange }, socket), refusal(/the SSH agent has no key SHA256:AAA.* add it: ssh-add FILE \(it has SHA256:/));
-    await assert.rejects(openSigner({ fingerprint: strange }, undefined), refusal(/there is none \(SSH_AUTH_SOCK\)/));
-    await assert.rejects(openSigner({ fingerprint: strange }, file('nothing')), refusal(/the SSH agent does not answer: .*ENOENT/));
+    await assert.rejects(openSshKey({ fingerprint: strange }, socket), refusal(/the SSH agent has no key SHA256:AAA.* add it: ssh-add FILE \(it has SHA256:/));
+    await assert.rejects(openSshKey({ fingerprint: strange }, undefined), refusal(/there is none \(SSH_AUTH_SOCK\)/));
+    await assert.rejects(openSshKey({ fingerprint: strange }, file('nothing')), refusal(/the SSH agent does not answer: .*ENOENT/));
   });
 });

@@ -1,4 +1,4 @@
-/** Signs requests with an account's SSH key, from a file or by the agent (draft-cavage HTTP signatures, as CloudAPI's clients do). */
+/** An SSH key to sign with, from a file or of the agent. */
 import { readFile } from 'node:fs/promises';
 import { CenoteError, messageOf } from '../../base/errors.ts';
 import { agentKeys, agentSign } from './agent.ts';
@@ -6,18 +6,17 @@ import { readPrivateKey } from './private-key.ts';
 import { hasFingerprint } from './public-key.ts';
 import type { PublicKey } from './public-key.ts';
 
-/** Where a profile's key is. */
-export type KeySource = { file: string } | { fingerprint: string };
+export type SshKeySource = { file: string } | { fingerprint: string };
 
-export interface Signer {
+export interface SshKey {
   publicKey: PublicKey;
   sign(data: Buffer): Promise<Buffer> | Buffer;
 }
 
-export const openSigner = (source: KeySource, agentSocket: string | undefined): Promise<Signer> =>
+export const openSshKey = (source: SshKeySource, agentSocket: string | undefined): Promise<SshKey> =>
   'file' in source ? fromFile(source.file, agentSocket) : fromAgent(source.fingerprint, agentSocket);
 
-const fromFile = async (path: string, agentSocket: string | undefined): Promise<Signer> => {
+const fromFile = async (path: string, agentSocket: string | undefined): Promise<SshKey> => {
   const text = await readFile(path, 'utf8').catch((cause: unknown) => {
     throw new CenoteError('invalid_argument', `the key ${path} cannot be read: ${messageOf(cause)}`, { cause });
   });
@@ -35,7 +34,7 @@ const fromFile = async (path: string, agentSocket: string | undefined): Promise<
   return byAgent(agentSocket, known);
 };
 
-const fromAgent = async (fingerprint: string, agentSocket: string | undefined): Promise<Signer> => {
+const fromAgent = async (fingerprint: string, agentSocket: string | undefined): Promise<SshKey> => {
   if (agentSocket === undefined)
     throw new CenoteError('unauthorized', `the key ${fingerprint} is to be had of the SSH agent, and there is none (SSH_AUTH_SOCK)`, {
       advice: 'start one and add the key: eval "$(ssh-agent)"; ssh-add',
@@ -47,21 +46,4 @@ const fromAgent = async (fingerprint: string, agentSocket: string | undefined): 
   throw new CenoteError('unauthorized', `the SSH agent has no key ${fingerprint}`, { advice: `add it: ssh-add FILE (it has ${there})` });
 };
 
-const byAgent = (socketPath: string, publicKey: PublicKey): Signer => ({ publicKey, sign: (data) => agentSign(socketPath, publicKey, data) });
-
-/** Whose key it is: an account's, or one of a user of the account. */
-export interface KeyOwner {
-  account: string;
-  user?: string | undefined;
-}
-
-/** What proves a request: its date, and that this method and path are meant. */
-export const signedHeaders = async (signer: Signer, owner: KeyOwner, method: string, path: string): Promise<{ date: string; authorization: string }> => {
-  const date = new Date().toUTCString();
-  const { publicKey } = signer;
-  const signature = await signer.sign(Buffer.from(`(request-target): ${method.toLowerCase()} ${path}\ndate: ${date}`));
-  const of = owner.user === undefined ? owner.account : `${owner.account}/users/${owner.user}`;
-  const keyId = `/${of}/keys/${encodeURIComponent(publicKey.sha256)}`;
-  const authorization = `Signature keyId="${keyId}",algorithm="${publicKey.algorithm}",headers="(request-target) date",signature="${signature.toString('base64')}"`;
-  return { date, authorization };
-};
+const byAgent = (socketPath: string, publicKey: PublicKey): SshKey => ({ publicKey, sign: (data) => agentSign(socketPath, publicKey, data) });

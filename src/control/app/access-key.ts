@@ -1,8 +1,8 @@
 /** Access keys: made for programs, by whoever may give an account or a user a key; the secret leaves once, in the answer. */
 import { randomBytes } from 'node:crypto';
 import { CenoteError } from '../../base/errors.ts';
-import { accessKeyBegin, accessKeyDigits, secretBegin } from '../../model/access-key.ts';
 import type { AccessKey, AccessKeyWish, MadeAccessKey } from '../../model/access-key.ts';
+import { accessKeyBegin, accessKeyDigits, secretBegin } from '../../model/names.ts';
 import { accessKeyAdd, accessKeyDelete as removeKey, accessKeyGet, accessKeyList as listKeys, accessKeySave } from '../../store/access-key.ts';
 import type { KeyHolder } from '../../store/access-key.ts';
 import { accountGet } from '../../store/account.ts';

@@ -1,5 +1,6 @@
 /** Every route of our own API: the same for whoever calls, from wherever. */
 import type { Control } from '../control.ts';
+import { accessKeyRoutes } from './access-key-routes.ts';
 import { accountRoutes } from './account-routes.ts';
 import { backupRoutes } from './backup-routes.ts';
 import { dnsRoutes } from './dns-routes.ts';
@@ -21,6 +22,7 @@ const all = [
   imageRoutes,
   packageRoutes,
   accountRoutes,
+  accessKeyRoutes,
   backupRoutes,
   firewallRoutes,
   networkRoutes,
