@@ -138,9 +138,12 @@ test('no key is taken for one of another kind', async () => {
   assert.equal((await alice.send('GET', '/my', { keyId: '/alice/keys/first' })).status, 200);
   assert.equal((await program.send('GET', '/my')).status, 200);
   const ssh = keys.alice.toPublic();
+  const { key: kept } = (await alice.send('GET', '/my/keys/first')).body as { key: string };
   const forged: [string, string, Parameters<SignedClient['send']>[2]][] = [];
   // Everybody may know a public key: with it as the secret, in each of its forms, nobody gets in.
   for (const text of [
+    kept,
+    `${kept}\n`,
     ssh.toString('ssh'),
     ssh.toString('ssh').split(' ')[1]!,
     ssh.toString('pem'),
