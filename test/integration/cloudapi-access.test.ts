@@ -145,6 +145,7 @@ test('an account that has something of everything goes with all of it', async ()
   await using here = await cloudApiFixture();
   const { bob, fixture } = here;
   await bob.send('POST', '/my/users', { json: { login: 'carol', email: 'carol@example.com', password: 'secret123' } });
+  const keys = await Promise.all(['/my/accesskeys', '/my/users/carol/accesskeys'].map((path) => bob.send('POST', path)));
   await bob.send('POST', '/my/policies', { json: { name: 'read', rules: ['CAN getmachine'] } });
   await bob.send('POST', '/my/roles', { json: { name: 'ops', members: ['carol'], policies: ['read'] } });
   await bob.send('PUT', '/my/machines', { json: { 'role-tag': ['ops'] } });
@@ -156,6 +157,12 @@ test('an account that has something of everything goes with all of it', async ()
   await fixture.client.accountDelete('bob');
   assert.equal((await bob.send('GET', '/my')).status, 401);
   await fixture.client.accountCreate({ name: 'bob', keys: [{ key: here.keys.bob.toPublic().toString('ssh') }] });
-  for (const path of ['/my/machines?tombstone=true', '/my/users', '/my/roles', '/my/policies', '/my/fwrules'])
+  for (const path of ['/my/machines?tombstone=true', '/my/users', '/my/accesskeys', '/my/roles', '/my/policies', '/my/fwrules'])
     assert.deepEqual((await bob.send('GET', path)).body, [], path);
+  await bob.send('POST', '/my/users', { json: { login: 'carol', email: 'carol@example.com', password: 'secret123' } });
+  for (const [index, { body }] of keys.entries()) {
+    const { accesskeyid: id, accesskeysecret: secret } = body as { accesskeyid: string; accesskeysecret: string };
+    const program = new SignedClient(here.url, 'bob', { id, secret, ...(index === 0 ? {} : { user: 'carol' }) });
+    assert.equal((await program.send('GET', '/my')).status, 401, 'of an account that had the name before');
+  }
 });
