@@ -1,13 +1,16 @@
 /**
- * Kernel limits that density needs (reference: each has stopped some container host at 12 to 900 machines). A limit is only ever
- * raised: what an administrator set higher stays.
+ * Kernel limits that density needs (reference: each has stopped some container host at 12 to 900 machines), and that keep machines from each
+ * other's. A limit is only ever raised, one of the few that are to be small only lowered: what an administrator set further stays.
  */
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type { FormerValue } from '../host/allotment/allotment.ts';
+import { pieceSettings } from '../host/network/pieces.ts';
 
 export interface KernelSetting {
   key: string;
   wanted: number;
+  /** No more than that, rather than no less. */
+  isMost?: boolean;
   why: string;
 }
 
@@ -26,6 +29,13 @@ export const kernelSettings: readonly KernelSetting[] = [
   { key: 'net.ipv6.neigh.default.gc_thresh1', wanted: 8192, why: 'as above' },
   { key: 'net.ipv6.neigh.default.gc_thresh2', wanted: 32_768, why: 'as above' },
   { key: 'net.ipv6.neigh.default.gc_thresh3', wanted: 65_536, why: 'as above' },
+  ...([4, 6] as const).flatMap((family): KernelSetting[] => {
+    const { time, memory } = pieceSettings[family];
+    return [
+      { key: time.key, wanted: time.value, isMost: true, why: 'pieces of datagrams that never become whole' },
+      { key: memory.key, wanted: memory.value, why: 'all machines’ pieces of datagrams' },
+    ];
+  }),
   { key: 'net.ipv4.ip_forward', wanted: 1, why: 'machines reach the outside through the host' },
 ];
 
@@ -40,11 +50,13 @@ export const readSetting = (key: string): number | null => {
   }
 };
 
-/** Settings below what is wanted, with their value; those this kernel does not have are passed over. */
+const fits = ({ wanted, isMost = false }: KernelSetting, value: number): boolean => (isMost ? value <= wanted : value >= wanted);
+
+/** Settings that are not as wanted, with their value; those this kernel does not have are passed over. */
 export const loweredSettings = (): { setting: KernelSetting; value: number }[] =>
   kernelSettings.flatMap((setting) => {
     const value = readSetting(setting.key);
-    return value === null || value >= setting.wanted ? [] : [{ setting, value }];
+    return value === null || fits(setting, value) ? [] : [{ setting, value }];
   });
 
 /** What would be changed, in the form the allotment notes. */

@@ -25,7 +25,7 @@ export const prepareHost = async (allotment: Allotment, instance: string): Promi
   await allotment.noteChange(instance, [...settingsToNote(), ...known]);
   const { changed, refused } = applySettings();
   writeBootSettings(notedSettings(allotment));
-  said.push(changed === 0 ? `${kernelSettings.length - refused.length} kernel limits fit` : `${changed} kernel limits raised`);
+  said.push(changed === 0 ? `${kernelSettings.length - refused.length} kernel limits fit` : `${changed} kernel limits set`);
   if (refused.length > 0) said.push(`not allowed to set ${refused.join(', ')}`);
 
   const hierarchy = missingHierarchy(detectLayout());

@@ -22,6 +22,7 @@ import { fabricRuleset, uplinkName } from './fabric-ruleset.ts';
 import { forwards6, startForwarding } from './forwarding.ts';
 import { heldRouters, pathOfRouter } from './held-routers.ts';
 import type { FoundLink } from './links.ts';
+import { boundPieces } from './pieces.ts';
 import { changeWhole, replaceWhole } from './ruleset.ts';
 import { openSegment } from './segment.ts';
 import type { Segment } from './segment.ts';
@@ -284,6 +285,7 @@ export class Routers {
     };
     await segment.connections.setRoutes(definition.routes ?? {});
     this.#loadRules(router);
+    inNetworkNamespace(netnsFd, () => boundPieces(subnet.family));
     crash.reach('network: rules of a router loaded');
     if (!isKept) {
       await this.#connectUplink(router);

@@ -39,7 +39,10 @@ const examineFiles = (): Finding => {
 const examineLimits = (): Finding => {
   const low = loweredSettings();
   if (low.length === 0) return ok('kernel limits', `fit for many machines; at most ${readSetting('kernel.pid_max')} processes`);
-  return warn('kernel limits', `low: ${low.map(({ setting, value }) => `${setting.key}=${value} (${setting.wanted})`).join(', ')}; \`cenote up\` raises them`);
+  return warn(
+    'kernel limits',
+    `not as many machines need them: ${low.map(({ setting, value }) => `${setting.key}=${value} (${setting.wanted})`).join(', ')}; \`cenote up\` sets them`,
+  );
 };
 
 const examineAddresses = (root: string): Finding => {
