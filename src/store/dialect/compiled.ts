@@ -8,6 +8,11 @@ import type { Db } from '../store.ts';
 
 export type Slots<Values> = { readonly [Name in keyof Values]: RawBuilder<Values[Name]> };
 
+const names = new Map<string, string>();
+
+/** What a database may know the text of such a query by; undefined for one that is put together anew each time. */
+export const nameOfText = (text: string): string | undefined => names.get(text);
+
 class Slot {
   readonly name: string;
 
@@ -44,6 +49,7 @@ export class Compiled<Values extends object, Row> {
     if (text === undefined) {
       text = this.#build(db, slotsFor(values)).compile();
       this.#texts.set(executor.adapter, text);
+      if (!names.has(text.sql)) names.set(text.sql, `compiled ${names.size}`);
     }
     // Plug-ins see what is asked, each time, as they see any other query.
     executor.transformQuery(text.query, text.queryId);

@@ -11,6 +11,7 @@ import type { ColumnDefinitionNode, DataTypeNode, PostgresPool, PostgresPoolClie
 import pg from 'pg';
 import { CenoteError, messageOf } from '../../base/errors.ts';
 import type { Schema } from '../schema.ts';
+import { nameOfText } from './compiled.ts';
 import { storeUnavailable } from './engine.ts';
 import type { Engine, Snapshot } from './engine.ts';
 
@@ -102,7 +103,8 @@ const guarded = (client: pg.PoolClient): PostgresPoolClient => {
   let broken = false;
   const query = async (text: string, parameters: readonly unknown[]): Promise<unknown> => {
     try {
-      return await client.query(text, [...parameters]);
+      // By its name the server has it read and planned from the first time on; only so many have one as there are in the code.
+      return await client.query({ text, values: [...parameters], name: nameOfText(text) });
     } catch (error) {
       const what = whyUnavailable(error);
       if (what === undefined) throw stateOf(error) === noSuchText ? new CenoteError('invalid_argument', 'a text has a NUL character') : error;
