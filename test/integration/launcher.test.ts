@@ -70,6 +70,17 @@ describe('the launcher', () => {
     assert.equal((await calls()).length, 1);
   });
 
+  it('has npm run on another Node than the one it is about to replace', async () => {
+    await program(
+      'npm',
+      `echo "$PATH" >> ${at('calls')}\nmkdir -p node_modules/.bin\nln -sf ${process.execPath} node_modules/.bin/node\ntouch node_modules/.package-lock.json`,
+    );
+    const path = [at('checkout', 'node_modules', '.bin'), at('bin'), at('other')].join(':');
+    const { stdout, stderr } = await runAny(at('checkout', 'cenote'), ['ls'], { env: { PATH: path, HOME: directory } });
+    assert.equal(stdout, '["ls"]', stderr);
+    assert.deepEqual(await calls(), [[at('bin'), at('other')].join(':')]);
+  });
+
   it('brings them in again for `up` after a pull, and for nothing else', async () => {
     await npm();
     await cenote('ls');
