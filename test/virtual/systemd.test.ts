@@ -65,8 +65,9 @@ describe('systemd and the units', { skip: skipVirtualHost, timeout }, () => {
     assert.ok(inMachines !== undefined && inMonitors?.trimEnd().split('\n').length === 2);
     assert.doesNotMatch(await host.succeed(`systemctl status --no-pager ${agent}`), /conmon|crun/);
     assert.equal(await host.succeed(`cat ${group}/memory.min`), guaranteed);
-    for (const [name, bytes] of Object.entries({ [agent]: 192 * mib, [control]: 160 * mib, [lxcfs]: 32 * mib, [standIn]: 64 * mib }))
-      assert.equal(await host.succeed(`cd /sys/fs/cgroup/${name} && cat memory.min cpu.weight`), `${bytes}\n400`, name);
+    const kept = { [agent]: [192, 400], [control]: [160, 1600], [lxcfs]: [32, 400], [standIn]: [64, 400] } as const;
+    for (const [name, [protectedMib, weight]] of Object.entries(kept))
+      assert.equal(await host.succeed(`cd /sys/fs/cgroup/${name} && cat memory.min cpu.weight`), `${protectedMib * mib}\n${weight}`, name);
     // What protects the agent when memory ends is not handed down to machines.
     assert.ok(Number(await host.succeed(`cat /proc/$(head -q -n 1 ${group}/*-*/cgroup.procs | head -1)/oom_score_adj`)) > 0);
   });
