@@ -57,7 +57,7 @@ describe('firewall rules on the command line', () => {
     assert.equal((await cenote('firewall', 'test', 'web', 'db', 'esp', '--json')).json<FirewallVerdict>().allowed, true);
     assert.equal((await cli.cenote('firewall', 'test', 'db', 'web', 'icmp', '8:0')).code, 1);
     failed(await cli.cenote('firewall', 'test', 'web', 'db', 'tcp'), 2, /PORT: is missing/);
-    failed(await cli.cenote('firewall', 'test', 'web', 'db', 'gre', '1'), 2, /PROTO: "gre" is none of tcp, udp, icmp, ah, esp/);
+    failed(await cli.cenote('firewall', 'test', 'web', 'db', 'gre', '1'), 2, /PROTO: "gre" is none of tcp, udp, icmp, icmp6, ah, esp/);
     failed(await cli.cenote('firewall', 'test', 'web', 'dbs', 'tcp', '1'), 4, /did you mean db\?/);
   });
 
@@ -86,7 +86,7 @@ describe('firewall rules on the command line', () => {
     failed(await cli.cenote('fwrule', 'update', '0000'), 2, /nothing to change/);
     const [id] = (await cenote('fwrule', 'ls', '--json')).json<FirewallRule[]>().map((rule) => rule.id);
     assert.equal((await cenote('__complete', 'fwrule', 'get', id!.slice(0, 3))).stdout.trim(), id);
-    assert.deepEqual((await cenote('__complete', 'firewall', 'test', 'web', 'db', '')).stdout.trim().split('\n'), ['tcp', 'udp', 'icmp', 'ah', 'esp']);
+    assert.deepEqual((await cenote('__complete', 'firewall', 'test', 'web', 'db', '')).stdout.trim().split('\n'), ['tcp', 'udp', 'icmp', 'icmp6', 'ah', 'esp']);
     assert.match((await cenote('fwrule', 'create', '--help')).stdout, /fwrule create FROM subnet 192\.0\.2\.0\/24/);
   });
 });
