@@ -7,8 +7,7 @@ import { test } from 'node:test';
 import { completeResources } from '../model/default-resources.ts';
 import { Journal } from './journal.ts';
 import type { MachineRecord } from './machine/record.ts';
-import { recordedMachines } from './governor/recorded-machines.ts';
-import { recordedGuarantees } from './recorded.ts';
+import { recordedGuarantees, recordedMachines } from './recorded.ts';
 
 test('records of the first format are brought up to date: nothing changes for their machines', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'cenote-journal-'));

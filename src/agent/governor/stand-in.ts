@@ -17,7 +17,7 @@ import { awaitTurn, isAgentThere } from '../../host/cgroup/turn.ts';
 import { Governor } from './governor.ts';
 import type { GovernedMachine } from './governor.ts';
 import { keepEvents, keptEventsPath } from './kept-events.ts';
-import { recordedMachines } from './recorded-machines.ts';
+import { recordedMachines } from '../recorded.ts';
 import { tellEvents } from './tell.ts';
 import { hostTuning } from './tuning.ts';
 
