@@ -23,6 +23,13 @@ const accessKeyOf = (row: Pick<AccessKeyTable, (typeof columns)[number]>): Acces
   updatedAt: row.updated_at,
 });
 
+const heldBy = (db: Db, { account, member }: KeyHolder) =>
+  db
+    .selectFrom('access_key')
+    .select(columns)
+    .where('account', '=', account)
+    .where('member', member === null ? 'is' : '=', member);
+
 export const accessKeyAdd = async (context: RequestContext, db: Db, { account, member }: KeyHolder, key: AccessKey, secret: string): Promise<void> => {
   authorize(context, 'write');
   demandOwn(context, account);
@@ -34,30 +41,17 @@ export const accessKeyAdd = async (context: RequestContext, db: Db, { account, m
 };
 
 /** In the order in which they were made. */
-export const accessKeyList = async (context: RequestContext, db: Db, { account, member }: KeyHolder): Promise<AccessKey[]> => {
+export const accessKeyList = async (context: RequestContext, db: Db, holder: KeyHolder): Promise<AccessKey[]> => {
   authorize(context, 'read');
-  demandOwn(context, account);
-  const rows = await db
-    .selectFrom('access_key')
-    .select(columns)
-    .where('account', '=', account)
-    .where('member', member === null ? 'is' : '=', member)
-    .orderBy('created_at')
-    .orderBy('id')
-    .execute();
+  demandOwn(context, holder.account);
+  const rows = await heldBy(db, holder).orderBy('created_at').orderBy('id').execute();
   return rows.map(accessKeyOf);
 };
 
-export const accessKeyGet = async (context: RequestContext, db: Db, { account, member }: KeyHolder, id: string): Promise<AccessKey> => {
+export const accessKeyGet = async (context: RequestContext, db: Db, holder: KeyHolder, id: string): Promise<AccessKey> => {
   authorize(context, 'read');
-  demandOwn(context, account);
-  const row = await db
-    .selectFrom('access_key')
-    .select(columns)
-    .where('id', '=', id)
-    .where('account', '=', account)
-    .where('member', member === null ? 'is' : '=', member)
-    .executeTakeFirst();
+  demandOwn(context, holder.account);
+  const row = await heldBy(db, holder).where('id', '=', id).executeTakeFirst();
   if (row === undefined) throw new CenoteError('not_found', `there is no access key ${JSON.stringify(id.slice(0, 80))}`);
   return accessKeyOf(row);
 };
