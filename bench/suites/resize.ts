@@ -1,7 +1,8 @@
 /** Changing what a running machine may take: one at a time, and a hundred at once. */
-import { ms, p50p99, rate } from '../lib/format.ts';
+import { metOrNot, ms, p50p99, rate } from '../lib/format.ts';
 import { demand } from '../lib/instance.ts';
 import { burst, demandAll, timed } from '../lib/measure.ts';
+import type { Burst } from '../lib/measure.ts';
 import { summarise } from '../lib/statistics.ts';
 import type { Suite } from '../lib/suite.ts';
 
@@ -11,7 +12,7 @@ export const resizeSuite: Suite = {
   name: 'resize',
   title: 'Resize while running',
   method:
-    'CPU ceiling, memory ceiling and disk quota of running machines changed through the API, with wait: up and down in turns, then a hundred machines at once.',
+    'CPU ceiling, memory ceiling and disk quota of running machines changed through the API, with wait: up and down in turns, then a hundred machines at once, again and again.',
   run: async (bench) => {
     const { client, create, remove } = await bench.instance();
     const count = bench.count(100, 10);
@@ -23,19 +24,26 @@ export const resizeSuite: Suite = {
     const resize = async (id: string, resources: typeof large): Promise<void> => void demand(await client.machineResize(id, { resources }, { wait }));
     const one: number[] = [];
     for (let index = 0; index < count; index += 1) one.push(await timed(() => resize(machines[0]!, index % 2 === 0 ? large : small)));
-    const many = await burst(atOnce, atOnce, (index) => resize(machines[index]!, large));
-    demandAll('resize', many);
+    const rounds: Burst[] = [];
+    for (let round = 0; round < bench.count(20, 2); round += 1) {
+      const many = await burst(atOnce, atOnce, (index) => resize(machines[index]!, round % 2 === 0 ? large : small));
+      demandAll('resize', many);
+      rounds.push(many);
+    }
     await burst(atOnce, 8, (index) => remove(machines[index]!));
-    const [single, together] = [summarise(one), summarise(many.samples)];
+    const [single, together] = [summarise(one), summarise(rounds.flatMap(({ samples }) => samples))];
+    const first = summarise(rounds[0]!.samples);
+    const perSecond = together.n / rounds.reduce((sum, { seconds }) => sum + seconds, 0);
     return {
       rows: [
-        { what: 'resize', value: p50p99(single) },
+        { what: 'resize', value: p50p99(single), note: metOrNot(single.p99 <= 10, 'p99 <= 10 ms') },
         {
-          what: `${atOnce} machines at once`,
-          value: `all done after ${ms(many.seconds * 1000)}, ${rate(many.perSecond)}, p50 ${ms(together.p50)}, p99 ${ms(together.p99)}`,
+          what: `${atOnce} machines at once, ${rounds.length} times`,
+          value: `${rate(perSecond)}, p50 ${ms(together.p50)}, p99 ${ms(together.p99)}; the first time p99 ${ms(first.p99)}`,
+          note: metOrNot(together.p99 <= 50, 'p99 <= 50 ms'),
         },
       ],
-      data: { single, together, perSecond: many.perSecond },
+      data: { single, together, first, perSecond },
     };
   },
 };

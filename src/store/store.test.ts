@@ -223,3 +223,13 @@ each('firewall rules: an account sees its own and the operator’s, and changes 
     assert.deepEqual(await enabled(null), ['a']);
   }),
 );
+
+test('sqlite: what a machine waits for is found by an index of what is unfinished, however much was done to it', () =>
+  withStore(sqlite, async (store) => {
+    const asked = sql`explain query plan select * from job where machine = ${'x'} and finished_at is null order by sequence`;
+    const { rows } = await asked.execute(store.db);
+    assert.deepEqual(
+      rows.map((row) => (row as { detail: string }).detail),
+      ['SEARCH job USING INDEX job_unfinished_by_machine (machine=?)'],
+    );
+  }));

@@ -34,6 +34,7 @@ import { setAside } from './migrations/0021-set-aside.ts';
 import { floatingShown } from './migrations/0022-floating-shown.ts';
 import { wires } from './migrations/0023-wires.ts';
 import { accessKeys } from './migrations/0024-access-keys.ts';
+import { unfinishedByMachine } from './migrations/0025-unfinished-by-machine.ts';
 import type { Schema } from './schema.ts';
 import { Written } from './written.ts';
 
@@ -59,6 +60,7 @@ const migrations = {
   '0022-floating-shown': floatingShown,
   '0023-wires': wires,
   '0024-access-keys': accessKeys,
+  '0025-unfinished-by-machine': unfinishedByMachine,
 };
 
 export class Store implements AsyncDisposable {
