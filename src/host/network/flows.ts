@@ -19,8 +19,9 @@ const conntrack = 1 << 8;
 const verbs = { get: conntrack | 1, delete: conntrack | 2, getSize: conntrack | 5 } as const;
 const sizeAttributes = { known: 1, most: 2 } as const;
 const protocolNumbers = { tcp: 6, udp: 17 } as const;
-const gatherMs = 100;
-/** A walk is through the table of the whole host, whichever namespace asks: with many of them, each asks seldom. Nothing waits for it but who wants an address again. */
+/** Nothing waits for what is gathered but who wants an address again, and he has it at once: so it may become much. */
+const gatherMs = 1000;
+/** A walk is through the table of the whole host, whichever namespace asks: with many of them, each asks seldom. */
 const gatherElsewhereMs = 10_000;
 const deleteAtOnce = 512;
 

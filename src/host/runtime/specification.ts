@@ -113,8 +113,6 @@ export const machineSpecification = (request: SpecificationRequest) => ({
       { type: 'cgroup' },
     ],
     cgroupsPath: request.cgroupsPath,
-    // Anyone inside may ping and bind low ports: both are the machine's own network.
-    sysctl: { 'net.ipv4.ping_group_range': '0 65535', 'net.ipv4.ip_unprivileged_port_start': '0' },
     resources: { devices: [{ allow: false, access: 'rwm' }] },
     maskedPaths: [...maskedFiles, ...maskedDirectories.filter((path) => !request.masked.includes(path))],
     readonlyPaths,
