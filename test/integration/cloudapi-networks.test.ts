@@ -210,3 +210,19 @@ test('another account’s networks are as none that there ever were, and its add
   assert.equal((await alice.send('PUT', `/my/networks/${externalNetwork}/ips/${ips[0]!}`, { json: { reserved: true } })).status, 403);
   assert.equal((await alice.send('GET', `/my/networks/${hers}`)).status, 200);
 });
+
+test('who has the most there may be is told that number, not that the datacenter is full', async () => {
+  await using here = await cloudApiFixture();
+  const { alice } = here;
+  assert.equal((await alice.send('POST', '/my/fabrics/default/vlans', { json: { vlan_id: 2, name: 'two' } })).status, 201);
+  const machine = await makeMachine(alice, 'web');
+  const add = async (number: number) => {
+    const json = { name: `n${number}`, subnet: `10.1.${number}.0/29`, provision_start_ip: `10.1.${number}.2`, provision_end_ip: `10.1.${number}.6` };
+    const { body } = await alice.send('POST', '/my/fabrics/default/vlans/2/networks', { json: { ...json, internet_nat: false } });
+    return alice.send('POST', `/my/machines/${machine}/nics`, { json: { network: (body as WireNetwork).id } });
+  };
+  for (let number = 1; number < 32; number += 1) assert.equal((await add(number)).status, 201);
+  const { status, body } = await add(32);
+  assert.equal(status, 403);
+  assert.deepEqual(body, { code: 'QuotaExceeded', message: 'QuotaExceeded; machine "web" has 32 NICs, and 32 is the most' });
+});

@@ -184,6 +184,6 @@ test('what rules may cost in all is bounded, and said', async () => {
   assert.equal(refused.length, 5);
   assert.match(refused[0]!.message, /come to 50176 combinations of targets and ports, and 50000 is the most/);
   const small = await client.firewallRuleCreate({ rule: web });
-  await assert.rejects(client.firewallRuleUpdate(small.id, { log: true }), { code: 'not_enough' });
+  await assert.rejects(client.firewallRuleUpdate(small.id, { log: true }), { code: 'over_quota' });
   assert.equal((await client.firewallRuleUpdate(small.id, { rule: web.replace('80', '81') })).enabled, false);
 });

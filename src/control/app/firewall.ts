@@ -45,10 +45,10 @@ export const firewallRuleCreate = async (control: Control, context: RequestConte
 /** One account's rules must not make a host slow for the others; `former` is what the rule was and gives up. */
 const demandRoom = async (context: RequestContext, db: Db, { account, weight }: StoredRule, former?: StoredRule): Promise<void> => {
   const load = await firewallRuleLoad(context, db, account);
-  if (former === undefined && load.count >= mostRules) throw new CenoteError('not_enough', `there are ${mostRules} firewall rules already`);
+  if (former === undefined && load.count >= mostRules) throw new CenoteError('over_quota', `there are ${mostRules} firewall rules already`);
   const sum = load.weight - (former?.weight ?? 0) + weight;
   if (sum <= mostWeight) return;
-  throw new CenoteError('not_enough', `firewall rules would come to ${sum} combinations of targets and ports, and ${mostWeight} is the most`, {
+  throw new CenoteError('over_quota', `firewall rules would come to ${sum} combinations of targets and ports, and ${mostWeight} is the most`, {
     advice: 'name machines by a tag instead of one by one, and addresses by their subnet; log only where it is needed',
   });
 };

@@ -27,7 +27,7 @@ export const floatingCreate = async (control: Control, context: RequestContext, 
   authorize(context, 'write');
   const made = await control.store.transaction(async (db) => {
     const had = (await floatingList(context, db)).length;
-    if (had >= mostFloating) throw new CenoteError('not_enough', `the account has ${had} floating addresses, and ${mostFloating} is the most`);
+    if (had >= mostFloating) throw new CenoteError('over_quota', `the account has ${had} floating addresses, and ${mostFloating} is the most`);
     const network = await publicNetwork(control, context, db, asked);
     if (asked.address !== undefined) await demandAddress(context, db, network, asked.address);
     const address = asked.address ?? (await control.addresses.choose(context, db, network));

@@ -24,7 +24,7 @@ export const networkPoolCreate = (control: Control, context: RequestContext, ask
   authorize(context, 'operate');
   return control.store.transaction(async (db) => {
     const others = await poolList(context, db);
-    if (others.length >= mostPools) throw new CenoteError('not_enough', `there are ${others.length} network pools, and ${mostPools} is the most`);
+    if (others.length >= mostPools) throw new CenoteError('over_quota', `there are ${others.length} network pools, and ${mostPools} is the most`);
     await refuseSharedName(context, db, asked.name);
     const pool: StoredPool = {
       id: randomUUID(),

@@ -103,7 +103,7 @@ const refuseOwn = async (context: RequestContext, db: Db, subnet: Subnet, asked:
   for (const [field] of words) throw invalid(field, 'is said of shared networks only', 'operators make one with --global');
   const others = await networkList(context, db);
   const own = others.filter(({ account }) => account !== null);
-  if (own.length >= mostNetworks) throw new CenoteError('not_enough', `there are ${own.length} networks, and ${mostNetworks} is the most`);
+  if (own.length >= mostNetworks) throw new CenoteError('over_quota', `there are ${own.length} networks, and ${mostNetworks} is the most`);
   refuseOverlap(subnet, asked.subnet, others);
   refuseName(asked.name, others);
 };

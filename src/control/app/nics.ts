@@ -150,7 +150,7 @@ export const machineNicAdd = (control: Control, context: RequestContext, id: str
     if (on.includes(network.id))
       throw new CenoteError('already_exists', `machine ${JSON.stringify(machine.name)} has a NIC on network ${JSON.stringify(network.name)}`);
     if (had.length >= mostNics)
-      throw new CenoteError('not_enough', `machine ${JSON.stringify(machine.name)} has ${had.length} NICs, and ${mostNics} is the most`);
+      throw new CenoteError('over_quota', `machine ${JSON.stringify(machine.name)} has ${had.length} NICs, and ${mostNics} is the most`);
     refuseAlike('network', [...(await networkListByIds(context, db, on)), network]);
     const address = await chooseAddress(control, context, db, network, wish.address);
     if (wish.primary === true) await refuseReached(context, db, machine, address);
@@ -193,7 +193,7 @@ export const machineAddressAdd = (control: Control, context: RequestContext, id:
   acceptAction(control, context, id, 'address.add', async (db, { machine }, pending) => {
     const nic = demandNic(machine, expectedNics(machine, pending), mac);
     const had = addressesOf(nic).length;
-    if (had >= mostAddresses) throw new CenoteError('not_enough', `NIC ${macOf(nic.address)} has ${had} addresses, and ${mostAddresses} is the most`);
+    if (had >= mostAddresses) throw new CenoteError('over_quota', `NIC ${macOf(nic.address)} has ${had} addresses, and ${mostAddresses} is the most`);
     const network = nic.network === externalNetwork ? control.link.external : await networkGet(context, db, nic.network);
     const address = await chooseAddress(control, context, db, network, asked.address);
     await addressClaim(context, db, network.id, placeOf(subnetOf(network), address)!, { machine: machine.id });

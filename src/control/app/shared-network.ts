@@ -43,7 +43,7 @@ const refuseWire = ({ cidr, family }: Subnet, { device, tag, public: isPublic = 
 
 export const refuseShared = async (context: RequestContext, db: Db, subnet: Subnet, asked: CreateNetwork): Promise<void> => {
   const others = await networkListShared(context, db);
-  if (others.length >= mostShared) throw new CenoteError('not_enough', `there are ${others.length} networks, and ${mostShared} is the most`);
+  if (others.length >= mostShared) throw new CenoteError('over_quota', `there are ${others.length} networks, and ${mostShared} is the most`);
   refuseOverlap(subnet, asked.subnet, others);
   await refuseSharedName(context, db, asked.name);
 };
