@@ -81,7 +81,8 @@ export class Machines {
     if (request.adopt === true && !existsSync(this.#host.storage.volumePath(id)))
       throw new CenoteError('not_found', `the host does not know this machine, and has no data of it`);
     await this.#host.platforms.rootParts(request.spec.image, request.spec.platform);
-    await this.#host.network.checkPublish(request.spec.publish);
+    this.#host.network.demandReached(request.spec.publish, nicsOf(request.spec));
+    await this.#host.network.checkPublish(request.spec.publish, nicsOf(request.spec));
     // Another request may have come while that was checked.
     const raced = this.#byId.get(id);
     if (raced !== undefined) return await createMachine(raced, request);
@@ -137,7 +138,7 @@ export class Machines {
     const machine = this.get(id);
     return machine.request(request.generation, 'stopping', async () => {
       // What cannot come up again is not ended.
-      await this.#host.network.checkPublish(machine.spec.publish);
+      await this.#host.network.checkPublish(machine.spec.publish, nicsOf(machine.spec));
       machine.record.desired = 'running';
       machine.forgetFailures();
       await machine.note(); // so that recovery knows this end as asked for

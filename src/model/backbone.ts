@@ -2,7 +2,7 @@
  * IPv6 on a host, between the host itself and the routers of IPv6 networks: a subnet of each instance's own, out of a range that Cenote keeps for
  * itself. What stands for a network there follows from its address on the external network, so that nobody has to keep account of it.
  */
-import { parseAddress } from './address.ts';
+import { formatAddress, parseAddress } from './address.ts';
 import { addressAt, parseDestination, parseSubnet } from './subnet.ts';
 import type { Subnet } from './subnet.ts';
 
@@ -16,3 +16,6 @@ export const backboneOf = (instanceNumber: number): Subnet => parseSubnet('subne
 
 /** What stands there for a network that has this address on the external one. */
 export const backboneAddress = (backbone: Subnet, uplink: string): string => addressAt(backbone, Number(parseAddress(uplink)!.value));
+
+/** And back: for whose address on the external network one stands there. */
+export const behindBackbone = (backbone: Subnet, address: string): string => formatAddress({ family: 4, value: parseAddress(address)!.value - backbone.first });

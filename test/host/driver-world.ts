@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createLogger } from '../../src/base/logger.ts';
 import { run } from '../../src/exec/run.ts';
-import type { Connection, Network } from '../../src/host/network/network.ts';
+import type { Connection, KeptConnection, Network } from '../../src/host/network/network.ts';
 import type { NetworkDefinition, Nic } from '../../src/model/network.ts';
 import { externalNetwork } from '../../src/model/nics.ts';
 import { closeFd } from '../../src/sys/libc.ts';
@@ -69,6 +69,54 @@ export const settleIn = async (world: AsyncDisposableStack, network: Network, ma
   machines.set(made.machine, { place, connection: made });
   return place;
 };
+
+/** A driver and its machines: what tests of it have alike. */
+export class DriverWorld implements AsyncDisposable {
+  /** Whatever else is of this world. */
+  readonly stack = new AsyncDisposableStack();
+  readonly machines: Settled = new Map();
+  readonly #open: () => Promise<Network>;
+  #network: Network | undefined;
+
+  constructor(open: () => Promise<Network>) {
+    this.#open = open;
+  }
+
+  get network(): Network {
+    return this.#network!;
+  }
+
+  async open(definitions: readonly NetworkDefinition[] = []): Promise<Network> {
+    this.#network = await this.#open();
+    for (const definition of definitions) await this.#network.define(definition);
+    return this.#network;
+  }
+
+  /** A new agent finds the machines running. */
+  async restart(definitions: readonly NetworkDefinition[] = []): Promise<void> {
+    const kept = this.kept();
+    await this.network.close({ remove: false });
+    await (await this.open(definitions)).restore(kept, []);
+  }
+
+  /** As the agent has written them down. */
+  kept(): KeptConnection[] {
+    return Array.from(this.machines.values(), ({ place, connection: made }) => ({ ...made, pid: place.pid, ceilingMbps: null }));
+  }
+
+  async settle(made: Connection): Promise<Place> {
+    return settleIn(this.stack, this.network, this.machines, made);
+  }
+
+  place(name: string): Place {
+    return this.machines.get(name)!.place;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#network?.close({ remove: true });
+    await this.stack.disposeAsync();
+  }
+}
 
 /** Packets that the router of a network has counted under these names. */
 export const countersOf = async (of: { routers: string; instance: string; network: string }, ...names: string[]): Promise<number[]> => {

@@ -1,8 +1,9 @@
 /** A whole instance with a network of IPv6: machines on it by the command line, their names, and an agent that comes back. */
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { instancePaths } from '../../src/model/instance.ts';
+import type { Machine } from '../../src/model/control-api.ts';
 import type { MachineNic } from '../../src/model/network-api.ts';
 import { recallProcess, signalProcess } from '../../src/setup/process-identity.ts';
 import { servicePidPath } from '../../src/setup/supervisor.ts';
@@ -59,10 +60,17 @@ describe('a network of IPv6 in an instance', { skip, timeout: 600_000 }, () => {
     assert.match((await inside.shell('db', 'getent hosts localhost')).stdout, /localhost/);
   });
 
-  test('what outside cannot be reached is refused at once, and published ports are of IPv4', async () => {
+  test('what outside cannot be reached is refused at once', async () => {
     assert.match(await inside.run('db', ask('http://[2001:db8::1]:80/')), /EACCES|ENETUNREACH|EHOSTUNREACH/);
-    const { code, stderr } = await instance.cenote('update', 'db', '--publish', '18081:80');
-    assert.deepEqual([code, /ports are published on IPv4, and fd00:10::5 is the primary address/.test(stderr)], [2, true]);
+  });
+
+  test('ports are published in IPv6 too, and refused to a machine that has it alone where nobody outside would reach them', async () => {
+    const sendsOn = readFileSync('/proc/sys/net/ipv6/conf/all/forwarding', 'latin1').trim() !== '0';
+    const { code, stderr } = await instance.cenote('update', 'db', '--publish', '18081:8080');
+    if (sendsOn) return assert.equal(code, 0, stderr);
+    assert.deepEqual([code, /this host sends no IPv6 on[^]*sysctl net.ipv6.conf.all.forwarding=1/.test(stderr)], [8, true], stderr);
+    assert.deepEqual((await instance.json<Machine>('get', 'db')).publish, []);
+    assert.match(await (await fetch('http://127.0.0.1:18080/')).text(), /^(::ffff:)?10\./);
   });
 
   test('NICs are added and removed while a machine runs, and an agent that was killed finds all as it was', async () => {

@@ -12,6 +12,7 @@ import { createLogger } from '../../src/base/logger.ts';
 import { run } from '../../src/exec/run.ts';
 import { openNetwork } from '../../src/host/network/open.ts';
 import { forwardingObstacles } from '../../src/host/network/obstacles.ts';
+import { nicsOf } from '../../src/model/nics.ts';
 import type { Connection, KeptConnection, Network } from '../../src/host/network/network.ts';
 import { Relay } from '../../src/resolver/relay.ts';
 import { macBytes } from '../../src/model/mac.ts';
@@ -187,14 +188,15 @@ describe('network of one host', () => {
   test('what is taken cannot be published, and the port is named', async () => {
     const listener = createServer().listen(9002, '127.0.0.1');
     await new Promise((resolve) => listener.once('listening', resolve));
-    const check = network.checkPublish([tcp(9003, 80), tcp(9002, 80)]);
+    const nics = nicsOf({ address: '10.80.0.9' });
+    const check = network.checkPublish([tcp(9003, 80), tcp(9002, 80)], nics);
     await assert.rejects(
       check,
       (error) => error instanceof CenoteError && error.code === 'in_use' && /tcp port 9002/.test(error.message) && error.fields[0]!.field === 'publish[1]',
     );
     await new Promise((resolve) => listener.close(resolve));
-    await assert.rejects(network.checkPublish([tcp(8181, 80)]), /tcp port 8181 .*another instance/);
-    await network.checkPublish([tcp(9002, 80), udp(9002, 80)]);
+    await assert.rejects(network.checkPublish([tcp(8181, 80)], nics), /tcp port 8181 .*another instance/);
+    await network.checkPublish([tcp(9002, 80), udp(9002, 80)], nics);
   });
 
   test("names resolve by the host's own resolver, over UDP and, when the answer is long, TCP", async () => {

@@ -54,7 +54,7 @@ export const bringUp = async (host: Host, spec: MachineSpec, onSlot: (slot: numb
     next('claiming published ports');
     if (spec.publish.length > 0) {
       // A program of the host may have begun to listen since the machine was made, or ran last.
-      await host.network.checkPublish(spec.publish);
+      await host.network.checkPublish(spec.publish, nicsOf(spec));
       await host.ports.claim(id, spec.publish);
       undo.defer(() => host.ports.release(id));
     }

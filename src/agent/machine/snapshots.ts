@@ -2,6 +2,7 @@
 import { CenoteError } from '../../base/errors.ts';
 import { together } from '../../base/together.ts';
 import type { MachineStatus, Snapshot } from '../../model/machine.ts';
+import { nicsOf } from '../../model/nics.ts';
 import type { Machine } from './machine.ts';
 
 const missing = (machine: Machine, name: string): CenoteError =>
@@ -75,7 +76,7 @@ export const rollbackSnapshot = (machine: Machine, generation: number, name: str
     if (!(await isThere(machine, name))) throw missing(machine, name);
     const wanted = record.desired;
     // What cannot come up again is not ended.
-    if (wanted === 'running') await host.network.checkPublish(machine.spec.publish);
+    if (wanted === 'running') await host.network.checkPublish(machine.spec.publish, nicsOf(machine.spec));
     await machine.note(); // so that recovery knows this end as asked for
     await machine.halt(0);
     host.crash.reach('rollback: stopped');

@@ -47,7 +47,7 @@ export const updateMachine = (machine: Machine, request: MachineUpdate, code?: N
       return;
     }
     // What cannot come up again is not ended.
-    await host.network.checkPublish(next.publish);
+    await host.network.checkPublish(next.publish, nicsOf(next));
     if (code !== undefined) demandCode(machine, code);
     record.updating = { former, formerConflicts, over: false };
     await machine.save();
@@ -156,7 +156,8 @@ const changeInPlace = async (machine: Machine, former: MachineSpec, next: Machin
   const { host, record, run } = machine;
   if (JSON.stringify(former.publish) !== JSON.stringify(next.publish)) {
     const added = next.publish.filter((port) => !former.publish.some((old) => old.hostPort === port.hostPort && old.protocol === port.protocol));
-    await host.network.checkPublish(added);
+    host.network.demandReached(added, nicsOf(next));
+    await host.network.checkPublish(added, nicsOf(next));
     if (run !== null) {
       await host.ports.claim(machine.id, next.publish);
       try {
@@ -190,6 +191,8 @@ const changeNics = async (machine: Machine, former: MachineSpec, next: MachineSp
   const [before, now] = [nicsOf(former), nicsOf(next)];
   const isChanged = JSON.stringify(before) !== JSON.stringify(now);
   if (run === null || !isChanged) return firewall.setMachine(firewallMachine(next));
+  // Perhaps in another family now.
+  await host.network.checkPublish(next.publish, now);
   const both = nicsOfBoth(before, now);
   await firewall.setMachine({ ...firewallMachine(next), nics: both });
   host.crash.reach('nics: known to the firewall');

@@ -74,6 +74,7 @@ const demandWayOut = async (db: Db, machine: Machine): Promise<void> => {
     throw invalid(
       'machine',
       `the primary address of machine ${JSON.stringify(machine.name)}, ${primary.address}, is of IPv6, to which a floating one does not lead`,
+      'addresses of a public network of IPv6 need not float: cenote nic address add gives it one more, and nic address remove takes it away for another',
     );
   const [network] = primary.network === externalNetwork ? [] : await networkListByIds(system, db, [primary.network]);
   if (network?.gateway !== null) return;

@@ -19,7 +19,7 @@ import { acceptAction } from './accept.ts';
 import { machineMade } from './made.ts';
 import { imageFor } from './image-choice.ts';
 import { platformFor } from './machine-create.ts';
-import { checkPublish, refusePublished } from './publish.ts';
+import { checkPublish } from './publish.ts';
 import { admit, asItIs, checkResources, resourceChange } from './resources.ts';
 
 export const machineStart = (control: Control, context: RequestContext, id: string): Promise<Accepted> =>
@@ -96,7 +96,6 @@ export const machineUpdate = async (control: Control, context: RequestContext, i
   const current = await machineMade(context, control.store.db, id);
   const patch = await specPatch(control, context, asked, current);
   return acceptAction(control, context, current.machine.id, 'update', async (db: Db, { machine }) => {
-    refusePublished('publish', patch.publish ?? [], machine.address);
     await machineClaimPorts(context, db, machine, patch.publish ?? []);
     return { patch, ...(code === undefined ? {} : { code }) };
   });

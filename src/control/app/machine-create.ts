@@ -29,7 +29,7 @@ import { authorizedKeys } from './authorized-keys.ts';
 import { namedBy } from './field.ts';
 import { newJob } from './accept.ts';
 import { imageFor } from './image-choice.ts';
-import { checkPublish, refusePublished } from './publish.ts';
+import { checkPublish } from './publish.ts';
 import { chooseNics, nicsInSpec } from './nics.ts';
 import { admit, asItIs, newResources, resourceChange } from './resources.ts';
 
@@ -65,7 +65,6 @@ export const machineCreate = async (control: Control, context: RequestContext, a
     const resources = newResources(unsaid.resources, change);
     const metadata = checkMetadataSize({ ...(await authorizedKeys(context, db)), ...unsaid.metadata, ...asked.metadata });
     const chosen = await chooseNics(control, context, db, id, asked.networks);
-    refusePublished('publish', publish, chosen.address);
     await admit(context, db, link.host, resources, null);
     const spec: MachineSpec = {
       id,

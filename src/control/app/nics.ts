@@ -23,7 +23,6 @@ import { acceptAction } from './accept.ts';
 import { demandAddress } from './address-book.ts';
 import { namedBy } from './field.ts';
 import { chooseOfPool } from './network-pool.ts';
-import { refusePublished } from './publish.ts';
 
 export interface ChosenNics {
   nics: Nic[];
@@ -153,7 +152,7 @@ export const machineNicAdd = (control: Control, context: RequestContext, id: str
       throw new CenoteError('over_quota', `machine ${JSON.stringify(machine.name)} has ${had.length} NICs, and ${mostNics} is the most`);
     refuseAlike('network', [...(await networkListByIds(context, db, on)), network]);
     const address = await chooseAddress(control, context, db, network, wish.address);
-    if (wish.primary === true) await refuseReached(context, db, machine, address);
+    if (wish.primary === true) await refuseFloating(context, db, machine, address);
     const taken = new Set(had.map(({ index }) => index));
     const index = Array.from({ length: mostNics }, (_, at) => at).find((at) => !taken.has(at))!;
     await addressClaim(context, db, network.id, placeOf(subnetOf(network), address)!, { machine: machine.id });
@@ -170,14 +169,13 @@ export const machineNicRemove = (control: Control, context: RequestContext, id: 
     return { network: nic.network };
   });
 
-/** Who is reached by IPv4 has it on the primary network. */
-const refuseReached = async (context: RequestContext, db: Db, machine: Machine, address: string): Promise<void> => {
-  refusePublished('primary', machine.publish, address);
+/** A floating address, which is of IPv4, leads to the primary one. */
+const refuseFloating = async (context: RequestContext, db: Db, machine: Machine, address: string): Promise<void> => {
   const floating = familyOf(address) === 4 ? undefined : (await floatingList(context, db)).find((one) => one.machine === machine.id);
   if (floating === undefined) return;
   throw invalid(
     'primary',
-    `machine ${JSON.stringify(machine.name)} has the floating address ${floating.address}, and its primary network is to be of IPv6`,
+    `machine ${JSON.stringify(machine.name)} has the floating address ${floating.address}, and its primary network would be of IPv6`,
     'detach it first',
   );
 };

@@ -47,7 +47,6 @@ export const checkAttachment = (subnet: Subnet, connection: Attachment): void =>
   if (!isMachineAddress(subnet, connection.address)) throw invalid('address', `"${connection.address}" is not an address for machines in ${subnet.cidr}`);
   for (const { address, isInside } of connection.further ?? [])
     if (isInside && !isMachineAddress(subnet, address)) throw invalid('address', `"${address}" is not an address for machines in ${subnet.cidr}`);
-  if (connection.publish.length > 0 && subnet.family === 6) throw invalid('publish', `ports are published on IPv4, and ${connection.address} is of IPv6`);
   const seen = new Set<string>();
   for (const { protocol, hostPort, machinePort } of connection.publish) {
     if (protocol !== 'tcp' && protocol !== 'udp') throw invalid('publish', `"${String(protocol)}" is not tcp or udp`);

@@ -11,13 +11,17 @@ import { Nftables } from '../../sys/nftables.ts';
 import { backboneName, backbonePrefix, backboneRuleset } from './backbone-ruleset.ts';
 import { Links } from './links.ts';
 import * as message from './route-messages.ts';
+import { forwards6 } from './forwarding.ts';
 import { tableName } from './ruleset.ts';
 import { openSegment } from './segment.ts';
 import type { Segment } from './segment.ts';
+import type { Uplinks } from './uplinks.ts';
 
 export interface BackboneOptions {
   instance: string;
   instanceNumber: number;
+  /** Where guarantees hold, and by which devices; absent: nowhere. */
+  uplinks?: Uplinks | undefined;
   logger: Logger;
 }
 
@@ -26,6 +30,8 @@ export class Backbone {
   readonly #options: BackboneOptions;
   #open: Promise<Segment> | undefined;
   #resolverPort = 53;
+  /** As the loaded rules have it. */
+  #isForwarded = false;
 
   constructor(options: BackboneOptions) {
     this.#options = options;
@@ -42,12 +48,14 @@ export class Backbone {
   }
 
   /** `isKept`: machines run on networks that have their way by it, and what is there is left as it is until it is restored. */
-  segment(isKept = false): Promise<Segment> {
+  async segment(isKept = false): Promise<Segment> {
     this.#open ??= this.#make(isKept).catch((error: unknown) => {
       this.#open = undefined;
       throw error;
     });
-    return this.#open;
+    const segment = await this.#open;
+    if (this.#isForwarded !== forwards6()) this.#loadRules(segment);
+    return segment;
   }
 
   resolverAt(port: number): void {
@@ -80,7 +88,7 @@ export class Backbone {
   async #make(isKept: boolean): Promise<Segment> {
     if (!(await this.openGateway()))
       throw new CenoteError('unavailable', 'this host has no IPv6: the kernel was started without, or it is turned off (net.ipv6.conf.all.disable_ipv6)');
-    const { instance, instanceNumber, logger } = this.#options;
+    const { instance, instanceNumber, uplinks, logger } = this.#options;
     const segment = await openSegment({
       instance: backboneName(instance),
       instanceNumber,
@@ -88,6 +96,7 @@ export class Backbone {
       subnet: this.subnet,
       // In the host's table, beside the external network.
       partOfFlows: 0.25,
+      uplinks,
       logger,
     });
     this.#loadRules(segment);
@@ -96,7 +105,17 @@ export class Backbone {
   }
 
   #loadRules(segment: Segment): void {
-    const { instance, instanceNumber } = this.#options;
-    segment.loadRules(backboneRuleset(backboneName(instance), backbonePrefix(instanceNumber), this.subnet, this.#resolverPort));
+    const { instance, instanceNumber, uplinks } = this.#options;
+    this.#isForwarded = forwards6();
+    segment.loadRules(
+      backboneRuleset({
+        instance: backboneName(instance),
+        prefix: backbonePrefix(instanceNumber),
+        subnet: this.subnet,
+        resolverPort: this.#resolverPort,
+        uplinks: uplinks?.devices ?? [],
+        isForwarded: this.#isForwarded,
+      }),
+    );
   }
 }

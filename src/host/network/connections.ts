@@ -292,6 +292,7 @@ export class Connections {
     const real = kept.filter(({ slot }) => existing.has(slot));
     const lost = kept.filter(({ slot }) => !existing.has(slot));
     const wanted = new Set([...real.map((connection) => connection.slot), ...prepared]);
+    for (const { address } of this.#connected.values()) if (!real.some((one) => one.address === address)) await uplinks?.remove(address);
     this.#connected.clear();
     for (const { pid: _, ceilingMbps: _ceiling, ...attachment } of real) this.#connected.set(attachment.slot, attachment);
     // A class is there before packets are sent into it.

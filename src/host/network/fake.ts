@@ -147,6 +147,7 @@ export const createFakeNetwork = (options: FakeNetworkOptions = {}): FakeNetwork
         throw new CenoteError('in_use', message, { fields: [{ field: `publish[${index}]`, message }] });
       }
     },
+    demandReached: () => {},
     gatewayOf: (network) => (network === externalNetwork ? subnet.gateway : (definitions.get(network)?.gateway ?? null)),
     resolvConf: () => `nameserver ${subnet.gateway}\noptions ndots:1\n`,
     resolverAt: () => {},

@@ -7,6 +7,7 @@ import type { DroppedPackets, PublishedPort } from '../../model/machine.ts';
 import { externalNetwork, nicsOf } from '../../model/nics.ts';
 import type { Nic } from '../../model/network.ts';
 import { familyOf } from '../../model/address.ts';
+import type { Family } from '../../model/address.ts';
 import { closeFd, openFd, openFlags } from '../../sys/libc.ts';
 import { floatingFurther, interfaceName } from './attachment.ts';
 import type { Attachment, Further, KeptAttachment } from './attachment.ts';
@@ -51,8 +52,18 @@ export class Machines {
     const former = this.#demand(slot);
     const primary = primaryOf(former);
     if (primary.address !== address) throw new CenoteError('wrong_state', `slot ${slot} has the address ${primary.address}, not ${address}`);
-    await this.#publish(primary.network, slot, publish);
+    await using undo = new AsyncDisposableStack();
+    for (const { network } of this.#publishers(nicsOf(former))) {
+      await this.#publish(network, slot, publish);
+      undo.defer(() => this.#publish(network, slot, former.publish));
+    }
+    undo.move();
     this.#bySlot.set(slot, { ...former, publish });
+  }
+
+  /** Of which families ports of a machine with these NICs are published. */
+  publishedIn(nics: readonly Nic[]): Family[] {
+    return this.#publishers(nics).map(({ address }) => familyOf(address));
   }
 
   async setNics(wanted: Connection, pid: number, ceilingMbps: number | null): Promise<void> {
@@ -78,16 +89,20 @@ export class Machines {
       }
     }
     const turns = this.#turns(before, after);
-    const exchange = async (from: Nic, to: Nic, leads: readonly Turn[]): Promise<void> => {
-      const isOther = from.network !== to.network;
-      if (isOther) await this.#publish(from.network, slot, []);
-      if (isOther) await this.#guarantee(from.network, slot, 0);
-      for (const { network, now } of leads) await this.#lead(network, slot, netnsFd, now);
-      if (isOther) await this.#guarantee(to.network, slot, guaranteeMbps);
-      if (isOther) await this.#publish(to.network, slot, publish);
+    const [old, now] = [
+      { primary: oldPrimary, publishers: this.#publishers(before) },
+      { primary: newPrimary, publishers: this.#publishers(after) },
+    ];
+    const exchange = async (from: typeof old, to: typeof old, leads: readonly Turn[]): Promise<void> => {
+      const isOther = from.primary.network !== to.primary.network;
+      for (const { network } of notAmong(from.publishers, to.publishers)) await this.#publish(network, slot, []);
+      if (isOther) await this.#guarantee(from.primary.network, slot, 0);
+      for (const { network, now: next } of leads) await this.#lead(network, slot, netnsFd, next);
+      if (isOther) await this.#guarantee(to.primary.network, slot, guaranteeMbps);
+      for (const { network } of notAmong(to.publishers, from.publishers)) await this.#publish(network, slot, publish);
     };
-    undo.defer(() => exchange(newPrimary, oldPrimary, inOrder(turns.map(({ network, was, now }) => ({ network, was: now, now: was })))));
-    await exchange(oldPrimary, newPrimary, turns);
+    undo.defer(() => exchange(now, old, inOrder(turns.map(({ network, was, now: next }) => ({ network, was: next, now: was })))));
+    await exchange(old, now, turns);
     undo.move();
     this.#bySlot.set(slot, connection);
     await this.floating.settle(connection.machine);
@@ -167,8 +182,26 @@ export class Machines {
     const { slot, machine, publish, guaranteeMbps = 0 } = connection;
     const { address, index, primary, more = [] } = nic;
     const further = more.map((other) => furtherOf(machine, other));
-    const common = { slot, machine, address, index, leads: this.#leads(nic, nicsOf(connection)), ...(further.length === 0 ? {} : { further }) };
-    return primary ? { ...common, publish, guaranteeMbps } : { ...common, publish: [], guaranteeMbps: 0 };
+    const nics = nicsOf(connection);
+    return {
+      slot,
+      machine,
+      address,
+      index,
+      leads: this.#leads(nic, nics),
+      ...(further.length === 0 ? {} : { further }),
+      publish: this.#isPublisher(nic, nics) ? publish : [],
+      guaranteeMbps: primary ? guaranteeMbps : 0,
+    };
+  }
+
+  /** At which ports are published: of each family one, which its answers leave by. */
+  #publishers(nics: readonly Nic[]): Nic[] {
+    return nics.filter((nic) => this.#isPublisher(nic, nics));
+  }
+
+  #isPublisher(nic: Nic, nics: readonly Nic[]): boolean {
+    return nic.primary || this.#leads(nic, nics) === 'everywhere';
   }
 
   /** Of each family one leads everywhere: the primary of its own, and of the other the first that leads outside. */
@@ -253,6 +286,8 @@ interface Turn {
 const inOrder = (turns: readonly Turn[]): Turn[] => turns.toSorted((one, other) => Number(one.now === 'everywhere') - Number(other.now === 'everywhere'));
 
 const isOneFamily = (one: Nic, other: Nic): boolean => familyOf(one.address) === familyOf(other.address);
+
+const notAmong = (nics: readonly Nic[], others: readonly Nic[]): Nic[] => nics.filter(({ network }) => !others.some((other) => other.network === network));
 
 const isSame = (one: Nic, other: Nic): boolean => one.network === other.network && one.address === other.address && one.index === other.index;
 

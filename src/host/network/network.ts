@@ -68,8 +68,10 @@ export interface Network {
   traffic(slot: number): Promise<NetworkTraffic>;
   /** After an agent restart: exactly these connections and these prepared slots are real; anything else of this instance goes. No packet of a kept one is lost. */
   restore(connections: KeptConnection[], prepared: number[]): Promise<void>;
-  /** Refuses, before anything is changed, what cannot be published: taken by another program or instance. */
-  checkPublish(publish: PublishedPort[]): Promise<void>;
+  /** Refuses, before anything is changed, what cannot be published of a machine with these NICs: taken by another program or instance. */
+  checkPublish(publish: PublishedPort[], nics: readonly Nic[]): Promise<void>;
+  /** Refuses ports at which nobody outside would reach a machine with these NICs. */
+  demandReached(publish: readonly PublishedPort[], nics: readonly Nic[]): void;
   /** Null: it has none, or is not known here. */
   gatewayOf(network: string): string | null;
   /** Content for the /etc/resolv.conf of a machine with these NICs: short names are completed with `search` first, then with what the host completes its own with. */

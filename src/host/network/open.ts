@@ -13,7 +13,7 @@ import type { Nic } from '../../model/network.ts';
 import { parseSubnet } from '../../model/subnet.ts';
 import { Backbone } from './backbone.ts';
 import { Firewalls } from './firewalls.ts';
-import { enableForwarding } from './forwarding.ts';
+import { enableForwarding, forwards6 } from './forwarding.ts';
 import { Machines } from './machine-nics.ts';
 import type { Network } from './network.ts';
 import { openPublishCheck } from './publish-check.ts';
@@ -68,7 +68,7 @@ export const openNetwork = async (options: NetworkOptions): Promise<Network> => 
   const loadRules = (): void => host.loadRules(loadRuleset({ instance, instanceNumber, subnet, resolverPort, uplinks: options.uplinks?.devices ?? [] }));
   loadRules();
   const publishCheck = openPublishCheck({ instance, checkReserved: options.checkReserved });
-  const backbone = undo.adopt(new Backbone({ instance, instanceNumber, logger }), (opened) => opened.close({ remove: false }));
+  const backbone = undo.adopt(new Backbone({ instance, instanceNumber, uplinks, logger }), (opened) => opened.close({ remove: false }));
   await backbone.openGateway();
   const firewalls = new Firewalls();
   await firewalls.add(externalNetwork, { firewall: host.firewall, account: null });
@@ -109,8 +109,14 @@ export const openNetwork = async (options: NetworkOptions): Promise<Network> => 
     },
     disconnect: (slot) => machines.disconnect(slot),
     traffic: (slot) => machines.traffic(slot),
-    restore: (kept, prepared) => machines.restore(kept, prepared),
-    checkPublish: publishCheck,
+    restore: async (kept, prepared) => {
+      await machines.restore(kept, prepared);
+      await uplinks?.restored();
+    },
+    checkPublish: (publish, nics) => publishCheck(publish, machines.publishedIn(nics)),
+    demandReached: (publish, nics) => {
+      if (publish.length > 0 && !forwards6() && machines.publishedIn(nics).every((family) => family === 6)) throw unreached();
+    },
     gatewayOf: (network) => (network === externalNetwork ? subnet.gateway : (routers.definition(network)?.gateway ?? null)),
     resolvConf: (search, nics) => resolvConfOf(search, nics, routers, subnet.gateway, resolvConfPath),
     resolverAt: (port) => {
@@ -135,6 +141,12 @@ export const openNetwork = async (options: NetworkOptions): Promise<Network> => 
     },
   };
 };
+
+const unreached = (): CenoteError =>
+  new CenoteError('unsupported', 'ports of a machine that has IPv6 alone are not reached from outside: this host sends no IPv6 on', {
+    fields: [{ field: 'publish', message: 'this host sends no IPv6 on' }],
+    advice: 'on the host: sysctl net.ipv6.conf.all.forwarding=1; or let the machine be on a network of IPv4 as well',
+  });
 
 /** A network's own resolvers where it has any, else the host's, by the router of the machine's primary network. */
 const resolvConfOf = (search: readonly string[], nics: readonly Nic[] | undefined, routers: Routers, gateway: string, hostPath: string): string => {

@@ -6,6 +6,8 @@ import { isErrno } from '../../sys/libc.ts';
 import { NetlinkSocket, netlinkProtocols } from '../../sys/netlink.ts';
 import { getElement, listTables, tableNameOf } from '../../sys/nft-messages.ts';
 import type { PublishedPort } from '../../model/machine.ts';
+import type { Family } from '../../model/address.ts';
+import { backboneName } from './backbone-ruleset.ts';
 import { packetWords } from './packet-words.ts';
 import { tableName } from './ruleset.ts';
 import { elementOf } from './set-shapes.ts';
@@ -22,14 +24,14 @@ const { published } = machineSets(packetWords[4]);
 
 export const openPublishCheck =
   ({ instance, checkReserved }: PublishCheckOptions) =>
-  async (publish: PublishedPort[]): Promise<void> => {
+  async (publish: PublishedPort[], families: readonly Family[]): Promise<void> => {
     if (publish.length === 0) return;
     await checkReserved?.(publish);
     const elsewhere = await publishedElsewhere(instance, publish);
     for (const [index, port] of publish.entries()) {
       const field = `publish[${index}]`;
       if (elsewhere[index] === true) throw taken(field, port, 'is published by another instance of Cenote on this host');
-      if (!(await canListen(port)))
+      if (!(await canListen(port, families)))
         throw taken(
           field,
           port,
@@ -47,7 +49,8 @@ const taken = (field: string, port: PublishedPort, why: string): CenoteError => 
 const publishedElsewhere = async (instance: string, publish: readonly PublishedPort[]): Promise<boolean[]> => {
   using socket = new NetlinkSocket(netlinkProtocols.netfilter);
   const tables = (await socket.dump(listTables())).map(tableNameOf);
-  const others = tables.filter((name) => /^cenote-[a-z0-9-]+$/.test(name) && name !== tableName(instance));
+  const own = [instance, backboneName(instance)].map(tableName);
+  const others = tables.filter((name) => /^cenote-[a-z0-9-]+$/.test(name) && !own.includes(name));
   const key = ({ protocol, hostPort }: PublishedPort) => elementOf(published, `${protocol} . ${hostPort}`).key;
   const found = await socket.send(others.flatMap((other) => publish.map((port) => getElement(other, 'published', key(port)))));
   return publish.map((_, index) => found.some(({ errno }, at) => at % publish.length === index && errno === 0));
@@ -57,11 +60,17 @@ const publishedElsewhere = async (instance: string, publish: readonly PublishedP
  * Listening for an instant finds what /proc would not tell more surely: a program bound to one address, to IPv6 with IPv4
  * mapped, or to another socket option. Nothing accepts in between, and connections that are only passing do not count.
  */
-const canListen = (port: PublishedPort): Promise<boolean> =>
+const canListen = async (port: PublishedPort, families: readonly Family[]): Promise<boolean> => {
+  for (const family of families) if (!(await canListenBy(port, family))) return false;
+  return true;
+};
+
+const canListenBy = ({ protocol, hostPort: port }: PublishedPort, family: Family): Promise<boolean> =>
   new Promise((resolve, reject) => {
-    const socket = port.protocol === 'tcp' ? createServer() : createSocket('udp4');
+    const [address, type] = family === 4 ? (['0.0.0.0', 'udp4'] as const) : (['::', 'udp6'] as const);
+    const socket = protocol === 'tcp' ? createServer() : createSocket({ type, ipv6Only: family === 6 });
     socket.once('error', (error) => (isErrno(error, 'EADDRINUSE') ? resolve(false) : reject(error)));
     const free = () => socket.close(() => resolve(true));
-    if ('listen' in socket) socket.listen({ port: port.hostPort, host: '0.0.0.0', exclusive: true }, free);
-    else socket.bind({ port: port.hostPort, address: '0.0.0.0', exclusive: true }, free);
+    if ('listen' in socket) socket.listen({ port, host: address, ipv6Only: family === 6, exclusive: true }, free);
+    else socket.bind({ port, address, exclusive: true }, free);
   });

@@ -10,6 +10,8 @@ import { CenoteError, messageChain } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { UplinkStatus } from '../../model/uplink.ts';
 import { promisableMbps, reserveMbps } from '../../model/uplink.ts';
+import { familyOf } from '../../model/address.ts';
+import { backboneOf, behindBackbone } from '../../model/backbone.ts';
 import { placeOf } from '../../model/subnet.ts';
 import type { Subnet } from '../../model/subnet.ts';
 import { NetlinkError, NetlinkSocket, demand, netlinkProtocols } from '../../sys/netlink.ts';
@@ -74,6 +76,10 @@ export class Uplinks {
     });
   }
 
+  get devices(): readonly string[] {
+    return this.#options.devices;
+  }
+
   status(): UplinkStatus[] {
     return this.#devices.map(({ name, lacks }) => ({ device: name, capacityMbps: this.#options.capacityMbps, lacks }));
   }
@@ -106,13 +112,19 @@ export class Uplinks {
     });
   }
 
-  /** Exactly these addresses are to have classes. */
+  /** These addresses have classes, and what others have found there stays until all is `restored`. */
   restore(guarantees: ReadonlyMap<string, number>): Promise<void> {
     return this.#inTurn(async () => {
-      for (const minor of this.#wanted.keys()) this.#want(minor, undefined);
       for (const [address, mbps] of guarantees) this.#want(this.#minorOf(address), mbps);
-      this.#isRestored = true;
       this.#part = this.#partNow();
+      await this.#putEverything();
+    });
+  }
+
+  /** Exactly what is wanted by now is to have classes. */
+  restored(): Promise<void> {
+    return this.#inTurn(async () => {
+      this.#isRestored = true;
       await this.#putEverything();
     });
   }
@@ -238,8 +250,9 @@ export class Uplinks {
     return htb.machineRates((this.#wanted.get(minor) ?? 0) * this.#part, capacityMbps);
   }
 
+  /** A router of IPv6 has the number of its network's address on the external network, which nobody has there. */
   #minorOf(address: string): number {
-    const place = placeOf(this.#options.subnet, address);
+    const place = placeOf(this.#options.subnet, familyOf(address) === 6 ? behindBackbone(backboneOf(this.#options.instanceNumber), address) : address);
     if (place !== null && place > htb.rootMinor && place <= largestPlace) return place;
     throw new CenoteError('not_enough', `${address} has no class on the uplink: there are ${largestPlace - htb.rootMinor} for machines, one for each address`);
   }
