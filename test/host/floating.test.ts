@@ -3,13 +3,12 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { run } from '../../src/exec/run.ts';
 import { openNetwork } from '../../src/host/network/open.ts';
-import type { Connection, KeptConnection, Network } from '../../src/host/network/network.ts';
+import type { Connection, Network } from '../../src/host/network/network.ts';
 import { parseRule } from '../../src/model/firewall/parse.ts';
 import { macBytes } from '../../src/model/mac.ts';
 import { externalNetwork } from '../../src/model/nics.ts';
 import { addressBytes } from '../../src/model/address.ts';
-import { connection, define, driverFiles, logger, on, settleIn, subnet, unreached } from './driver-world.ts';
-import type { Settled } from './driver-world.ts';
+import { DriverWorld, connection, define, driverFiles, logger, on, subnet, unreached } from './driver-world.ts';
 import { askFromHost, becomeHost, createOutside, hostAddress, outsideAddress, udpFrame, until } from './network-world.ts';
 import type { Place } from './network-world.ts';
 
@@ -30,29 +29,23 @@ const nameScript = `
   });`;
 
 describe('floating addresses', () => {
-  let network: Network;
   let outside: Place;
-  const world = new AsyncDisposableStack();
-  const machines: Settled = new Map();
+  const world = new DriverWorld(open);
   const settle = async (made: Connection): Promise<Place> => {
-    const place = await settleIn(world, network, machines, made);
+    const place = await world.settle(made);
     await place.serve(90);
     const server = place.follow(process.execPath, '-e', nameScript, made.machine);
     await until(() => server.lines.includes('ready'));
     return place;
   };
-  const place = (name: string): Place => machines.get(name)!.place;
-  const defineAll = async () => {
-    for (const definition of [blue, green, dmz]) await network.define(definition);
-  };
-  const kept = () => [...machines.values()].map(({ place: machine, connection: one }): KeptConnection => ({ ...one, pid: machine.pid, ceilingMbps: null }));
+  const place = (name: string): Place => world.place(name);
+  const networks = [blue, green, dmz];
   before(async () => {
     await becomeHost();
-    outside = world.use(await createOutside(subnet, '203.0.113.0/24'));
+    outside = world.stack.use(await createOutside(subnet, '203.0.113.0/24'));
     await run('ip', ['route', 'add', 'default', 'via', outsideAddress]);
     await outside.serve(90);
-    network = await open();
-    await defineAll();
+    await world.open(networks);
     await settle(connection(1, 'plain-a', [on(externalNetwork, '10.80.0.5')]));
     await settle(connection(2, 'plain-b', [on(externalNetwork, '10.80.0.6')]));
     await settle(connection(3, 'blue-a', [on(blue.id, '192.168.10.5')]));
@@ -62,10 +55,10 @@ describe('floating addresses', () => {
   });
 
   after(async () => {
-    await network.close({ remove: true });
+    await world.network.close({ remove: true });
     assert.equal(await run('nft', ['list', 'tables']), '');
     assert.doesNotMatch(await run('ip', ['route']), /203\.0\.113/);
-    await world.disposeAsync();
+    await world[Symbol.asyncDispose]();
     tidy();
   });
 
@@ -74,7 +67,7 @@ describe('floating addresses', () => {
   test('each is reached under it, by everybody, and is seen outside as it', async () => {
     assert.match(await outside.ask('tcp', floating, 91), unreached);
     for (const name of all) {
-      await network.float(floating, name);
+      await world.network.float(floating, name);
       assert.equal(await outside.ask('tcp', floating, 91), name);
       assert.equal(await outside.ask('udp', floating, 91), name);
       assert.equal(await outside.ask('tcp', floating, 90), outsideAddress, `${name} sees who asks`);
@@ -82,14 +75,14 @@ describe('floating addresses', () => {
       for (const from of all) assert.equal(await place(from).ask('tcp', floating, 91), name, `from ${from}`);
       for (const from of all) assert.equal(await place(from).ask('udp', outsideAddress, 90), from === name ? floating : hostAddress, from);
     }
-    await network.float(floating, null);
+    await world.network.float(floating, null);
     assert.match(await outside.ask('tcp', floating, 91), unreached);
     assert.equal(await place('dmz-a').ask('tcp', outsideAddress, 90), hostAddress);
     assert.doesNotMatch(await run('ip', ['route']), new RegExp(floating));
   });
 
   test('moved to and fro, it is always somebody’s', async () => {
-    await network.float(floating, 'plain-a');
+    await world.network.float(floating, 'plain-a');
     // One that is on its way is asked again by TCP, after a second, and after two more where that was just then too. Who was let in by the former
     // one and not answered yet is cut off from it, and asks anew.
     const asker = outside.follow(
@@ -103,7 +96,7 @@ describe('floating addresses', () => {
     await until(() => asker.lines.length > 20);
     for (let round = 0; round < 4; round++)
       for (const name of all) {
-        await network.float(floating, name);
+        await world.network.float(floating, name);
         const seen = asker.lines.length;
         await until(() => asker.lines.slice(seen).includes(name));
       }
@@ -113,11 +106,11 @@ describe('floating addresses', () => {
       [],
       'nobody asked in vain',
     );
-    await network.float(floating, null);
+    await world.network.float(floating, null);
   });
 
   test('what was under way with the former one does not go on with the next', async () => {
-    await network.float(floating, 'blue-a');
+    await world.network.float(floating, 'blue-a');
     const talker = outside.follow(
       process.execPath,
       '-e',
@@ -125,27 +118,27 @@ describe('floating addresses', () => {
     );
     await until(() => talker.lines.includes('blue-a'));
     for (const name of ['blue-b', 'plain-a', 'green-a', 'plain-b', 'blue-a']) {
-      await network.float(floating, name);
+      await world.network.float(floating, name);
       await until(() => talker.lines.at(-1) === name);
       const seen = talker.lines.length;
       await until(() => talker.lines.length > seen + 10);
       assert.deepEqual([...new Set(talker.lines.slice(seen))], [name]);
     }
-    await network.float(floating, null);
+    await world.network.float(floating, null);
   });
 
   test('the firewall is the machine’s; nobody else speaks under it', async () => {
-    await network.float(floating, 'blue-a');
+    await world.network.float(floating, 'blue-a');
     const machine = { id: blue.id, account: 'blue', address: '192.168.10.5', nics: [on(blue.id, '192.168.10.5')], tags: {}, firewall: true };
-    await network.firewall.restore([], [machine]);
+    await world.network.firewall.restore([], [machine]);
     assert.equal(await outside.ask('tcp', floating, 91), 'timeout');
-    await network.firewall.changeRules(
+    await world.network.firewall.changeRules(
       [{ id: 'r', account: 'blue', rule: parseRule(`FROM ip ${outsideAddress} TO all vms ALLOW tcp PORT 91`), log: false }],
       [],
     );
     assert.equal(await outside.ask('tcp', floating, 91), 'blue-a');
     assert.equal(await place('plain-a').ask('tcp', floating, 91), 'timeout');
-    await network.firewall.restore([], []);
+    await world.network.firewall.restore([], []);
     const listener = outside.follow(
       process.execPath,
       '-e',
@@ -174,15 +167,15 @@ describe('floating addresses', () => {
     );
     await until(() => listener.lines.includes('itself'));
     assert.deepEqual(listener.lines, ['ready', 'itself']);
-    await network.float(floating, null);
+    await world.network.float(floating, null);
   });
 
   test('it waits for its machine, follows its primary NIC, and stays while the agent is restarted', async () => {
-    await network.float(floating, 'plain-a');
-    await network.float(other, 'plain-a');
+    await world.network.float(floating, 'plain-a');
+    await world.network.float(other, 'plain-a');
     assert.deepEqual([await outside.ask('tcp', floating, 91), await outside.ask('tcp', other, 91)], ['plain-a', 'plain-a']);
     assert.equal(await place('plain-a').ask('tcp', outsideAddress, 90), floating, 'the first of several is how it is seen');
-    await network.float(floating, 'blue-a');
+    await world.network.float(floating, 'blue-a');
     assert.equal(await place('plain-a').ask('tcp', outsideAddress, 90), other);
     const server = place('blue-a').follow(process.execPath, '-e', "require('node:net').createServer((s) => s.pipe(s)).listen(93, () => console.log('ready'))");
     await until(() => server.lines.includes('ready'));
@@ -192,36 +185,35 @@ describe('floating addresses', () => {
       `const s = require('node:net').connect(93, '${floating}'); let n = 0; s.on('data', () => { console.log(++n); setTimeout(() => s.write('x'), 5); }); s.on('close', () => console.log('closed')); s.on('connect', () => s.write('x'));`,
     );
     await until(() => talker.lines.length > 5);
-    await network.close({ remove: false });
-    network = await open();
-    await defineAll();
-    await network.float(floating, 'blue-a');
-    await network.float(other, 'plain-a');
-    await network.restore(kept(), []);
+    await world.network.close({ remove: false });
+    await world.open(networks);
+    await world.network.float(floating, 'blue-a');
+    await world.network.float(other, 'plain-a');
+    await world.network.restore(world.kept(), []);
     const seen = talker.lines.length;
     await until(() => talker.lines.length > seen + 20);
     assert.ok(!talker.lines.includes('closed'));
     assert.deepEqual([await outside.ask('tcp', floating, 91), await outside.ask('tcp', other, 91)], ['blue-a', 'plain-a']);
 
-    const { place: machine, connection: former } = machines.get('plain-a')!;
+    const { place: machine, connection: former } = world.machines.get('plain-a')!;
     const turned: Connection = { ...former, address: '192.168.10.20', nics: [on(externalNetwork, '10.80.0.5', 0, false), on(green.id, '192.168.10.20', 1)] };
-    await network.setNics(turned, machine.pid, null);
+    await world.network.setNics(turned, machine.pid, null);
     assert.equal(await outside.ask('tcp', other, 91), 'plain-a');
     assert.equal(await machine.ask('tcp', outsideAddress, 90), other);
-    await network.setNics({ ...turned, nics: [on(green.id, '192.168.10.20', 1)] }, machine.pid, null);
+    await world.network.setNics({ ...turned, nics: [on(green.id, '192.168.10.20', 1)] }, machine.pid, null);
     assert.equal(await outside.ask('tcp', other, 91), 'plain-a');
-    await network.setNics({ ...former, nics: [on(externalNetwork, '10.80.0.5')] }, machine.pid, null);
+    await world.network.setNics({ ...former, nics: [on(externalNetwork, '10.80.0.5')] }, machine.pid, null);
     assert.equal(await outside.ask('tcp', other, 91), 'plain-a');
 
-    await network.disconnect(3);
+    await world.network.disconnect(3);
     assert.match(await outside.ask('tcp', floating, 91), unreached);
-    await network.float(other, 'later');
+    await world.network.float(other, 'later');
     assert.match(await outside.ask('tcp', other, 91), unreached);
     await settle(connection(9, 'later', [on(green.id, '192.168.10.30')]));
     assert.equal(await outside.ask('tcp', other, 91), 'later');
-    await network.float(floating, 'later');
+    await world.network.float(floating, 'later');
     assert.equal(await outside.ask('tcp', floating, 91), 'later');
-    await network.disconnect(9);
+    await world.network.disconnect(9);
     assert.match(await outside.ask('tcp', other, 91), unreached);
   });
 });

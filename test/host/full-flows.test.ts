@@ -3,12 +3,11 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openNetwork } from '../../src/host/network/open.ts';
-import type { Connection, KeptConnection, Network } from '../../src/host/network/network.ts';
+import type { Network } from '../../src/host/network/network.ts';
 import { macOf } from '../../src/model/mac.ts';
 import { externalNetwork } from '../../src/model/nics.ts';
 import { run } from '../../src/exec/run.ts';
-import { connection, countersOf, driverFiles, logger, on, settleIn, subnet } from './driver-world.ts';
-import type { Settled } from './driver-world.ts';
+import { DriverWorld, connection, countersOf, driverFiles, logger, on, subnet } from './driver-world.ts';
 import { becomeHost, createOutside, hostAddress, outsideAddress, until } from './network-world.ts';
 import type { Place } from './network-world.ts';
 
@@ -34,39 +33,36 @@ const floodScript = `
   }`;
 
 describe('a machine that fills the table of flows', () => {
-  let network: Network;
   let outside: Place;
-  const world = new AsyncDisposableStack();
-  const machines: Settled = new Map();
-  const settle = (made: Connection): Promise<Place> => settleIn(world, network, machines, made);
-  const place = (name: string): Place => machines.get(name)!.place;
+  const world = new DriverWorld(open);
+  const place = (name: string): Place => world.place(name);
 
   before(async () => {
     await becomeHost();
-    outside = world.use(await createOutside(subnet));
+    outside = world.stack.use(await createOutside(subnet));
     await outside.serve(90);
-    network = await open();
-    await settle(connection(1, 'rogue', [on(externalNetwork, '10.80.0.5')]));
-    await settle(connection(2, 'friend', [on(externalNetwork, '10.80.0.6')]));
-    await settle(connection(3, 'neighbour', [on(externalNetwork, '10.80.0.7')]));
+    await world.open();
+    await world.settle(connection(1, 'rogue', [on(externalNetwork, '10.80.0.5')]));
+    await world.settle(connection(2, 'friend', [on(externalNetwork, '10.80.0.6')]));
+    await world.settle(connection(3, 'neighbour', [on(externalNetwork, '10.80.0.7')]));
     await place('friend').serve(90);
   });
 
   after(async () => {
-    await network.close({ remove: true });
-    await world.disposeAsync();
+    await world.network.close({ remove: true });
+    await world[Symbol.asyncDispose]();
     tidy();
   });
 
   const flood = (from: string, to: string, ...more: string[]): Promise<string> => {
-    const [own, other] = [from, to].map((name) => machines.get(name)!.connection.address) as [string, string];
+    const [own, other] = [from, to].map((name) => world.machines.get(name)!.connection.address) as [string, string];
     return place(from).run('perl', '-e', floodScript, own, macOf(own), other, macOf('10.80.0.1'), '2000', '4', ...more);
   };
   const numberOf = async (name: 'count' | 'max'): Promise<number> => Number(await run('cat', [`/proc/sys/net/netfilter/nf_conntrack_${name}`]));
   const crowded = async (): Promise<number> => (await countersOf({ routers, instance, network: externalNetwork }, 'crowded'))[0]!;
 
   test('is held, and neighbours begin flows as before', async () => {
-    await network.close({ remove: false });
+    await world.network.close({ remove: false });
     await flood('rogue', 'friend');
     await flood('friend', 'rogue', 'back');
     // From now on what is sent is part of a stream, whose flows the kernel does not give up for others.
@@ -74,9 +70,8 @@ describe('a machine that fills the table of flows', () => {
     await flood('rogue', 'friend');
     const most = await numberOf('max');
     assert.ok((await numberOf('count')) > most * 0.75, 'nobody has kept it from that');
-    network = await open();
-    const kept = [...machines.values()].map(({ place: machine, connection: one }): KeptConnection => ({ ...one, pid: machine.pid, ceilingMbps: null }));
-    await network.restore(kept, []);
+    await world.open();
+    await world.network.restore(world.kept(), []);
     await until(async () => (await numberOf('count')) < most * 0.52, 60_000);
     for (const port of [90, 90, 90]) assert.equal(await place('neighbour').ask('tcp', outsideAddress, port), hostAddress);
     assert.equal(await place('friend').ask('tcp', outsideAddress, 90), hostAddress, 'who only answers is not held');
@@ -87,8 +82,8 @@ describe('a machine that fills the table of flows', () => {
   });
 
   test('who has its address next begins flows as anybody does', async () => {
-    await network.disconnect(machines.get('rogue')!.connection.slot);
-    const next = await settle(connection(9, 'next', [on(externalNetwork, '10.80.0.5')]));
+    await world.network.disconnect(world.machines.get('rogue')!.connection.slot);
+    const next = await world.settle(connection(9, 'next', [on(externalNetwork, '10.80.0.5')]));
     await until(async () => (await next.ask('tcp', outsideAddress, 90)) === hostAddress, 60_000);
     assert.ok((await numberOf('count')) < 1000);
   });

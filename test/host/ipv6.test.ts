@@ -4,7 +4,7 @@ import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { run } from '../../src/exec/run.ts';
 import { openNetwork } from '../../src/host/network/open.ts';
-import type { Connection, KeptConnection, Network } from '../../src/host/network/network.ts';
+import type { Connection, Network } from '../../src/host/network/network.ts';
 import { addressBytes } from '../../src/model/address.ts';
 import { backboneAddress, backboneOf } from '../../src/model/backbone.ts';
 import { macBytes } from '../../src/model/mac.ts';
@@ -12,7 +12,7 @@ import type { NetworkDefinition } from '../../src/model/network.ts';
 import { externalNetwork } from '../../src/model/nics.ts';
 import { Relay } from '../../src/resolver/relay.ts';
 import { removeNamedNamespace } from '../../src/sys/named-netns.ts';
-import { connection, countersOf, define, driverFiles, logger, on, settleIn, subnet, unreached } from './driver-world.ts';
+import { DriverWorld, connection, countersOf, define, driverFiles, logger, on, settleIn, subnet, unreached } from './driver-world.ts';
 import type { Settled } from './driver-world.ts';
 import { becomeHost, createOutside, icmpFrame6, outsideAddress, udpFrame, udpFrame6, until } from './network-world.ts';
 import type { Place } from './network-world.ts';
@@ -40,51 +40,40 @@ const resolveScript = `const r = new (require('node:dns').Resolver)({ timeout: 7
 const countersIn = (network: NetworkDefinition, ...names: string[]): Promise<number[]> => countersOf({ routers, instance, network: network.id }, ...names);
 
 describe('networks of IPv6', () => {
-  let network: Network;
   let outside: Place;
-  const world = new AsyncDisposableStack();
-  const machines: Settled = new Map();
-  const settle = (made: Connection): Promise<Place> => settleIn(world, network, machines, made);
-  const place = (name: string): Place => machines.get(name)!.place;
+  const world = new DriverWorld(open);
+  const place = (name: string): Place => world.place(name);
 
   before(async () => {
     await becomeHost();
-    outside = world.use(await createOutside());
+    outside = world.stack.use(await createOutside());
     await run('ip', ['addr', 'add', `${hostSix}/64`, 'dev', 'up0', 'nodad']);
     await outside.run('ip', 'addr', 'add', `${outsideSix}/64`, 'dev', 'eth0', 'nodad');
     // As a bad neighbour would have them, and as the network outside must lead a public one.
     for (const cidr of [six.subnet, backbone.cidr, publicNet.subnet]) await outside.run('ip', 'route', 'add', cidr, 'via', hostSix);
     await outside.serve(90, '::');
     await outside.serve(90);
-    network = await open();
-    for (const definition of [blueNet, greenNet, islandNet, plainNet, publicNet]) await network.define(definition);
-    await settle(connection(1, 'blue-a', [on(blueNet.id, 'fd00:10::5')]));
-    await settle(connection(2, 'blue-b', [on(blueNet.id, 'fd00:10::6')]));
-    await settle(connection(3, 'green-a', [on(greenNet.id, 'fd00:10::5')]));
-    await settle(connection(4, 'green-b', [on(greenNet.id, 'fd00:10::7')]));
-    await settle(connection(5, 'both', [on(externalNetwork, '10.80.0.5'), on(blueNet.id, 'fd00:10::8', 1, false)]));
-    await settle(connection(6, 'island-a', [on(islandNet.id, 'fd00:30::5')]));
-    await settle(connection(7, 'shown', [on(publicNet.id, '2001:db8:5::5')]));
-    for (const { place: machine } of machines.values()) await machine.serve(90, '::');
+    await world.open([blueNet, greenNet, islandNet, plainNet, publicNet]);
+    await world.settle(connection(1, 'blue-a', [on(blueNet.id, 'fd00:10::5')]));
+    await world.settle(connection(2, 'blue-b', [on(blueNet.id, 'fd00:10::6')]));
+    await world.settle(connection(3, 'green-a', [on(greenNet.id, 'fd00:10::5')]));
+    await world.settle(connection(4, 'green-b', [on(greenNet.id, 'fd00:10::7')]));
+    await world.settle(connection(5, 'both', [on(externalNetwork, '10.80.0.5'), on(blueNet.id, 'fd00:10::8', 1, false)]));
+    await world.settle(connection(6, 'island-a', [on(islandNet.id, 'fd00:30::5')]));
+    await world.settle(connection(7, 'shown', [on(publicNet.id, '2001:db8:5::5')]));
+    for (const { place: machine } of world.machines.values()) await machine.serve(90, '::');
   });
 
-  /** A new agent finds the machines running. */
-  const restart = async (): Promise<void> => {
-    const kept = [...machines.values()].map(({ place: machine, connection: one }): KeptConnection => ({ ...one, pid: machine.pid, ceilingMbps: null }));
-    await network.close({ remove: false });
-    network = await open();
-    for (const definition of [blueNet, greenNet, islandNet, plainNet, publicNet]) await network.define(definition);
-    await network.restore(kept, []);
-  };
+  const restart = (): Promise<void> => world.restart([blueNet, greenNet, islandNet, plainNet, publicNet]);
 
   after(async () => {
-    await network.close({ remove: true });
+    await world.network.close({ remove: true });
     assert.equal(await run('nft', ['list', 'tables']), '');
     assert.equal(await run('ip', ['-6', 'route', 'show', 'proto', '206']), '');
     assert.doesNotMatch(await run('ip', ['-6', 'addr']), /fd63/);
     assert.doesNotMatch(await run('ip', ['link']), /cn6/);
     assert.deepEqual(existsSync(routers) ? readdirSync(routers) : [], []);
-    await world.disposeAsync();
+    await world[Symbol.asyncDispose]();
     tidy();
   });
 
@@ -141,7 +130,7 @@ describe('networks of IPv6', () => {
 
   test('IPv4 does not go over a network of IPv6, nor the other way round', async () => {
     const [spoofed] = await countersIn(blueNet, 'spoofed');
-    const four = await settle(connection(10, 'four', [on(plainNet.id, '192.168.10.5')]));
+    const four = await world.settle(connection(10, 'four', [on(plainNet.id, '192.168.10.5')]));
     await four.run('ip', 'addr', 'add', 'fd00:10::9/64', 'dev', 'eth0', 'nodad');
     assert.match(await four.ask('tcp', 'fd00:10::5', 90), unreached);
     await four.run('ip', 'addr', 'del', 'fd00:10::9/64', 'dev', 'eth0');
@@ -153,8 +142,8 @@ describe('networks of IPv6', () => {
   });
 
   test('names are asked for by the gateway, whether there is a way out or not', async () => {
-    assert.match(network.resolvConf([], [on(blueNet.id, 'fd00:10::5')]), /^nameserver fd00:10::1\n/);
-    assert.match(network.resolvConf([], [on(islandNet.id, 'fd00:30::5')]), /^nameserver fd63:656e:6f74:ffff::1\n/);
+    assert.match(world.network.resolvConf([], [on(blueNet.id, 'fd00:10::5')]), /^nameserver fd00:10::1\n/);
+    assert.match(world.network.resolvConf([], [on(islandNet.id, 'fd00:30::5')]), /^nameserver fd63:656e:6f74:ffff::1\n/);
     const askers: string[] = [];
     await using relay = await Relay.open({ address: '10.80.0.1', port: 53, resolvConfPath, logger, mayAsk: (from) => askers.push(from) > 0 });
     await relay.listen(backbone.gateway);
@@ -167,11 +156,11 @@ describe('networks of IPv6', () => {
       assert.equal((await place(name).run(process.execPath, '-e', resolveScript, server)).trim(), 'ESERVFAIL', name);
     }
     assert.deepEqual(askers, [backboneAddress(backbone, blueNet.uplink), backboneAddress(backbone, islandNet.uplink), '2001:db8:5::5']);
-    network.resolverAt(5353);
+    world.network.resolverAt(5353);
     await using elsewhere = await Relay.open({ address: backbone.gateway, port: 5353, resolvConfPath, logger, mayAsk: () => true });
     assert.equal((await place('blue-a').run(process.execPath, '-e', resolveScript, 'fd00:10::1')).trim(), 'ESERVFAIL');
     assert.equal(elsewhere.status.failed, 1);
-    network.resolverAt(53);
+    world.network.resolverAt(53);
   });
 
   test('machines reach nothing else of the host, nor of other networks by it', async () => {
@@ -196,9 +185,9 @@ describe('networks of IPv6', () => {
     assert.match(await outside.ask('tcp', 'fd00:10::5', 90), unreached);
     assert.equal(await place('blue-a').ask('tcp', '2001:db8:5::5', 90), backboneAddress(backbone, blueNet.uplink));
     assert.match(await place('island-a').ask('tcp', outsideSix, 90), unreached);
-    await network.define({ ...greenNet, version: 2, internetNat: false });
+    await world.network.define({ ...greenNet, version: 2, internetNat: false });
     assert.equal(await place('green-a').ask('tcp', outsideSix, 90), 'EACCES');
-    await network.define({ ...greenNet, version: 3 });
+    await world.network.define({ ...greenNet, version: 3 });
   });
 
   test('senders are told of ways that take no packets as long as theirs', async () => {
@@ -209,21 +198,21 @@ describe('networks of IPv6', () => {
   });
 
   test('NICs and addresses come and go while the machine runs', async () => {
-    const { place: machine, connection: former } = machines.get('four')!;
+    const { place: machine, connection: former } = world.machines.get('four')!;
     const second: Connection = { ...former, nics: [...former.nics!, { ...on(greenNet.id, 'fd00:10::20', 1, false), more: ['fd00:10::21'] }] };
-    await network.setNics({ ...second, nics: [former.nics![0]!, on(greenNet.id, 'fd00:10::20', 1, false)] }, machine.pid, null);
+    await world.network.setNics({ ...second, nics: [former.nics![0]!, on(greenNet.id, 'fd00:10::20', 1, false)] }, machine.pid, null);
     assert.equal(await machine.ask('tcp', 'fd00:10::5', 90), 'fd00:10::20');
     assert.match(await machine.run('ip', '-6', 'route', 'show', 'default'), /dev eth1/);
     assert.match(await machine.run('ip', '-4', 'route', 'show', 'default'), /dev eth0/);
-    await network.setNics(second, machine.pid, null);
+    await world.network.setNics(second, machine.pid, null);
     assert.match(await place('green-a').run('ping', '-c1', '-W1', 'fd00:10::21'), /1 received/);
-    await network.setNics({ ...second, nics: [former.nics![0]!, on(greenNet.id, 'fd00:10::20', 1, false)] }, machine.pid, null);
+    await world.network.setNics({ ...second, nics: [former.nics![0]!, on(greenNet.id, 'fd00:10::20', 1, false)] }, machine.pid, null);
     assert.doesNotMatch(await machine.run('ip', '-6', 'addr'), /::21/);
     // Another leads everywhere when the first goes.
     const [green, shown] = [on(greenNet.id, 'fd00:10::20', 1, false), on(publicNet.id, '2001:db8:5::20', 2, false)];
-    await network.setNics({ ...former, nics: [former.nics![0]!, green, shown] }, machine.pid, null);
+    await world.network.setNics({ ...former, nics: [former.nics![0]!, green, shown] }, machine.pid, null);
     assert.match(await machine.run('ip', '-6', 'route', 'show', 'default'), /dev eth1/);
-    await network.setNics({ ...former, nics: [former.nics![0]!, shown] }, machine.pid, null);
+    await world.network.setNics({ ...former, nics: [former.nics![0]!, shown] }, machine.pid, null);
     assert.match(await machine.run('ip', '-6', 'route', 'show', 'default'), /dev eth2/);
     assert.equal(await machine.ask('tcp', outsideSix, 90), '2001:db8:5::20');
     assert.doesNotMatch(await machine.run('ip', 'link'), /eth1/);
@@ -237,23 +226,23 @@ describe('networks of IPv6', () => {
         { ...green, index: 1 },
       ],
     };
-    await network.setNics(turned, machine.pid, null);
+    await world.network.setNics(turned, machine.pid, null);
     assert.match(await machine.run('ip', '-6', 'route', 'show', 'default'), /dev eth2/);
     assert.match(await machine.run('ip', '-4', 'route', 'show', 'default'), /dev eth0/);
-    await assert.rejects(network.setNics({ ...turned, nics: [...turned.nics!, on(blueNet.id, 'fd00:10::5', 3, false)] }, machine.pid, null), {
+    await assert.rejects(world.network.setNics({ ...turned, nics: [...turned.nics!, on(blueNet.id, 'fd00:10::5', 3, false)] }, machine.pid, null), {
       code: 'in_use',
     });
-    await network.setNics(former, machine.pid, null);
+    await world.network.setNics(former, machine.pid, null);
     assert.match(await machine.run('ip', '-6', 'route'), /^$/);
   });
 
   test('a machine carries what the network sends to it', async () => {
     const carrier = place('blue-b');
     await carrier.run('ip', 'addr', 'add', 'fd77::1/128', 'dev', 'lo');
-    await network.define({ ...blueNet, version: 2, routes: { 'fd77::/64': 'fd00:10::6' } });
+    await world.network.define({ ...blueNet, version: 2, routes: { 'fd77::/64': 'fd00:10::6' } });
     assert.equal(await place('blue-a').ask('tcp', 'fd77::1', 90), 'fd00:10::5');
     assert.match(await place('green-a').ask('tcp', 'fd77::1', 90), unreached);
-    await network.define({ ...blueNet, version: 3 });
+    await world.network.define({ ...blueNet, version: 3 });
     assert.match(await place('blue-a').ask('tcp', 'fd77::1', 90), unreached);
   });
 
@@ -264,7 +253,7 @@ describe('networks of IPv6', () => {
     await until(() => talker.lines.length > seen + 20);
     assert.ok(!talker.lines.includes('closed'));
     assert.equal(await place('blue-a').ask('tcp', outsideSix, 90), hostSix);
-    await network.close({ remove: false });
+    await world.network.close({ remove: false });
     removeNamedNamespace(`${routers}/${readdirSync(routers).find((name) => name.endsWith(greenNet.id))!}`);
     await place('blue-b').run('ip', 'link', 'delete', 'eth0');
     await restart();
@@ -274,9 +263,9 @@ describe('networks of IPv6', () => {
   });
 
   test('an address is free as soon as its machine is gone', async () => {
-    await network.disconnect(machines.get('blue-b')!.connection.slot);
+    await world.network.disconnect(world.machines.get('blue-b')!.connection.slot);
     assert.match(await place('blue-a').ask('tcp', 'fd00:10::6', 90), unreached);
-    const next = await settle(connection(20, 'blue-c', [on(blueNet.id, 'fd00:10::6')]));
+    const next = await world.settle(connection(20, 'blue-c', [on(blueNet.id, 'fd00:10::6')]));
     await next.serve(90, '::');
     assert.equal(await place('blue-a').ask('tcp', 'fd00:10::6', 90), 'fd00:10::5');
   });

@@ -4,15 +4,14 @@ import { existsSync, readdirSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { run } from '../../src/exec/run.ts';
 import { openNetwork } from '../../src/host/network/open.ts';
-import type { Connection, KeptConnection, Network } from '../../src/host/network/network.ts';
+import type { Connection, Network } from '../../src/host/network/network.ts';
 import { parseRule } from '../../src/model/firewall/parse.ts';
 import { macBytes } from '../../src/model/mac.ts';
 import { externalNetwork } from '../../src/model/nics.ts';
 import type { NetworkDefinition } from '../../src/model/network.ts';
 import { addressBytes } from '../../src/model/address.ts';
 import { Relay } from '../../src/resolver/relay.ts';
-import { connection, define, driverFiles, logger, on, settleIn, subnet, unreached } from './driver-world.ts';
-import type { Settled } from './driver-world.ts';
+import { DriverWorld, connection, define, driverFiles, logger, on, subnet, unreached } from './driver-world.ts';
 import { askFromHost, becomeHost, createOutside, hostAddress, outsideAddress, udpFrame, until } from './network-world.ts';
 import type { Place } from './network-world.ts';
 
@@ -27,26 +26,21 @@ const seen = shared(2, { subnet: publicSubnet, gateway: '203.0.113.1', isPublic:
 const fabric = shared(3, { account: 'blue', subnet: '192.168.10.0/24', gateway: '192.168.10.1' });
 
 describe('shared networks', () => {
-  let network: Network;
   let outside: Place;
-  const world = new AsyncDisposableStack();
-  const machines: Settled = new Map();
+  const world = new DriverWorld(open);
   const settle = async (made: Connection): Promise<Place> => {
-    const place = await settleIn(world, network, machines, made);
+    const place = await world.settle(made);
     await place.serve(90);
     return place;
   };
-  const place = (name: string): Place => machines.get(name)!.place;
-  const defineAll = async () => {
-    for (const definition of [hidden, seen, fabric]) await network.define(definition);
-  };
+  const place = (name: string): Place => world.place(name);
+  const networks = [hidden, seen, fabric];
   before(async () => {
     await becomeHost();
-    outside = world.use(await createOutside(subnet, publicSubnet, hidden.subnet));
+    outside = world.stack.use(await createOutside(subnet, publicSubnet, hidden.subnet));
     await run('ip', ['route', 'add', 'default', 'via', outsideAddress]);
     await outside.serve(90);
-    network = await open();
-    await defineAll();
+    await world.open(networks);
     await settle(connection(1, 'hidden-a', [on(hidden.id, '10.99.0.5')], [{ protocol: 'tcp', hostPort: 8081, machinePort: 90 }]));
     await settle(connection(2, 'hidden-b', [on(hidden.id, '10.99.0.6')]));
     await settle(connection(3, 'seen-a', [on(seen.id, '203.0.113.5')], [{ protocol: 'tcp', hostPort: 8083, machinePort: 90 }]));
@@ -56,11 +50,11 @@ describe('shared networks', () => {
   });
 
   after(async () => {
-    await network.close({ remove: true });
+    await world.network.close({ remove: true });
     assert.equal(await run('nft', ['list', 'tables']), '');
     assert.doesNotMatch(await run('ip', ['route']), /203\.0\.113|10\.99/);
     assert.deepEqual(existsSync(routers) ? readdirSync(routers) : [], []);
-    await world.disposeAsync();
+    await world[Symbol.asyncDispose]();
     tidy();
   });
 
@@ -92,47 +86,41 @@ describe('shared networks', () => {
   });
 
   test('several addresses on one NIC, which come and go while the machine runs', async () => {
-    const { place: machine, connection: former } = machines.get('seen-a')!;
+    const { place: machine, connection: former } = world.machines.get('seen-a')!;
     const withMore = (...more: string[]): Connection => ({ ...former, nics: [{ ...former.nics![0]!, more }] });
-    await network.setNics(withMore('203.0.113.50', '203.0.113.51'), machine.pid, null);
+    await world.network.setNics(withMore('203.0.113.50', '203.0.113.51'), machine.pid, null);
     assert.equal(await outside.ask('tcp', '203.0.113.50', 90), outsideAddress);
     assert.equal(await place('seen-b').ask('tcp', '203.0.113.51', 90), '203.0.113.6');
     assert.equal(await machine.ask('tcp', outsideAddress, 90), '203.0.113.5', 'the first is what it is known by');
     const script = `require('node:net').connect({ host: process.argv[1], port: 90, localAddress: '203.0.113.51' }).on('data', (d) => console.log(String(d))).on('error', (e) => console.log(e.code))`;
     assert.equal((await machine.run(process.execPath, '-e', script, outsideAddress)).trim(), '203.0.113.51');
-    await assert.rejects(network.setNics(withMore('203.0.113.50', '203.0.113.51', '203.0.113.6'), machine.pid, null), { code: 'in_use' });
-    await assert.rejects(network.setNics(withMore('203.0.113.50', '203.0.113.51', '203.0.114.6'), machine.pid, null), { code: 'invalid_argument' });
+    await assert.rejects(world.network.setNics(withMore('203.0.113.50', '203.0.113.51', '203.0.113.6'), machine.pid, null), { code: 'in_use' });
+    await assert.rejects(world.network.setNics(withMore('203.0.113.50', '203.0.113.51', '203.0.114.6'), machine.pid, null), { code: 'invalid_argument' });
     assert.doesNotMatch(await machine.run('ip', '-br', 'addr'), /203\.0\.11[34]\.6/);
-    await assert.rejects(network.connect(connection(9, 'thief', [on(seen.id, '203.0.113.50', 3)]), machine.fd), { code: 'in_use' });
+    await assert.rejects(world.network.connect(connection(9, 'thief', [on(seen.id, '203.0.113.50', 3)]), machine.fd), { code: 'in_use' });
     // On the external network, and one that is connected with them from the start.
-    const plain = machines.get('plain')!;
+    const plain = world.machines.get('plain')!;
     const more: Connection = { ...plain.connection, nics: [{ ...plain.connection.nics![0]!, more: ['10.80.0.50'] }] };
-    await network.setNics(more, plain.place.pid, null);
+    await world.network.setNics(more, plain.place.pid, null);
     assert.equal(await askFromHost('tcp', '10.80.0.50', 90), '10.80.0.1');
     const guarded = { id: seen.id, account: 'green', tags: {}, firewall: true };
-    await network.firewall.restore([], [{ ...guarded, address: '10.80.0.5', nics: more.nics! }]);
+    await world.network.firewall.restore([], [{ ...guarded, address: '10.80.0.5', nics: more.nics! }]);
     for (const address of ['10.80.0.5', '10.80.0.50']) assert.equal(await place('blue').ask('tcp', address, 90), 'timeout', 'a firewall is on all of them');
     const rule = { id: 'r', account: 'green', rule: parseRule(`FROM any TO vm ${seen.id} ALLOW tcp PORT 90`), log: false };
-    await network.firewall.changeRules([rule], []);
+    await world.network.firewall.changeRules([rule], []);
     assert.equal(await place('blue').ask('tcp', '10.80.0.50', 90), fabric.uplink);
-    await network.firewall.restore([], []);
-    await network.setNics(plain.connection, plain.place.pid, null);
+    await world.network.firewall.restore([], []);
+    await world.network.setNics(plain.connection, plain.place.pid, null);
     assert.match(await place('blue').ask('tcp', '10.80.0.50', 90), unreached);
 
-    const kept = [...machines.values()].map(({ place: one, connection: made }): KeptConnection => ({
-      ...(made.machine === 'seen-a' ? withMore('203.0.113.50', '203.0.113.51') : made),
-      pid: one.pid,
-      ceilingMbps: null,
-    }));
-    await network.close({ remove: false });
-    network = await open();
-    await defineAll();
-    await network.restore(kept, []);
+    world.machines.set('seen-a', { place: machine, connection: withMore('203.0.113.50', '203.0.113.51') });
+    await world.restart(networks);
+    world.machines.set('seen-a', { place: machine, connection: former });
     assert.equal(await outside.ask('tcp', '203.0.113.50', 90), outsideAddress);
-    await network.setNics(withMore('203.0.113.51'), machine.pid, null);
+    await world.network.setNics(withMore('203.0.113.51'), machine.pid, null);
     assert.match(await outside.ask('tcp', '203.0.113.50', 90), unreached);
     assert.equal(await outside.ask('tcp', '203.0.113.51', 90), outsideAddress);
-    await network.setNics(former, machine.pid, null);
+    await world.network.setNics(former, machine.pid, null);
     assert.doesNotMatch(await machine.run('ip', '-br', 'addr'), /203\.0\.113\.5\d/);
     assert.equal(await outside.ask('tcp', '203.0.113.5', 90), outsideAddress);
   });
@@ -197,12 +185,12 @@ describe('shared networks', () => {
   test('the firewall judges by everybody’s rules, and by the sender as it is', async () => {
     const machine = { id: seen.id, account: 'green', address: '203.0.113.5', nics: [on(seen.id, '203.0.113.5')], tags: {}, firewall: true };
     const rule = { id: 'r', account: 'green', rule: parseRule(`FROM ip ${outsideAddress} TO all vms ALLOW tcp PORT 90`), log: false };
-    await network.firewall.restore([], [machine]);
+    await world.network.firewall.restore([], [machine]);
     assert.equal(await outside.ask('tcp', '203.0.113.5', 90), 'timeout');
-    await network.firewall.changeRules([rule], []);
+    await world.network.firewall.changeRules([rule], []);
     assert.equal(await outside.ask('tcp', '203.0.113.5', 90), outsideAddress);
     assert.equal(await place('seen-b').ask('tcp', '203.0.113.5', 90), 'timeout');
-    await network.firewall.restore([], []);
+    await world.network.firewall.restore([], []);
   });
 
   test('a flow goes on while the agent is restarted, and addresses go with their machines', async () => {
@@ -214,20 +202,16 @@ describe('shared networks', () => {
       "const s = require('node:net').connect(92, '203.0.113.6'); let n = 0; s.on('data', () => { console.log(++n); setTimeout(() => s.write('x'), 5); }); s.on('close', () => console.log('closed')); s.on('error', () => {}); s.on('connect', () => s.write('x'));",
     );
     await until(() => talker.lines.length > 5);
-    await network.disconnect(1);
-    machines.delete('hidden-a');
-    const kept = [...machines.values()].map(({ place: machine, connection: one }): KeptConnection => ({ ...one, pid: machine.pid, ceilingMbps: null }));
-    await network.close({ remove: false });
-    network = await open();
-    await defineAll();
-    await network.restore(kept, []);
+    await world.network.disconnect(1);
+    world.machines.delete('hidden-a');
+    await world.restart(networks);
     const lines = talker.lines.length;
     await until(() => talker.lines.length > lines + 20);
     assert.ok(!talker.lines.includes('closed'));
-    await network.disconnect(4);
+    await world.network.disconnect(4);
     assert.match(await outside.ask('tcp', '203.0.113.6', 90), unreached);
     assert.equal(await outside.ask('tcp', '203.0.113.5', 90), outsideAddress);
-    await network.disconnect(3);
+    await world.network.disconnect(3);
     await until(() => !readdirSync(routers).some((name) => name.endsWith(seen.id)));
     const spare = await settle(connection(4, 'seen-c', [on(seen.id, '203.0.113.6')]));
     assert.equal(await outside.ask('tcp', '203.0.113.6', 90), outsideAddress);

@@ -4,13 +4,12 @@ import { existsSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { run, runAny } from '../../src/exec/run.ts';
 import { openNetwork } from '../../src/host/network/open.ts';
-import type { Connection, KeptConnection, Network } from '../../src/host/network/network.ts';
+import type { Connection, Network } from '../../src/host/network/network.ts';
 import { addressBytes } from '../../src/model/address.ts';
 import { wiredOf } from '../../src/model/network.ts';
 import type { NetworkDefinition } from '../../src/model/network.ts';
 import { externalNetwork } from '../../src/model/nics.ts';
-import { connection, define, driverFiles, logger, on, settleIn, subnet, unreached } from './driver-world.ts';
-import type { Settled } from './driver-world.ts';
+import { DriverWorld, connection, define, driverFiles, logger, on, subnet, unreached } from './driver-world.ts';
 import { Place, askFromHost, becomeHost, createOutside, outsideAddress, udpFrame, until } from './network-world.ts';
 
 const gateway = '203.0.113.1';
@@ -55,20 +54,18 @@ for (const tag of [undefined, 42]) {
     `a public network on a wire ${tag === undefined ? 'without' : 'with'} a tag`,
     { skip: tag !== undefined && !makesTags && 'the kernel makes no VLANs' },
     () => {
-      let network: Network;
       let outside: Place;
       let router: Place;
       let other: Place;
       let link: string;
-      const world = new AsyncDisposableStack();
-      const machines: Settled = new Map();
+      const world = new DriverWorld(open);
       const settle = async (made: Connection): Promise<Place> => {
-        const place = await settleIn(world, network, machines, made);
+        const place = await world.settle(made);
         await place.serve(90);
         return place;
       };
-      const place = (name: string): Place => machines.get(name)!.place;
-      const float = (address: string, machine: string | null) => network.float(address, machine, wiredOf(front)!);
+      const place = (name: string): Place => world.place(name);
+      const float = (address: string, machine: string | null) => world.network.float(address, machine, wiredOf(front)!);
       const answered = async (): Promise<string[]> =>
         (await run('ip', ['neigh', 'show', 'proxy']))
           .split('\n')
@@ -77,13 +74,12 @@ for (const tag of [undefined, 42]) {
 
       before(async () => {
         await becomeHost();
-        outside = world.use(await createOutside(subnet, '203.0.113.0/24'));
+        outside = world.stack.use(await createOutside(subnet, '203.0.113.0/24'));
         await outside.serve(90);
         await run('ip', ['route', 'add', 'default', 'via', outsideAddress]);
-        ({ router, other, link } = await createWire(world, tag));
-        network = await open();
-        for (const definition of [front, fabric]) await network.define(definition);
-        await network.restore([], []);
+        ({ router, other, link } = await createWire(world.stack, tag));
+        await world.open([front, fabric]);
+        await world.network.restore([], []);
         await settle(connection(1, 'one', [on(front.id, '203.0.113.5')]));
         await settle(connection(2, 'two', [on(front.id, '203.0.113.6')]));
         await settle(connection(3, 'plain', [on(externalNetwork, '10.80.0.5')]));
@@ -91,13 +87,13 @@ for (const tag of [undefined, 42]) {
       });
 
       after(async () => {
-        await network.close({ remove: true });
+        await world.network.close({ remove: true });
         assert.equal(await run('nft', ['list', 'tables']), '');
         assert.equal(await run('ip', ['neigh', 'show', 'proxy']), '');
         assert.doesNotMatch(await run('ip', ['rule']), /203\.0\.113|10\.80/);
         assert.doesNotMatch(await run('ip', ['route', 'show', 'table', 'all']), /203\.0\.113/);
         assert.doesNotMatch(await run('ip', ['link']), /cn4/);
-        await world.disposeAsync();
+        await world[Symbol.asyncDispose]();
       });
 
       test('machines are found on the wire, and reached from there and from behind the gateway', async () => {
@@ -159,10 +155,10 @@ for (const tag of [undefined, 42]) {
       });
 
       test('further addresses are answered for while they are there', async () => {
-        const { place: machine, connection: former } = machines.get('one')!;
-        await network.setNics({ ...former, nics: [{ ...former.nics![0]!, more: ['203.0.113.50'] }] }, machine.pid, null);
+        const { place: machine, connection: former } = world.machines.get('one')!;
+        await world.network.setNics({ ...former, nics: [{ ...former.nics![0]!, more: ['203.0.113.50'] }] }, machine.pid, null);
         assert.equal(await other.ask('tcp', '203.0.113.50', 90), neighbour);
-        await network.setNics(former, machine.pid, null);
+        await world.network.setNics(former, machine.pid, null);
         assert.deepEqual(await answered(), ['203.0.113.5', '203.0.113.6']);
       });
 
@@ -196,19 +192,17 @@ for (const tag of [undefined, 42]) {
           "const s = require('node:net').connect(Number(process.argv[2]), process.argv[1]); let n = 0; s.on('data', () => { console.log(++n); setTimeout(() => s.write('x'), 5); }); s.on('close', () => console.log('closed')); s.on('error', () => {}); s.on('connect', () => s.write('x'));";
         const talker = other.follow(process.execPath, '-e', talk, '203.0.113.6', '92');
         await until(() => talker.lines.length > 5);
-        await network.disconnect(1);
-        const kept = [...machines.values()]
-          .filter(({ connection: one }) => one.machine !== 'one')
-          .map(({ place: machine, connection: one }): KeptConnection => ({ ...one, pid: machine.pid, ceilingMbps: null }));
-        await network.close({ remove: false });
+        await world.network.disconnect(1);
+        world.machines.delete('one');
+        await world.network.close({ remove: false });
         // What is lost meanwhile, and what was never ours.
         await run('ip', ['neigh', 'del', 'proxy', '203.0.113.6', 'dev', hostLink]);
         await run('ip', ['neigh', 'add', 'proxy', '203.0.113.5', 'dev', hostLink, 'protocol', '206']);
         await run('ip', ['neigh', 'add', 'proxy', '203.0.113.200', 'dev', hostLink]);
-        network = await open();
+        await world.open();
         await float('203.0.113.9', 'plain');
-        for (const definition of [front, fabric]) await network.define(definition);
-        await network.restore(kept, []);
+        for (const definition of [front, fabric]) await world.network.define(definition);
+        await world.network.restore(world.kept(), []);
         const lines = talker.lines.length;
         await until(() => talker.lines.length > lines + 20);
         assert.ok(!talker.lines.includes('closed'));
@@ -229,9 +223,9 @@ for (const tag of [undefined, 42]) {
 
       test('a device that there is not is said, and nothing stays', async () => {
         const lost = define(5, null, { subnet: '203.0.114.0/24', gateway: '203.0.114.1', mtu: 1500, isPublic: true, device: 'eth7' });
-        await network.define(lost);
-        const machine = world.use(await Place.create('machine'));
-        await assert.rejects(network.connect(connection(9, 'lost', [on(lost.id, '203.0.114.5')]), machine.fd), { code: 'unsupported', message: /eth7/ });
+        await world.network.define(lost);
+        const machine = world.stack.use(await Place.create('machine'));
+        await assert.rejects(world.network.connect(connection(9, 'lost', [on(lost.id, '203.0.114.5')]), machine.fd), { code: 'unsupported', message: /eth7/ });
         assert.doesNotMatch(await run('ip', ['route']), /203\.0\.114/);
         assert.equal(await other.ask('tcp', '203.0.113.5', 90), neighbour);
       });
@@ -241,11 +235,14 @@ for (const tag of [undefined, 42]) {
         assert.match(await run('ip', ['route', 'get', beyond, 'from', '203.0.113.2']), /via 198\.51\.100\.2/);
         assert.equal(await place('one').ask('tcp', beyond, 90), '203.0.113.5');
         await run('ip', ['addr', 'del', '203.0.113.2/32', 'dev', hostLink]);
-        const machine = world.use(await Place.create('machine'));
+        const machine = world.stack.use(await Place.create('machine'));
         const elsewhere = define(6, null, { subnet: '198.51.100.0/24', gateway: outsideAddress, mtu: 1500, isPublic: true, device: 'eth1' });
-        await network.define(elsewhere);
+        await world.network.define(elsewhere);
         const refused = (reason: RegExp) =>
-          assert.rejects(network.connect(connection(9, 'lost', [on(elsewhere.id, '198.51.100.9')]), machine.fd), { code: 'unsupported', message: reason });
+          assert.rejects(world.network.connect(connection(9, 'lost', [on(elsewhere.id, '198.51.100.9')]), machine.fd), {
+            code: 'unsupported',
+            message: reason,
+          });
         await refused(/a route to its gateway 198\.51\.100\.2 by another device/);
         await run('sysctl', ['net.ipv4.conf.eth1.rp_filter=1']);
         await refused(/rp_filter 1/);
@@ -254,7 +251,7 @@ for (const tag of [undefined, 42]) {
       });
 
       test('with the last address all of it goes', async () => {
-        for (const slot of [1, 2]) await network.disconnect(slot);
+        for (const slot of [1, 2]) await world.network.disconnect(slot);
         assert.deepEqual(await answered(), ['203.0.113.9']);
         assert.equal(await place('plain').ask('tcp', beyond, 90), '203.0.113.9');
         await float('203.0.113.9', null);
