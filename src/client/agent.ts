@@ -23,6 +23,7 @@ import type { Image, Platform } from '../model/image.ts';
 import type { HostNames, NamesTold } from '../model/names-api.ts';
 import type { PoolStatus } from '../model/pool.ts';
 import type { MachineProcess, MachineStatus, MachineUsage, Snapshot } from '../model/machine.ts';
+import type { NetworkUsage } from '../model/network-usage.ts';
 import { HttpClient } from './http.ts';
 
 export interface CallOptions {
@@ -58,6 +59,10 @@ export class AgentClient implements Disposable {
   /** An older version changes nothing. */
   networkPut(json: NetworkDefinition, options: CallOptions = {}): Promise<void> {
     return this.http.json('PUT', `/v1/networks/${part(json.id)}`, { json, timeoutMs: readMs, ...options });
+  }
+
+  networkUsage(id: string, options: CallOptions = {}): Promise<NetworkUsage> {
+    return this.#get(`/v1/networks/${part(id)}/usage`, options);
   }
 
   /** Whose floating addresses are. */

@@ -13,6 +13,7 @@ import type {
   UpdateVlan,
   Vlan,
 } from '../model/network-api.ts';
+import type { NetworkUsage } from '../model/network-usage.ts';
 import type { HttpClient } from './http.ts';
 
 export interface ControlCall {
@@ -37,6 +38,11 @@ export class NetworkCalls {
 
   networkGet(idOrName: string, call: ControlCall = {}): Promise<Network> {
     return this.http.json('GET', network(idOrName), call);
+  }
+
+  /** Of an account's own, and to the operator of all. */
+  networkUsage(idOrName: string, call: ControlCall = {}): Promise<NetworkUsage> {
+    return this.http.json('GET', `${network(idOrName)}/usage`, call);
   }
 
   networkCreate(json: CreateNetwork, call: ControlCall = {}): Promise<Network> {

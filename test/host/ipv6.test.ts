@@ -119,6 +119,9 @@ describe('networks of IPv6', () => {
     send('a neighbour on the wire', 'fd00:10::5', 'fd00:10::5', 'fe80::1');
     send('in IPv4 clothes', 'fd00:10::5', 'fd00:10::5', '::ffff:a50:5');
     assert.deepEqual(await countersIn(blueNet, 'spoofed', 'refused'), [spoofed! + 7, refused! + 19]);
+    const { machines, dropped } = await world.network.usage(blueNet.id);
+    assert.deepEqual([machines, dropped.spoofed, dropped.refused, dropped.blocked], [3, spoofed! + 7, refused! + 19, undefined]);
+    assert.deepEqual(await world.network.usage(plainNet.id), { machines: 0, dropped: {} });
     send('itself', 'fd00:10::5');
     await until(() => listener.lines.includes('itself'));
     assert.deepEqual(listener.lines, ['ready', 'itself']);

@@ -209,6 +209,9 @@ test('another account’s networks are as none that there ever were, and its add
   assert.equal(((await alice.send('GET', `/my/networks/${externalNetwork}/ips/${ips[0]!}`)).body as WireIp).belongs_to_uuid, undefined);
   assert.equal((await alice.send('PUT', `/my/networks/${externalNetwork}/ips/${ips[0]!}`, { json: { reserved: true } })).status, 403);
   assert.equal((await alice.send('GET', `/my/networks/${hers}`)).status, 200);
+  const usage = (network: string) => alice.send('GET', `/v1/networks/${network}/usage`);
+  assert.deepEqual((await usage(hers)).body, { machines: 0, dropped: {} });
+  assert.deepEqual([(await usage(his)).status, (await usage(strange)).status, (await usage(externalNetwork)).status], [404, 404, 403]);
 });
 
 test('who has the most there may be is told that number, not that the datacenter is full', async () => {

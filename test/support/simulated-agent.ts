@@ -20,11 +20,12 @@ import type { Image, Platform } from '../../src/model/image.ts';
 import type { MachineSpec, MachineStatus, MachineUsage, Snapshot } from '../../src/model/machine.ts';
 import type { NamesTold } from '../../src/model/names-api.ts';
 import { SimulatedFirewall } from './simulated-firewall.ts';
-import { poolOf, usageOf } from './simulated-pool.ts';
+import { networkUsageOf, poolOf, usageOf } from './simulated-pool.ts';
 import { mergeNamed } from '../../src/model/metadata.ts';
 import { noGuarantees } from '../../src/model/resources.ts';
 import type { PoolSize, Resources, Unsupported } from '../../src/model/resources.ts';
 import { baseImage, clash, hostPlatform, later, platformsAtFirst, start, statusOf, stop, systemImage } from './simulated-content.ts';
+import type { Held } from './simulated-content.ts';
 import { echo, requestOf, sendFile, sendLogs, sizeOf, textOf } from './simulated-streams.ts';
 import type { StreamCounters } from './simulated-streams.ts';
 
@@ -45,11 +46,6 @@ export interface SimulatedAgentOptions {
   gateway?: string;
   pool?: Omit<PoolSize, 'networkMbps'> & Partial<PoolSize>;
   unsupported?: Unsupported[];
-}
-
-interface Held {
-  status: MachineStatus;
-  snapshots: Map<string, Snapshot>;
 }
 
 export class SimulatedAgent implements AsyncDisposable, StreamCounters {
@@ -255,6 +251,8 @@ export class SimulatedAgent implements AsyncDisposable, StreamCounters {
       case 'PUT networks/:id':
         this.networks.set(id, await body());
         return answer(undefined, 204);
+      case 'GET networks/:id/usage':
+        return answer(networkUsageOf(this, id));
       case 'GET floating-addresses':
         return answer([...this.floating.values()]);
       case 'PUT floating-addresses/:id':

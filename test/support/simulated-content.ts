@@ -1,7 +1,13 @@
 /** What a simulated host has from the start, and the status of a machine on it. */
 import { nicsOf, placesOfNics } from '../../src/model/nics.ts';
 import type { Image, Platform } from '../../src/model/image.ts';
-import type { MachineSpec, MachineStatus } from '../../src/model/machine.ts';
+import type { MachineSpec, MachineStatus, Snapshot } from '../../src/model/machine.ts';
+
+/** A machine on it. */
+export interface Held {
+  status: MachineStatus;
+  snapshots: Map<string, Snapshot>;
+}
 
 export const baseImage: Image = {
   id: '11111111-1111-4111-8111-111111111111',

@@ -1,5 +1,7 @@
 /** What the simulated agent says of the pool: a host of 4 cores and 8 GiB, each look a second after the one before. */
 import type { MachineStatus, MachineUsage } from '../../src/model/machine.ts';
+import type { NetworkUsage } from '../../src/model/network-usage.ts';
+import { networksOf } from '../../src/model/nics.ts';
 import type { PoolStatus } from '../../src/model/pool.ts';
 import { guaranteeKeys, noGuarantees } from '../../src/model/resources.ts';
 import type { PoolSize } from '../../src/model/resources.ts';
@@ -21,6 +23,11 @@ export const usageOf = (status: MachineStatus, said: Partial<MachineUsage> = {})
   writtenBytes: 0,
   pressure: null,
   ...said,
+});
+
+export const networkUsageOf = ({ machines }: Pick<SimulatedPool, 'machines'>, network: string): NetworkUsage => ({
+  machines: [...machines.values()].filter(({ status }) => networksOf([status.spec]).has(network)).length,
+  dropped: {},
 });
 
 export interface SimulatedPool {

@@ -28,6 +28,8 @@ export const networkRoutes: AgentRoutes = (app, { host, machines, networks, floa
     },
   );
 
+  app.get<{ Params: { id: string } }>('/v1/networks/:id/usage', { schema: { params } }, ({ params: { id } }) => host.network.usage(id));
+
   app.get('/v1/floating-addresses', async () => floating.list());
   app.put<{ Params: { address: string }; Body: FloatingState }>(
     '/v1/floating-addresses/:address',

@@ -7,6 +7,7 @@ import { externalNetwork } from '../../model/nics.ts';
 import type { CreateNetwork, CreateVlan, Network, NetworkAddress, UpdateNetwork, UpdateVlan, Vlan } from '../../model/network-api.ts';
 import { addressAt, isWithin, parseDestination, parseSubnet, placeOf } from '../../model/subnet.ts';
 import type { Subnet } from '../../model/subnet.ts';
+import type { NetworkUsage } from '../../model/network-usage.ts';
 import { addressClaim, addressGet, addressList, addressMachines, addressReserve } from '../../store/address.ts';
 import { authorize } from '../../store/context.ts';
 import type { RequestContext } from '../../store/context.ts';
@@ -197,6 +198,13 @@ export const networkRemove = async (control: Control, context: RequestContext, i
 export const networkShow = async (control: Control, context: RequestContext, idOrName: string): Promise<Network> => {
   const { db } = control.store;
   return show(control, context, await networkGet(context, db, idOrName), await networkDefault(context, db));
+};
+
+/** Of what is the operator's an account is not told who else is there, nor what becomes of their packets. */
+export const networkUsage = async (control: Control, context: RequestContext, idOrName: string): Promise<NetworkUsage> => {
+  const network = await networkGet(context, control.store.db, idOrName);
+  if (network.account === null) authorize(context, 'operate');
+  return control.agent.networkUsage(network.id);
 };
 
 export const networksShow = async (control: Control, context: RequestContext): Promise<Network[]> => {

@@ -17,6 +17,7 @@ import {
   UpdateVlan,
   Vlan,
 } from '../../model/network-api.ts';
+import { NetworkUsage } from '../../model/network-usage.ts';
 import { vlanGet, vlanList } from '../../store/vlan.ts';
 import {
   networkAddress,
@@ -28,6 +29,7 @@ import {
   networkShow,
   networksShow,
   networkUpdate,
+  networkUsage,
   vlanCreate,
   vlanRemove,
   vlanUpdate,
@@ -56,6 +58,9 @@ export const networkRoutes = (app: App, control: Control): void => {
     reply.code(201).send(await networkCreate(control, request.caller, request.body)),
   );
   app.get('/v1/networks/:id', { schema: network }, (request) => networkShow(control, request.caller, request.params.id));
+  app.get('/v1/networks/:id/usage', { schema: { params: idParams, response: { 200: NetworkUsage } } }, (request) =>
+    networkUsage(control, request.caller, request.params.id),
+  );
   app.post('/v1/networks/:id/update', { schema: { ...network, body: UpdateNetwork } }, (request) =>
     networkUpdate(control, request.caller, request.params.id, request.body),
   );

@@ -7,7 +7,7 @@ import type { SetShape } from './set-shapes.ts';
 
 const marks = { spoofed: 1, refused: 2, strangers: 3, malformed: 4, crowded: 5 } as const;
 type Reason = keyof typeof marks;
-const reasons = Object.keys(marks) as Reason[];
+export const reasons = Object.keys(marks) as Reason[];
 
 export const reasonOf = (mark: number): Reason | undefined => reasons.find((reason) => marks[reason] === mark);
 

@@ -1,10 +1,11 @@
-/** How many of a machine's packets were dropped, and why: read from where the kernel counts them (see drop-rules.ts). */
+/** How many packets of a machine, and of a whole network, were dropped, and why: read from where the kernel counts them (see drop-rules.ts). */
 import { addressBytes } from '../../model/address.ts';
 import type { DroppedPackets } from '../../model/machine.ts';
 import { NetlinkError, NetlinkSocket, netlinkProtocols } from '../../sys/netlink.ts';
 import { countersOf, listElements } from '../../sys/nft-messages.ts';
 import { inNetworkNamespace } from '../../sys/netns.ts';
-import { reasonOf } from './drop-rules.ts';
+import { reasonOf, reasons } from './drop-rules.ts';
+import type { NftRunner } from '../../sys/nftables.ts';
 
 const interfaceNameBytes = 16;
 /** Many are asked for at once, and all of a network are had together. */
@@ -14,6 +15,7 @@ export interface DropsOptions {
   /** Of the network's table, and of its firewall's, which is there only while a machine has it on. */
   table: string;
   firewall: string;
+  nftables: NftRunner;
   netnsFd?: number | undefined;
 }
 
@@ -34,18 +36,32 @@ export class Drops {
 
   /** Of the machine with this link and these addresses; nothing is said of reasons for which none were. */
   async of(link: string, addresses: readonly string[]): Promise<DroppedPackets> {
-    if (performance.now() - this.#readAt > freshMs) {
-      this.#readAt = performance.now();
-      this.#read = this.#count();
-    }
-    const { links, blocked } = await this.#read!;
+    const { links, blocked } = await this.#latest();
     const ofFirewall = addresses.reduce((sum, address) => sum + (blocked.get(addressBytes(address).toString('hex')) ?? 0), 0);
     return { ...links.get(link), ...(ofFirewall > 0 ? { blocked: ofFirewall } : {}) };
+  }
+
+  /** Of the network since it has been here, also of machines that have left; blocked at those that there are. */
+  async ofNetwork(): Promise<DroppedPackets> {
+    const { table, nftables } = this.#options;
+    const listing = nftables.run(`list counters table inet ${table}\n`);
+    const packets = (reason: string): number => Number(new RegExp(`counter ${reason} \\{\\s+packets (\\d+)`).exec(listing)?.[1] ?? 0);
+    const blocked = (await this.#latest()).blocked.values().reduce((sum, count) => sum + count, 0);
+    const counted = [...reasons.map((reason) => [reason, packets(reason)] as const), ['blocked', blocked] as const];
+    return Object.fromEntries(counted.filter(([, count]) => count > 0));
   }
 
   /** What was read is no longer so. */
   changed(): void {
     this.#readAt = -Infinity;
+  }
+
+  #latest(): Promise<Counted> {
+    if (performance.now() - this.#readAt > freshMs) {
+      this.#readAt = performance.now();
+      this.#read = this.#count();
+    }
+    return this.#read!;
   }
 
   async #count(): Promise<Counted> {

@@ -129,6 +129,10 @@ export const createFakeNetwork = (options: FakeNetworkOptions = {}): FakeNetwork
       if (!connected.has(slot) && !prepared.has(slot)) throw new CenoteError('not_found', `slot ${slot} has no link`);
       return counters.get(slot) ?? { receivedBytes: 0, sentBytes: 0 };
     },
+    usage: async (network) => ({
+      machines: Array.from(connected.values()).filter((one) => nicsOf(one).some((nic) => nic.network === network)).length,
+      dropped: {},
+    }),
     restore: async (connections, slots) => {
       connected.clear();
       prepared.clear();

@@ -8,6 +8,7 @@ import { externalNetwork, nicsOf } from '../../model/nics.ts';
 import type { Nic } from '../../model/network.ts';
 import { familyOf } from '../../model/address.ts';
 import type { Family } from '../../model/address.ts';
+import type { NetworkUsage } from '../../model/network-usage.ts';
 import { closeFd, openFd, openFlags } from '../../sys/libc.ts';
 import { floatingFurther, interfaceName } from './attachment.ts';
 import type { Attachment, Further, KeptAttachment } from './attachment.ts';
@@ -147,6 +148,13 @@ export class Machines {
         sum.dropped = { ...sum.dropped, [reason]: (sum.dropped?.[reason] ?? 0) + packets };
     }
     return sum;
+  }
+
+  /** Zero of one that no machine here is on. */
+  async usage(network: string): Promise<NetworkUsage> {
+    const machines = this.#bySlot.values().reduce((sum, one) => sum + (nicsOf(one).some((nic) => nic.network === network) ? 1 : 0), 0);
+    const segment = network === externalNetwork ? this.#host : await this.#routers.segment(network);
+    return { machines, dropped: (await segment?.drops.ofNetwork()) ?? {} };
   }
 
   async restore(kept: readonly KeptConnection[], prepared: number[]): Promise<void> {

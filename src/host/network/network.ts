@@ -7,6 +7,7 @@
 import type { DroppedPackets, PublishedPort } from '../../model/machine.ts';
 import type { NetworkDefinition, Nic, WireStatus, WiredSubnet } from '../../model/network.ts';
 import type { UplinkStatus } from '../../model/uplink.ts';
+import type { NetworkUsage } from '../../model/network-usage.ts';
 import type { Firewall } from './firewall/open.ts';
 
 export interface Connection {
@@ -66,6 +67,8 @@ export interface Network {
   disconnect(slot: number): Promise<void>;
   /** Counters of a connected slot's links, as the machine sees them. */
   traffic(slot: number): Promise<NetworkTraffic>;
+  /** Of the network whole, as far as it is on this host. */
+  usage(network: string): Promise<NetworkUsage>;
   /** After an agent restart: exactly these connections and these prepared slots are real; anything else of this instance goes. No packet of a kept one is lost. */
   restore(connections: KeptConnection[], prepared: number[]): Promise<void>;
   /** Refuses, before anything is changed, what cannot be published of a machine with these NICs: taken by another program or instance. */

@@ -109,6 +109,7 @@ export const openNetwork = async (options: NetworkOptions): Promise<Network> => 
     },
     disconnect: (slot) => machines.disconnect(slot),
     traffic: (slot) => machines.traffic(slot),
+    usage: (network) => machines.usage(network),
     restore: async (kept, prepared) => {
       await machines.restore(kept, prepared);
       await uplinks?.restored();

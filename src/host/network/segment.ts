@@ -47,6 +47,7 @@ export interface Segment extends AsyncDisposable {
   readonly connections: Connections;
   readonly links: Links;
   readonly nftables: NftRunner;
+  readonly drops: Drops;
   readonly firewall: HostFirewall;
   /** Puts the router's rules in place of the former ones; what machines have in its sets stays. */
   loadRules(ruleset: string): void;
@@ -63,7 +64,7 @@ export const openSegment = async (options: SegmentOptions): Promise<Segment> => 
   const links = undo.adopt(new Links({ ...options, prefix }), (opened) => opened.close());
   const flows = undo.adopt(new ConntrackFlows(logger, subnet.family, netnsFd), (opened) => opened.close());
   await links.openGateway();
-  const drops = new Drops({ table: tableName(instance), firewall: firewallTable(instance), netnsFd });
+  const drops = new Drops({ table: tableName(instance), firewall: firewallTable(instance), nftables, netnsFd });
   const connections = new Connections({ instance, prefix, subnet, links, nftables, flows, drops, uplinks, wires, logger });
   undo.adopt(
     new Crowding({
@@ -84,6 +85,7 @@ export const openSegment = async (options: SegmentOptions): Promise<Segment> => 
     connections,
     links,
     nftables,
+    drops,
     firewall,
     loadRules: (ruleset) => load(nftables, instance, ruleset, logger),
     [Symbol.asyncDispose]: () => held.disposeAsync(),
