@@ -113,6 +113,19 @@ test('a sealed tree cannot be written', { skip }, async () => {
   await storage.treeDelete('platform', id);
 });
 
+test('all that may be promised can be written, to the last quota', { skip }, async () => {
+  const promised = await open(newRoot());
+  const tree = randomUUID();
+  fill(join(await promised.treeStage('image', tree), 'data'), 50);
+  await promised.treeSeal('image', tree);
+  const half = Math.floor(promised.promisableMib / 2);
+  for (const id of [randomUUID(), randomUUID()]) {
+    await promised.volumeCreate(id, { quotaMib: half });
+    assert.equal(fill(join(promised.volumePath(id), 'upper', 'data'), poolMib).code, 'EDQUOT');
+    await promised.commit();
+  }
+});
+
 test('a pool that is full says so, and lets go', { skip }, async () => {
   const root = newRoot();
   const full = await open(root);

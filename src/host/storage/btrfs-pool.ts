@@ -8,7 +8,7 @@
  *   staging/                what is being made or was replaced
  */
 import { closeSync, constants, openSync } from 'node:fs';
-import { mkdir, readdir, rm, statfs } from 'node:fs/promises';
+import { mkdir, readFile, readdir, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from '../../base/logger.ts';
 import { mibOfBytes } from '../../base/units.ts';
@@ -33,13 +33,16 @@ import { Sweeper } from './sweeper.ts';
 const placeNames = ['volumes', 'snapshots', 'staging', 'trees/image', 'trees/platform'] as const;
 const treePlaces = ['trees/image', 'trees/platform'] as const satisfies Place[];
 export type Place = (typeof placeNames)[number];
-/** For the file system's own trees, which it writes twice. */
+/** Of the disk, for the file system's own trees, which it writes twice: what it has taken for them already, or this much, where that is more. */
 const fileSystemShare = 1 / 16;
+const ownKinds = ['metadata', 'system'] as const;
 
 export class BtrfsPool {
   readonly root: string;
   readonly fd: number;
   readonly groups: QuotaGroups;
+  /** What the kernel tells of it. */
+  readonly #told: string;
   readonly #places: Record<Place, number>;
   readonly #commits: Record<CommitScope, GroupCommit>;
   readonly #logger: Logger;
@@ -53,7 +56,9 @@ export class BtrfsPool {
     this.fd = fd;
     this.#places = places;
     this.#logger = logger;
-    this.groups = new QuotaGroups(fd, fileSystemUuid(fd));
+    const uuid = fileSystemUuid(fd);
+    this.#told = `/sys/fs/btrfs/${uuid}`;
+    this.groups = new QuotaGroups(fd, uuid);
     this.#commits = { all: new GroupCommit(() => syncFileSystem(fd)), names: new GroupCommit(() => commitMetadata(fd)) };
     this.#sweeper = new Sweeper(() => this.groups.sweep(), logger);
   }
@@ -106,7 +111,14 @@ export class BtrfsPool {
   /** A tree has come or gone. */
   async countTrees(): Promise<void> {
     const { totalMib } = await this.capacity();
-    this.#promisableMib = Math.max(0, Math.floor(totalMib * (1 - fileSystemShare) - mibOfBytes(await this.#treeBytes())));
+    const ownMib = Math.max(totalMib * fileSystemShare, mibOfBytes(await this.#ownBytes()));
+    this.#promisableMib = Math.max(0, Math.floor(totalMib - ownMib - mibOfBytes(await this.#treeBytes())));
+  }
+
+  /** On a small disk much more than a sixteenth: half a GiB of three. No file can have it. */
+  async #ownBytes(): Promise<number> {
+    const taken = await Promise.all(ownKinds.map((kind) => readFile(join(this.#told, 'allocation', kind, 'disk_total'), 'utf8')));
+    return taken.reduce((sum, text) => sum + Number(text), 0);
   }
 
   get promisableMib(): number {
