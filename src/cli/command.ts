@@ -32,6 +32,8 @@ interface FlagText {
 }
 export interface SwitchFlag extends FlagText {
   kind: 'switch';
+  /** The flag that says what is done without this one, for who wants to say so: `--wait`. */
+  otherwise?: string;
 }
 export interface ValueFlag<T> extends FlagText {
   kind: 'value';
@@ -90,7 +92,7 @@ export const defineCommand = <const A extends Arguments, const F extends Flags>(
 type Options = Omit<FlagText, 'about'>;
 const text: Parse<string> = (_field, word) => word;
 
-export const toggle = (about: string, options: Options = {}): SwitchFlag => ({ kind: 'switch', about, ...options });
+export const toggle = (about: string, options: Options & Pick<SwitchFlag, 'otherwise'> = {}): SwitchFlag => ({ kind: 'switch', about, ...options });
 export const value = (placeholder: string, about: string, options: Options = {}): ValueFlag<string> => ({
   kind: 'value',
   placeholder,

@@ -3,10 +3,12 @@ import { CenoteError } from '../base/errors.ts';
 import type { ErrorBody } from '../base/errors.ts';
 import type { Accepted } from '../model/control-api.ts';
 import type { Job } from '../model/event.ts';
+import { toggle } from './command.ts';
 import type { Context } from './context.ts';
 import { Interrupted } from './context.ts';
 
 export const waitSeconds = 20;
+export const noWait = toggle('do not wait until it is done', { otherwise: '--wait' });
 
 const ended = (job: Job): boolean => job.state === 'succeeded' || job.state === 'failed';
 
@@ -52,13 +54,16 @@ export const finishJob = async (
 const jobError = (job: Job, machine: string): CenoteError => {
   const kept = job.result['error'];
   const body = typeof kept === 'object' && kept !== null && 'code' in kept ? CenoteError.fromBody(kept as ErrorBody) : undefined;
-  const seeMore =
-    job.action === 'delete' || job.action.startsWith('snapshot.') || machine === '' ? undefined : `more: cenote get ${machine}, cenote logs ${machine}`;
   return new CenoteError(body?.code ?? 'failed', `${job.action} of ${machine || 'the machine'} failed: ${job.reason ?? 'no reason was given'}`, {
     fields: body?.fields,
-    advice: body?.advice ?? seeMore,
+    advice: body?.advice ?? adviceFor(job, machine),
     context: { action: job.action, machine: job.machine },
   });
+};
+
+const adviceFor = ({ action }: Job, machine: string): string | undefined => {
+  if (machine === '' || action === 'delete' || action.startsWith('snapshot.')) return undefined;
+  return action === 'resize' ? `nothing was changed; more: cenote why ${machine}` : `more: cenote get ${machine}, cenote logs ${machine}`;
 };
 
 /** How long a job took, as the control plane saw it. */

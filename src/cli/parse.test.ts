@@ -11,6 +11,7 @@ import { parseEnv } from './values.ts';
 const flags = {
   follow: toggle('', { short: 'f' }),
   tty: toggle('', { short: 't' }),
+  noWait: toggle('', { otherwise: '--wait' }),
   image: value('IMAGE', ''),
   cpuCeiling: value('CORES', ''),
   tail: parsed('N', parseCount(0, 100), '', { short: 'n' }),
@@ -40,6 +41,7 @@ describe('words of the command line', () => {
     assert.deepEqual(input.flags, {
       follow: true,
       tty: true,
+      noWait: false,
       image: 'node',
       tail: 5,
       cpuCeiling: '2',
@@ -49,6 +51,11 @@ describe('words of the command line', () => {
         ['B', '2=3'],
       ],
     });
+  });
+
+  it('may say what is done anyway', () => {
+    assert.equal(parseWords(plain, ['web', '--wait']).flags['noWait'], false);
+    assert.equal(parseWords(plain, ['web', '--no-wait']).flags['noWait'], true);
   });
 
   it('may join a value to one letter', () => {

@@ -17,6 +17,7 @@ class Reader {
   readonly words: string[] = [];
   command: string[] = [];
   readonly #keys = new Map<string, string>();
+  readonly #opposites = new Map<string, string>();
   readonly #all: Record<string, Flag>;
   readonly #others: Readonly<Record<string, string>>;
 
@@ -26,8 +27,11 @@ class Reader {
     for (const [key, flag] of Object.entries(this.#all)) {
       this.#keys.set(flagName(key), key);
       if (flag.short !== undefined) this.#keys.set(`-${flag.short}`, key);
-      if (flag.kind === 'switch') this.flags[key] = false;
-      else if (flag.kind === 'many') this.flags[key] = [];
+      if (flag.kind === 'switch') {
+        this.flags[key] = false;
+        if (flag.otherwise !== undefined) this.#opposites.set(flag.otherwise, key);
+      }
+      if (flag.kind === 'many') this.flags[key] = [];
     }
   }
 
@@ -49,7 +53,7 @@ class Reader {
   }
 
   #flagOf(name: string): { key: string; flag: Flag } {
-    const key = this.#keys.get(name);
+    const key = this.#keys.get(name) ?? this.#opposites.get(name);
     if (key !== undefined) return { key, flag: this.#all[key]! };
     if (name === '--root' || name === '--agent') throw invalid(name, 'goes before the command', `write: cenote ${name} … COMMAND`);
     const instead = Object.hasOwn(this.#others, name) ? this.#others[name] : undefined;
@@ -64,7 +68,7 @@ class Reader {
     const { key, flag } = this.#flagOf(name);
     if (flag.kind === 'switch') {
       if (joined !== undefined) throw invalid(name, 'takes no value');
-      this.flags[key] = true;
+      this.flags[key] = !this.#opposites.has(name);
       return;
     }
     const text = joined ?? next();

@@ -1,12 +1,12 @@
 /** Guarantees of all machines together never exceed the pool; otherwise a guarantee would be a word. One rule for the control plane and the agent. */
 import { CenoteError } from '../base/errors.ts';
-import { formatCpu, formatMib } from '../base/units.ts';
+import { exactMib, formatCores } from '../base/units.ts';
 import type { Guarantees, PoolSize } from './resources.ts';
 
 const named = [
-  { key: 'cpuMillis', what: 'CPU', format: (value: number) => `${formatCpu(value)} cores` },
-  { key: 'memoryMib', what: 'memory', format: formatMib },
-  { key: 'diskMib', what: 'disk', format: formatMib },
+  { key: 'cpuMillis', what: 'CPU', format: formatCores },
+  { key: 'memoryMib', what: 'memory', format: exactMib },
+  { key: 'diskMib', what: 'disk', format: exactMib },
   { key: 'networkMbps', what: 'network', format: (value: number) => `${value} Mbit/s` },
 ] as const;
 
@@ -17,7 +17,13 @@ export const refuseShortfall = (pool: PoolSize, others: Guarantees, wanted: Guar
     if (most === null) return [];
     const left = Math.max(0, most - others[key]);
     if (wanted[key] <= left || (former !== null && wanted[key] <= former[key])) return [];
-    const message = `not enough ${what}: asked for ${format(wanted[key])}, ${format(left)} of ${format(most)} left`;
+    // What it has already is its own: left for it, but for nobody else.
+    const own = former?.[key] ?? 0;
+    const room =
+      own === 0
+        ? `${format(left)} of ${format(most)} left`
+        : `${format(Math.max(own, left))} at most: it has ${format(own)}, and ${format(Math.max(0, left - own))} of ${format(most)} are left`;
+    const message = `not enough ${what}: asked for ${format(wanted[key])}, ${room}`;
     return [{ field: `resources.${key}`, message }];
   });
   if (short.length === 0) return;

@@ -167,7 +167,7 @@ test('what may be promised is less what trees hold; a copy has in its quota what
   fill(join(one.volumePath(origin), 'upper', 'data'), 20);
   await one.snapshotCreate(origin, 's');
   const small = one.volumeCreate(copy, { quotaMib: 20, from: { volume: origin, snapshot: 's' } });
-  await assert.rejects(small, { code: 'not_enough', message: /a quota of 20M is too small: 2\d MiB are used/ });
+  await assert.rejects(small, { code: 'not_enough', message: /a quota of 20M is too small: 2\dM are used/ });
   await one.volumeCreate(copy, { quotaMib: 64, from: { volume: origin, snapshot: 's' } });
   await one.volumeDelete(origin);
   near(empty - one.promisableMib, 10);

@@ -46,7 +46,7 @@ test('a quota is hit exactly, grows live, and shrinks only to what fits', { skip
   const second = fill(file, 200);
   assert.equal(second.code, 'EDQUOT');
   assert.ok(first.mib + second.mib >= 92 && first.mib + second.mib <= 96, `${first.mib + second.mib} MiB of 96`);
-  await assert.rejects(storage.volumeResize(id, 80), { code: 'not_enough', message: /9\d MiB are used/ });
+  await assert.rejects(storage.volumeResize(id, 80), { code: 'not_enough', message: /9\dM are used/ });
   assert.equal((await storage.volumeUsage(id)).quotaMib, 96);
   unlinkSync(file);
   await storage.volumeResize(id, 16);

@@ -93,7 +93,11 @@ describe('machines on the command line', () => {
     failed(await create('--memory-ceiling', '3M'), 2, /--memory-ceiling: "3M" is out of range \(4M to/);
     failed(await create('--cpu-ceiling', '0.001'), 2, /--cpu-ceiling: "0\.001" is out of range \(0\.01 to 10000 cores\)/);
     failed(await create('--disk', '15M'), 2, /--disk: "15M" is out of range \(16M to/);
-    failed(await create('--cpu', '1', '--cpu-ceiling', '0.5'), 2, /^cenote: --cpu-ceiling: the ceiling of 0\.5 cores is below the guarantee of 1\n$/);
+    failed(
+      await create('--cpu', '1', '--cpu-ceiling', '0.5'),
+      2,
+      /^cenote: --cpu-ceiling: the ceiling of 0\.5 cores is below the guarantee of 1\ngive a higher ceiling too, or none\n$/,
+    );
     failed(await create('--image', 'nowhere'), 2, /^cenote: --image: there is no image "nowhere"\nsee what there is: cenote image ls\n$/);
     failed(await create('--platform', 'nowhere'), 2, /^cenote: --platform: there is no platform "nowhere"\nsee what there is: cenote platform ls\n$/);
     failed(await create('--package', 'nowhere'), 2, /^cenote: --package: /);

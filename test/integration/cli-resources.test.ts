@@ -185,8 +185,16 @@ describe('the rest of the command line', () => {
     const back = succeeded(await cli.cenote('resize', 'db', ...none, '--net', '0', '--io-weight', '100', '--json')).json<Accepted>().machine!;
     assert.deepEqual(back.resources, defaultResources);
     failed(await cli.cenote('resize', 'db', '--cpu-burst', '0.5'), 2, /--cpu-burst: "0\.5" is not BASELINE:TIME/);
-    failed(await cli.cenote('resize', 'db', '--cpu-ceiling', '1', '--cpu-burst', '1:30s'), 2, /leaves nothing to burst below the ceiling of 1 cores/);
+    failed(await cli.cenote('resize', 'db', '--cpu-ceiling', '1', '--cpu-burst', '1:30s'), 2, /leaves nothing to burst below the ceiling of 1 core\n/);
     failed(await cli.cenote('resize', 'db', '--net', '10', '--net-ceiling', '5'), 2, /ceiling of 5 Mbit\/s is below the guarantee of 10 Mbit\/s/);
+    failed(
+      await cli.cenote('resize', 'db', '--cpu', '3000', '--memory', '8T', '--wait'),
+      7,
+      /^cenote: not enough CPU: asked for 3000 cores, \S+ cores at most: it has 0\.02 cores, and \S+ cores of 2000 cores are left; not enough memory: asked for 8192G, \d+M at most: it has 64M, and \d+M of 4000000M are left\n/,
+    );
+    failed(await cli.cenote('create', 'large', '--disk', '100T'), 7, /^cenote: not enough disk: asked for 102400G, \d+M of 40000000M left\n/);
+    failed(await cli.cenote('resize', 'db', '--disk', '2.3G'), 2, /--disk: "2\.3G" is not a whole number of MiB\nwrite 2355M, for one\n/);
+    assert.equal(succeeded(await cli.cenote('resize', 'db', '--disk', '2Gi', '--json')).json<Accepted>().machine!.resources.diskMib, 2048);
     failed(await cli.cenote('resize', 'db', '--net-ceiling', '0'), 2, /--net-ceiling: a ceiling of 0/);
     failed(await cli.cenote('resize', 'db', '--io-weight', '0'), 2, /--io-weight: "0" is not a whole number from 1 to 1000/);
   });

@@ -4,14 +4,14 @@ import type { Accepted, Machine } from '../../model/control-api.ts';
 import { toggle } from '../command.ts';
 import { Interrupted, interruptedExit } from '../context.ts';
 import type { Context } from '../context.ts';
-import { finishJob, jobMilliseconds } from '../jobs.ts';
+import { finishJob, jobMilliseconds, noWait } from '../jobs.ts';
 import { isGlob, selectMachines, wantYes } from '../select.ts';
 
 const atOnce = 16;
 
 export const manyFlags = {
   yes: toggle('do it also to more than one machine', { short: 'y' }),
-  noWait: toggle('do not wait until it is done'),
+  noWait,
 } as const;
 
 export interface Action {

@@ -1,7 +1,7 @@
 import { CenoteError } from '../../base/errors.ts';
 import type { Accepted } from '../../model/control-api.ts';
-import { defineCommand, one, toggle, value } from '../command.ts';
-import { finishJob, jobMilliseconds } from '../jobs.ts';
+import { defineCommand, one, value } from '../command.ts';
+import { finishJob, jobMilliseconds, noWait } from '../jobs.ts';
 import { selectMachine } from '../select.ts';
 import { noteUnheldNetwork } from './network-note.ts';
 import { describeResources, givenResources, resourceFlagNames, resourceFlags } from './resource-flags.ts';
@@ -9,7 +9,7 @@ import { describeResources, givenResources, resourceFlagNames, resourceFlags } f
 export const command = defineCommand({
   detail: 'What is left out stays as it is. It happens wholly or not at all, and nothing is restarted or killed for it.',
   args: { name: one('NAME', 'machine') },
-  flags: { package: value('PACKAGE', 'take all from a package', { complete: 'package' }), ...resourceFlags, noWait: toggle('do not wait until it is done') },
+  flags: { package: value('PACKAGE', 'take all from a package', { complete: 'package' }), ...resourceFlags, noWait },
   examples: ['resize web --memory 512M', 'resize web --cpu 2 --cpu-ceiling none', 'resize web --package large'],
   run: async ({ args, flags }, context) => {
     const resources = givenResources(flags);

@@ -272,9 +272,10 @@ export class BtrfsVolumes {
 const tooSmall = (quotaMib: number, usedMib: number): CenoteError =>
   new CenoteError(
     'not_enough',
-    `a quota of ${formatMib(quotaMib)} is too small: ${Math.ceil(usedMib)} MiB are used, and ${shrinkMarginMib} MiB more must stay free`,
+    `a quota of ${formatMib(quotaMib)} is too small: ${Math.ceil(usedMib)}M are used, and ${shrinkMarginMib}M more must stay free`,
     {
-      fields: [{ field: 'disk', message: `at least ${Math.ceil(usedMib) + shrinkMarginMib} MiB` }],
+      fields: [{ field: 'disk', message: `at least ${Math.ceil(usedMib) + shrinkMarginMib}M` }],
+      advice: `ask for ${Math.ceil(usedMib) + shrinkMarginMib}M, or delete files and snapshots first`,
     },
   );
 
