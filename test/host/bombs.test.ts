@@ -83,7 +83,7 @@ describe('what a machine uses up inside', { skip: skipInstance, timeout: 900_000
     await eventually(() => told('greedy', 'machine.oom', /ceiling of 48M/));
     assert.match(
       await instance.must('why', 'greedy'),
-      /^- killed: .*the kernel killed a process in it at its limit of 48M: it used 48M, 16M above its guarantee of 32M$/m,
+      /^- killed: .*the kernel killed a process in it at its memory ceiling of 48M: it used 48M, 16M above its guarantee of 32M\. .*: cenote resize greedy --memory-ceiling SIZE$/m,
     );
     await instance.must('delete', 'greedy');
   });

@@ -9,6 +9,7 @@ import type { EventDetails } from '../../src/model/event.ts';
 import { cliFixture, succeeded } from '../support/cli-fixture.ts';
 import type { CliFixture } from '../support/cli-fixture.ts';
 import { eventually } from '../support/control-fixture.ts';
+import type { MachineUsage } from '../../src/model/machine.ts';
 
 describe('the pool on the command line', () => {
   let cli: CliFixture;
@@ -74,7 +75,7 @@ describe('the pool on the command line', () => {
       job,
       /^- throttled: its CPU ceiling of 0\.5 cores holds it back: its processes waited 0\.70 s .* 1\.05 cores are idle .* cenote resize job --cpu-ceiling none/m,
     );
-    assert.match(job, /^- reclaimed: borrowed memory is being taken back: it may not grow beyond 100M now; it uses 64M/m);
+    assert.match(job, /^- reclaimed: it may have no more than 100M of memory until the pool has more to lend; it uses 64M/m);
     assert.match(job, /^- throttled: its link is full: 96 Mbit\/s of at most 100 Mbit\/s/m);
     assert.match(job, /^- refused: it has reached its limit of \d+ processes 7 times since it was started, and has \d+ now/m);
     assert.match(await why('db'), /^- slow: it waits for the disk 55 % of the time/m);
@@ -114,16 +115,51 @@ describe('the pool on the command line', () => {
     );
     assert.match(
       told,
-      /^- reclaimed: \d+s ago: 700M of borrowed memory was taken back in 42 ms for db: it used 1\.46G, 1\.21G above its guarantee of 256M; 100M were available, of which 400M are kept$/m,
+      /^- reclaimed: \d+s ago: 700M of borrowed memory was taken back in 42 ms for db: it used 1\.46G, 1\.21G above its guarantee of 256M; 100M of the pool were free, which keeps 400M$/m,
     );
     assert.match(
       told,
       /^- killed: \d+s ago: node \(process 77, 800M\) was killed for the host itself, after 700M had been taken back and nothing more could be: /m,
     );
-    assert.match(told, /^- refused: \d+s ago: resize was refused or failed: memory cannot be brought below 90M$/m);
+    assert.match(told, /^- refused: \d+s ago: resize was refused: memory cannot be brought below 90M$/m);
     assert.match(await why('db'), /^- slow: \d+s ago: out of memory$/m, 'details it does not know are told in the words of the event');
     const { reasons } = (await cli.cenote('why', 'web', '--json')).json<{ reasons: { kind: string }[] }>();
     assert.deepEqual(reasons.map(({ kind }) => kind).toSorted(), ['killed', 'reclaimed', 'refused']);
+  });
+
+  it('says what a full disk, a full pool and a memory ceiling come to, and what to do', async () => {
+    const whyWith = async (name: string, usage: Partial<MachineUsage>): Promise<string> => {
+      const former = cli.simulated.usages.get(ids[name]!)!;
+      cli.simulated.usages.set(ids[name]!, { ...former, ...usage });
+      const { stdout } = succeeded(await cli.cenote('why', name));
+      cli.simulated.usages.set(ids[name]!, former);
+      return stdout;
+    };
+    assert.match(
+      await whyWith('db', { diskMib: 1023.9 }),
+      /^- refused: its disk is full: 1G of 1G with its snapshots; writes fail with "Disk quota exceeded"\. .*: cenote resize db --disk SIZE$/m,
+    );
+    assert.match(await whyWith('db', { diskMib: 980 }), /^- slow: its disk is nearly full: 980M of 1G with its snapshots; at the end writes fail/m);
+    cli.simulated.pool.diskUsedMib = 21_000;
+    assert.match(await whyWith('db', {}), /^- refused: the pool's disk is full: 24M of 20\.5G are free; writes fail with "No space left on device"/m);
+    cli.simulated.pool.diskUsedMib = 500;
+    assert.match(
+      await whyWith('db', { memoryMib: 2040, workingSetMib: 2000 }),
+      /^- slow: it is at its memory ceiling: 1\.99G of 2G, of which only 40M are file caches that can be dropped; .*: cenote resize db --memory-ceiling SIZE$/m,
+    );
+    assert.doesNotMatch(await whyWith('db', { memoryMib: 2047, workingSetMib: 300 }), /memory ceiling/, 'caches fill what they may have');
+  });
+
+  it('says of a program that was killed for memory whether its own ceiling was in the way', async () => {
+    const ranOut = { usedMib: 2048, guaranteeMib: 1024, borrowedMib: 1024, ceilingMib: 2048, limitMib: 2048, kills: 1 };
+    cli.simulated.emit('machine.oom', ids['db']!, 'out of memory', ranOut satisfies EventDetails['machine.oom']);
+    cli.simulated.emit('machine.oom', ids['db']!, 'out of memory', { ...ranOut, ceilingMib: null, limitMib: 1500 } satisfies EventDetails['machine.oom']);
+    const told = await eventually(
+      async () => succeeded(await cli.cenote('why', 'db')).stdout,
+      (text) => /1\.46G/.test(text),
+    );
+    assert.match(told, /the kernel killed a process in it at its memory ceiling of 2G: .*\. A higher ceiling: cenote resize db --memory-ceiling SIZE$/m);
+    assert.match(told, /the kernel killed a process in it at 1\.46G, beyond which the pool had no more to lend: .*: cenote resize db --memory SIZE$/m);
   });
 
   it('says what is pending', async () => {

@@ -65,7 +65,7 @@ export class SimulatedAgent implements AsyncDisposable, StreamCounters {
   readonly received = new Map<string, number>();
   /** Machines made more often than once: must stay empty. */
   readonly doubled: string[] = [];
-  looks = 0;
+  readonly pool = { looks: 0, diskUsedMib: 500 };
   readonly options: Required<SimulatedAgentOptions>;
   /** Looked at for each call; the first fault is used. */
   fault: (call: AgentCall) => Fault | undefined = () => undefined;

@@ -33,14 +33,14 @@ export const networkUsageOf = ({ machines }: Pick<SimulatedPool, 'machines'>, ne
 export interface SimulatedPool {
   machines: ReadonlyMap<string, { status: MachineStatus }>;
   usages: ReadonlyMap<string, Partial<MachineUsage>>;
-  /** How often the pool was looked at. */
-  looks: number;
+  /** How often it was looked at, and what of its 21,024 MiB of disk is in use. */
+  pool: { looks: number; diskUsedMib: number };
   options: { pool: Omit<PoolSize, 'networkMbps'> & Partial<PoolSize> };
 }
 
 /** CPU seconds and bytes are said per second, and so grow with each look. */
 export const poolOf = (agent: SimulatedPool): PoolStatus => {
-  const seconds = (agent.looks += 1);
+  const seconds = (agent.pool.looks += 1);
   const running = [...agent.machines.values()].map(({ status }) => status).filter(({ state }) => state === 'running');
   const guaranteed = { ...noGuarantees };
   for (const { spec } of running) for (const key of guaranteeKeys) guaranteed[key] += spec.resources[key];
@@ -72,7 +72,7 @@ export const poolOf = (agent: SimulatedPool): PoolStatus => {
     overcommit: { cpu: 1, memory: 1, disk: 1 },
     pool: { networkMbps: null, ...agent.options.pool },
     guaranteed,
-    disk: { totalMib: 21_024, usedMib: 500, readBytes: 0, writtenBytes: 0 },
+    disk: { totalMib: 21_024, usedMib: agent.pool.diskUsedMib, readBytes: 0, writtenBytes: 0 },
     uplink: null,
     machines,
   };

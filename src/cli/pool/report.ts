@@ -32,7 +32,8 @@ export interface MachineReport {
   name: string;
   resources: Resources;
   cpu: { usedMillis: number; borrowedMillis: number; throttledSeconds: number };
-  memory: { usedMib: number; borrowedMib: number; limitMib: number };
+  /** `ownMib`: of what it uses, all but file caches that can be dropped at once. */
+  memory: { usedMib: number; ownMib: number; borrowedMib: number; limitMib: number };
   diskUsedMib: number;
   processes: { running: number; refused: number };
   io: { readMibps: number; writeMibps: number };
@@ -77,7 +78,7 @@ const reportMachine = (former: PoolMachine | undefined, { name, resources, usage
     name,
     resources,
     cpu: { usedMillis, borrowedMillis: above(usedMillis, resources.cpuMillis), throttledSeconds: rate('throttledSeconds') * seconds },
-    memory: { usedMib: usage.memoryMib, borrowedMib: above(usage.memoryMib, resources.memoryMib), limitMib: usage.memoryLimitMib },
+    memory: { usedMib: usage.memoryMib, ownMib: usage.workingSetMib, borrowedMib: above(usage.memoryMib, resources.memoryMib), limitMib: usage.memoryLimitMib },
     diskUsedMib: usage.diskMib,
     processes: { running: usage.processes, refused: usage.refusedProcesses },
     io: { readMibps: mibOfBytes(rate('readBytes')), writeMibps: mibOfBytes(rate('writtenBytes')) },

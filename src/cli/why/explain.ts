@@ -1,5 +1,6 @@
 /** Why a machine is slow, or was reclaimed, throttled, killed or refused: from what is recorded and from what is true now, in words with numbers. Pure. */
 import { Check } from 'typebox/schema';
+import type { ErrorCode } from '../../base/errors.ts';
 import { formatCpu, formatMib } from '../../base/units.ts';
 import type { Machine } from '../../model/control-api.ts';
 import type { DroppedPackets } from '../../model/machine.ts';
@@ -33,6 +34,9 @@ const notablePressure = 10;
 /** Of a limit: at it, for all that matters. */
 const nearly = 0.9;
 const nearlyFull = 0.95;
+/** Of a quota, what is too little to write to; of the pool's disk, the part of it that is as good as none. */
+const noRoomMib = 2;
+const noRoom = 0.01;
 const mostOfAKind = 5;
 /** The governor looks once a second for what the kernel has killed. */
 const sameEndMs = 2000;
@@ -56,7 +60,7 @@ const fromState = ({ machine, now }: Known): Reason[] => {
     return restarts === 0 || exit === null
       ? []
       : [{ kind, at: exit.at, says: `${ago(exit.at, now)}: it ended (${exit.reason})${again} since it was last asked to run` }];
-  if (exit?.outOfMemory === true) return [{ kind, at: null, says: `it does not run: ${exit.reason}${again}` }];
+  if (exit?.outOfMemory === true) return [{ kind, at: null, says: `it does not run: ${exit.reason}${again}${higherCeiling(machine)}` }];
   if (machine.state !== 'failed') return [];
   const why = error ?? exit?.reason ?? 'no reason is known';
   const tries = restarts === 0 ? '' : `${again}, and its restart policy is ${formatRestart(machine.restart)}`;
@@ -82,7 +86,7 @@ const withoutLastEnd = ({ machine: { id, exit }, events }: Known): readonly Even
 const fromPool = ({ machine, pool }: Known): Reason[] => {
   const own = pool?.machines.find(({ id }) => id === machine.id);
   if (pool === null || own === undefined) return [];
-  const says = [cpuNow(machine, own, pool), memoryNow(machine, own, pool), diskNow(own), networkNow(own), processesNow(machine, own)].flat();
+  const says = [cpuNow(machine, own, pool), memoryNow(machine, own, pool), diskNow(machine, own, pool), networkNow(own), processesNow(machine, own)].flat();
   return says.map(([kind, text]) => ({ kind, at: null, says: text }));
 };
 
@@ -109,7 +113,7 @@ const cpuNow = ({ name }: Machine, { cpu, resources, pressure, burst: bank }: Ma
     return [
       [
         'throttled',
-        `its bank of bursting is empty: its CPU ceiling is ${bursts} until it has saved some; ${filled}, its processes waited ${cpu.throttledSeconds.toFixed(2)} s since the look before`,
+        `its bank of bursting is empty: its CPU ceiling is ${bursts} until it has saved some; ${filled}, its processes waited ${cpu.throttledSeconds.toFixed(2)} s in the last second`,
       ],
     ];
   }
@@ -119,7 +123,7 @@ const cpuNow = ({ name }: Machine, { cpu, resources, pressure, burst: bank }: Ma
       idle < worthAsking
         ? 'no more is idle on the host either'
         : `${cores(idle)} cores are idle on the host: cenote resize ${name} --cpu-ceiling none would let it have them`;
-    return [['throttled', `${ceiling} holds it back: its processes waited ${cpu.throttledSeconds.toFixed(2)} s since the look before; ${advice}`]];
+    return [['throttled', `${ceiling} holds it back: its processes waited ${cpu.throttledSeconds.toFixed(2)} s in the last second; ${advice}`]];
   }
   const isHostBusy = idle < (row.capacity ?? 0) * (1 - nearlyFull);
   if (!isHostBusy || cpu.usedMillis < cpuMillis * nearly || (pressure !== null && pressure.cpu < notablePressure)) return [];
@@ -132,42 +136,59 @@ const cpuNow = ({ name }: Machine, { cpu, resources, pressure, burst: bank }: Ma
   ];
 };
 
-const memoryNow = ({ name }: Machine, { memory, resources, pressure }: MachineReport, { resources: rows }: PoolReport): Said => {
+const memoryNow = (machine: Machine, { memory, resources, pressure }: MachineReport, { resources: rows }: PoolReport): Said => {
   const said: Said = [];
   const row = rows.find(({ resource }) => resource === 'memory')!;
   const poolMib = (row.capacity ?? 0) - (row.reserve ?? 0) - (row.elsewhere ?? 0);
   const ceilingMib = Math.min(resources.memoryCeilingMib ?? Infinity, poolMib);
   const held = `it uses ${formatMib(memory.usedMib)}, its guarantee is ${formatMib(resources.memoryMib)}`;
   if (memory.limitMib < Math.floor(ceilingMib)) {
-    said.push(['reclaimed', `borrowed memory is being taken back: it may not grow beyond ${formatMib(memory.limitMib)} now; ${held}`]);
-  } else if (memory.usedMib > memory.limitMib * nearlyFull) {
+    said.push(['reclaimed', `it may have no more than ${formatMib(memory.limitMib)} of memory until the pool has more to lend; ${held}`]);
+  } else if (memory.ownMib > memory.limitMib * nearly) {
     said.push([
       'slow',
-      `it is at its memory ceiling: ${formatMib(memory.usedMib)} of ${formatMib(memory.limitMib)}; caches are dropped and programs may be killed. A higher one: cenote resize ${name} --memory-ceiling SIZE`,
+      `it is at its memory ceiling: ${formatMib(memory.usedMib)} of ${formatMib(memory.limitMib)}, of which only ${formatMib(memory.usedMib - memory.ownMib)} are file caches that can be dropped; programs may be killed${higherCeiling(machine)}`,
     ]);
   }
   if (pressure !== null && pressure.memory >= notablePressure) said.push(['slow', `it waits for memory ${Math.round(pressure.memory)} % of the time; ${held}`]);
   return said;
 };
 
-const diskNow = ({ io, resources, diskUsedMib, pressure }: MachineReport): Said => {
+const diskNow = (
+  { name }: Machine,
+  { io, resources: { diskMib, ioReadMibps, ioWriteMibps }, diskUsedMib, pressure }: MachineReport,
+  pool: PoolReport,
+): Said => {
   const said: Said = [];
   for (const [what, used, limit] of [
-    ['reads', io.readMibps, resources.ioReadMibps],
-    ['writes', io.writeMibps, resources.ioWriteMibps],
+    ['reads', io.readMibps, ioReadMibps],
+    ['writes', io.writeMibps, ioWriteMibps],
   ] as const) {
     if (limit !== null && used >= limit * nearly) said.push(['throttled', `it ${what} ${mibps(used)} from its disk, of at most ${mibps(limit)}`]);
   }
   if (said.length === 0 && pressure !== null && pressure.io >= notablePressure) {
     said.push(['slow', `it waits for the disk ${Math.round(pressure.io)} % of the time; it reads ${mibps(io.readMibps)} and writes ${mibps(io.writeMibps)}`]);
   }
-  if (diskUsedMib >= resources.diskMib * nearlyFull) {
+  const isFull = diskUsedMib > diskMib - noRoomMib;
+  if (isFull || diskUsedMib >= diskMib * nearlyFull) {
     said.push([
-      'slow',
-      `its disk is full: ${formatMib(diskUsedMib)} of ${formatMib(resources.diskMib)} with its snapshots; writes fail with "Disk quota exceeded"`,
+      isFull ? 'refused' : 'slow',
+      `its disk is ${isFull ? '' : 'nearly '}full: ${formatMib(diskUsedMib)} of ${formatMib(diskMib)} with its snapshots; ${isFull ? '' : 'at the end '}writes fail with "Disk quota exceeded". Delete files and snapshots, or: cenote resize ${name} --disk SIZE`,
     ]);
   }
-  return said;
+  return [...said, ...poolDiskNow(pool)];
+};
+
+/** Only where more is promised than there is, or the file system needs more for itself than is kept for it. */
+const poolDiskNow = ({ resources: rows }: PoolReport): Said => {
+  const { capacity, free } = rows.find(({ resource }) => resource === 'disk')!;
+  if (capacity === null || free === null || free > capacity * noRoom) return [];
+  return [
+    [
+      'refused',
+      `the pool's disk is full: ${formatMib(free)} of ${formatMib(capacity)} are free; writes fail with "No space left on device", also within its quota. cenote pool shows who has how much; cenote up --pool-size SIZE makes it larger`,
+    ],
+  ];
 };
 
 const networkNow = ({ network, resources }: MachineReport): Said => {
@@ -199,15 +220,23 @@ const processesNow = ({ name }: Machine, { processes: { running, refused }, reso
   return [['refused', `it has reached its limit of ${resources.processes} processes ${times} since it was started, and has ${running} now. ${more}`]];
 };
 
+/** Where a ceiling of its own is what it met. */
+const higherCeiling = ({ name, resources: { memoryCeilingMib } }: Machine): string =>
+  memoryCeilingMib === null ? '' : `. A higher ceiling: cenote resize ${name} --memory-ceiling SIZE`;
+
 /** Health is told of as it is now. */
 type Tellers = {
-  [T in Exclude<keyof EventDetails, 'machine.health'>]: (detail: EventDetails[T], nameOf: (id: string | null) => string) => [Reason['kind'], string];
+  [T in Exclude<keyof EventDetails, 'machine.health'>]: (
+    detail: EventDetails[T],
+    nameOf: (id: string | null) => string,
+    machine: Machine,
+  ) => [Reason['kind'], string];
 };
 
 const memoryOf = ({ usedMib, guaranteeMib, borrowedMib }: { usedMib: number; guaranteeMib: number; borrowedMib: number }): string =>
   `it used ${formatMib(usedMib)}, ${formatMib(borrowedMib)} above its guarantee of ${formatMib(guaranteeMib)}`;
 const hostOf = ({ hostAvailableMib, hostReserveMib }: { hostAvailableMib: number; hostReserveMib: number }): string =>
-  `${formatMib(hostAvailableMib)} were available, of which ${formatMib(hostReserveMib)} are kept`;
+  `${formatMib(hostAvailableMib)} of the pool were free, which keeps ${formatMib(hostReserveMib)}`;
 
 const tellers: Tellers = {
   'governor.reclaimed': (detail, nameOf) => [
@@ -234,10 +263,16 @@ const tellers: Tellers = {
     'killed',
     `${detail.killed.map(({ command, pid, memoryMib }) => `${command} (process ${pid}, ${formatMib(memoryMib)})`).join(', ')} was killed for ${nameOf(detail.claimant)}, after ${formatMib(detail.reclaimedMib)} had been taken back and nothing more could be: ${memoryOf(detail)}; ${hostOf(detail)}, swap had ${formatMib(detail.swapFreeMib)} free`,
   ],
-  'machine.oom': (detail) => [
-    'killed',
-    `the kernel killed ${detail.kills === 1 ? 'a process' : `${detail.kills} processes`} in it at its limit of ${formatMib(detail.limitMib)}: ${memoryOf(detail)}`,
-  ],
+  'machine.oom': (detail, _nameOf, machine) => {
+    const killed = `the kernel killed ${detail.kills === 1 ? 'a process' : `${detail.kills} processes`} in it at`;
+    const isOwn = detail.ceilingMib !== null && detail.limitMib >= detail.ceilingMib;
+    return [
+      'killed',
+      isOwn
+        ? `${killed} its memory ceiling of ${formatMib(detail.limitMib)}: ${memoryOf(detail)}${higherCeiling(machine)}`
+        : `${killed} ${formatMib(detail.limitMib)}, beyond which the pool had no more to lend: ${memoryOf(detail)}. A larger guarantee: cenote resize ${machine.name} --memory SIZE`,
+    ];
+  },
 };
 
 const isTold = (type: string): type is keyof Tellers => Object.hasOwn(tellers, type);
@@ -248,26 +283,36 @@ const fromEvents = ({ machine, events, pool, now }: Known): Reason[] => {
   const newest = [...Map.groupBy(told, ({ type }) => type).values()].flatMap((each) => each.slice(-mostOfAKind));
   return newest.flatMap((event): Reason[] => {
     if (event.type === 'machine.exited') {
-      return event.detail['outOfMemory'] === true ? [{ kind: 'killed', at: event.at, says: `${event.message}, ${ago(event.at, now)}` }] : [];
+      // What it says begins with the machine's name.
+      const ended = event.message.slice(event.message.indexOf(' ') + 1);
+      return event.detail['outOfMemory'] === true ? [{ kind: 'killed', at: event.at, says: `${ago(event.at, now)}: ${ended}` }] : [];
     }
     if (!isTold(event.type)) return [];
-    const [kind, says] = tell(event.type, event.detail, nameOf) ?? ['slow', event.message];
+    const [kind, says] = tell(event.type, event.detail, nameOf, machine) ?? ['slow', event.message];
     return [{ kind, at: event.at, says: `${ago(event.at, now)}: ${says}` }];
   });
 };
 
 /** Null for details of another version's shape: then the event's own words have to do. */
-const tell = <T extends keyof Tellers>(type: T, detail: Record<string, unknown>, nameOf: (id: string | null) => string): [Reason['kind'], string] | null =>
-  Check(eventDetails[type], detail) ? tellers[type](detail as unknown as EventDetails[T], nameOf) : null;
+const tell = <T extends keyof Tellers>(
+  type: T,
+  detail: Record<string, unknown>,
+  nameOf: (id: string | null) => string,
+  machine: Machine,
+): [Reason['kind'], string] | null => (Check(eventDetails[type], detail) ? tellers[type](detail as unknown as EventDetails[T], nameOf, machine) : null);
 
 const fromJobs = ({ jobs, now }: Known): Reason[] =>
   jobs
     .filter(({ state, reason }) => state === 'failed' && reason !== null)
     .slice(0, mostOfAKind)
-    .map((job) => ({
-      kind: 'refused',
-      at: job.finishedAt ?? job.createdAt,
-      says: `${ago(job.finishedAt ?? job.createdAt, now)}: ${job.action} was refused or failed: ${job.reason}`,
-    }));
+    .map((job) => {
+      const at = job.finishedAt ?? job.createdAt;
+      const isRefusal = isRefused(job);
+      return { kind: isRefusal ? 'refused' : 'failed', at, says: `${ago(at, now)}: ${job.action} ${isRefusal ? 'was refused' : 'failed'}: ${job.reason}` };
+    });
+
+/** Said no to, with nothing changed. */
+const refusals: readonly unknown[] = ['not_enough', 'in_use', 'wrong_state', 'unsupported', 'invalid_argument'] satisfies ErrorCode[];
+const isRefused = ({ result: { error } }: Job): boolean => typeof error === 'object' && error !== null && 'code' in error && refusals.includes(error.code);
 
 const ago = (at: string, now: number): string => `${formatAge(at, now)} ago`;
