@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { detailLines } from './details.ts';
-import { displayWidth, printable, renderTable } from './table.ts';
+import { displayWidth, fitColumns, printable, renderTable } from './table.ts';
 
 const columns = [
   { title: 'NAME', cell: (row: { name: string; size: string }) => row.name },
@@ -22,6 +22,24 @@ describe('a table', () => {
       ['NAME    SIZE', 'web        5', 'longer  1024'],
     );
     assert.deepEqual(renderTable([{ name: 'a', size: 'b' }], [columns[1], columns[0]]), ['SIZE  NAME', '   b  a']);
+  });
+
+  it('gives up, where there is no room, the columns that matter least', () => {
+    const cell = (): string => '123456';
+    const wide = [
+      { title: 'A', cell },
+      { title: 'B', cell, yields: 1 },
+      { title: 'C', cell, yields: 2 },
+      { title: 'D', cell, yields: 2 },
+      { title: 'E', cell },
+    ];
+    const titles = (width: number): string =>
+      fitColumns([0], wide, width)
+        .fitting.map(({ title }) => title)
+        .join('');
+    assert.deepEqual([38, 37, 22, 21, 5].map(titles), ['ABCDE', 'ABE', 'ABE', 'AE', 'AE']);
+    assert.deepEqual(fitColumns([0], wide, 30).gone, ['C', 'D']);
+    assert.deepEqual(fitColumns([], wide, 80).gone, []);
   });
 
   it('leaves the headings away', () => {

@@ -7,6 +7,8 @@ export interface Column<Row> {
   right?: boolean;
   /** Not shown unless asked for with `-o`. */
   hidden?: boolean;
+  /** Where there is no room, columns with the highest number go first; those without stay. */
+  yields?: number;
 }
 
 /** Cells come from machines too: what could move a terminal's cursor is shown as `?`. */
@@ -45,4 +47,15 @@ export const renderTable = <Row>(rows: readonly Row[], columns: readonly Column<
       .join('  ')
       .trimEnd();
   return [...header.map((line) => format(line, (text) => text)), ...cells.map((line) => format(line, options.dress ?? ((text) => text)))];
+};
+
+/** The columns that there is room for, and the headings of those that there is not. */
+export const fitColumns = <Row>(rows: readonly Row[], columns: readonly Column<Row>[], width: number): { fitting: readonly Column<Row>[]; gone: string[] } => {
+  let fitting = columns;
+  while (Math.max(...renderTable(rows, fitting).map(displayWidth)) > width) {
+    const first = Math.max(...fitting.map(({ yields = 0 }) => yields));
+    if (first === 0) break;
+    fitting = fitting.filter(({ yields = 0 }) => yields !== first);
+  }
+  return { fitting, gone: columns.filter((column) => !fitting.includes(column)).map(({ title }) => title) };
 };

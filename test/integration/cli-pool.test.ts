@@ -32,7 +32,7 @@ describe('the pool on the command line', () => {
 
   it('shows capacity, reserve, guarantees, use, what is borrowed and what is free', async () => {
     const { stdout } = succeeded(await cli.cenote('pool'));
-    assert.match(stdout, /^3 running, 2 of them borrow: 1\.9 cores and 44M of memory\n/);
+    assert.match(stdout, /^3 running, 2 of them borrow: 1\.90 cores and 44M of memory\n/);
     assert.match(stdout, /^RESOURCE +CAPACITY +RESERVE +ELSEWHERE +GUARANTEED +LEFT +USED +BORROWED +FREE$/m);
     assert.match(stdout, /^CPU \(cores\) +4\.00 +0\.20 +0\.00 +1\.60 +\S+ +2\.70 +1\.90 +1\.05$/m);
     assert.match(stdout, /^memory +8G +512M +0M +1\.31G +\S+ +876M +44M +4G$/m);

@@ -151,7 +151,7 @@ describe('the rest of the command line', () => {
     failed(await cli.cenote('package', 'update', 'web'), 2, /nothing to change/);
     assert.deepEqual((await cli.cenote('package', 'get', 'web@1', '--json')).json(), made, 'a version never changes');
     assert.match((await cli.cenote('package', 'ls', '--versions')).stdout, /^web@2 .*\nweb@1 /m);
-    assert.match((await cli.cenote('get', 'big')).stdout, /Package: +web@1\n/);
+    assert.match((await cli.cenote('get', 'big')).stdout, /Package: +web@1, but for its own CPU\n/);
     assert.match(succeeded(await cli.cenote('resize', 'big', '--package', 'web')).stdout, /network 100 Mbit\/s/);
     assert.match((await cli.cenote('get', 'big')).stdout, /Package: +web@2\n/);
     assert.equal(succeeded(await cli.cenote('package', 'delete', 'web@1')).stdout, 'deleted package web@1\n');

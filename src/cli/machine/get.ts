@@ -1,6 +1,6 @@
 import type { Machine } from '../../model/control-api.ts';
 import type { MachineStatus } from '../../model/machine.ts';
-import { formatAge, formatCpuRange, formatPackage, formatSizeRange, quoteWords } from '../format.ts';
+import { formatAge, formatCpuRange, formatSizeRange, quoteWords } from '../format.ts';
 import { defineCommand, some } from '../command.ts';
 import type { Context } from '../context.ts';
 import { detailLines } from '../details.ts';
@@ -11,14 +11,15 @@ import { isGlob, pickMany, selectMachines } from '../select.ts';
 import { formatPublish, formatRestart } from '../values.ts';
 import { checkWords } from './check-words.ts';
 import { stateWords } from './restart-words.ts';
+import { packageWords } from './package-words.ts';
 import { formatBurst, formatIo, formatNetwork } from './resource-flags.ts';
 
-type Shown = Omit<Machine, 'package'> & { package?: Machine['package'] };
+type Shown = Omit<Machine, 'package'>;
 
 const at = (time: string | null): string | null => (time === null ? null : `${time} (${formatAge(time)} ago)`);
 const pairs = (record: Record<string, string | number | boolean>): string[] => Object.entries(record).map(([name, value]) => `${name}=${value}`);
 
-const details = (machine: Shown, names: readonly string[]): Detail[] => [
+const details = (machine: Shown, { names, packaged }: { names: readonly string[]; packaged: string | null }): Detail[] => [
   ['Name', machine.name],
   ['Id', machine.id],
   ['State', stateWords(machine, Date.now())],
@@ -30,7 +31,7 @@ const details = (machine: Shown, names: readonly string[]): Detail[] => [
   ['Account', machine.account],
   ['Image', `${machine.image.name} (${machine.image.id})`],
   ['Platform', machine.platform === null ? 'none: the image has a userland of its own' : `${machine.platform.name}@${machine.platform.version}`],
-  ['Package', machine.package ? formatPackage(machine.package) : null],
+  ['Package', packaged],
   ['CPU', `${formatCpuRange(machine.resources.cpuMillis, machine.resources.cpuCeilingMillis)} cores`],
   ['Burst', machine.resources.burst === null ? null : formatBurst(machine.resources.burst)],
   ['Memory', formatSizeRange(machine.resources.memoryMib, machine.resources.memoryCeilingMib)],
@@ -78,7 +79,10 @@ export const command = defineCommand({
     }
     for (const [index, machine] of machines.entries()) {
       if (index > 0) output.line('');
-      const lines = 'spec' in machine ? details({ ...machine.spec, ...machine }, []) : details(machine, await namesOf(context, machine));
+      const lines =
+        'spec' in machine
+          ? details({ ...machine.spec, ...machine }, { names: [], packaged: null })
+          : details(machine, { names: await namesOf(context, machine), packaged: await packageWords(context, machine) });
       for (const line of detailLines(lines)) output.line(line);
     }
   },

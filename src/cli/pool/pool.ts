@@ -5,17 +5,17 @@ import { defineCommand, parsed, toggle } from '../command.ts';
 import type { Context } from '../context.ts';
 import { parseSeconds } from '../format.ts';
 import { quitKeys } from '../quit-keys.ts';
-import { displayWidth, renderTable } from '../table.ts';
+import { displayWidth, fitColumns, renderTable } from '../table.ts';
 import { drawPicture } from './picture.ts';
 import { reportPool } from './report.ts';
 import type { PoolReport } from './report.ts';
-import { headline, machineColumns, resourceColumns } from './tables.ts';
+import { amountTitle, headline, machineColumns, resourceColumns } from './tables.ts';
 
 const lookMs = 1000;
 
 export const command = defineCommand({
   detail:
-    'CAPACITY is the host’s, RESERVE is kept for the host itself, ELSEWHERE is not in this instance’s share (other instances’, or nobody’s), LEFT is to be guaranteed yet, BORROWED is used above guarantees, FREE is idle now. Of a machine, WAITS is how much of the last 10 s it waited for CPU/memory/disk, in percent. Rates are measured over a second, or between two looks. With --json the figures are computed likewise.',
+    'CAPACITY is the host’s, RESERVE is kept for the host itself, ELSEWHERE is not in this instance’s share (other instances’, or nobody’s), LEFT is to be guaranteed yet, BORROWED is used above guarantees, FREE is idle now. Of a machine, WAITS is how much of the last 10 s it waited for CPU/memory/disk, in percent. Rates are measured over a second, or between two looks. On a narrow terminal columns are left out, and named. With --json the figures are computed likewise.',
   args: {},
   flags: {
     watch: toggle('go on; q or Ctrl-C ends it', { short: 'w' }),
@@ -33,18 +33,32 @@ export const command = defineCommand({
     if (flags.watch && context.output.stdoutIsTerminal && !flags.json) return watch(context, first, look, interval);
     const report = reportPool(first, await look());
     if (flags.json) return context.output.json(report);
-    for (const line of linesOf(report, flags.picture ? context.output.size.columns : null)) context.output.line(line);
+    const { columns: width } = context.output.size;
+    const lines = linesOf(report, { picture: flags.picture ? width : null, tables: context.output.stdoutIsTerminal ? width : null });
+    for (const line of lines) context.output.line(line);
   },
 });
 
-const linesOf = (report: PoolReport, pictureWidth: number | null): string[] => [
-  headline(report.resources, report.machines),
-  '',
-  ...(pictureWidth === null ? [] : [...drawPicture(report, pictureWidth), '']),
-  ...renderTable(report.resources, resourceColumns),
-  '',
-  ...renderTable(report.machines, machineColumns),
-];
+/** How wide each may be; null: no picture, tables as wide as they are. */
+interface Widths {
+  picture: number | null;
+  tables: number | null;
+}
+
+const linesOf = ({ resources, machines, ...report }: PoolReport, widths: Widths): string[] => {
+  const width = widths.tables ?? Number.POSITIVE_INFINITY;
+  const ofPool = fitColumns(resources, resourceColumns, width);
+  const ofMachines = fitColumns(machines, machineColumns, width);
+  const gone = new Set([...ofPool.gone, ...ofMachines.gone].filter((title) => title !== amountTitle));
+  return [
+    headline(resources, machines),
+    '',
+    ...(widths.picture === null ? [] : [...drawPicture({ resources, machines, ...report }, widths.picture), '']),
+    ...renderTable(resources, ofPool.fitting),
+    ...(gone.size === 0 ? [] : ['', `too narrow here for ${[...gone].join(', ')}`]),
+    ...(machines.length === 0 ? [] : ['', ...renderTable(machines, ofMachines.fitting)]),
+  ];
+};
 
 /** The picture is on top as long as it leaves room for the figures. */
 const watch = async (context: Context, first: PoolStatus, look: () => Promise<PoolStatus>, interval: number): Promise<void> => {
@@ -54,7 +68,7 @@ const watch = async (context: Context, first: PoolStatus, look: () => Promise<Po
   for (let before = first; !signal.aborted;) {
     const now = await look();
     const { columns: width, rows: height } = context.output.size;
-    const lines = linesOf(reportPool(before, now), height >= pictureHeight ? width : null);
+    const lines = linesOf(reportPool(before, now), { picture: height >= pictureHeight ? width : null, tables: width });
     screen.draw(lines.slice(0, height - 1).map((line) => (displayWidth(line) > width ? line.slice(0, width) : line)));
     before = now;
     await sleep(interval, undefined, { signal }).catch(() => undefined);

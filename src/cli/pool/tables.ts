@@ -1,5 +1,5 @@
 /** The report as two tables. Pure. */
-import { formatCpu, formatMib } from '../../base/units.ts';
+import { formatMib } from '../../base/units.ts';
 import { formatCpuRange, formatMbps, formatSizeRange } from '../format.ts';
 import type { Column } from '../table.ts';
 import type { MachineReport, ResourceReport } from './report.ts';
@@ -33,8 +33,8 @@ export const resourceColumns: readonly Column<ResourceReport>[] = [
     cell: ({ resource, overcommit }) => `${names[resource]}${overcommit === null || overcommit === 1 ? '' : `, promised ${overcommit} times`}`,
   },
   { title: 'CAPACITY', cell: cellOf('capacity'), right: true },
-  { title: 'RESERVE', cell: cellOf('reserve'), right: true },
-  { title: 'ELSEWHERE', cell: cellOf('elsewhere'), right: true },
+  { title: 'RESERVE', cell: cellOf('reserve'), right: true, yields: 1 },
+  { title: 'ELSEWHERE', cell: cellOf('elsewhere'), right: true, yields: 2 },
   { title: 'GUARANTEED', cell: cellOf('guaranteed'), right: true },
   { title: 'LEFT', cell: cellOf('left'), right: true },
   { title: 'USED', cell: cellOf('used'), right: true },
@@ -44,22 +44,25 @@ export const resourceColumns: readonly Column<ResourceReport>[] = [
 
 const dash = (amount: number, text: string): string => (amount === 0 ? '-' : text);
 
+/** Of the use beside it: what is guaranteed, and the ceiling. */
+export const amountTitle = 'OF';
+
 export const machineColumns: readonly Column<MachineReport>[] = [
   { title: 'MACHINE', cell: ({ name }) => name },
   { title: 'CPU', cell: ({ cpu }) => cores(cpu.usedMillis), right: true },
-  { title: 'OF', cell: ({ resources }) => formatCpuRange(resources.cpuMillis, resources.cpuCeilingMillis), right: true },
+  { title: amountTitle, cell: ({ resources }) => formatCpuRange(resources.cpuMillis, resources.cpuCeilingMillis), right: true },
   { title: 'BORROWED', cell: ({ cpu }) => dash(cpu.borrowedMillis, cores(cpu.borrowedMillis)), right: true },
-  { title: 'THROTTLED', cell: ({ cpu }) => dash(cpu.throttledSeconds, `${cpu.throttledSeconds.toFixed(2)}s`), right: true },
+  { title: 'THROTTLED', cell: ({ cpu }) => dash(cpu.throttledSeconds, `${cpu.throttledSeconds.toFixed(2)}s`), right: true, yields: 2 },
   { title: 'MEMORY', cell: ({ memory }) => formatMib(memory.usedMib), right: true },
-  { title: 'OF', cell: ({ resources }) => formatSizeRange(resources.memoryMib, resources.memoryCeilingMib), right: true },
+  { title: amountTitle, cell: ({ resources }) => formatSizeRange(resources.memoryMib, resources.memoryCeilingMib), right: true },
   { title: 'BORROWED', cell: ({ memory }) => dash(memory.borrowedMib, formatMib(memory.borrowedMib)), right: true },
-  { title: 'DISK', cell: ({ diskUsedMib }) => formatMib(diskUsedMib), right: true },
-  { title: 'OF', cell: ({ resources }) => formatMib(resources.diskMib), right: true },
-  { title: 'READ', cell: ({ io }) => dash(io.readMibps, mibps(io.readMibps)), right: true },
-  { title: 'WRITE', cell: ({ io }) => dash(io.writeMibps, mibps(io.writeMibps)), right: true },
-  { title: 'IN', cell: ({ network }) => dash(network.receivedMbps, mbps(network.receivedMbps)), right: true },
-  { title: 'OUT', cell: ({ network }) => dash(network.sentMbps, mbps(network.sentMbps)), right: true },
-  { title: 'WAITS', cell: ({ pressure }) => (pressure === null ? '-' : formatPressure(pressure)), right: true },
+  { title: 'DISK', cell: ({ diskUsedMib }) => formatMib(diskUsedMib), right: true, yields: 3 },
+  { title: amountTitle, cell: ({ resources }) => formatMib(resources.diskMib), right: true, yields: 3 },
+  { title: 'READ', cell: ({ io }) => dash(io.readMibps, mibps(io.readMibps)), right: true, yields: 4 },
+  { title: 'WRITE', cell: ({ io }) => dash(io.writeMibps, mibps(io.writeMibps)), right: true, yields: 4 },
+  { title: 'IN', cell: ({ network }) => dash(network.receivedMbps, mbps(network.receivedMbps)), right: true, yields: 5 },
+  { title: 'OUT', cell: ({ network }) => dash(network.sentMbps, mbps(network.sentMbps)), right: true, yields: 5 },
+  { title: 'WAITS', cell: ({ pressure }) => (pressure === null ? '-' : formatPressure(pressure)), right: true, yields: 1 },
 ];
 
 /** CPU, memory and disk, in percent of the time. */
@@ -70,5 +73,5 @@ const formatPressure = ({ cpu, memory, io }: NonNullable<MachineReport['pressure
 export const headline = (rows: readonly ResourceReport[], machines: readonly MachineReport[]): string => {
   const of = (resource: ResourceReport['resource']) => rows.find((row) => row.resource === resource)!;
   const lent = machines.filter(({ cpu, memory }) => cpu.borrowedMillis > 0 || memory.borrowedMib > 0).length;
-  return `${machines.length} running, ${lent} of them borrow: ${formatCpu(Math.round(of('cpu').borrowed ?? 0))} cores and ${formatMib(of('memory').borrowed ?? 0)} of memory`;
+  return `${machines.length} running, ${lent} of them borrow: ${cores(of('cpu').borrowed ?? 0)} cores and ${formatMib(of('memory').borrowed ?? 0)} of memory`;
 };
