@@ -1,6 +1,6 @@
 /** Waiting for an action's job: its failure is the command's failure, and Ctrl-C leaves it running and says so. */
 import { CenoteError } from '../base/errors.ts';
-import type { ErrorBody } from '../base/errors.ts';
+import type { ErrorBody, ErrorCode } from '../base/errors.ts';
 import type { Accepted } from '../model/control-api.ts';
 import type { Job } from '../model/event.ts';
 import { toggle } from './command.ts';
@@ -54,12 +54,21 @@ export const finishJob = async (
 const jobError = (job: Job, machine: string): CenoteError => {
   const kept = job.result['error'];
   const body = typeof kept === 'object' && kept !== null && 'code' in kept ? CenoteError.fromBody(kept as ErrorBody) : undefined;
-  return new CenoteError(body?.code ?? 'failed', `${job.action} of ${machine || 'the machine'} failed: ${job.reason ?? 'no reason was given'}`, {
-    fields: body?.fields,
-    advice: body?.advice ?? adviceFor(job, machine),
-    context: { action: job.action, machine: job.machine },
-  });
+  return new CenoteError(
+    body?.code ?? 'failed',
+    `${job.action} of ${machine || 'the machine'} ${isRefused(job) ? 'was refused' : 'failed'}: ${job.reason ?? 'no reason was given'}`,
+    {
+      fields: body?.fields,
+      advice: body?.advice ?? adviceFor(job, machine),
+      context: { action: job.action, machine: job.machine },
+    },
+  );
 };
+
+/** Said no to, with nothing changed. */
+const refusals: readonly unknown[] = ['not_enough', 'in_use', 'wrong_state', 'unsupported', 'invalid_argument'] satisfies ErrorCode[];
+export const isRefused = ({ result: { error } }: Job): boolean =>
+  typeof error === 'object' && error !== null && 'code' in error && refusals.includes(error.code);
 
 const adviceFor = ({ action }: Job, machine: string): string | undefined => {
   if (machine === '' || action === 'delete' || action.startsWith('snapshot.')) return undefined;

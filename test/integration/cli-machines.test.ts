@@ -159,7 +159,7 @@ describe('machines on the command line', () => {
   it('fail with the reason and the status of the job', async () => {
     cli.simulated.fault = ({ method, path }) =>
       method === 'POST' && path.endsWith('/stop') ? { kind: 'refuse', code: 'unsupported', message: 'this one cannot be stopped' } : undefined;
-    failed(await cli.cenote('stop', 'web'), 8, /stop of web failed: this one cannot be stopped/);
+    failed(await cli.cenote('stop', 'web'), 8, /stop of web was refused: this one cannot be stopped/);
     cli.simulated.fault = () => undefined;
   });
 

@@ -1,4 +1,4 @@
-import { formatCpu, formatMib } from '../../base/units.ts';
+import { formatCores, formatMib } from '../../base/units.ts';
 import { defineCommand } from '../command.ts';
 import { detailLines } from '../details.ts';
 import type { Detail } from '../details.ts';
@@ -26,7 +26,7 @@ const agentDetails = (agent: AgentInfo): Detail[] => [
   ['Instance', agent.instance],
   ['Agent', `${agent.version}, up ${formatAge(agent.startedAt)}`],
   ['Machines', `${agent.machines.running} running of ${agent.machines.total}`],
-  ['CPU', `${share(agent.guaranteed.cpuMillis, agent.pool.cpuMillis, formatCpu)} cores`],
+  ['CPU', share(agent.guaranteed.cpuMillis, agent.pool.cpuMillis, formatCores)],
   ['Memory', share(agent.guaranteed.memoryMib, agent.pool.memoryMib, formatMib)],
   ['Uplink', uplink(agent)],
   ['Disk', `${share(agent.guaranteed.diskMib, agent.pool.diskMib, formatMib)}, ${formatMib(agent.pool.diskUsedMib)} used`],

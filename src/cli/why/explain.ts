@@ -1,12 +1,12 @@
 /** Why a machine is slow, or was reclaimed, throttled, killed or refused: from what is recorded and from what is true now, in words with numbers. Pure. */
 import { Check } from 'typebox/schema';
-import type { ErrorCode } from '../../base/errors.ts';
 import { formatCpu, formatMib } from '../../base/units.ts';
 import type { Machine } from '../../model/control-api.ts';
 import type { DroppedPackets } from '../../model/machine.ts';
 import { eventDetails } from '../../model/event.ts';
 import type { Event, EventDetails, Job } from '../../model/event.ts';
 import { formatAge, formatMbps, plural } from '../format.ts';
+import { isRefused } from '../jobs.ts';
 import { checkWords } from '../machine/check-words.ts';
 import { isRetried, retrySentence } from '../machine/restart-words.ts';
 import { formatRestart } from '../values.ts';
@@ -310,9 +310,5 @@ const fromJobs = ({ jobs, now }: Known): Reason[] =>
       const isRefusal = isRefused(job);
       return { kind: isRefusal ? 'refused' : 'failed', at, says: `${ago(at, now)}: ${job.action} ${isRefusal ? 'was refused' : 'failed'}: ${job.reason}` };
     });
-
-/** Said no to, with nothing changed. */
-const refusals: readonly unknown[] = ['not_enough', 'in_use', 'wrong_state', 'unsupported', 'invalid_argument'] satisfies ErrorCode[];
-const isRefused = ({ result: { error } }: Job): boolean => typeof error === 'object' && error !== null && 'code' in error && refusals.includes(error.code);
 
 const ago = (at: string, now: number): string => `${formatAge(at, now)} ago`;

@@ -275,7 +275,7 @@ const tooSmall = (quotaMib: number, usedMib: number): CenoteError =>
     `a quota of ${formatMib(quotaMib)} is too small: ${Math.ceil(usedMib)}M are used, and ${shrinkMarginMib}M more must stay free`,
     {
       fields: [{ field: 'disk', message: `at least ${Math.ceil(usedMib) + shrinkMarginMib}M` }],
-      advice: `ask for ${Math.ceil(usedMib) + shrinkMarginMib}M, or delete files and snapshots first`,
+      advice: 'delete files and snapshots first, or leave it larger',
     },
   );
 
