@@ -121,6 +121,7 @@ describe('the pool on the command line', () => {
       told,
       /^- killed: \d+s ago: node \(process 77, 800M\) was killed for the host itself, after 700M had been taken back and nothing more could be: /m,
     );
+    assert.match(told, /^Nothing holds it back now\. What happened:\n- /m);
     assert.match(told, /^- refused: \d+s ago: resize was refused: memory cannot be brought below 90M$/m);
     assert.match(await why('db'), /^- slow: \d+s ago: out of memory$/m, 'details it does not know are told in the words of the event');
     const { reasons } = (await cli.cenote('why', 'web', '--json')).json<{ reasons: { kind: string }[] }>();
@@ -148,6 +149,17 @@ describe('the pool on the command line', () => {
       /^- slow: it is at its memory ceiling: 1\.99G of 2G, of which only 40M are file caches that can be dropped; .*: cenote resize db --memory-ceiling SIZE$/m,
     );
     assert.doesNotMatch(await whyWith('db', { memoryMib: 2047, workingSetMib: 300 }), /memory ceiling/, 'caches fill what they may have');
+  });
+
+  it('says what is in the bank of metered bursting', async () => {
+    succeeded(await cli.cenote('create', 'meter', '--cpu', '0.1', '--cpu-burst', '0.2:30s'));
+    const { id } = (await cli.cenote('get', 'meter', '--json')).json<Machine>();
+    cli.simulated.usages.set(id, { burst: { bankSeconds: 12.34, effectiveCeilingMillis: 1000, aboveBaseSeconds: 4.2, belowBaseSeconds: 150 } });
+    assert.match(
+      succeeded(await cli.cenote('why', 'meter')).stdout,
+      /^12\.3 s of 30 s are in its bank, and its ceiling is 1 core now; it was above its baseline of 0\.2 cores for 4s and below for 2m\.$/m,
+    );
+    succeeded(await cli.cenote('delete', 'meter'));
   });
 
   it('says of a program that was killed for memory whether its own ceiling was in the way', async () => {

@@ -3,10 +3,10 @@ import { CenoteError } from '../../base/errors.ts';
 import type { Machine } from '../../model/control-api.ts';
 import { defineCommand, one } from '../command.ts';
 import type { Context } from '../context.ts';
-import { formatCpuRange, formatSizeRange } from '../format.ts';
-import { formatMib } from '../../base/units.ts';
+import { formatCpuRange, formatDuration, formatSizeRange } from '../format.ts';
+import { formatCores, formatMib } from '../../base/units.ts';
 import { reportPool } from '../pool/report.ts';
-import type { PoolReport } from '../pool/report.ts';
+import type { MachineReport, PoolReport } from '../pool/report.ts';
 import { cores } from '../pool/tables.ts';
 import { selectMachine } from '../select.ts';
 import { explain } from './explain.ts';
@@ -33,6 +33,7 @@ export const command = defineCommand({
     if (machine.state === 'running' && pool === null)
       context.output.note('what the pool is at this moment is told to the operator only: this is what is on record');
     if (reasons.length === 0) context.output.line('Nothing holds it back, and nothing was taken from it or refused to it.');
+    else if (pool !== null && reasons.every(({ at }) => at !== null)) context.output.line('Nothing holds it back now. What happened:');
     for (const { kind, says } of reasons) context.output.line(`- ${kind}: ${says}`);
   },
 });
@@ -55,5 +56,14 @@ const summary = (machine: Machine, pool: PoolReport | null): string => {
   const { cpuMillis, cpuCeilingMillis, memoryMib, memoryCeilingMib } = machine.resources;
   const cpu = `${cores(own.cpu.usedMillis)} cores (${formatCpuRange(cpuMillis, cpuCeilingMillis)})`;
   const memory = `${formatMib(own.memory.usedMib)} of memory (${formatSizeRange(memoryMib, memoryCeilingMib)})`;
-  return `${machine.name} runs. It uses ${cpu} and ${memory}.`;
+  return `${machine.name} runs. It uses ${cpu} and ${memory}.${bank(machine, own)}`;
+};
+
+/** Of metered bursting, what is left, and what there was. */
+const bank = ({ resources: { burst } }: Machine, { burst: used }: MachineReport): string => {
+  if (burst === null || used === null) return '';
+  const { bankSeconds, effectiveCeilingMillis, aboveBaseSeconds, belowBaseSeconds } = used;
+  const ceiling = `${bankSeconds.toFixed(1)} s of ${burst.burstSeconds} s are in its bank, and its ceiling is ${formatCores(effectiveCeilingMillis)} now`;
+  const base = `its baseline of ${formatCores(burst.baselineMillis)}`;
+  return `\n${ceiling}; it was above ${base} for ${formatDuration(aboveBaseSeconds)} and below for ${formatDuration(belowBaseSeconds)}.`;
 };
