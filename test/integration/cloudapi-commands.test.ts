@@ -45,6 +45,10 @@ test('reading', async () => {
   await must(/02:ce:/, 'instance', 'nic', 'ls', 'web');
   await must(/tiny/, 'package', 'get', 'tiny');
   await must(/linux/, 'image', 'get', 'base');
+  await must(/^\S+ +base /, 'image', 'ls', '-H', 'name=~as');
+  assert.equal(await alice.must('image', 'ls', '-H', 'name=~nosuch'), '');
+  await must(/^\S+ +small .*\n$/, 'package', 'ls', '-H', 'name=~mal');
+  await must(/^\S+ +small .*\n$/, 'package', 'ls', '-H', 'name=sm*');
   await must(/default/, 'network', 'get', 'default');
   await must(/default/, 'network', 'get-default');
   await must(/10\.77\./, 'network', 'ip', 'ls', 'default');
@@ -70,6 +74,8 @@ test('reading', async () => {
   await alice.must('instance', 'snapshot', 'create', '-w', '-n', 'first', 'db');
   await must(/first/, 'instance', 'snapshot', 'ls', 'db');
   await must(/created/, 'instance', 'snapshot', 'get', 'db', 'first');
+  const again = await alice.triton('instance', 'snapshot', 'create', '-w', '-n', 'first', 'db');
+  assert.deepEqual([again.code, /there is a snapshot first already/.test(again.stderr)], [1, true], again.stderr);
   await alice.must('instance', 'start', '-w', '--snapshot=first', 'db');
   await alice.must('instance', 'snapshot', 'delete', '-f', '-w', 'db', 'first');
   await alice.must('key', 'add', '-n', 'other', await otherKey(alice.home));
@@ -97,6 +103,10 @@ test('refused in form', async () => {
   await refused(unavailable, 'instance', 'migration', 'begin', 'web');
   await refused(/has no disks of its own/, 'instance', 'disk', 'ls', 'web');
   await refused(/only lx/, 'instance', 'create', '--brand', 'bhyve', 'base', 'tiny');
+  await refused(/no encrypted hosts/, 'instance', 'create', '--encrypted', 'base', 'tiny');
+  await refused(/no disks of its own/, 'instance', 'create', '--disk', '{"size":1024}', 'base', 'tiny');
+  await refused(/no shared volumes/, 'instance', 'create', '-v', 'data:/mnt', 'base', 'tiny');
+  await refused(/"a b" is not a valid machine name: it has letters and digits/, 'instance', 'create', '-n', 'a b', 'base', 'tiny');
   await refused(/delegated/, 'instance', 'create', '--delegate-dataset', 'base', 'tiny');
   await refused(/one host/, 'instance', 'create', '-a', 'instance!=web', 'base', 'tiny');
   assert.equal((await alice.must('volume', 'ls', '-H')).trim(), '');

@@ -47,6 +47,9 @@ export const notImplemented = (what: string): Refusal => new Refusal(501, 'NotIm
 export const invalidArgument = (field: string, message: string): Refusal =>
   new Refusal(409, 'InvalidArgument', `${field}: ${message}`, { errors: [{ field, code: 'Invalid', message }] });
 
+export const duplicate = (field: string, message: string): Refusal =>
+  new Refusal(409, 'InvalidArgument', `${field}: ${message}`, { errors: [{ field, code: 'Duplicate', message }] });
+
 const retryAfter = { headers: { 'retry-after': '5' } };
 
 /** An error code's status and CloudAPI code; `wrong_state` and its like are conflicts with what there is. */
@@ -78,8 +81,11 @@ const publicMessage = (error: CenoteError): string => {
   if (error.code === 'over_quota') return `QuotaExceeded; ${error.message}`;
   if (error.code === 'unavailable' || error.code === 'timeout') return 'the datacenter cannot do this at the moment; try again';
   if (error.code === 'failed' || error.code === 'internal') return 'an internal error occurred';
-  return error.message;
+  return advised(error.message, error);
 };
+
+/** CloudAPI has one text for what is wrong and what would be right. Advice for who has our own command line is not for its clients. */
+const advised = (message: string, { advice }: CenoteError): string => (advice === undefined || /\bcenote\b/.test(advice) ? message : `${message}: ${advice}`);
 
 export const refusalOf = (error: unknown): Refusal => {
   if (error instanceof Refusal) return error;
@@ -90,7 +96,8 @@ export const refusalOf = (error: unknown): Refusal => {
 
 const translated = (error: CenoteError): Refusal => {
   const [status, code] = words[error.code];
-  const errors = error.code === 'not_enough' ? [] : error.fields.map((one) => ({ ...one, code: fieldCode(error.code, one) }));
+  const errors =
+    error.code === 'not_enough' ? [] : error.fields.map((one) => ({ ...one, code: fieldCode(error.code, one), message: advised(one.message, error) }));
   const missing = error.code === 'invalid_argument' && errors.length > 0 && errors.every((one) => one.code === 'Missing');
   return new Refusal(status, missing ? 'MissingParameter' : code, publicMessage(error), { errors, ...(status === 503 || status === 429 ? retryAfter : {}) });
 };

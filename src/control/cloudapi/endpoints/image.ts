@@ -6,6 +6,7 @@ import type { ImageAbout, OwnedImage } from '../../../store/image.ts';
 import { accountImageClone, accountImageCreate, accountImageDelete, accountImageUpdate, visibleImage, visibleImages } from '../../app/account-image.ts';
 import type { Call } from '../endpoint.ts';
 import { endpoint } from '../endpoint.ts';
+import { matches } from '../filter.ts';
 import { invalidArgument, notFound } from '../refusal.ts';
 import { imageWire, WireImage } from '../wire/image.ts';
 import { tagsOf } from '../wire/named.ts';
@@ -72,7 +73,7 @@ export const imageEndpoints = [
     handle: async ({ control, context, parameters }) => {
       const { state = 'active', ...wanted } = parameters;
       const all = (await visibleImages(control, context)).map(imageWire).filter((image) => state === 'all' || state === image.state);
-      return { body: all.filter((image) => Object.entries(wanted).every(([name, value]) => image[name as keyof typeof wanted] === value)) };
+      return { body: all.filter((image) => Object.entries(wanted).every(([name, value]) => matches(value, image[name as keyof typeof wanted]))) };
     },
   }),
   endpoint({

@@ -4,6 +4,7 @@ import type { Static } from 'typebox';
 import { packageList } from '../../../store/package.ts';
 import type { Call } from '../endpoint.ts';
 import { endpoint } from '../endpoint.ts';
+import { matches } from '../filter.ts';
 import { notFound } from '../refusal.ts';
 import { packageId, packageWire, WirePackage } from '../wire/package.ts';
 
@@ -19,20 +20,6 @@ const filters = Type.Object({
   lwps: number,
   vcpus: Type.Optional(Type.Number()),
 });
-
-/** `*` stands for any text. */
-const matches = (wanted: unknown, value: unknown): boolean => {
-  if (typeof wanted !== 'string' || !wanted.includes('*')) return wanted === value;
-  const parts = wanted.split('*');
-  const whole = String(value);
-  let at = 0;
-  for (const [index, part] of parts.entries()) {
-    const found = index === parts.length - 1 ? Math.max(at, whole.length - part.length) : whole.indexOf(part, at);
-    if (found < at || !whole.startsWith(part, found) || (index === 0 && found !== 0)) return false;
-    at = found + part.length;
-  }
-  return true;
-};
 
 /** By its id or its name; undefined where there is none. */
 export const packageRef = async ({ control, context }: Pick<Call, 'control' | 'context'>, idOrName: string): Promise<string | undefined> => {

@@ -47,11 +47,12 @@ const setRoleTags = (path: string) =>
       await demandTaggable(call, resource);
       const names = await control.store.transaction(async (db) => {
         const roles = await roleList(context, db);
-        const wanted = parameters['role-tag'].map((text) => {
+        const asked = parameters['role-tag'].map((text) => {
           const role = roles.find(({ id, name }) => id === text || name === text);
           if (role === undefined) throw invalidArgument('role-tag', `there is no role ${text.slice(0, 64)}`);
           return role;
         });
+        const wanted = [...new Set(asked)];
         await roleTagReplace(
           context,
           db,

@@ -19,8 +19,8 @@ const Description = Type.String({ maxLength: 1024, pattern: '^[^\\u0000]*$' });
 const Rules = Type.Array(Type.String({ maxLength: 4096 }), { maxItems: 100 });
 const most = 1000;
 
-const WirePolicy = Type.Object({ id: Type.String({ format: 'uuid' }), name: Type.String(), rules: Rules, description: Type.String() });
-const policyWire = ({ id, name, rules, description }: Policy) => ({ id, name, rules, description });
+const WirePolicy = Type.Object({ id: Type.String({ format: 'uuid' }), name: Type.String(), rules: Rules, description: Type.Optional(Type.String()) });
+const policyWire = ({ id, name, rules, description }: Policy) => ({ id, name, rules, ...(description === '' ? {} : { description }) });
 
 const Member = Type.Object({
   type: Type.Literal('subuser'),
@@ -38,15 +38,17 @@ const WireRole = Type.Object({
 });
 
 const roleWire = ({ id, name, members, policies }: Role, version: ApiVersion) => {
+  // In the newer version an addition: `triton rbac apply` asks for 9 and compares it all the same, and ends with a fault of its own without it.
+  const defaults = members.filter(({ byDefault }) => byDefault).map(({ login }) => login);
   if (isBefore(version, '9.0.0'))
-    return {
-      id,
-      name,
-      members: members.map(({ login }) => login),
-      default_members: members.filter(({ byDefault }) => byDefault).map(({ login }) => login),
-      policies: policies.map((policy) => policy.name),
-    };
-  return { id, name, members: members.map(({ byDefault, ...member }) => ({ type: 'subuser' as const, ...member, default: byDefault })), policies };
+    return { id, name, members: members.map(({ login }) => login), default_members: defaults, policies: policies.map((policy) => policy.name) };
+  return {
+    id,
+    name,
+    members: members.map(({ byDefault, ...member }) => ({ type: 'subuser' as const, ...member, default: byDefault })),
+    default_members: defaults,
+    policies,
+  };
 };
 
 const AskedMember = Type.Union([
@@ -84,15 +86,27 @@ type Asked = Partial<{
   policies: (string | { id?: string; name?: string })[];
 }>;
 
-const membersOf = async (context: RequestContext, db: Db, { members = [], default_members: defaults = [] }: Asked): Promise<Role['members']> => {
+/**
+ * Either list may be left out, and then stays. Whose place among the defaults is not said keeps it: `triton rbac apply` tells members by name
+ * alone where nothing else of the role is new.
+ */
+const membersOf = async (context: RequestContext, db: Db, { members, default_members: defaults }: Asked, former: Role['members']): Promise<Role['members']> => {
   const wanted = new Map<string, Role['members'][number]>();
-  const all = [...members, ...defaults.map((login) => ({ login, default: true }))];
-  for (const one of all) {
-    const { type, id, login, default: byDefault = false }: MemberAsked = typeof one === 'string' ? { login: one } : one;
+  const found = async ({ type, id, login }: MemberAsked) => {
     if (type === 'account') throw invalidArgument('members', 'other accounts cannot be members in this datacenter');
     const user = await userFind(context, db, id ?? login ?? '');
     if (user === undefined) throw invalidArgument('members', `there is no user ${(id ?? login ?? '').slice(0, 64)}`);
-    wanted.set(user.id, { id: user.id, login: user.login, byDefault: byDefault || (wanted.get(user.id)?.byDefault ?? false) });
+    return { id: user.id, login: user.login };
+  };
+  for (const one of members ?? former.map(({ id }): MemberAsked => ({ id }))) {
+    const member: MemberAsked = typeof one === 'string' ? { login: one } : one;
+    const user = await found(member);
+    const before = defaults === undefined && former.some(({ id, byDefault }) => id === user.id && byDefault);
+    wanted.set(user.id, { ...user, byDefault: member.default ?? before });
+  }
+  for (const login of defaults ?? []) {
+    const user = await found({ login });
+    wanted.set(user.id, { ...user, byDefault: true });
   }
   return [...wanted.values()];
 };
@@ -200,7 +214,7 @@ export const roleEndpoints = [
           id: randomUUID(),
           account: context.account,
           name: parameters.name,
-          members: await membersOf(context, db, parameters),
+          members: await membersOf(context, db, parameters, []),
           policies: await policiesOf(context, db, parameters),
           createdAt: new Date().toISOString(),
         };
@@ -225,13 +239,13 @@ export const roleEndpoints = [
     parameters: Type.Object({ name: Type.Optional(Name), ...asked }),
     answer: WireRole,
     handle: async (call) => {
-      const { name, members, default_members: defaults, policies } = call.parameters as Asked & { name?: string };
+      const { name, policies, ...lists } = call.parameters as Asked & { name?: string };
       const changed = await call.control.store.transaction(async (db) => {
         const role = await roleGet(call.context, db, nameIn(call, 'role'));
         const next: Role = {
           ...role,
           name: name ?? role.name,
-          members: members === undefined && defaults === undefined ? role.members : await membersOf(call.context, db, call.parameters),
+          members: await membersOf(call.context, db, lists, role.members),
           policies: policies === undefined ? role.policies : await policiesOf(call.context, db, { policies }),
         };
         await roleSave(call.context, db, next);

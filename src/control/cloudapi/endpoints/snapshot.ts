@@ -6,7 +6,7 @@ import { machineStart, snapshotCreate, snapshotDelete, snapshotRollback } from '
 import type { JobRequests } from '../../jobs/request.ts';
 import type { Call } from '../endpoint.ts';
 import { endpoint } from '../endpoint.ts';
-import { notFound } from '../refusal.ts';
+import { duplicate, notFound } from '../refusal.ts';
 import { machineOf } from './machine.ts';
 
 const none = Type.Object({});
@@ -60,6 +60,8 @@ export const snapshotEndpoints = [
     handle: async (call) => {
       const { id } = await machineOf(call);
       const name = call.parameters.name ?? nameOfNow();
+      // The host would say it too, but after the answer, and who waits for the new one would take the old one for it.
+      if ((await snapshotsOf(call, id)).some((one) => one.name === name)) throw duplicate('name', `there is a snapshot ${name} already`);
       const { job } = await snapshotCreate(call.control, call.context, id, name);
       return { body: queuedWire(name, job.createdAt), headers: { location: `/${call.account.name}/machines/${id}/snapshots/${name}` } };
     },

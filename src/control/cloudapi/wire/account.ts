@@ -24,6 +24,7 @@ export const accountWire = ({ id, name, profile, namesEnabled, createdAt, update
   updated: updatedAt,
 });
 
-export const WireKey = Type.Object({ name: Type.String(), fingerprint: Type.String(), key: Type.String(), created: Type.String() });
+export const WireKey = Type.Object({ name: Type.String(), fingerprint: Type.String(), key: Type.String() });
 
-export const keyWire = ({ name, fingerprint, key, createdAt }: AccountKey) => ({ name, fingerprint, key, created: createdAt });
+/** When it was added is in our own API: `triton rbac apply` takes a key for another one, and exchanges it, when there is more of it than this. */
+export const keyWire = ({ name, fingerprint, key }: AccountKey) => ({ name, fingerprint, key });
