@@ -10,7 +10,6 @@ import type { NetworkSync } from './agent/network-sync.ts';
 import type { Changes } from './app/changes.ts';
 import type { EventFeed } from './app/event-feed.ts';
 import type { AddressBook } from './app/address-book.ts';
-import type { Sessions } from './app/sessions.ts';
 import type { JobRunner } from './jobs/runner.ts';
 import type { Uploads } from './jobs/uploads.ts';
 import type { Names } from './names/names.ts';
@@ -29,7 +28,6 @@ export interface Control {
   uploads: Uploads;
   events: EventFeed;
   changes: Changes;
-  sessions: Sessions;
   logger: Logger;
   version: string;
   startedAt: string;

@@ -18,7 +18,6 @@ import { endUploads } from './app/account-image.ts';
 import { Changes } from './app/changes.ts';
 import { EventFeed } from './app/event-feed.ts';
 import { AddressBook } from './app/address-book.ts';
-import { Sessions } from './app/sessions.ts';
 import { startCloudApi } from './cloudapi/start.ts';
 import type { CloudApiOptions, RunningCloudApi } from './cloudapi/start.ts';
 import type { Control } from './control.ts';
@@ -166,7 +165,6 @@ const start = async (options: ControlOptions, atDoor: () => Promise<void>): Prom
     uploads,
     events,
     changes,
-    sessions: new Sessions(),
     logger,
     trace,
     beginAnew: options.beginAnew,

@@ -123,6 +123,11 @@ export class Store implements AsyncDisposable {
     return this.#written.accessVersion;
   }
 
+  /** Called when that number has become another. */
+  set onAccess(call: () => void) {
+    this.#written.onAccess = call;
+  }
+
   /** Name of its last migration. */
   get schema(): string {
     return Object.keys(migrations).at(-1)!;

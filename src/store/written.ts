@@ -24,6 +24,8 @@ const ofAccess: ReadonlySet<string> = new Set([
 export class Written implements KyselyPlugin {
   #accessVersion = 0;
   #pending = false;
+  /** Called after each of them. */
+  onAccess: () => void = () => undefined;
 
   get accessVersion(): number {
     return this.#accessVersion;
@@ -41,8 +43,10 @@ export class Written implements KyselyPlugin {
 
   /** A transaction has ended, one way or the other: one whose end is not known may have been committed. */
   ended(): void {
-    if (this.#pending) this.#accessVersion += 1;
+    if (!this.#pending) return;
     this.#pending = false;
+    this.#accessVersion += 1;
+    this.onAccess();
   }
 
   /** Everything is another. */

@@ -47,9 +47,9 @@ export class SignedClient {
   }
 
   /** The headers of a signed request. */
-  signed(method: string, path: string): Record<string, string> {
+  signed(method: string, path: string, options: Pick<SignedOptions, 'keyId'> = {}): Record<string, string> {
     const headers = { date: new Date().toUTCString() };
-    return { ...headers, authorization: this.#authorization(method, path, headers, {}) };
+    return { ...headers, authorization: this.#authorization(method, path, headers, options) };
   }
 
   /** A URL that anybody may use until it expires, for the methods named. */

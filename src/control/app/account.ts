@@ -92,18 +92,16 @@ export const accountUpdate = async (control: Control, context: RequestContext, i
   return changed;
 };
 
-/** Its machines stay as they are; who is connected for it is let go. */
-export const accountDisable = async (control: Control, context: RequestContext, idOrName: string): Promise<Account> => {
+/** Its machines stay as they are. */
+export const accountDisable = (control: Control, context: RequestContext, idOrName: string): Promise<Account> => {
   authorize(context, 'operate');
-  const account = await control.store.transaction(async (db) => {
+  return control.store.transaction(async (db) => {
     const { id, disabledAt } = await accountGet(context, db, idOrName);
     if (id === defaultAccount)
       throw new CenoteError('in_use', "the operator's own account stays enabled", { advice: 'to keep a key out: cenote account key delete' });
     if (disabledAt === null) await accountSetDisabled(context, db, id, new Date().toISOString());
     return accountGet(context, db, id);
   });
-  control.sessions.end(account.id);
-  return account;
 };
 
 export const accountEnable = (control: Control, context: RequestContext, idOrName: string): Promise<Account> => {

@@ -9,6 +9,8 @@ export interface Caller {
   /** Undefined for whoever has the account's own key. */
   user: User | undefined;
   context: RequestContext;
+  /** Whether what proved it is still good for the same. */
+  stillHolds: () => Promise<boolean>;
 }
 
 interface Proof {
@@ -19,7 +21,11 @@ interface Proof {
   words: string;
 }
 
-export const provedCaller = (request: IncomingMessage, { account, user }: Pick<Caller, 'account' | 'user'>, { type, keyId, words }: Proof): Caller => {
+export const provedCaller = (
+  request: IncomingMessage,
+  { account, user }: Pick<Caller, 'account' | 'user'>,
+  { type, keyId, words }: Proof,
+): Omit<Caller, 'stillHolds'> => {
   const address = request.socket.remoteAddress ?? '';
   return {
     account,

@@ -17,6 +17,7 @@ import { machineList, machineShown } from '../../store/machine.ts';
 import { authorise } from './access/authorise.ts';
 import type { Edge } from './endpoint.ts';
 import { viewOf } from './endpoints/machine.ts';
+import type { Lasting } from './lasting.ts';
 import type { Rates } from './rates.ts';
 import { notFound, Refusal, refusalOf } from './refusal.ts';
 import { isOurs } from './own-api.ts';
@@ -57,6 +58,7 @@ const factsOf = (machine: Machine): Record<Exclude<SubResource, 'owner_uuid' | '
 export interface ChangefeedOptions {
   edge: Edge;
   proofs: Proofs;
+  lasting: Lasting;
   perAccount: Rates;
   perAddress: Rates;
 }
@@ -93,7 +95,7 @@ const take = (rates: Rates, who: string): void => {
 };
 
 const accept = async (
-  { edge, proofs, perAccount, perAddress }: ChangefeedOptions,
+  { edge, proofs, lasting, perAccount, perAddress }: ChangefeedOptions,
   request: IncomingMessage,
   open: ReadonlyMap<string, ReadonlySet<WebSocket>>,
 ) => {
@@ -103,24 +105,37 @@ const accept = async (
   const caller = await proofs.callerOf(request);
   take(perAccount, caller.account.id);
   callersOwn(match[1], caller);
-  const { context, user } = caller;
-  if (user !== undefined)
-    await authorise({
-      db: edge.control.store.db,
-      book: edge.access,
-      context,
-      user,
-      endpoint: { name: 'ChangeFeed', path: '/:account/changefeed', method: 'GET' },
-      path: {},
-      asRoles: undefined,
-      datacenter: edge.datacenter,
-      request,
-    });
+  await admit(edge, caller, request);
   if ((open.get(caller.account.id)?.size ?? 0) >= mostOfAccount)
     throw new Refusal(429, 'RequestThrottled', `an account has at most ${mostOfAccount} changefeeds`, { headers: { 'retry-after': '30' } });
   const version = negotiate([request.headers['accept-version']].flat()[0]) ?? versions[0];
+  lasting.hold(request.socket, async () => (await caller.stillHolds()) && (await isAdmitted(edge, caller, request)));
   return { caller, version };
 };
+
+const admit = async ({ control, access, datacenter }: Edge, { context, user }: Caller, request: IncomingMessage): Promise<void> => {
+  if (user === undefined) return;
+  await authorise({
+    db: control.store.db,
+    book: access,
+    context,
+    user,
+    endpoint: { name: 'ChangeFeed', path: '/:account/changefeed', method: 'GET' },
+    path: {},
+    asRoles: undefined,
+    datacenter,
+    request,
+  });
+};
+
+const isAdmitted = (...asking: Parameters<typeof admit>): Promise<boolean> =>
+  admit(...asking).then(
+    () => true,
+    (error: unknown) => {
+      if (error instanceof Refusal) return false;
+      throw error;
+    },
+  );
 
 const refuse = (socket: Duplex, refusal: Refusal): void => {
   if (!socket.writable) return;

@@ -14,8 +14,10 @@ import { createServer } from '../http/server.ts';
 import type { Door, Route } from '../http/server.ts';
 import { authorise } from './access/authorise.ts';
 import { grantedOf, isForAnyUser } from './access/own-routes.ts';
+import type { Caller } from './caller.ts';
 import type { Edge } from './endpoint.ts';
 import { isPresigned, presignedNames } from './presigned.ts';
+import type { Lasting } from './lasting.ts';
 import type { Rates } from './rates.ts';
 import { Refusal } from './refusal.ts';
 import type { Proofs } from './proofs.ts';
@@ -23,6 +25,7 @@ import type { Proofs } from './proofs.ts';
 export interface OwnApiOptions {
   edge: Edge;
   proofs: Proofs;
+  lasting: Lasting;
   perAccount: Rates;
   perAddress: Rates;
 }
@@ -70,6 +73,7 @@ const asOurs = (error: unknown): never => {
 
 class SignedDoor implements Door {
   readonly #options: OwnApiOptions;
+  readonly #callers = new WeakMap<IncomingMessage, Caller>();
 
   constructor(options: OwnApiOptions) {
     this.#options = options;
@@ -79,13 +83,34 @@ class SignedDoor implements Door {
     const { proofs, perAccount, perAddress } = this.#options;
     answer?.setHeader('date', new Date().toUTCString());
     limit(perAddress, request.socket.remoteAddress ?? '', answer);
-    const { account, context } = await proofs.callerOf(request).catch(asOurs);
-    limit(perAccount, account.id, answer);
-    return context;
+    const caller = await proofs.callerOf(request).catch(asOurs);
+    limit(perAccount, caller.account.id, answer);
+    this.#callers.set(request, caller);
+    return caller.context;
+  }
+
+  /** A request may stream for hours: what let it in is asked again when it may have changed. */
+  async admit(context: RequestContext, request: IncomingMessage, route: string, id: string | undefined): Promise<RequestContext> {
+    const bounds = await this.#bounds(context, request, route, id);
+    const caller = this.#callers.get(request)!;
+    const mayStay = async () => (await caller.stillHolds()) && (await this.#isAdmitted(context, request, route, id));
+    // Whoever takes away what lets him in himself is still answered.
+    if (!route.includes(' /v1/accounts')) this.#options.lasting.hold(request.socket, mayStay);
+    return bounds;
+  }
+
+  #isAdmitted(...asking: Parameters<SignedDoor['admit']>): Promise<boolean> {
+    return this.#bounds(...asking).then(
+      () => true,
+      (error: unknown) => {
+        if (error instanceof CenoteError && error.code === 'forbidden') return false;
+        throw error;
+      },
+    );
   }
 
   /** Users of the account: what its roles and policies grant them. */
-  async admit(context: RequestContext, request: IncomingMessage, route: string, id: string | undefined): Promise<RequestContext> {
+  async #bounds(context: RequestContext, request: IncomingMessage, route: string, id: string | undefined): Promise<RequestContext> {
     const { user } = context;
     if (user === undefined || isForAnyUser(route)) return context;
     const granted = grantedOf(route);

@@ -4,7 +4,7 @@
  * how long it takes.
  */
 import type { IncomingMessage } from 'node:http';
-import type { Credential, Named } from '../../store/credential.ts';
+import type { Credential, Named, SigningKey } from '../../store/credential.ts';
 import type { AccessBook } from './access/book.ts';
 import { provedCaller } from './caller.ts';
 import type { Caller } from './caller.ts';
@@ -31,11 +31,22 @@ export class Signatures {
     if ((named.kind === 'access') !== (signature.algorithm === secretAlgorithm))
       throw invalidCredentials(`access keys sign with ${secretAlgorithm}, and SSH keys never do`);
     const { account, user, by } = await this.#prove(signature, named);
-    const key = by.kind === 'ssh' ? by.key.fingerprint : by.id;
+    const key = nameOf(by);
     const [noun, words] = by.kind === 'ssh' ? ['keys', 'key'] : ['accesskeys', 'access key'];
     const keyId = `/${account.name}${user === undefined ? '' : `/users/${user.login}`}/${noun}/${key}`;
     const caller = provedCaller(request, { account, user }, { type: 'signature', keyId, words: `${words} ${key}` });
-    return { ...caller, context: { ...caller.context, key } };
+    const stillHolds = async () => {
+      const now = this.#book.knownCredential(signature.keyId) ?? (await this.#find(signature.keyId, named));
+      return now !== undefined && now.account.disabledAt === null && now.account.id === account.id && now.user?.id === user?.id && nameOf(now.by) === key;
+    };
+    return { ...caller, context: { ...caller.context, key }, stillHolds };
+  }
+
+  /** Of one that has proved itself before. */
+  async #find(keyId: string, named: Named): Promise<Credential | undefined> {
+    const { found, proved } = await this.#book.findCredential(keyId, named);
+    if (found !== undefined) proved();
+    return found;
   }
 
   /** Whoever fails has been compared with some key, the store was asked once, and then with some key again: whatever was wrong. */
@@ -48,6 +59,8 @@ export class Signatures {
     return found;
   }
 }
+
+const nameOf = (by: SigningKey): string => (by.kind === 'ssh' ? by.key.fingerprint : by.id);
 
 const readKeyId = (keyId: string): Named => {
   const match = /^\/([^/]{1,64})(?:\/users\/([^/]{1,64}))?\/(access)?keys\/(.{1,128})$/.exec(keyId);

@@ -9,6 +9,7 @@ import { tlsFor } from './certificate.ts';
 import { serveChangefeed } from './changefeed.ts';
 import { endpoints } from './endpoints/all.ts';
 import type { Route } from '../http/server.ts';
+import { Lasting } from './lasting.ts';
 import { serveOwnApi } from './own-api.ts';
 import { Proofs } from './proofs.ts';
 import { Rates } from './rates.ts';
@@ -43,7 +44,9 @@ export const startCloudApi = async (control: Control, directory: string, options
   await using stack = new AsyncDisposableStack();
   const access = new AccessBook(control.store);
   const edge = { control, datacenter, access, texts: new MachineTexts() };
-  const proofs = new Proofs(access, control.sessions);
+  const lasting = stack.use(new Lasting(control.logger));
+  const proofs = new Proofs(access, lasting);
+  control.store.onAccess = () => lasting.look();
   const admission = {
     proofs,
     perAccount: new Rates(options.perAccount ?? defaults.perAccount),
@@ -52,8 +55,8 @@ export const startCloudApi = async (control: Control, directory: string, options
   const server = createCloudApiServer({ edge, logger: control.logger, ...admission, endpoints, tls });
   stack.defer(() => server.close());
   const routes: Route[] = [];
-  stack.use(await serveOwnApi(server.server, control, { edge, ...admission }, routes));
-  stack.use(serveChangefeed(server.server, { edge, ...admission }));
+  stack.use(await serveOwnApi(server.server, control, { edge, lasting, ...admission }, routes));
+  stack.use(serveChangefeed(server.server, { edge, lasting, ...admission }));
   await server.listen({ host: address, port, backlog: 1024 });
   const { port: bound } = server.server.address() as AddressInfo;
   const url = `${tls === undefined ? 'http' : 'https'}://${hostOf(address)}:${bound}`;

@@ -29,5 +29,7 @@ export const callerByToken = async (book: AccessBook, request: IncomingMessage, 
   const found = tokenPattern.test(token) ? await book.token(hashOf(token)) : undefined;
   if (found === undefined) throw new Refusal(401, 'InvalidCredentials', 'The token is not valid, or no longer');
   const { account, user, token: used } = found;
-  return provedCaller(request, { account, user }, { type: 'token', keyId: `/${account.name}/tokens/${used.id}`, words: `token ${used.id}` });
+  const caller = provedCaller(request, { account, user }, { type: 'token', keyId: `/${account.name}/tokens/${used.id}`, words: `token ${used.id}` });
+  const stillHolds = async () => (await book.token(hashOf(token)))?.account.disabledAt === null;
+  return { ...caller, stillHolds };
 };
