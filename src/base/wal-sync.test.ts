@@ -58,13 +58,16 @@ test('nothing is committed between the sync before a checkpoint and the one afte
     const path = join(directory, 'a.db');
     const database = new DatabaseSync(path);
     database.exec(`${walPragmas.open} ${walPragmas.synced} CREATE TABLE t (n INTEGER) STRICT;`);
+    database.exec('ALTER TABLE t ADD COLUMN text TEXT');
+    const insert = database.prepare('INSERT INTO t VALUES (?, ?)');
     let checkpoints = 0;
     using wal = new WalSync(path, (sql) => {
       checkpoints += 1;
       database.exec(sql);
     });
-    for (let n = 0; n < 250; n += 1) {
-      database.exec(`INSERT INTO t VALUES (${n})`);
+    // Each is some 110 pages.
+    for (let n = 0; n < 25; n += 1) {
+      insert.run(n, 'x'.repeat(440_000));
       const before = checkpoints;
       const syncing = wal.sync();
       const { mayCommit } = wal;
@@ -73,6 +76,41 @@ test('nothing is committed between the sync before a checkpoint and the one afte
       assert.ok(wal.mayCommit);
     }
     assert.equal(checkpoints, 2);
+    database.close();
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+});
+
+test('the log stays short however much is committed between two syncs', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'cenote-wal-'));
+  try {
+    const path = join(directory, 'a.db');
+    const database = new DatabaseSync(path);
+    database.exec(`${walPragmas.open} ${walPragmas.synced} CREATE TABLE t (text TEXT) STRICT;`);
+    let checkpoints = 0;
+    using wal = new WalSync(path, (sql) => {
+      checkpoints += 1;
+      database.exec(sql);
+    });
+    const insert = database.prepare('INSERT INTO t VALUES (?)');
+    const write = async (rows: number): Promise<void> => {
+      for (let row = 0; row < rows; row += 1) insert.run('x'.repeat(1_000_000));
+      await wal.sync();
+    };
+    for (let n = 0; n < 90; n += 1) await write(1);
+    const pages = () => statSync(`${path}-wal`).size / 4120;
+    assert.ok(pages() < 2000, `${pages()} pages of log`);
+    // Who reads what was keeps it in the log; there is a checkpoint for each thousand pages, and not for each sync.
+    const reader = new DatabaseSync(path, { readOnly: true });
+    reader.exec('BEGIN');
+    reader.prepare('SELECT count(*) FROM t').get();
+    const before = checkpoints;
+    for (let n = 0; n < 20; n += 1) await write(1);
+    assert.ok(checkpoints - before <= 6, `${checkpoints - before} checkpoints`);
+    reader.close();
+    for (let n = 0; n < 20; n += 1) await write(1);
+    assert.ok(pages() < 8000, `${pages()} pages of log`);
     database.close();
   } finally {
     rmSync(directory, { recursive: true, force: true });

@@ -6,10 +6,10 @@
  * Checkpoints keep SQLite's order: the log is synced, what it has is written to the database, that is synced, and only then comes the commit at
  * which SQLite may begin the log anew. It writes without a sync of its own, and we sync; until then nothing more is committed.
  *
- * Both files keep their names as long as a connection is open. Closing our descriptor of the database drops SQLite's locks on it, so it is closed
- * when the connections are.
+ * The files keep their names as long as a connection is open. Closing our descriptor of one drops SQLite's locks on it, so they are closed when the
+ * connections are.
  */
-import { closeSync, fdatasync, openSync } from 'node:fs';
+import { closeSync, fdatasync, openSync, readSync } from 'node:fs';
 
 /** Of the connection that commits; `checkpoint` is done with by it, in one go and without a transaction. */
 export const walPragmas = {
@@ -20,14 +20,25 @@ export const walPragmas = {
   checkpoint: 'PRAGMA synchronous = OFF; PRAGMA wal_checkpoint(PASSIVE); PRAGMA synchronous = NORMAL;',
 } as const;
 
-/** Syncs between two checkpoints: so much may be in the log that writing it takes a moment only. */
-const everySyncs = 100;
+/** Pages in the log that are not in the database: so many that writing them takes a few milliseconds, in which the process stands still. */
+const mostPages = 1000;
+
+/**
+ * SQLite's index of the log, which is memory that its connections share and a file beside the database: two copies of a header of twelve words, in
+ * whose fifth is the log's last frame, and then the last one that a checkpoint has written to the database. Of each frame there is a page.
+ */
+const indexWords = 25;
+const lastFrameWord = 4;
+const writtenFrameWord = 24;
 
 export class WalSync implements Disposable {
   readonly #log: number;
   readonly #database: number;
+  readonly #index: number;
+  readonly #words = new Uint32Array(indexWords);
   readonly #execute: (sql: string) => void;
-  #syncs = 0;
+  /** The last frame when a checkpoint was last made: as long as somebody reads what was before, there is no use in another at once. */
+  #tried = 0;
   #holds = false;
   #closed = false;
 
@@ -35,6 +46,7 @@ export class WalSync implements Disposable {
   constructor(databasePath: string, execute: (sql: string) => void) {
     this.#log = openSync(`${databasePath}-wal`, 'r');
     this.#database = openSync(databasePath, 'r');
+    this.#index = openSync(`${databasePath}-shm`, 'r');
     this.#execute = execute;
   }
 
@@ -45,14 +57,23 @@ export class WalSync implements Disposable {
 
   /** Everything committed before the call is on disk when it resolves. One at a time. */
   async sync(): Promise<void> {
-    this.#syncs += 1;
-    this.#holds = this.#syncs % everySyncs === 0;
+    this.#holds = this.#isLong();
     try {
       await synced(this.#log);
       if (this.#holds) await this.#checkpoint();
     } finally {
       this.#holds = false;
     }
+  }
+
+  #isLong(): boolean {
+    readSync(this.#index, this.#words, { position: 0 });
+    const [last, written] = [this.#words[lastFrameWord]!, this.#words[writtenFrameWord]!];
+    // The log has begun anew.
+    if (last < this.#tried) this.#tried = 0;
+    if (last - Math.max(written, this.#tried) < mostPages) return false;
+    this.#tried = last;
+    return true;
   }
 
   async #checkpoint(): Promise<void> {
@@ -80,6 +101,7 @@ export class WalSync implements Disposable {
     this.#closed = true;
     closeSync(this.#log);
     closeSync(this.#database);
+    closeSync(this.#index);
   }
 }
 
