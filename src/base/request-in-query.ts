@@ -1,11 +1,11 @@
-/** What is asked for travels in the query where the body is its content. */
+/** What is asked for travels in the query, as JSON, where the body is its content. */
 import type { Static, TSchema } from 'typebox';
 import { Check, Errors } from 'typebox/schema';
-import { invalid } from '../../base/errors.ts';
+import { invalid } from './errors.ts';
 
-export const requestInQuery = <Schema extends TSchema>(schema: Schema, query: URLSearchParams): Static<Schema> => {
-  const text = query.get('request');
-  if (text === null) throw invalid('request', 'is missing');
+/** `text`: of the parameter `request`. */
+export const requestInQuery = <Schema extends TSchema>(schema: Schema, text: string | null | undefined): Static<Schema> => {
+  if (text === null || text === undefined) throw invalid('request', 'is missing');
   let value: unknown;
   try {
     value = JSON.parse(text);

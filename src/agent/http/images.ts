@@ -1,13 +1,13 @@
 /** Images and platforms of this host. */
 import { PassThrough, Readable } from 'node:stream';
 import { asCenoteError, invalid } from '../../base/errors.ts';
+import { requestInQuery } from '../../base/request-in-query.ts';
 import { ImageCreate, PlatformBuild } from '../../model/agent-api.ts';
 import type { Progress } from '../../model/agent-api.ts';
 import { checkHealthcheck } from '../../model/image.ts';
 import { checkSignal } from '../../model/signal.ts';
 import type { ImageContent } from '../../host/platform/platform.ts';
 import { withPlainRoot } from '../machine/files.ts';
-import { requestInQuery } from './request-in-query.ts';
 import type { AgentRoutes } from './server.ts';
 
 export const imageRoutes: AgentRoutes = (app, { host, machines }) => {

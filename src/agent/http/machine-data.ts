@@ -5,13 +5,13 @@ import { pipeline } from 'node:stream/promises';
 import { Type } from 'typebox';
 import type { FastifyRequest } from 'fastify';
 import { CenoteError, invalid } from '../../base/errors.ts';
+import { requestInQuery } from '../../base/request-in-query.ts';
 import { Generation, MachineUpdate, SnapshotCreate } from '../../model/agent-api.ts';
 import type { MachineUsage } from '../../model/machine.ts';
 import { copyIn, copyOut } from '../machine/files.ts';
 import { machineUsage } from '../machine/usage.ts';
 import { machineProcesses } from '../machine/processes.ts';
 import { createSnapshot, deleteSnapshot, listSnapshots, rollbackSnapshot, snapshotNames } from '../machine/snapshots.ts';
-import { requestInQuery } from './request-in-query.ts';
 import type { AgentRoutes } from './server.ts';
 
 const params = Type.Object({ id: Type.String({ format: 'uuid' }) });

@@ -1,5 +1,6 @@
 /** Images and platforms of the host. */
 import { Type } from 'typebox';
+import { requestInQuery } from '../../base/request-in-query.ts';
 import { PlatformBuild } from '../../model/agent-api.ts';
 import { CreateImage } from '../../model/control-api.ts';
 import { Image, Platform } from '../../model/image.ts';
@@ -10,7 +11,6 @@ import type { Control } from '../control.ts';
 import { idParams } from './accepted.ts';
 import { abortOnClose } from './server.ts';
 import type { App } from './server.ts';
-import { requestInQuery } from './request-in-query.ts';
 import { acceptStreams } from './stream-routes.ts';
 import { passThrough } from './through.ts';
 
@@ -29,7 +29,7 @@ export const imageRoutes = (app: App, control: Control): void => {
     const uploads = scope as unknown as App;
     acceptStreams(uploads);
     uploads.post('/v1/images', { config: { query: ['request'] }, schema: { response: { 201: Image } } }, async (request, reply) => {
-      const asked = requestInQuery(CreateImage, request.query as URLSearchParams);
+      const asked = requestInQuery(CreateImage, (request.query as URLSearchParams).get('request'));
       const image = await imageMake(control, request.caller, asked, request.raw, abortOnClose(reply.raw));
       return reply.code(201).send(image);
     });

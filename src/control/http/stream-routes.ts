@@ -5,8 +5,8 @@ import { machineMade } from '../app/made.ts';
 import { authorize } from '../../store/context.ts';
 import type { Control } from '../control.ts';
 import { invalid } from '../../base/errors.ts';
+import { requestInQuery } from '../../base/request-in-query.ts';
 import { idParams, onceEnded } from './accepted.ts';
-import { requestInQuery } from './request-in-query.ts';
 import { booleanOf, integerOf, pathOf } from './query.ts';
 import type { App } from './server.ts';
 import { passThrough } from './through.ts';
@@ -47,7 +47,7 @@ export const streamRoutes = (app: App, control: Control): void => {
       { config: { query: ['request'] }, schema: { params: idParams, response: { 202: Accepted } } },
       async (request, reply) => {
         authorize(request.caller, 'write');
-        const asked = requestInQuery(UpdateMachine, request.query as URLSearchParams);
+        const asked = requestInQuery(UpdateMachine, (request.query as URLSearchParams).get('request'));
         using code = control.uploads.offer(request.raw);
         const answer = await machineUpdate(control, request.caller, request.params.id, asked, code.name);
         return await onceEnded(control, request, reply, answer);
