@@ -8,8 +8,8 @@ import type { Logger } from '../base/logger.ts';
 import { messageOf } from '../base/errors.ts';
 import { start } from '../exec/run.ts';
 import { openLog } from './log-file.ts';
-import { endProcess, forgetProcess, identify, isAlive, recallProcess, rememberProcess } from './process-identity.ts';
-import type { ProcessIdentity } from './process-identity.ts';
+import { endProcess, forgetProcess, identify, isAlive, recallProcess, rememberProcess } from '../sys/process-identity.ts';
+import type { ProcessIdentity } from '../sys/process-identity.ts';
 
 export interface KeeperOptions {
   name: string;

@@ -19,7 +19,7 @@ import { hasCapability, parseMounts } from './host-view.ts';
 import { belongsTo } from './leftovers.ts';
 import { cutLog, lastLines } from './log-file.ts';
 import { choosePool } from './pool-size.ts';
-import { identify, isAlive, recallProcess, rememberProcess } from './process-identity.ts';
+import { identify, isAlive, recallProcess, rememberProcess } from '../sys/process-identity.ts';
 import { unitsOf } from './units.ts';
 
 const codeIs = (code: string) => (error: unknown) => error instanceof CenoteError && error.code === code;

@@ -7,7 +7,7 @@ import type { InstanceConfig, InstancePaths } from '../model/instance.ts';
 import { unmount, unmountFlags } from '../sys/mount.ts';
 import { isErrno } from '../sys/libc.ts';
 import { lastLines, openLog } from './log-file.ts';
-import { endProcess, forgetProcess, recallProcess } from './process-identity.ts';
+import { endProcess, forgetProcess, recallProcess } from '../sys/process-identity.ts';
 import { serviceNames } from './service-list.ts';
 import type { ServiceName } from './service-list.ts';
 import type { ServiceManager } from './services.ts';

@@ -16,7 +16,7 @@ import { loadInstanceConfig } from './config.ts';
 import { keepRunning } from './keeper.ts';
 import type { KeeperOptions } from './keeper.ts';
 import { cutLog } from './log-file.ts';
-import { identify } from './process-identity.ts';
+import { identify } from '../sys/process-identity.ts';
 import { openServiceGroup } from './service-group.ts';
 import { asUser, serviceNames, servicesOf } from './service-list.ts';
 import type { ServiceName } from './service-list.ts';

@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import { instancePaths } from '../../src/model/instance.ts';
 import type { Machine } from '../../src/model/control-api.ts';
 import type { MachineNic } from '../../src/model/network-api.ts';
-import { recallProcess, signalProcess } from '../../src/setup/process-identity.ts';
+import { recallProcess, signalProcess } from '../../src/sys/process-identity.ts';
 import { servicePidPath } from '../../src/setup/supervisor.ts';
 import { Inside } from '../support/inside.ts';
 import { skipInstance, startInstance } from '../support/instance.ts';

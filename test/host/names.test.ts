@@ -8,7 +8,7 @@ import sshpk from 'sshpk';
 import { runAny } from '../../src/exec/run.ts';
 import type { CreateMachine } from '../../src/model/control-api.ts';
 import { instancePaths } from '../../src/model/instance.ts';
-import { recallProcess, signalProcess } from '../../src/setup/process-identity.ts';
+import { recallProcess, signalProcess } from '../../src/sys/process-identity.ts';
 import { servicePidPath } from '../../src/setup/supervisor.ts';
 import { Inside } from '../support/inside.ts';
 import { skipInstance, startInstance } from '../support/instance.ts';

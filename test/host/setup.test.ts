@@ -13,8 +13,8 @@ import { saveInstanceConfig } from '../../src/setup/config.ts';
 import { makeDirectories } from '../../src/setup/directories.ts';
 import { readMounts, runsSystemd } from '../../src/setup/host-view.ts';
 import { removeGroups } from '../../src/setup/leftovers.ts';
-import { isAlive, recallProcess, signalProcess } from '../../src/setup/process-identity.ts';
-import type { ProcessIdentity } from '../../src/setup/process-identity.ts';
+import { isAlive, recallProcess, signalProcess } from '../../src/sys/process-identity.ts';
+import type { ProcessIdentity } from '../../src/sys/process-identity.ts';
 import { SupervisedServices } from '../../src/setup/supervised.ts';
 import { servicePidPath, supervisorPidPath } from '../../src/setup/supervisor.ts';
 

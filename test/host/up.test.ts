@@ -9,7 +9,7 @@ import { openAllotment } from '../../src/host/allotment/allotment.ts';
 import { instancePaths } from '../../src/model/instance.ts';
 import { runDestroy, runDown, runUp } from '../../src/setup/commands.ts';
 import { readMounts, runsSystemd } from '../../src/setup/host-view.ts';
-import { recallProcess, signalProcess } from '../../src/setup/process-identity.ts';
+import { recallProcess, signalProcess } from '../../src/sys/process-identity.ts';
 import { serviceNames } from '../../src/setup/service-list.ts';
 import { servicePidPath, supervisorPidPath } from '../../src/setup/supervisor.ts';
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { run, runAny } from '../../src/exec/run.ts';
 import { instancePaths } from '../../src/model/instance.ts';
-import { recallProcess, signalProcess } from '../../src/setup/process-identity.ts';
+import { recallProcess, signalProcess } from '../../src/sys/process-identity.ts';
 import { servicePidPath } from '../../src/setup/supervisor.ts';
 import { Inside } from '../support/inside.ts';
 import { skipInstance, startInstance } from '../support/instance.ts';

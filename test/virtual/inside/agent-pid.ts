@@ -2,7 +2,7 @@
 import { runAny } from '../../../src/exec/run.ts';
 import { defaultRoot, instancePaths } from '../../../src/model/instance.ts';
 import { runsSystemd } from '../../../src/setup/host-view.ts';
-import { recallProcess } from '../../../src/setup/process-identity.ts';
+import { recallProcess } from '../../../src/sys/process-identity.ts';
 import { servicePidPath } from '../../../src/setup/supervisor.ts';
 
 export const agentPid = async (): Promise<number | null> => {
