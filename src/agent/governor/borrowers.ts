@@ -16,8 +16,6 @@ const limitStep = mib;
  * be swapped at all. The kernel, should it come first, kills in a borrower too.
  */
 const dryWithSwapMs = 3000;
-/** After a kill the kernel needs a moment to free what the dead had. */
-const killPauseMs = 300;
 /** A need is over when nothing was taken for so long; and is told of now and then while it lasts. */
 const needEndsMs = 500;
 const tellEveryMs = 5000;
@@ -146,7 +144,7 @@ export class BorrowerRound {
       else this.#limit(one, one.usedBytes + limitStep);
     }
     const isLast = borrowers.every((one) => this.#isDryForGood(one)) && busy.size === 0 && this.#isHalfGone(borrowers);
-    if (isLast) this.#killInWorst(borrowers);
+    if (isLast) this.#kill(borrowers, demandBytes);
   }
 
   #reclaim(one: MachineReading, bytes: number): void {
@@ -156,14 +154,18 @@ export class BorrowerRound {
     this.watched.set(one.id, { ...watch, needSinceMs: watch.needSinceMs ?? this.#nowMs });
   }
 
-  #killInWorst(borrowers: readonly MachineReading[]): void {
-    if ([...this.watched.values()].some(({ killedAtMs }) => this.#nowMs - killedAtMs < killPauseMs)) return;
-    const [worst] = borrowers
+  /** As much as is missing at once, in the worst borrower and then the next; and nothing more before that has come back. */
+  #kill(borrowers: readonly MachineReading[], missingBytes: number): void {
+    const byWorst = borrowers
       .filter(({ id }) => this.watched.get(id)!.isOffered)
       .toSorted((a, b) => b.usedBytes / b.guaranteeBytes - a.usedBytes / a.guaranteeBytes);
-    if (worst === undefined) return;
-    this.actions.push({ do: 'kill', machine: worst.id, numbers: this.#numbers(worst) });
-    this.watched.set(worst.id, { ...this.watched.get(worst.id)!, killedAtMs: this.#nowMs });
+    let leftBytes = missingBytes;
+    for (const one of byWorst) {
+      if (leftBytes <= 0) return;
+      const bytes = Math.min(leftBytes, one.usedBytes - one.guaranteeBytes);
+      this.actions.push({ do: 'kill', machine: one.id, bytes, floorBytes: one.guaranteeBytes, numbers: this.#numbers(one) });
+      leftBytes -= bytes;
+    }
   }
 
   #report(one: MachineReading, spareBytes: number): void {

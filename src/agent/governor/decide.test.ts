@@ -27,6 +27,7 @@ const machine = (id: string, guaranteeMib: number, poolMib: number, change: Part
   wantsBytes: mib,
   bytesPerMs: fillPerMs,
   cacheShare: 0,
+  processBytes: Infinity,
   ...change,
 });
 
@@ -48,6 +49,7 @@ const steps = fc.array(
 const hosts = fc.record({
   poolMib: fc.constantFrom(1024, 4096, 24_576),
   guaranteesMib: fc.array(fc.integer({ min: 4, max: 256 }), { minLength: 2, maxLength: 8 }),
+  processMib: fc.constantFrom(Infinity, 4, 40),
   steps,
 });
 
@@ -71,11 +73,11 @@ const fits = (guaranteesMib: readonly number[], poolMib: number): number[] => {
 
 test('with swap nobody is killed, and nobody is swapped or taken from within the guarantee', () => {
   fc.assert(
-    fc.property(hosts, ({ poolMib, guaranteesMib, steps: all }) => {
+    fc.property(hosts, ({ poolMib, guaranteesMib, processMib, steps: all }) => {
       const kernel = world(
         poolMib,
         poolMib * 64,
-        fits(guaranteesMib, poolMib).map((guarantee, index) => machine(`m${index}`, guarantee, poolMib)),
+        fits(guaranteesMib, poolMib).map((guarantee, index) => machine(`m${index}`, guarantee, poolMib, { processBytes: processMib * mib })),
       );
       live(kernel, all);
       assert.deepEqual(kernel.violations, []);
@@ -87,11 +89,11 @@ test('with swap nobody is killed, and nobody is swapped or taken from within the
 
 test('without swap nobody is killed within the guarantee', () => {
   fc.assert(
-    fc.property(hosts, ({ poolMib, guaranteesMib, steps: all }) => {
+    fc.property(hosts, ({ poolMib, guaranteesMib, processMib, steps: all }) => {
       const kernel = world(
         poolMib,
         0,
-        fits(guaranteesMib, poolMib).map((guarantee, index) => machine(`m${index}`, guarantee, poolMib)),
+        fits(guaranteesMib, poolMib).map((guarantee, index) => machine(`m${index}`, guarantee, poolMib, { processBytes: processMib * mib })),
       );
       live(kernel, all);
       assert.deepEqual(kernel.violations, []);
@@ -102,17 +104,30 @@ test('without swap nobody is killed within the guarantee', () => {
 
 test('with less swap than borrowers would need nobody is killed or swapped within the guarantee', () => {
   fc.assert(
-    fc.property(hosts, fc.integer({ min: 16, max: 1024 }), ({ poolMib, guaranteesMib, steps: all }, swapMib) => {
+    fc.property(hosts, fc.integer({ min: 16, max: 1024 }), ({ poolMib, guaranteesMib, processMib, steps: all }, swapMib) => {
       const kernel = world(
         poolMib,
         swapMib,
-        fits(guaranteesMib, poolMib).map((guarantee, index) => machine(`m${index}`, guarantee, poolMib)),
+        fits(guaranteesMib, poolMib).map((guarantee, index) => machine(`m${index}`, guarantee, poolMib, { processBytes: processMib * mib })),
       );
       live(kernel, all);
       assert.deepEqual(kernel.violations, []);
     }),
     { numRuns: 300 },
   );
+});
+
+test('without swap a claim is met by as many small processes as it takes, and they die faster than one after another', () => {
+  const small = machine('small', 64, 1024, { wantsBytes: 840 * mib, processBytes: 8 * mib });
+  const kernel = world(1024, 0, [small, machine('claims', 480, 1024)]);
+  kernel.run(2000);
+  Object.assign(kernel.machines[1]!, { wantsBytes: 470 * mib, bytesPerMs: fillPerMs / 4 });
+  kernel.run(700);
+  assert.deepEqual(kernel.violations, []);
+  assert.equal(usedBy(kernel.machines[1]!), 470 * mib);
+  // What is left is all but the reserve, and what the last process had too much.
+  const reserveMib = 8 + 10;
+  assert.ok(usedBy(small) >= (1024 - 470 - reserveMib - 8 - 1) * mib, `${usedBy(small) / mib} MiB are left`);
 });
 
 test('when a calm governor dies, the kernel knows who borrows', () => {

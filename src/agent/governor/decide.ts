@@ -40,7 +40,6 @@ export const freshWatch: Watch = {
   reclaimedBytes: 0,
   dryUntilMs: -Infinity,
   drySinceMs: null,
-  killedAtMs: -Infinity,
   isProtected: null,
   isSwapHeld: false,
   isOffered: false,

@@ -29,7 +29,7 @@ test('a ceiling that is changed while the governor lets go is the one that holds
     offer: () => Promise.resolve(),
     leftover: () => ({ isSwapHeld: false, isOffered: false }),
     reclaim: () => Promise.resolve(0),
-    killLargest: () => Promise.resolve(null),
+    kill: () => Promise.resolve([]),
   };
   const resources = completeResources({ cpuMillis: 10, memoryMib: 16, memoryCeilingMib: 384, diskMib: 64 });
   let machine: GovernedMachine = { id: 'm', name: 'm', resources, limits: new Semaphore(1) };

@@ -24,7 +24,7 @@ export interface GovernedMachine {
 /** Told of what was done, in the order in which it was. */
 export interface GovernorListener {
   report(report: Report): void;
-  killed(machine: string, numbers: Numbers, process: KilledProcess): void;
+  killed(machine: string, numbers: Numbers, processes: readonly KilledProcess[]): void;
   /** The kernel killed inside a machine that had come to its limit. */
   ranOut(machine: MachineReading, kills: number): void;
 }
@@ -162,9 +162,11 @@ export class Governor implements AsyncDisposable {
           this.#schedule(0); // there may be more to take, and its own look tells
         });
       case 'kill':
-        return this.#onLimits(action.machine, 0, async ({ id, usedBytes, guaranteeBytes }) => {
-          const killed = usedBytes > guaranteeBytes ? await memory.killLargest(id) : null;
-          if (killed !== null) listener.killed(id, action.numbers, killed);
+        return this.#onLimits(action.machine, action.bytes, async ({ id, guaranteeBytes }) => {
+          const { bytes, floorBytes, numbers } = action;
+          const killed = await memory.kill(id, { bytes, floorBytes: Math.max(floorBytes, guaranteeBytes) });
+          if (killed.length > 0) listener.killed(id, numbers, killed);
+          this.#schedule(0);
         });
     }
   }

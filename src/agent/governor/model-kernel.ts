@@ -11,6 +11,8 @@ const mib = 2 ** 20;
 export const stepMs = 2;
 const swapBytesPerMs = 300 * 1024;
 const cacheBytesPerMs = 2 * mib;
+/** Until what was killed has given its memory back. */
+const deathMs = 12;
 /** What a machine may lose between coming down to its guarantee and the governor's next look at it. */
 const toleratedBytes = 8 * mib;
 
@@ -30,10 +32,13 @@ export interface ModelMachine {
   bytesPerMs: number;
   /** The part of its growth that is cache. */
   cacheShare: number;
+  /** What each of its processes has, for the governor's kills; Infinity where it is one. */
+  processBytes: number;
 }
 
 interface Running {
-  action: Action & { do: 'reclaim' };
+  action: Action & { do: 'reclaim' | 'kill' };
+  /** Has been taken already where it was reclaimed; dies at the end where it is a kill. */
   freedBytes: number;
   untilMs: number;
 }
@@ -164,17 +169,38 @@ export class ModelKernel {
     this.#die(largest!);
   }
 
-  #die(one: ModelMachine): void {
+  /** So many of its processes as have so much, and the others want no more for it; whom the kernel chooses is all that there is in the machine. */
+  #die(one: ModelMachine, bytes = one.ownBytes): void {
     this.kills.push(one.id);
-    this.#swapFreeBytes += one.swapBytes;
-    Object.assign(one, { ownBytes: 0, cacheBytes: 0, swapBytes: 0, wantsBytes: 0 });
+    if (bytes >= one.ownBytes) {
+      this.#swapFreeBytes += one.swapBytes;
+      Object.assign(one, { ownBytes: 0, cacheBytes: 0, swapBytes: 0, wantsBytes: 0 });
+    } else Object.assign(one, { ownBytes: one.ownBytes - bytes, wantsBytes: Math.max(0, one.wantsBytes - bytes) });
+  }
+
+  /** As many of its processes as are asked for, as long as it is above its guarantee. */
+  #killIn(one: ModelMachine, action: Action & { do: 'kill' }): void {
+    const { bytes, floorBytes, numbers } = action;
+    if (usedBy(one) <= one.guaranteeBytes) this.violations.push({ atMs: this.nowMs, machine: one.id, what: 'the governor killed within its guarantee' });
+    if (bytes > Math.min(numbers.reserveBytes - numbers.headroomBytes, usedBy(one) - one.guaranteeBytes) + 1)
+      this.violations.push({ atMs: this.nowMs, machine: one.id, what: 'more was to be killed than is missing' });
+    if (this.#running.size > 0 && [...this.#running.values()].some((other) => other.untilMs !== this.nowMs + deathMs))
+      this.violations.push({ atMs: this.nowMs, machine: one.id, what: 'killed while more was coming back' });
+    let freedBytes = 0;
+    while (freedBytes < Math.min(bytes, one.ownBytes) && usedBy(one) - freedBytes > floorBytes) freedBytes += Math.min(one.processBytes, one.ownBytes);
+    this.#running.set(one.id, { action, freedBytes: Math.min(freedBytes, one.ownBytes), untilMs: this.nowMs + deathMs });
   }
 
   #finish(): void {
     for (const [id, { action, freedBytes, untilMs }] of this.#running) {
       if (untilMs > this.nowMs) continue;
       this.#running.delete(id);
-      this.#outcomes.push({ machine: id, askedBytes: action.bytes, freedBytes });
+      if (action.do === 'reclaim') this.#outcomes.push({ machine: id, askedBytes: action.bytes, freedBytes });
+      else
+        this.#die(
+          this.machines.find((one) => one.id === id)!,
+          freedBytes,
+        );
       this.#next.atMs = this.nowMs;
     }
   }
@@ -207,10 +233,7 @@ export class ModelKernel {
     if (action.do === 'swap') one.maySwap = action.isAllowed;
     if (action.do === 'offer') one.isOffered = action.isOffered;
     if (action.do === 'limit') one.limitBytes = Math.max(action.bytes, usedBy(one));
-    if (action.do === 'kill') {
-      if (usedBy(one) <= one.guaranteeBytes) this.violations.push({ atMs: this.nowMs, machine: one.id, what: 'the governor killed within its guarantee' });
-      this.#die(one);
-    }
+    if (action.do === 'kill') this.#killIn(one, action);
     if (action.do !== 'reclaim') return;
     const isAllowed = usedBy(one) - action.bytes >= one.guaranteeBytes - 1;
     if (!isAllowed) this.violations.push({ atMs: this.nowMs, machine: one.id, what: 'taken from below its guarantee' });

@@ -1,5 +1,6 @@
 /** What the governor did, as events in words and numbers. */
 import { formatCpu, formatMib, mibOfBytes } from '../../base/units.ts';
+import type { KilledProcess } from '../../host/cgroup/pool-memory.ts';
 import type { Events } from '../events.ts';
 import type { GovernedMachine, GovernorListener } from './governor.ts';
 import type { MeterListener } from './meter.ts';
@@ -46,18 +47,18 @@ export const tellEvents = (events: Pick<Events, 'emit'>, find: (id: string) => G
         until: 'the pool has more to lend',
       });
     },
-    killed: (machine, numbers, process) =>
+    killed: (machine, numbers, processes) =>
       events.emit(
         'governor.killed',
         machine,
-        `${process.command} (${formatMib(process.memoryMib)}) was killed in ${nameOf(machine)}, which used ${text(numbers.usedBytes)} of ${text(numbers.guaranteeBytes)} guaranteed: ${because(numbers)}, and nothing was left to reclaim`,
+        `${textOf(processes)} killed in ${nameOf(machine)}, which used ${text(numbers.usedBytes)} of ${text(numbers.guaranteeBytes)} guaranteed: ${because(numbers)}, and nothing was left to reclaim`,
         {
           ...detailOf(machine, numbers),
           reclaimedMib: mib(numbers.reclaimedBytes),
           swapFreeMib: mib(numbers.swapFreeBytes),
           pressure: null,
           claimant: numbers.claimant,
-          killed: [process],
+          killed: [...processes],
         },
       ),
     ranOut: (one, kills) =>
@@ -72,6 +73,12 @@ export const tellEvents = (events: Pick<Events, 'emit'>, find: (id: string) => G
         },
       ),
   };
+};
+
+/** One is named; of many, how many there were. */
+const textOf = (processes: readonly KilledProcess[]): string => {
+  const all = formatMib(processes.reduce((sum, { memoryMib }) => sum + memoryMib, 0));
+  return processes.length === 1 ? `${processes[0]!.command} (${all}) was` : `${processes.length} processes (${all}) were`;
 };
 
 const why = ({ limitBytes, ceilingBytes }: MachineReading): string =>

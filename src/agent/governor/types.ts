@@ -1,5 +1,5 @@
 /** What goes into the governor's decisions and what comes out: sizes in bytes, times in milliseconds of a clock that only goes forward. */
-import type { HostMemory, PoolTotals, ReclaimRequest } from '../../host/cgroup/pool-memory.ts';
+import type { HostMemory, KillRequest, PoolTotals, ReclaimRequest } from '../../host/cgroup/pool-memory.ts';
 
 export interface MachineReading {
   id: string;
@@ -26,7 +26,7 @@ export interface Readings {
   pool: PoolTotals;
   host: HostMemory;
   machines: readonly MachineReading[];
-  /** What is being reclaimed from whom at this moment; nothing else is asked of these. */
+  /** What is being reclaimed from whom at this moment, or comes back from those that were killed; nothing else is asked of these. */
   busy: ReadonlyMap<string, number>;
   outcomes: readonly Outcome[];
   /** What the last look at all machines took. */
@@ -39,7 +39,7 @@ export type Action =
   | { do: 'protect'; machine: string; isProtected: boolean }
   | { do: 'offer'; machine: string; isOffered: boolean }
   | ({ do: 'reclaim'; machine: string } & Omit<ReclaimRequest, 'ceilingBytes'>)
-  | { do: 'kill'; machine: string; numbers: Numbers };
+  | ({ do: 'kill'; machine: string; numbers: Numbers } & KillRequest);
 
 /** What was true when something was done to a machine, for the event that tells of it. */
 export interface Numbers {
@@ -66,7 +66,6 @@ export interface Watch {
   dryUntilMs: number;
   /** Since when nearly nothing came of any attempt to take back; null when the last one gave. */
   drySinceMs: number | null;
-  killedAtMs: number;
   /** Whether it is kept from swap; null when that is not known. */
   isProtected: boolean | null;
   /** Kept from having more in swap, because there is none left. */

@@ -10,8 +10,8 @@ import { join } from 'node:path';
 import { isErrno } from '../../base/errno.ts';
 import { ifPresent, readNumber, readPids, readTable, write } from './files.ts';
 import { isOffered, offerAll, oomScoreWithin } from './oom-score.ts';
-import type { Hold, KilledProcess, Leftover, MachineMemory, PoolMemory, PoolTotals, ReclaimRequest } from './pool-memory.ts';
-import { killLargestOf } from './victim.ts';
+import type { Hold, KilledProcess, KillRequest, Leftover, MachineMemory, PoolMemory, PoolTotals, ReclaimRequest } from './pool-memory.ts';
+import { killLargest } from './victim.ts';
 
 const limitFile = 'memory.limit_in_bytes';
 const usageFile = 'memory.usage_in_bytes';
@@ -108,8 +108,10 @@ export class PoolMemoryV1 implements PoolMemory {
     return Math.max(0, before - after);
   }
 
-  async killLargest(machine: string): Promise<KilledProcess | null> {
-    return killLargestOf(() => this.#pids(machine), this.totals().limitBytes);
+  kill(machine: string, request: KillRequest): Promise<KilledProcess[]> {
+    const group = this.#group(machine);
+    const usedBytes = () => ifPresent(() => readNumber(group, usageFile)) ?? 0;
+    return killLargest({ pids: () => this.#pids(machine), usedBytes, limitBytes: this.totals().limitBytes }, request);
   }
 
   #pids(machine: string): number[] {

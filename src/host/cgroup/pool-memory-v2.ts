@@ -15,8 +15,8 @@ import { join } from 'node:path';
 import { isErrno } from '../../base/errno.ts';
 import { ifPresent, readNumber, readPids, readTable } from './files.ts';
 import { isOffered, offerAll, oomScoreWithin } from './oom-score.ts';
-import type { Hold, KilledProcess, Leftover, MachineMemory, PoolMemory, PoolTotals, ReclaimRequest } from './pool-memory.ts';
-import { killLargestOf } from './victim.ts';
+import type { Hold, KilledProcess, KillRequest, Leftover, MachineMemory, PoolMemory, PoolTotals, ReclaimRequest } from './pool-memory.ts';
+import { killLargest } from './victim.ts';
 
 /** What a machine may take between our look and our write. */
 const marginBytes = 2 * 2 ** 20;
@@ -94,8 +94,10 @@ export class PoolMemoryV2 implements PoolMemory {
     return Math.max(0, before - used());
   }
 
-  async killLargest(machine: string): Promise<KilledProcess | null> {
-    return killLargestOf(() => this.#pids(machine), this.totals().limitBytes);
+  kill(machine: string, request: KillRequest): Promise<KilledProcess[]> {
+    const group = this.#group(machine);
+    const usedBytes = () => ifPresent(() => readNumber(group, 'memory.current')) ?? 0;
+    return killLargest({ pids: () => this.#pids(machine), usedBytes, limitBytes: this.totals().limitBytes }, request);
   }
 
   #pids(machine: string): number[] {

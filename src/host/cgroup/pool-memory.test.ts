@@ -165,6 +165,6 @@ test('a machine that is gone is nothing to any of them', async (context) => {
     memory.protect('gone', true);
     await memory.offer('gone', true, mib);
     assert.deepEqual(memory.leftover('gone', mib), { isSwapHeld: false, isOffered: false });
-    assert.equal(await memory.killLargest('gone'), null);
+    assert.deepEqual(await memory.kill('gone', { bytes: 2 ** 20, floorBytes: 0 }), []);
   }
 });

@@ -47,6 +47,12 @@ export interface ReclaimRequest {
   floorBytes: number;
 }
 
+export interface KillRequest {
+  bytes: number;
+  /** Its guarantee: nothing is killed in one that is within it, or will be when those that were killed before have ended. */
+  floorBytes: number;
+}
+
 export interface PoolMemory {
   totals(): PoolTotals;
   /** Null when it has no group (any more). */
@@ -67,8 +73,8 @@ export interface PoolMemory {
   leftover(machine: string, ceilingBytes: number): Leftover;
   /** Takes up to `bytes` from it, and holds it at what is left, but never below the floor. The result is what was freed. */
   reclaim(machine: string, request: ReclaimRequest): Promise<number>;
-  /** Kills the process inside that the kernel would choose; null when there is none. */
-  killLargest(machine: string): Promise<KilledProcess | null>;
+  /** Kills the processes inside that the kernel would choose, until enough comes back; resolves when it has. */
+  kill(machine: string, request: KillRequest): Promise<KilledProcess[]>;
 }
 
 export interface HostMemory {

@@ -1,47 +1,83 @@
-/** The last resort inside one group: the process that the kernel itself would kill there, by memory, swap and `oom_score_adj`. */
+/**
+ * The last resort inside one group: the processes that the kernel itself would kill there, by memory, swap and `oom_score_adj`; no more of
+ * them than what is missing takes, and until that has come back.
+ */
 import { readFileSync } from 'node:fs';
-import { setImmediate as turn } from 'node:timers/promises';
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
 import { isErrno } from '../../base/errno.ts';
-import type { KilledProcess } from './pool-memory.ts';
+import { ProcessHandle } from '../../sys/pidfd.ts';
+import type { KilledProcess, KillRequest } from './pool-memory.ts';
 
 /** A machine may have thousands of processes; the event loop gets a turn between so many of them. */
 const yieldEvery = 50;
 const neverKilled = -1000;
+const killPending = 1n << 8n;
+const pollMs = 3;
+/** One that the kernel holds in a call ends when that does: it is not waited for any longer, nor chosen again. */
+const mostWaitMs = 500;
+
+/** The group, as it is at the moment. */
+interface Group {
+  pids: () => readonly number[];
+  usedBytes: () => number;
+  /** What the pool may have. */
+  limitBytes: number;
+}
 
 interface Candidate {
   pid: number;
-  memoryKib: number;
+  /** Some of it may be others' too, so that less comes back: rather that than one killed too many. */
+  bytes: number;
   score: number;
 }
 
-/** `pids` is asked again just before the kill: a number may have gone to a process elsewhere meanwhile. */
-export const killLargestOf = async (pids: () => readonly number[], limitBytes: number): Promise<KilledProcess | null> => {
-  let worst: Candidate | null = null;
-  for (const [index, pid] of pids().entries()) {
+export const killLargest = async (group: Group, request: KillRequest): Promise<KilledProcess[]> => {
+  const candidates: Candidate[] = [];
+  for (const [index, pid] of group.pids().entries()) {
     if (index % yieldEvery === yieldEvery - 1) await turn();
-    const candidate = judge(pid, limitBytes / 1024);
-    if (candidate !== null && (worst === null || candidate.score > worst.score)) worst = candidate;
+    const candidate = judge(pid, group.limitBytes);
+    if (candidate !== null) candidates.push(candidate);
   }
-  if (worst === null) return null;
-  const command = procFile(worst.pid, 'comm').trim();
-  if (!pids().includes(worst.pid)) return null;
-  try {
-    process.kill(worst.pid, 'SIGKILL');
-  } catch (error) {
-    if (isErrno(error, 'ESRCH')) return null;
-    throw error;
-  }
-  return { pid: worst.pid, command, memoryMib: Math.round(worst.memoryKib / 1024) };
+  using handles = new DisposableStack();
+  const victims = end(candidates, group, request, handles);
+  await Promise.all(victims.map(({ handle }) => handle.releaseMemory()));
+  const isLeft = () => victims.some(({ pid, bytes }) => residentBytes(procFile(pid, 'status')) > bytes / 4);
+  for (const deadline = performance.now() + mostWaitMs; isLeft() && performance.now() < deadline;) await sleep(pollMs);
+  return victims.map(({ pid, bytes, command }) => ({ pid, command, memoryMib: Math.round(bytes / 2 ** 20) }));
 };
 
-const judge = (pid: number, limitKib: number): Candidate | null => {
-  const status = procFile(pid, 'status');
-  const value = (key: string): number => Number(new RegExp(`^${key}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0);
-  const memoryKib = value('VmRSS') + value('VmSwap');
-  const adjust = Number(procFile(pid, 'oom_score_adj'));
-  if (memoryKib === 0 || adjust === neverKilled) return null;
-  return { pid, memoryKib, score: memoryKib + (adjust * limitKib) / 1000 };
+type Victim = Candidate & { command: string; handle: ProcessHandle };
+
+/** In one go, so that little can change between what is read and what is done. */
+const end = (candidates: readonly Candidate[], { pids, usedBytes }: Group, { bytes, floorBytes }: KillRequest, handles: DisposableStack): Victim[] => {
+  const victims: Victim[] = [];
+  let comesBack = 0;
+  for (const one of candidates.toSorted((a, b) => b.score - a.score)) {
+    if (comesBack >= bytes || usedBytes() - comesBack <= floorBytes) break;
+    const opened = ProcessHandle.open(one.pid);
+    if (opened === null) continue;
+    const handle = handles.use(opened);
+    const command = procFile(one.pid, 'comm').trim();
+    // The number may have gone to a process elsewhere before it was opened.
+    if (!pids().includes(one.pid) || !handle.kill()) continue;
+    comesBack += one.bytes;
+    victims.push({ ...one, command, handle });
+  }
+  return victims;
 };
+
+const judge = (pid: number, limitBytes: number): Candidate | null => {
+  const status = procFile(pid, 'status');
+  const bytes = residentBytes(status);
+  const total = bytes + valueOf(status, 'VmSwap');
+  const adjust = Number(procFile(pid, 'oom_score_adj'));
+  return total === 0 || adjust === neverKilled || isDying(status) ? null : { pid, bytes, score: total + (adjust * limitBytes) / 1000 };
+};
+
+const residentBytes = (status: string): number => valueOf(status, 'VmRSS');
+const valueOf = (status: string, key: string): number => Number(new RegExp(`^${key}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0) * 1024;
+const isDying = (status: string): boolean =>
+  [...status.matchAll(/^(?:Sig|Shd)Pnd:\s+([0-9a-f]+)$/gm)].some(([, mask]) => (BigInt(`0x${mask}`) & killPending) !== 0n);
 
 /** Empty once it has ended. */
 const procFile = (pid: number, name: string): string => {

@@ -109,7 +109,7 @@ describe(`the pool ${swap ? 'with' : 'without'} swap`, { skip }, () => {
       assert.equal(subject, world.borrower.id);
       assert.equal(detail['guaranteeMib'], world.borrower.resources.memoryMib);
       assert.ok(Number(detail['usedMib']) > world.borrower.resources.memoryMib);
-      assert.equal((detail['killed'] as unknown[]).length, 1);
+      assert.ok((detail['killed'] as unknown[]).length > 0);
     }
   });
 });
