@@ -8,6 +8,11 @@ import { createLogger } from '../base/logger.ts';
 import { standIn } from './governor/stand-in.ts';
 
 const text = { type: 'string', default: '' } as const;
-const { values } = parseArgs({ options: { instance: text, directory: text, journal: text } });
+const { values } = parseArgs({ options: { instance: text, directory: text, run: text, journal: text } });
 flushCompileCache(); // it ends only by being killed
-await standIn({ instance: values.instance, directory: values.directory, journalPath: values.journal, logger: createLogger({ name: 'stand-in' }) });
+await standIn({
+  instance: values.instance,
+  place: { directory: values.directory, runDirectory: values.run },
+  journalPath: values.journal,
+  logger: createLogger({ name: 'stand-in' }),
+});

@@ -10,7 +10,7 @@ import { createArchiver } from '../host/archive/archiver.ts';
 import { findParent } from '../host/cgroup/parent.ts';
 import { keepTreeOptions } from '../host/cgroup/tree-options.ts';
 import { openCgroups, openPoolControls } from '../host/cgroup/open.ts';
-import { takeTurn } from '../host/cgroup/turn.ts';
+import { AgentTurn } from '../host/cgroup/turn.ts';
 import { hostGoesDown } from '../host/init/systemd.ts';
 import { openNetwork } from '../host/network/open.ts';
 import { openPlatforms } from '../host/platform/open-platforms.ts';
@@ -27,8 +27,8 @@ import type { AgentConfig } from './config.ts';
 import { Events } from './events.ts';
 import { FirewallRules } from './firewall.ts';
 import { KnownFloating } from './floating.ts';
-import { keptEventsPath, tellKept } from './governor/kept-events.ts';
 import { startGovernor } from './governor/start.ts';
+import { onLate } from './governor/turns.ts';
 import type { Host } from './host.ts';
 import { Journal } from './journal.ts';
 import { Machines } from './machines.ts';
@@ -39,7 +39,7 @@ import { heldShare, poolSize } from './pool.ts';
 import type { PoolBasis, PoolPlan } from './pool.ts';
 import { portRegister } from './ports.ts';
 import { haltForShutdown, limitAsRecorded, recover, startAll, stopAll } from './recover.ts';
-import { startServer } from './http/server.ts';
+import { prepareServer } from './http/server.ts';
 import { keepLxcfs, serves } from './lxcfs.ts';
 
 const readySandboxes = 24;
@@ -152,25 +152,25 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
   for (const machine of machines.all()) machine.tellNames();
   names.start();
   up.use(await MetadataServer.start(host, machines, instance.instance));
-  up.use(await takeTurn(paths.agent, () => logger.warn('the stand-in does not let go: governing all the same')));
-  tellKept(keptEventsPath(paths.agent), events);
-  const governing = up.use(startGovernor(openPoolControls({ parent }), machines, events, journal, logger));
-  const server = up.use(
-    await startServer({
-      host,
-      machines,
-      networks,
-      floating,
-      firewall,
-      socketPath: paths.agentSocket,
-      socketGroup: instance.user.gid,
-      instance: instance.instance,
-      burstUsage: governing.burstUsage,
-      startedAt,
-      plan,
-    }),
-  );
-  logger.info({ adopted: recovered.adopted.length, starting: recovered.toStart.length, socket: server.socketPath }, 'agent is ready');
+  const server = await prepareServer({
+    host,
+    machines,
+    networks,
+    floating,
+    firewall,
+    socketPath: paths.agentSocket,
+    socketGroup: instance.user.gid,
+    instance: instance.instance,
+    burstUsage: (machine) => governing.burstUsage(machine),
+    startedAt,
+    plan,
+  });
+  // Not before the server is prepared, which takes the governor's time as well; and before anybody can ask for other limits.
+  const turn = up.use(await AgentTurn.take({ directory: paths.agent, runDirectory }, onLate(logger)));
+  const governing = up.use(startGovernor(openPoolControls({ parent }), machines, events, journal, turn, logger));
+  up.use(server);
+  await server.listen();
+  logger.info({ adopted: recovered.adopted.length, starting: recovered.toStart.length, socket: paths.agentSocket }, 'agent is ready');
   config.crash.ready();
   up.use(keepLxcfs(lxcfs, machines, logger));
   up.use(keepTreeOptions((key) => allotment.changes()[key]?.former ?? null, logger));

@@ -114,6 +114,8 @@ const standInFacts = ({ instance }: InstanceConfig, paths: InstancePaths): strin
   instance,
   '--directory',
   paths.agent,
+  '--run',
+  `/run/cenote-${instance}`,
   '--journal',
   paths.agentJournal,
 ];

@@ -1,6 +1,6 @@
 /**
  * Advisory locks on files (flock): held by an open descriptor, so that the kernel gives them back however the holder ends.
- * A lock file may be removed by its holder; whoever waited for the removed one starts again on the new one.
+ * A lock file may be removed; whoever waited for the removed one starts again on the new one.
  */
 import { closeSync, constants, fstatSync, openSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -16,7 +16,11 @@ const flockFunction = declare('int flock(int fd, int operation)');
 export interface FileLock extends Disposable {
   /** For writing into the lock file; do not close it. */
   readonly fd: number;
+  /** The file was removed by another: what is locked at its path now is another one. */
+  isLost(): boolean;
 }
+
+const held = (path: string, fd: number): FileLock => ({ fd, isLost: () => !isStillAt(path, fd), [Symbol.dispose]: () => closeSync(fd) });
 
 /** Never follows a link. */
 const openLockFile = (path: string): number => openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
@@ -32,7 +36,7 @@ export const tryLockFile = (path: string): FileLock | null => {
       if (isErrno(error, 'EWOULDBLOCK', 'EAGAIN')) return null;
       throw error;
     }
-    if (isStillAt(path, fd)) return { fd, [Symbol.dispose]: () => closeSync(fd) };
+    if (isStillAt(path, fd)) return held(path, fd);
     closeSync(fd);
   }
 };
@@ -50,7 +54,7 @@ export const awaitFileLock = async (path: string): Promise<FileLock> => {
       closeSync(fd);
       throw error;
     }
-    if (isStillAt(path, fd)) return { fd, [Symbol.dispose]: () => closeSync(fd) };
+    if (isStillAt(path, fd)) return held(path, fd);
     closeSync(fd);
   }
 };
@@ -69,6 +73,6 @@ export const lockFile = async (path: string, options: { timeoutMs?: number; sign
 
 const isStillAt = (path: string, fd: number): boolean => {
   const named = statSync(path, { throwIfNoEntry: false });
-  const held = fstatSync(fd);
-  return named !== undefined && named.ino === held.ino && named.dev === held.dev;
+  const opened = fstatSync(fd);
+  return named !== undefined && named.ino === opened.ino && named.dev === opened.dev;
 };

@@ -1,5 +1,6 @@
-/** Many trials of the pool's memory in a row: mostly in the usual way, at times with the agent killed in the middle, at times with no swap left. */
+/** Many trials of the pool's memory in a row: mostly in the usual way, at times with the agent killed in the middle or standing still, at times with no swap left. */
 import assert from 'node:assert/strict';
+import { readFileSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TestInstance } from '../support/instance.ts';
 import { kernelMemory } from '../support/kernel-memory.ts';
@@ -11,6 +12,8 @@ import type { Trial } from './pool-trials.ts';
 /** Beside so much that is borrowed the neighbours' guarantees do not fit. */
 const missedMib = 600;
 const letGoMs = 30_000;
+/** Worth a word on why. */
+const muchSwappedMib = 20;
 /** The governor reads limits of the pool once a second. */
 export const seenMs = 1100;
 
@@ -38,12 +41,49 @@ export const governorDies = async (
     },
   });
   assert.equal(await services.startAgent(), true);
+  await letGo(world, instance, services, trial);
+  return trial;
+};
+
+/** The agent stands still, in the middle of a claim or since a while before it; then it goes on, and not one that was started anew. */
+export const governorStandsStill = async (
+  world: PoolWorld,
+  instance: TestInstance,
+  services: OwnServices,
+  seed: number,
+  since: 'before' | 'meanwhile',
+): Promise<Trial> => {
+  const pid = services.pidOf('agent');
+  const standStill = () => process.kill(pid, 'SIGSTOP');
+  if (since === 'before') {
+    standStill();
+    await sleep(seenMs);
+  }
+  let trial: Trial;
+  try {
+    trial = await world.trial(seed, {
+      leastMib: missedMib,
+      meanwhile: async (below) => {
+        await sleep(below(250));
+        standStill();
+      },
+    });
+  } finally {
+    process.kill(pid, 'SIGCONT');
+  }
+  await letGo(world, instance, services, trial);
+  assert.equal(services.pidOf('agent'), pid);
+  assert.equal(services.agentProcess?.end, null, 'the agent lives');
+  return trial;
+};
+
+/** Once an agent governs again. */
+const letGo = async (world: PoolWorld, instance: TestInstance, services: OwnServices, { seed, borrowerLost }: Trial): Promise<void> => {
   await services.reachable();
-  if (trial.borrowerLost > 0) await world.renewBorrower();
+  if (borrowerLost > 0) await world.renewBorrower();
   for (const deadline = Date.now() + letGoMs; kernelMemory(instance.instance, world.borrower.id).limitMib !== poolMib; await sleep(20))
     if (Date.now() > deadline) throw new Error(`seed ${seed}: the borrower is not let go`);
   await world.settled();
-  return trial;
 };
 
 /** With what the pool has of swap used up, and the governor alive. */
@@ -56,31 +96,55 @@ export const swapIsOut = async (world: PoolWorld, seed: number): Promise<Trial> 
   return trial;
 };
 
+const logLength = ({ paths }: OwnServices): number => statSync(`${paths.log}/agent.log`).size;
+
+/** What the agent said of its governor's coming late since its log was so long. */
+const lateness = ({ paths }: OwnServices, from: number): string => {
+  const log = readFileSync(`${paths.log}/agent.log`).subarray(from).toString();
+  const told = log.split('\n').filter((line) => /came late|stood still/.test(line));
+  return told.length === 0 ? 'its governor was never late' : told.join('\n');
+};
+
 /** Throws when a law is broken; the result tells of the rest. */
 export const runPoolTrials = async (instance: TestInstance, services: OwnServices, { seed, trials, minutes, note }: PoolRun): Promise<string> => {
   await services.startBoth();
   const world = await PoolWorld.make(instance, services.control);
   const claims: number[] = [];
   let swappedMib = 0;
-  const counts = { deaths: 0, withoutSwap: 0, borrowerKills: 0 };
+  const counts = { deaths: 0, standstills: 0, withoutSwap: 0, borrowerKills: 0 };
   const tell = () => {
     const sorted = claims.toSorted((a, b) => a - b);
     const at = (part: number) => Math.round(sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0);
-    return `${claims.length} trials from seed ${seed}: claims p50 ${at(0.5)}, p99 ${at(0.99)}, slowest ${at(1)} ms; ${counts.deaths} with the agent killed, ${counts.withoutSwap} without swap, in which ${counts.borrowerKills} processes of the borrower were killed; at most ${swappedMib.toFixed(1)} MiB of neighbours' swapped`;
+    return `${claims.length} trials from seed ${seed}: claims p50 ${at(0.5)}, p99 ${at(0.99)}, slowest ${at(1)} ms; ${counts.deaths} with the agent killed, ${counts.standstills} with one that stood still, ${counts.withoutSwap} without swap, in which the kernel killed ${counts.borrowerKills} processes of the borrower; at most ${swappedMib.toFixed(1)} MiB of neighbours' swapped`;
   };
   const end = Date.now() + minutes * 60_000;
   for (let number = 0; number < trials && Date.now() < end; number += 1) {
     const chance = random(seed + number)(20);
     const one = seed + number;
-    if (chance === 0) counts.withoutSwap += 1;
-    if (chance < 2) counts.deaths += 1;
-    if (chance === 0) counts.borrowerKills += (await swapIsOut(world, one)).borrowerKills;
-    const trial = chance < 2 ? await governorDies(world, instance, services, one) : await world.trial(one);
-    if (chance === 0) counts.borrowerKills += trial.borrowerKills;
+    const from = logLength(services);
+    const [dies, standsStill, isDry] = [chance < 2, chance === 2 || chance === 3, chance % 2 === 0 && chance < 4];
+    if (isDry) {
+      counts.withoutSwap += 1;
+      counts.borrowerKills += (await swapIsOut(world, one)).borrowerKills;
+    }
+    let trial: Trial;
+    try {
+      if (dies) trial = await governorDies(world, instance, services, one);
+      else if (standsStill) trial = await governorStandsStill(world, instance, services, one, one % 2 === 0 ? 'before' : 'meanwhile');
+      else trial = await world.trial(one);
+    } catch (error) {
+      note(lateness(services, from));
+      throw error;
+    }
+    if (dies) counts.deaths += 1;
+    if (standsStill) counts.standstills += 1;
+    if (isDry) counts.borrowerKills += trial.borrowerKills;
     else assert.equal(trial.borrowerKills, 0, `seed ${one}: killed in the borrower although there is swap`);
-    if (chance === 0) world.withSwap();
+    if (isDry) world.withSwap();
     // Without a governor the kernel reclaims alone: how fast is no figure of the pool's.
-    if (chance >= 2) swappedMib = Math.max(swappedMib, trial.swappedMib);
+    if (!dies && !standsStill) swappedMib = Math.max(swappedMib, trial.swappedMib);
+    if (trial.swappedMib > muchSwappedMib)
+      note(`seed ${one}: ${trial.swappedMib.toFixed(1)} MiB of neighbours' swapped, ${JSON.stringify(trial)}; ${lateness(services, from)}`);
     claims.push(trial.claimMs);
     await world.settled();
     if (claims.length % 50 === 0) note(tell());

@@ -42,6 +42,7 @@ export interface Trial {
   claimMs: number;
   /** Of neighbours' memory, at the end. */
   swappedMib: number;
+  /** By the kernel. */
   borrowerKills: number;
   /** What the borrower did not get, or no longer had, in parts; only without swap this is no failure. */
   borrowerLost: number;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { randomUUID } from 'node:crypto';
 import { Events } from '../../src/agent/events.ts';
 import type { Host } from '../../src/agent/host.ts';
-import { startServer } from '../../src/agent/http/server.ts';
+import { prepareServer } from '../../src/agent/http/server.ts';
 import { Journal } from '../../src/agent/journal.ts';
 import type { PoolPlan } from '../../src/agent/pool.ts';
 import { FirewallRules } from '../../src/agent/firewall.ts';
@@ -103,8 +103,8 @@ export const agentFixture = async (
     const firewall = new FirewallRules(network.firewall, journal, logger);
     const { toStart } = await recover(host, machines, networks, firewall);
     names.start();
-    up.use(
-      await startServer({
+    const server = up.use(
+      await prepareServer({
         host,
         machines,
         networks,
@@ -118,6 +118,7 @@ export const agentFixture = async (
         plan,
       }),
     );
+    await server.listen();
     await startAll(host, toStart);
     return up;
   };

@@ -42,6 +42,7 @@ test('a ceiling that is changed while the governor lets go is the one that holds
     find: () => machine,
     listener: { report: () => {}, killed: () => {}, ranOut: () => {} },
     tuning: { cpus: 2, hostFloorBytes: 0 },
+    keepTurn: () => true,
     logger: createLogger({ name: 'test', level: 'fatal' }),
   });
   // It has seen a limit below the ceiling of 384 MiB and wants to lift it; the resize is under way.

@@ -11,6 +11,7 @@ import type { Resources } from '../../model/resources.ts';
 import { decide, freshState, freshWatch } from './decide.ts';
 import type { Tuning } from './decide.ts';
 import { KillWatch, usedAtDeath } from './kill-watch.ts';
+import { Lateness } from './lateness.ts';
 import type { Action, Look, MachineReading, Numbers, Outcome, Readings, Report, Watch } from './types.ts';
 
 export interface GovernedMachine {
@@ -38,9 +39,13 @@ export interface GovernorOptions {
   find: (id: string) => GovernedMachine | undefined;
   listener: GovernorListener;
   tuning: Tuning;
+  /** Asked ten times a second, and before each look: false when it is another's turn, and this one is to end. */
+  keepTurn: () => boolean;
   logger: Logger;
 }
 
+/** However long there is nothing to look at, the turn is kept. */
+const keepTurnEveryMs = 100;
 const retryMs = 1000;
 const killsEveryMs = 1000;
 
@@ -53,12 +58,17 @@ export class Governor implements AsyncDisposable {
   readonly #busy = new Map<string, number>();
   readonly #working = new Map<string, Promise<void>>();
   #timer: NodeJS.Timeout | null = null;
+  #lookAtMs = 0;
+  #wakeAtMs = 0;
+  readonly #lateness: Lateness;
   #stopped = false;
+  readonly #isOver = Promise.withResolvers<'stopped' | 'lost'>();
   readonly #kills: KillWatch;
   #killsAtMs = 0;
 
   constructor(options: GovernorOptions) {
     this.#options = options;
+    this.#lateness = new Lateness(options.logger);
     this.#kills = new KillWatch(options.memory, options.readHostKills, this.#ids());
     this.#state = { ...freshState, watched: this.#leftovers() };
     this.#schedule(0);
@@ -73,17 +83,42 @@ export class Governor implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#stopped = true;
-    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#stop('stopped');
     await Promise.all(this.#working.values());
     // Whoever governs next tells of no kill from before.
     this.#tellKills();
   }
 
+  /** Why it governs no longer; what it had begun may still be under way. */
+  get over(): Promise<'stopped' | 'lost'> {
+    return this.#isOver.promise;
+  }
+
+  #stop(why: 'stopped' | 'lost'): void {
+    this.#stopped = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#isOver.resolve(why);
+  }
+
   #schedule(afterMs: number): void {
+    this.#lookAtMs = performance.now() + afterMs;
+    this.#sleep();
+  }
+
+  #sleep(): void {
     if (this.#stopped) return;
     if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#tick(), afterMs);
+    const nowMs = performance.now();
+    this.#wakeAtMs = Math.min(this.#lookAtMs, nowMs + keepTurnEveryMs);
+    this.#timer = setTimeout(() => this.#wake(), Math.max(0, this.#wakeAtMs - nowMs));
+  }
+
+  #wake(): void {
+    const nowMs = performance.now();
+    this.#lateness.woke(nowMs - this.#wakeAtMs, nowMs);
+    if (!this.#options.keepTurn()) return this.#stop('lost');
+    if (nowMs < this.#lookAtMs - 1) this.#sleep();
+    else this.#tick();
   }
 
   #tick(): void {

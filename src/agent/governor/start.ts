@@ -1,9 +1,10 @@
-/** The governor of this agent's machines: memory, and metered bursting. */
+/** The governor of this agent's machines: memory, whenever it is the agent's turn, and metered bursting. */
 import type { Logger } from '../../base/logger.ts';
 import { readHostKills, readHostMemory } from '../../host/cgroup/host-memory.ts';
 import { readHostTime } from '../../host/metrics/host-clock.ts';
 import type { PoolCpu } from '../../host/cgroup/pool-cpu.ts';
 import type { PoolMemory } from '../../host/cgroup/pool-memory.ts';
+import type { AgentTurn } from '../../host/cgroup/turn.ts';
 import type { BurstUsage } from '../../model/machine.ts';
 import type { Events } from '../events.ts';
 import type { Journal } from '../journal.ts';
@@ -11,9 +12,11 @@ import type { Machine } from '../machine/machine.ts';
 import type { Machines } from '../machines.ts';
 import { Governor } from './governor.ts';
 import type { GovernedMachine } from './governor.ts';
+import { keptEventsPath, tellKept } from './kept-events.ts';
 import { CpuMeter } from './meter.ts';
 import { tellEvents, tellMeter } from './tell.ts';
 import { hostTuning } from './tuning.ts';
+import { governInTurns } from './turns.ts';
 
 export interface Governing extends AsyncDisposable {
   burstUsage(machine: Machine): BurstUsage | null;
@@ -24,6 +27,7 @@ export const startGovernor = (
   machines: Machines,
   events: Events,
   journal: Journal,
+  turn: AgentTurn,
   logger: Logger,
 ): Governing => {
   const governed = ({ id, spec, limits }: Machine): GovernedMachine => ({ id, name: spec.name, resources: spec.resources, limits });
@@ -36,8 +40,9 @@ export const startGovernor = (
   };
   const tuning = hostTuning();
   const up = new AsyncDisposableStack();
-  up.use(
-    new Governor({
+  const begin = (): Governor => {
+    tellKept(keptEventsPath(turn.place.directory), events);
+    return new Governor({
       memory,
       readHost: readHostMemory,
       readHostKills,
@@ -45,9 +50,11 @@ export const startGovernor = (
       find,
       listener: tellEvents(events, find),
       tuning,
+      keepTurn: () => turn.keep(),
       logger,
-    }),
-  );
+    });
+  };
+  up.use(governInTurns(turn, begin, logger));
   const all = function* () {
     for (const machine of machines.all()) yield governed(machine);
   };

@@ -44,7 +44,13 @@ export type AgentRoutes = (app: FastifyInstance, options: AgentServerOptions) =>
 
 const bodyLimit = 4 * 1024 * 1024;
 
-export const startServer = async (options: AgentServerOptions): Promise<AsyncDisposable & { socketPath: string }> => {
+export interface AgentServer extends AsyncDisposable {
+  /** From now on it is reached. */
+  listen(): Promise<void>;
+}
+
+/** Whole but for its socket: what it compiles may take half a second. */
+export const prepareServer = async (options: AgentServerOptions): Promise<AgentServer> => {
   const sendError = (error: FastifyError, request: FastifyRequest, reply: FastifyReply): void => {
     const known = fromFastify(error);
     if (known.code === 'internal') options.host.logger.error({ url: request.url, error: messageChain(error), stack: error.stack }, 'request failed');
@@ -67,11 +73,14 @@ export const startServer = async (options: AgentServerOptions): Promise<AsyncDis
   });
   for (const routes of [infoRoutes, machineRoutes, machineDataRoutes, imageRoutes, firewallRoutes, networkRoutes, nameRoutes]) routes(app, options);
   app.server.on('upgrade', execRoute(options));
-  rmSync(options.socketPath, { force: true });
-  await app.listen({ path: options.socketPath });
-  chmodSync(options.socketPath, 0o660);
-  chownSync(options.socketPath, 0, options.socketGroup);
-  return { socketPath: options.socketPath, [Symbol.asyncDispose]: () => app.close() };
+  await app.ready();
+  const listen = async (): Promise<void> => {
+    rmSync(options.socketPath, { force: true });
+    await app.listen({ path: options.socketPath });
+    chmodSync(options.socketPath, 0o660);
+    chownSync(options.socketPath, 0, options.socketGroup);
+  };
+  return { listen, [Symbol.asyncDispose]: () => app.close() };
 };
 
 const fromFastify = (error: FastifyError): CenoteError => {
