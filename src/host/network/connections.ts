@@ -45,6 +45,8 @@ export class Connections {
   readonly #options: ConnectionsOptions;
   readonly #elements: Elements;
   readonly #connected = new Attachments();
+  /** Who begins no flow for now. */
+  #held: ReadonlySet<string> = new Set();
   /** What is carried, by the addresses of those who carry it. */
   #routes: ReadonlyMap<string, readonly Destination[]> = new Map();
 
@@ -79,6 +81,7 @@ export class Connections {
 
   /** These begin no flow, and none is begun to them; all others do. */
   hold(machines: ReadonlySet<string>): void {
+    this.#held = machines;
     const addresses = [...this.#connected.values()].flatMap(({ machine, address, further = [] }) =>
       [{ machine, address }, ...further].flatMap((one) => (machines.has(one.machine) ? [one.address] : [])),
     );
@@ -271,6 +274,8 @@ export class Connections {
     await links.disconnect(slot, [connection.address, ...furtherOf(connection)]);
     await uplinks?.remove(connection.address);
     this.#connected.delete(slot);
+    // Who has the address next has done nothing.
+    if (this.#held.has(connection.machine)) this.hold(this.#held);
     flows.left(connection.address, connection.machine);
     for (const { address, machine } of connection.further ?? []) flows.left(address, machine);
   }
