@@ -8,6 +8,7 @@ import { figure1Suite } from './figure1.ts';
 import { firewallSuite } from './firewall.ts';
 import { insideSuite } from './inside.ts';
 import { listSuite } from './list.ts';
+import { neighboursSuite } from './neighbours.ts';
 import { networksSuite } from './networks.ts';
 import { peersSuite } from './peers.ts';
 import { poolSuite } from './pool.ts';
@@ -25,6 +26,7 @@ export const suites: readonly Suite[] = [
   resizeSuite,
   firewallSuite,
   networksSuite,
+  neighboursSuite,
   dnsSuite,
   cloudapiSuite,
   listSuite,
