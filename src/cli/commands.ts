@@ -140,6 +140,7 @@ export const sections: readonly Section[] = [
       'nic add': entry('Put a running machine on one more network', () => import('./nic/add.ts')),
       'nic address add': entry('Give a running machine one more address on a network', () => import('./nic/address-add.ts')),
       'nic address remove': entry('Take an address from a running machine', () => import('./nic/address-remove.ts')),
+      'nic primary': entry('Let another NIC of a running machine be its primary one', () => import('./nic/primary.ts')),
       'nic remove': entry('Take a running machine off a network', () => import('./nic/remove.ts')),
     },
   },

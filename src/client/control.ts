@@ -148,6 +148,10 @@ export class ControlClient extends AccountCalls implements Disposable {
     return this.#action('DELETE', `${machine(id)}/nics/${part(mac)}/addresses/${part(address)}`, undefined, call);
   }
 
+  machineNicMakePrimary(id: string, mac: string, call: ActionCall = {}): Promise<Accepted> {
+    return this.#action('POST', `${machine(id)}/nics/${part(mac)}/primary`, {}, call);
+  }
+
   machineNicRemove(id: string, mac: string, call: ActionCall = {}): Promise<Accepted> {
     return this.#action('DELETE', `${machine(id)}/nics/${part(mac)}`, undefined, call);
   }

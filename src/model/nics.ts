@@ -36,6 +36,9 @@ export const withNic = (nics: readonly Nic[], added: Nic): Nic[] => [
   added,
 ];
 
+/** The one on this network is primary from then on. */
+export const withPrimary = (nics: readonly Nic[], network: string): Nic[] => nics.map((nic) => ({ ...nic, primary: nic.network === network }));
+
 /** Of a specification: one NIC is primary and has its address, and none is there twice. */
 export const checkNics = (spec: { nics?: readonly Nic[] | undefined; address: string }): void => {
   const nics = nicsOf(spec);

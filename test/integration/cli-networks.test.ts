@@ -92,7 +92,13 @@ describe('networks on the command line', () => {
     await says(/^web is no longer on network rear\n$/, 'nic', 'remove', 'web', 'rear');
     assert.equal((await cenote('nic', 'ls', 'web', '--json')).json<MachineNic[]>().length, 2);
     await refuses(4, /web has no NIC on network rear/, 'nic', 'remove', 'web', 'rear');
-    await refuses(6, /is the primary NIC/, 'nic', 'remove', 'web', 'default');
+    await refuses(6, /is the primary NIC[^]*cenote nic primary NAME NETWORK/, 'nic', 'remove', 'web', 'default');
+    await says(/^web is on network rear/, 'nic', 'add', 'web', 'rear');
+    await says(/^web has network rear as its primary one: eth1, 192\.168\.10\.\d+\n$/, 'nic', 'primary', 'web', 'rear');
+    await refuses(6, /is the primary NIC of machine "web" already/, 'nic', 'primary', 'web', 'rear');
+    await says(/^eth0 +default(.*\n)+eth1 \* +rear/m, 'nic', 'ls', 'web');
+    await says(/as its primary one/, 'nic', 'primary', 'web', 'default');
+    await says(/no longer/, 'nic', 'remove', 'web', 'rear');
     await says(
       /^reserved 192\.168\.10\.20 of network rear\nreserved 192\.168\.10\.21 of network rear\n$/,
       'ip',

@@ -4,7 +4,7 @@ import type { Accepted, Machine } from '../../model/control-api.ts';
 import { canonicalAddress, familyOf } from '../../model/address.ts';
 import { macOf } from '../../model/mac.ts';
 import { mostAddresses, mostNics, subnetOf } from '../../model/network.ts';
-import { addressesOf, externalNetwork, nicsOf, withMore, withNic } from '../../model/nics.ts';
+import { addressesOf, externalNetwork, nicsOf, withMore, withNic, withPrimary } from '../../model/nics.ts';
 import type { Nic } from '../../model/network.ts';
 import type { AddressWish, MachineNic, NicWish } from '../../model/network-api.ts';
 import { netmaskOf, overlaps, placeOf } from '../../model/subnet.ts';
@@ -130,6 +130,7 @@ const expectedNics = (machine: Machine, pending: readonly StoredJob[]): Nic[] =>
   let nics = [...nicsOf(machine)];
   for (const { job, request } of pending) {
     if (job.action === 'nic.add') nics = withNic(nics, (request as JobRequests['nic.add']).nic);
+    if (job.action === 'nic.primary') nics = withPrimary(nics, (request as JobRequests['nic.primary']).network);
     if (job.action === 'address.add') nics = added(nics, request as JobRequests['address.add']);
     if (job.action === 'address.remove') nics = removed(nics, request as JobRequests['address.remove']);
     if (job.action === 'nic.remove') nics = nics.filter(({ network }) => network !== (request as JobRequests['nic.remove']).network);
@@ -159,12 +160,21 @@ export const machineNicAdd = (control: Control, context: RequestContext, id: str
     return { nic: { network: network.id, address, index, primary: wish.primary ?? false } };
   });
 
+/** Its gateway is the way everywhere, and ports are published at it, in place of the former's. */
+export const machineNicMakePrimary = (control: Control, context: RequestContext, id: string, mac: string): Promise<Accepted> =>
+  acceptAction(control, context, id, 'nic.primary', async (db, { machine }, pending) => {
+    const nic = demandNic(machine, expectedNics(machine, pending), mac);
+    if (nic.primary) throw new CenoteError('wrong_state', `${nic.address} is the primary NIC of machine ${JSON.stringify(machine.name)} already`);
+    await refuseFloating(context, db, machine, nic.address);
+    return { network: nic.network };
+  });
+
 export const machineNicRemove = (control: Control, context: RequestContext, id: string, mac: string): Promise<Accepted> =>
   acceptAction(control, context, id, 'nic.remove', (_db, { machine }, pending) => {
     const nic = demandNic(machine, expectedNics(machine, pending), mac);
     if (nic.primary)
       throw new CenoteError('wrong_state', `${nic.address} is the primary NIC of machine ${JSON.stringify(machine.name)}`, {
-        advice: 'add one on another network that is primary first',
+        advice: 'let another be primary first: cenote nic primary NAME NETWORK',
       });
     return { network: nic.network };
   });

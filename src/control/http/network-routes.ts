@@ -35,13 +35,14 @@ import {
   vlanUpdate,
 } from '../app/network.ts';
 import { networkPoolCreate, networkPoolRemove, networkPoolShow, networkPoolsShow, networkPoolUpdate } from '../app/network-pool.ts';
-import { machineAddressAdd, machineAddressRemove, machineNicAdd, machineNicRemove, machineNics } from '../app/nics.ts';
+import { machineAddressAdd, machineAddressRemove, machineNicAdd, machineNicMakePrimary, machineNicRemove, machineNics } from '../app/nics.ts';
 import type { Control } from '../control.ts';
 import { accepted, idParams, waiting } from './accepted.ts';
 import { integerOf } from './query.ts';
 import { emptyBodyAllowed } from './server.ts';
 import type { App } from './server.ts';
 
+const nothing = Type.Object({}, { additionalProperties: false });
 const page = 1000;
 const farthest = 1_000_000_000;
 const addressParams = Type.Object({ ...idParams.properties, address: Type.String({ maxLength: 64 }) });
@@ -64,10 +65,8 @@ export const networkRoutes = (app: App, control: Control): void => {
   app.post('/v1/networks/:id/update', { schema: { ...network, body: UpdateNetwork } }, (request) =>
     networkUpdate(control, request.caller, request.params.id, request.body),
   );
-  app.post(
-    '/v1/networks/:id/default',
-    { schema: { ...network, body: Type.Object({}, { additionalProperties: false }) }, preValidation: emptyBodyAllowed },
-    (request) => networkMakeDefault(control, request.caller, request.params.id),
+  app.post('/v1/networks/:id/default', { schema: { ...network, body: nothing }, preValidation: emptyBodyAllowed }, (request) =>
+    networkMakeDefault(control, request.caller, request.params.id),
   );
   app.delete('/v1/networks/:id', { schema: { params: idParams } }, async (request, reply) => {
     await networkRemove(control, request.caller, request.params.id);
@@ -123,6 +122,12 @@ export const networkRoutes = (app: App, control: Control): void => {
   );
   app.post('/v1/machines/:id/nics', { ...waiting, schema: { params: idParams, body: NicWish } }, async (request, reply) =>
     accepted(control, request, reply, 202, await machineNicAdd(control, request.caller, request.params.id, request.body)),
+  );
+  app.post(
+    '/v1/machines/:id/nics/:mac/primary',
+    { ...waiting, schema: { params: nicParams, body: nothing }, preValidation: emptyBodyAllowed },
+    async (request, reply) =>
+      accepted(control, request, reply, 202, await machineNicMakePrimary(control, request.caller, request.params.id, request.params.mac)),
   );
   app.post('/v1/machines/:id/nics/:mac/addresses', { ...waiting, schema: { params: nicParams, body: AddressWish } }, async (request, reply) =>
     accepted(control, request, reply, 202, await machineAddressAdd(control, request.caller, request.params.id, request.params.mac, request.body)),

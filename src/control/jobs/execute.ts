@@ -5,7 +5,7 @@
 import { CenoteError } from '../../base/errors.ts';
 import type { AgentClient } from '../../client/agent.ts';
 import type { MachineSpec, MachineStatus } from '../../model/machine.ts';
-import { nicsOf, placesOfNics, withMore, withNic } from '../../model/nics.ts';
+import { nicsOf, placesOfNics, withMore, withNic, withPrimary } from '../../model/nics.ts';
 import type { Nic } from '../../model/network.ts';
 import type { StoredMachine } from '../../store/machine.ts';
 import { mergeNamed } from '../../model/metadata.ts';
@@ -72,6 +72,7 @@ const executors: Executors = {
     const { nic } = execution.request;
     return change(execution, placed(withNic(nicsOf(execution.stored.spec), nic)));
   },
+  'nic.primary': (execution) => change(execution, placed(withPrimary(nicsOf(execution.stored.spec), execution.request.network))),
   'nic.remove': (execution) => {
     const { network } = execution.request;
     return change(execution, placed(nicsOf(execution.stored.spec).filter((nic) => nic.network !== network)));

@@ -36,6 +36,7 @@ export interface JobRequests {
   /** Its id; what the account calls it, and whose it is, is on record already. */
   'image.create': { image: string };
   'nic.add': { nic: Nic };
+  'nic.primary': { network: string };
   'nic.remove': { network: string };
   'address.add': { network: string; address: string };
   'address.remove': { network: string; address: string };

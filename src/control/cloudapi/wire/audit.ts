@@ -23,6 +23,7 @@ const words: { [A in Action]: string | ((request: JobRequests[A]) => string) } =
   update: 'update',
   rename: 'rename',
   'nic.add': 'add_nics',
+  'nic.primary': 'update_nics',
   'address.add': 'update_nics',
   'address.remove': 'update_nics',
   'nic.remove': 'remove_nics',
