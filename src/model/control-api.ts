@@ -79,6 +79,8 @@ export const Machine = Type.Object(
     restart: RestartPolicy,
     stopGraceSeconds: Type.Integer(),
     createdAt: Type.String(),
+    /** When the last action that changed it had ended; absent: there was none. */
+    updatedAt: Type.Optional(Type.String()),
     startedAt: nullable(Type.String()),
     exit: nullable(MachineExit),
     error: nullable(Type.String()),

@@ -10,6 +10,7 @@ interface Shown {
   name: string;
   state: string;
   package: string;
+  updated: string;
   [name: string]: unknown;
 }
 
@@ -67,8 +68,11 @@ test('the life of an instance', async () => {
   await alice.must('instance', 'start', '-w', 'web');
   assert.equal((await get()).state, 'running');
   await alice.must('instance', 'reboot', '-w', 'web');
+  const before = (await get()).updated;
   await alice.must('instance', 'rename', '-w', 'web', 'app');
-  assert.equal((await get('app')).name, 'app');
+  const renamed = await get('app');
+  assert.equal(renamed.name, 'app');
+  assert.ok(renamed.updated > before, `${renamed.updated} after ${before}`);
   await alice.must('instance', 'resize', '-w', 'app', 'medium');
   assert.equal((await get('app')).package, 'medium');
   await alice.must('instance', 'delete', '-f', '-w', 'app');

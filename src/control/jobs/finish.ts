@@ -48,6 +48,7 @@ export const finishSucceeded = (store: Store, stored: StoredJob, owner: string, 
       const { package: taken } = stored.request as JobRequests['resize'];
       if (taken !== null) target.machine.package = { name: taken.name, version: taken.version };
     }
+    if (!beside.has(job.action as Action)) target.machine.updatedAt = job.finishedAt!;
     await settle(db, target, job.action as Action, true);
     return { job, machine: target.machine };
   });
@@ -86,6 +87,8 @@ const applyFailure = (target: StoredMachine, job: Job, error: CenoteError, found
   if (found === null && job.action === 'create') target.reserved = { ...noGuarantees };
 };
 
+/** What makes or takes something of a machine and leaves it as it is. */
+const beside: ReadonlySet<Action> = new Set(['image.create', 'snapshot.create', 'snapshot.delete']);
 const placing: ReadonlySet<Action> = new Set(['nic.add', 'nic.remove', 'address.add', 'address.remove']);
 const claiming: ReadonlySet<Action> = new Set(['update', 'rename']);
 

@@ -58,7 +58,7 @@ export interface MachineView {
 
 const later = (one: string, other: string | null | undefined): string => (other !== null && other !== undefined && other > one ? other : one);
 
-const updatedAt = ({ createdAt, startedAt, exit }: Machine): string => later(later(createdAt, startedAt), exit?.at);
+const updatedAt = ({ createdAt, updatedAt: changedAt, startedAt, exit }: Machine): string => later(later(later(createdAt, changedAt), startedAt), exit?.at);
 
 export const machineWire = (machine: Machine, { places, datacenter, version }: MachineView) => ({
   id: machine.id,
