@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import sshpk from 'sshpk';
-import { cloudApiFixture, makeMachine } from '../support/cloudapi-fixture.ts';
+import { becomes, cloudApiFixture, makeMachine } from '../support/cloudapi-fixture.ts';
 import { md5Of, SignedClient } from '../support/signed-client.ts';
 import type { Reply } from '../support/signed-client.ts';
 
@@ -126,6 +126,23 @@ test('bodies in every form, and what is wrong with them', async () => {
   assert.deepEqual(codeOf(await alice.send('DELETE', '/my/machines')), [405, 'MethodNotAllowed']);
   assert.deepEqual(codeOf(await alice.send('GET', '/my/nosuch')), [404, 'ResourceNotFound']);
   assert.deepEqual(codeOf(await alice.send('GET', '/my/keys/%ff')), [404, 'ResourceNotFound']);
+});
+
+test('who offers another protocol is answered in this one', async () => {
+  await using here = await cloudApiFixture();
+  const headers = { connection: 'Upgrade, HTTP2-Settings', upgrade: 'h2c', 'http2-settings': 'AAMAAABkAAQAAP__' };
+  assert.equal((await here.alice.send('GET', '/my', { headers })).status, 200);
+});
+
+test('an instance that ends again and again says how', async () => {
+  await using here = await cloudApiFixture();
+  const { alice, fixture } = here;
+  const id = await makeMachine(alice, 'web');
+  const exit = { code: 3, signal: null, outOfMemory: false, at: '2026-01-01T00:00:01.000Z', reason: 'exited with code 3' };
+  Object.assign(fixture.agent.machines.get(id)!.status, { state: 'provisioning', exit, restarts: 2, restartAt: '2026-01-01T00:00:05.000Z' });
+  fixture.agent.emit('machine.exited', id, exit.reason);
+  const { body } = await becomes(alice, id, 'provisioning');
+  assert.equal((body as { error: string }).error, 'exited with code 3; it was started again 2 times, and the next try is at 2026-01-01T00:00:05.000Z');
 });
 
 test('too many requests are told when to come again', async () => {

@@ -52,6 +52,12 @@ const requestTimeoutMs = 30_000;
 const mostConnections = 8192;
 const headers = 'Accept, Accept-Version, Authorization, Content-MD5, Content-Type, Date, X-Api-Version, X-Auth-Token, X-Date';
 
+const connections = {
+  headersTimeout: requestTimeoutMs,
+  // Who offers another protocol, as Java's client does with each request, is answered in this one.
+  shouldUpgradeCallback: ({ headers }: IncomingMessage) => headers.upgrade?.toLowerCase() === 'websocket',
+};
+
 export const createCloudApiServer = (options: CloudApiServerOptions): FastifyInstance => {
   const { logger, tls } = options;
   const server = fastify({
@@ -71,7 +77,7 @@ export const createCloudApiServer = (options: CloudApiServerOptions): FastifyIns
       if (!socket.writable) return socket.destroy();
       return socket.end(`HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`);
     },
-    ...(tls === undefined ? { http: { headersTimeout: requestTimeoutMs } } : { https: { ...tls, minVersion: 'TLSv1.2', headersTimeout: requestTimeoutMs } }),
+    ...(tls === undefined ? { http: connections } : { https: { ...tls, minVersion: 'TLSv1.2', ...connections } }),
   } as object) as unknown as FastifyInstance;
   server.server.maxConnections = mostConnections;
   server.decorateRequest('cloud');

@@ -35,7 +35,7 @@ export const WireMachine = Type.Object({
   compute_node: Type.String({ format: 'uuid' }),
   package: Type.String(),
   dns_names: Type.Optional(Type.Array(Type.String(), { description: 'of a single machine, while the account has names in the DNS' })),
-  error: Type.Optional(Type.String({ description: 'an addition: why it is failed' })),
+  error: Type.Optional(Type.String({ description: 'an addition: why it is failed, or how it ended before it is started again' })),
 });
 
 const stateWords: Readonly<Record<MachineState, MachineStateWord>> = {
@@ -60,6 +60,13 @@ const later = (one: string, other: string | null | undefined): string => (other 
 
 const updatedAt = ({ createdAt, updatedAt: changedAt, startedAt, exit }: Machine): string => later(later(later(createdAt, changedAt), startedAt), exit?.at);
 
+/** Why it is failed; and of one that its policy starts again and again, which is `provisioning` between two tries, how it ended. */
+const errorOf = ({ error, exit, restarts, restartAt }: Machine): { error?: string } => {
+  if (restartAt === undefined) return error === null ? {} : { error };
+  const times = restarts === 0 ? '' : `it was started again ${restarts === 1 ? 'once' : `${restarts} times`}, and `;
+  return { error: `${error ?? exit?.reason ?? 'it ended'}; ${times}the next try is at ${restartAt}` };
+};
+
 export const machineWire = (machine: Machine, { places, datacenter, version }: MachineView) => ({
   id: machine.id,
   name: machine.name,
@@ -81,7 +88,7 @@ export const machineWire = (machine: Machine, { places, datacenter, version }: M
   firewall_enabled: machine.firewallEnabled ?? false,
   compute_node: publicId('host', datacenter),
   package: machine.package?.name ?? '',
-  ...(machine.error === null ? {} : { error: machine.error }),
+  ...errorOf(machine),
 });
 
 /** Of one that is gone there is what it was. */
