@@ -112,7 +112,7 @@ const suites: Record<string, () => Promise<string>> = {
   },
   pool: async () => {
     let result = '';
-    await withInstance(640, async (instance, services) => {
+    await withInstance(768, async (instance, services) => {
       result = await runPoolTrials(instance, services, { seed, trials, minutes, note });
     });
     return result;

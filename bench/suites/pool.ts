@@ -134,7 +134,7 @@ const wakeTimes = async (bench: Bench, instance: BenchInstance) => {
 };
 
 const claimTimes = async (bench: Bench) => {
-  await using instance = await startInstance({ poolSizeMib: 640, memoryMib: poolMib, note: bench.note });
+  await using instance = await startInstance({ poolSizeMib: 768, memoryMib: poolMib, note: bench.note });
   using control = new ControlClient(instancePaths(instance.root).controlSocket);
   const world = await PoolWorld.make(instance, control);
   const samples: number[] = [];

@@ -21,7 +21,7 @@ const small = ['--cpu', '0.01', '--memory', '32M', '--disk', '300M'];
 describe('real applications', { skip }, () => {
   let cenote: TestInstance;
   before(async () => {
-    cenote = await startInstance({ poolSizeMib: 4096 });
+    cenote = await startInstance({ poolSizeMib: 4608 });
     const include = 'nginx-light,redis-server,postgresql,curl';
     const built = await cenote.cenoteWith({ timeoutMs: buildTimeoutMs }, 'platform', 'build', '--name', 'apps', '--include', include);
     assert.equal(built.code, 0, built.stderr);

@@ -35,7 +35,7 @@ describe('platforms and images', { skip }, () => {
   };
 
   before(async () => {
-    cenote = await startInstance({ poolSizeMib: 4096 });
+    cenote = await startInstance({ poolSizeMib: 4608 });
     assert.equal((await build('')).version, '1');
   });
   after(() => cenote?.[Symbol.asyncDispose]());

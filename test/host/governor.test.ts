@@ -27,7 +27,7 @@ describe('the pool', { skip: skipInstance, timeout: 1_200_000 }, () => {
   let services: OwnServices;
   let world: PoolWorld;
   before(async () => {
-    instance = await startInstance({ poolSizeMib: 640, memoryMib: poolMib });
+    instance = await startInstance({ poolSizeMib: 768, memoryMib: poolMib });
     services = await OwnServices.take(instance);
     await services.startBoth();
     world = await PoolWorld.make(instance, services.control);
