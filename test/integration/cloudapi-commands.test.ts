@@ -140,6 +140,18 @@ test('the older sdc commands', async () => {
   const image = '11111111-1111-4111-8111-111111111111';
   const [, id = ''] = /"id": "([^"]+)"/.exec(await sdc('createmachine', '--image', image, '--package', 'tiny', '--name', 'old'))!;
   assert.match(await sdc('listmachines'), /"name": "old"/);
+  const idIn = (text: string) => /"id": "([^"]+)"/.exec(text)![1]!;
+  const user = idIn(await sdc('user', 'create', '--login=carol', '--email=carol@example.com', '--password=secret123'));
+  const policy = idIn(await sdc('policy', 'create', '--name=read', '--rules=CAN getmachine'));
+  const role = idIn(await sdc('role', 'create', '--name=ops', '--members=carol', '--policies=read'));
+  // These say in the body once more whom the path names.
+  assert.match(await sdc('user', 'update', '--email=c@example.com', user), /c@example.com/);
+  assert.match(await sdc('user', 'change-password', '--password=secret456', '--password-confirmation=secret456', user), /carol/);
+  assert.match(await sdc('policy', 'update', '--rules=CAN listmachines', policy), /listmachines/);
+  assert.match(await sdc('role', 'update', '--name=watch', role), /watch/);
+  await sdc('fabric', 'vlan', 'create', '--vlan_id=2', '--name=two');
+  const range = ['--subnet=10.9.0.0/24', '--provision_start_ip=10.9.0.5', '--provision_end_ip=10.9.0.9'];
+  assert.match(await sdc('fabric', 'network', 'create', '--vlan_id=2', '--name=back', ...range), /"vlan_id": 2/);
   await sdc('stopmachine', id);
   assert.match(await sdc('getmachine', id), /"type": "smartmachine"/);
   await sdc('deletemachine', id);

@@ -46,22 +46,25 @@ export interface Parameters {
   named: (prefix: string) => [name: string, value: unknown][];
 }
 
-export type Reader = (bag: Bag) => Parameters;
+/** `path`: what stands in the path, which some clients say once more. */
+export type Reader = (bag: Bag, path: Readonly<Record<string, string>>) => Parameters;
+
+const isSame = (value: unknown, id: string): boolean => value === id || (typeof value === 'number' && String(value) === id);
 
 /** Made once for each endpoint. Reading refuses nothing that it does not know; changing does. */
 export const readerOf = ({ parameters, prefixes, method }: Pick<Endpoint, 'parameters' | 'prefixes' | 'method'>): Reader => {
   const properties = parameters.properties as Record<string, TSchema>;
   const validator = Compile(parameters);
-  return (bag) => {
+  return (bag, path) => {
     const known: Bag = {};
     const unknown: string[] = [];
     for (const [name, value] of Object.entries(bag)) {
       const schema = Object.hasOwn(properties, name) ? properties[name]! : undefined;
       if (schema !== undefined && value !== null) known[name] = converted(schema, value);
-      else if (schema === undefined && !always.has(name) && !prefixes.some((prefix) => name.startsWith(prefix) && name.length > prefix.length))
-        unknown.push(name);
+      else if (schema === undefined && !always.has(name) && !prefixes.some((one) => name.startsWith(one) && name.length > one.length)) unknown.push(name);
     }
-    if (method !== 'GET' && unknown.length > 0) throw refused(unknown.map((field) => ({ field, code: 'Invalid', message: 'unknown parameter' })));
+    const strange = unknown.filter((name) => !Object.entries(path).some(([place, id]) => place !== 'account' && isSame(bag[name], id)));
+    if (method !== 'GET' && strange.length > 0) throw refused(strange.map((field) => ({ field, code: 'Invalid', message: 'unknown parameter' })));
     if (!validator.Check(known)) throw refused(fieldsOf(validator.Errors(known), known));
     return {
       known,

@@ -190,7 +190,7 @@ const addRoute = (server: FastifyInstance, options: CloudApiServerOptions, group
       const path = request.params as Record<string, string>;
       const visible =
         caller?.user === undefined ? undefined : await authorise({ ...askingOf(options, request, bag), ...caller, user: caller.user, endpoint, path });
-      const { known, named } = read(bag);
+      const { known, named } = read(bag, path);
       const answer = await endpoint.handle({
         ...options.edge,
         // An open endpoint has no caller, and asks for none.
