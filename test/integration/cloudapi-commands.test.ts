@@ -22,7 +22,7 @@ test('reading', async () => {
   assert.deepEqual(await names(), ['db', 'web']);
   assert.deepEqual(await names('tag.role=web'), ['web']);
   assert.deepEqual(await names('state=running', 'name=db'), ['db']);
-  assert.deepEqual(await names('state=stopped'), []);
+  for (const state of ['stopped', 'offline', 'failed']) assert.deepEqual(await names(`state=${state}`), []);
   assert.deepEqual(await names('memory=256'), ['web']);
   await must(/web/, 'ls');
   await must(/PRIMARYIP/, 'instance', 'ls', '-l');
@@ -103,6 +103,8 @@ test('refused in form', async () => {
   await refused(unavailable, 'instance', 'migration', 'begin', 'web');
   await refused(/has no disks of its own/, 'instance', 'disk', 'ls', 'web');
   await refused(/only lx/, 'instance', 'create', '--brand', 'bhyve', 'base', 'tiny');
+  await refused(/state: must be equal to one of/, 'instance', 'ls', 'state=runing');
+  await refused(/image: must match format "uuid"/, 'instance', 'ls', 'image=base');
   await refused(/no encrypted hosts/, 'instance', 'create', '--encrypted', 'base', 'tiny');
   await refused(/no disks of its own/, 'instance', 'create', '--disk', '{"size":1024}', 'base', 'tiny');
   await refused(/no shared volumes/, 'instance', 'create', '-v', 'data:/mnt', 'base', 'tiny');

@@ -49,12 +49,15 @@ export const machineOf = async (call: Asking): Promise<Machine> => {
   throw new Refusal(410, 'InstanceDeleted', 'the instance was deleted', { body: deletedMachineWire(gone.machine, gone.deletedAt, await viewOf(call)) });
 };
 
+/** All that CloudAPI has: no instance is ever in some of them, and a word that is none of them is a mistake. */
+const states = ['provisioning', 'ready', 'running', 'stopping', 'stopped', 'offline', 'deleted', 'failed', 'incomplete', 'unknown'] as const;
+
 const listFilters = Type.Object({
   name: text,
   type: text,
   brand: text,
-  image: text,
-  state: text,
+  image: Type.Optional(Type.String({ format: 'uuid' })),
+  state: Type.Optional(Type.Enum(states)),
   memory: Type.Optional(Type.Integer()),
   tombstone: Type.Optional(Type.Boolean()),
   docker: Type.Optional(Type.Boolean()),
@@ -111,12 +114,21 @@ export const machineEndpoints = [
       const { control, context, parameters, named } = call;
       const { name, type, brand, image, state, memory, tombstone, docker, limit = pageLimit, offset = 0 } = parameters;
       const view = await viewOf(call);
-      const states = state === undefined ? undefined : statesOf(state);
-      const none = (type ?? 'smartmachine') !== 'smartmachine' || (brand ?? 'lx') !== 'lx' || docker === true || states?.length === 0;
+      const wanted = state === undefined ? undefined : statesOf(state);
+      const none = (type ?? 'smartmachine') !== 'smartmachine' || (brand ?? 'lx') !== 'lx' || docker === true || wanted?.length === 0;
       const tags = named('tag.').map(([tag, value]): [string, string] => [tag, String(value)]);
       const rows = none
         ? []
-        : await machineListTexts(context, control.store.db, { ids: call.visible, namePrefix: name, states, image, memoryMib: memory, tags, limit, offset });
+        : await machineListTexts(context, control.store.db, {
+            ids: call.visible,
+            namePrefix: name,
+            states: wanted,
+            image,
+            memoryMib: memory,
+            tags,
+            limit,
+            offset,
+          });
       const gone =
         (tombstone === true || state === 'deleted') && call.visible === undefined && offset === 0 && rows.length < limit
           ? await deletedMachineList(context, control.store.db, limit - rows.length)
