@@ -1,5 +1,4 @@
 /** The agent's process. */
-import { flushCompileCache } from 'node:module';
 import { createLogger } from '../base/logger.ts';
 import { messageChain } from '../base/errors.ts';
 import { loadConfig } from './config.ts';
@@ -9,7 +8,6 @@ const config = loadConfig(process.argv.slice(2));
 const logger = createLogger({ name: 'agent', level: config.logLevel });
 try {
   const agent = await startAgent(config, logger);
-  flushCompileCache(); // a killed process would keep nothing of what it compiled
   const stop = async (signal: string) => {
     logger.info({ signal }, 'agent stops; machines run on');
     await agent[Symbol.asyncDispose]();

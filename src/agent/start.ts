@@ -1,5 +1,6 @@
 /** Builds the agent: the order in which things come up is the order of this file, and they go down in reverse. */
 import { mkdirSync } from 'node:fs';
+import { flushCompileCache } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Logger } from '../base/logger.ts';
@@ -165,7 +166,9 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
     startedAt,
     plan,
   });
-  // Not before the server is prepared, which takes the governor's time as well; and before anybody can ask for other limits.
+  // A killed process would keep nothing of what it compiled; with new code that is half a second of work.
+  flushCompileCache();
+  // Not before all that would keep the governor up; and before anybody can ask for other limits.
   const turn = up.use(await AgentTurn.take({ directory: paths.agent, runDirectory }, onLate(logger)));
   const governing = up.use(startGovernor(openPoolControls({ parent }), machines, events, journal, turn, logger));
   up.use(server);

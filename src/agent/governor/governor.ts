@@ -39,13 +39,13 @@ export interface GovernorOptions {
   find: (id: string) => GovernedMachine | undefined;
   listener: GovernorListener;
   tuning: Tuning;
-  /** Asked ten times a second, and before each look: false when it is another's turn, and this one is to end. */
+  /** Asked five times a second, and before each look: false when it is another's turn, and this one is to end. */
   keepTurn: () => boolean;
   logger: Logger;
 }
 
 /** However long there is nothing to look at, the turn is kept. */
-const keepTurnEveryMs = 100;
+const keepTurnEveryMs = 200;
 const retryMs = 1000;
 const killsEveryMs = 1000;
 

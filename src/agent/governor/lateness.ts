@@ -9,7 +9,7 @@ import type { Logger } from '../../base/logger.ts';
 const lateFromMs = 100;
 const tellEveryMs = 1000;
 /** In need it wakes every few milliseconds: the kernel is not asked each time. */
-const sampleEveryMs = 100;
+const sampleEveryMs = 400;
 
 interface Sample {
   atMs: number;

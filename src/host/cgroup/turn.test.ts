@@ -112,7 +112,7 @@ test('two never govern at once, however often agents come, stand still and go', 
       const end = performance.now() + (life % 4) * 5;
       await govern(() => !turn.keep() || performance.now() > end);
       // It stands still for about as long as it takes to lose the turn by it.
-      await sleep(life % 3 === 0 ? 460 + life * 30 : 20);
+      await sleep(life % 3 === 0 ? 720 + life * 60 : 20);
       if (!turn.keep()) await turn.regain(inTime);
     }
   }
