@@ -9,6 +9,7 @@ import type { Subnet } from '../../model/subnet.ts';
 import { NetlinkSocket, demand, netlinkProtocols } from '../../sys/netlink.ts';
 import { Nftables } from '../../sys/nftables.ts';
 import { backboneName, backbonePrefix, backboneRuleset } from './backbone-ruleset.ts';
+import type { FlowCache } from './flow-cache/flow-cache.ts';
 import { Links } from './links.ts';
 import * as message from './route-messages.ts';
 import { forwards6 } from './forwarding.ts';
@@ -22,6 +23,7 @@ export interface BackboneOptions {
   instanceNumber: number;
   /** Where guarantees hold, and by which devices; absent: nowhere. */
   uplinks?: Uplinks | undefined;
+  cache?: FlowCache | undefined;
   logger: Logger;
 }
 
@@ -88,7 +90,7 @@ export class Backbone {
   async #make(isKept: boolean): Promise<Segment> {
     if (!(await this.openGateway()))
       throw new CenoteError('unavailable', 'this host has no IPv6: the kernel was started without, or it is turned off (net.ipv6.conf.all.disable_ipv6)');
-    const { instance, instanceNumber, uplinks, logger } = this.#options;
+    const { instance, instanceNumber, uplinks, cache, logger } = this.#options;
     const segment = await openSegment({
       instance: backboneName(instance),
       instanceNumber,
@@ -97,6 +99,7 @@ export class Backbone {
       // In the host's table, beside the external network.
       partOfFlows: 0.25,
       uplinks,
+      cache,
       logger,
     });
     this.#loadRules(segment);

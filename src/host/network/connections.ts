@@ -286,7 +286,7 @@ export class Connections {
     const { sent, received } = await links.counters(slot);
     const attachment = this.#connected.get(slot);
     const dropped = attachment === undefined ? {} : await drops.of(`${prefix}${slot}`, [attachment.address, ...insideOf(attachment)]);
-    return { receivedBytes: sent, sentBytes: received, ...(Object.keys(dropped).length > 0 ? { dropped } : {}) };
+    return { receivedBytes: received, sentBytes: sent, ...(Object.keys(dropped).length > 0 ? { dropped } : {}) };
   }
 
   async restore(kept: KeptAttachment[], prepared: number[]): Promise<void> {

@@ -79,18 +79,20 @@ export class ConntrackFlows {
   readonly #socket: NetlinkSocket;
   readonly #logger: Logger;
   readonly #isElsewhere: boolean;
+  readonly #onCut: (() => void) | undefined;
   readonly #reader: FlowReader;
   #gathered = new Forgotten();
   #walking = new Forgotten();
   #walk: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
 
-  /** `netnsFd`: of another namespace than this process's own. */
-  constructor(logger: Logger, family: Family, netnsFd?: number) {
+  /** `netnsFd`: of another namespace than this process's own. `onCut`: when flows have been forgotten. */
+  constructor(logger: Logger, family: Family, netnsFd?: number, onCut?: () => void) {
     const open = () => new NetlinkSocket(netlinkProtocols.netfilter);
     this.#socket = netnsFd === undefined ? open() : inNetworkNamespace(netnsFd, open);
     this.#logger = logger;
     this.#isElsewhere = netnsFd !== undefined;
+    this.#onCut = onCut;
     this.#reader = flowReader(family);
   }
 
@@ -119,6 +121,7 @@ export class ConntrackFlows {
     });
     onFound?.();
     for (let at = 0; at < requests.length; at += deleteAtOnce) demand('forget flows', await this.#socket.send(requests.slice(at, at + deleteAtOnce)), 'ENOENT');
+    if (requests.length > 0) this.#onCut?.();
   }
 
   /** A machine has left its address. */

@@ -1,19 +1,18 @@
 /**
  * The links of one network: a veth pair per slot, routed, in the namespace that is the network's router: the host's own, or a fabric's. Host ends all have the gateway's MAC (each is alone on its wire), so
- * that a machine's neighbour entry for the gateway is always the same.
- *
- * Deleting one link takes the kernel 17-20 ms, a group of them hardly more: a link that is done with joins the instance's
- * delete group, and the group goes in one request, later. A slot's name is free again when `prepare` has waited for that.
+ * that a machine's neighbour entry for the gateway is always the same. A slot's name is free again when `create` has waited for its former link's deletion.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CenoteError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import { NetlinkSocket, demand, netlinkProtocols, parseAttributes } from '../../sys/netlink.ts';
-import type { NetlinkMessage, NetlinkRequest } from '../../sys/netlink.ts';
+import type { NetlinkMessage, NetlinkOutcome, NetlinkRequest } from '../../sys/netlink.ts';
 import { inNetworkNamespace } from '../../sys/netns.ts';
 import * as message from './route-messages.ts';
 import { destinationsOf } from './inner-end.ts';
 import type { InnerEnd } from './inner-end.ts';
+import { DoomedLinks } from './doomed-links.ts';
+import type { FlowCache, LinkPrograms } from './flow-cache/flow-cache.ts';
 import { clearCeiling, setCeiling } from './shaping.ts';
 import { macBytes } from '../../model/mac.ts';
 import { addressFromBytes, widthOf } from '../../model/address.ts';
@@ -33,6 +32,10 @@ export interface LinksOptions {
   isPart?: boolean | undefined;
   /** The gateway's address is somebody else's, outside; here is only the way to it. */
   isGatewayOutside?: boolean | undefined;
+  /** Which remembers packets' ways, and is told when they change; absent: none does. */
+  cache?: FlowCache | undefined;
+  /** By which it learns them. */
+  programs?: LinkPrograms | undefined;
   logger: Logger;
 }
 
@@ -50,36 +53,30 @@ export interface FoundLink {
   isShaped: boolean;
 }
 
-/** Links that wait for their deletion are deleted after this time, or when there are so many: a batch of 60 holds the kernel's lock for 24 ms, of 16 for 4. */
-const deleteDelayMs = 250;
-const deleteCount = 24;
 const defaultGroup = 0;
 /** A link whose namespace is just dying keeps its name for a moment; the kernel takes it away without us. */
 const nameRetryMs = 20;
 const nameRetries = 250;
-const goneRetryMs = 1;
 
 export class Links {
   readonly #options: LinksOptions;
   readonly #socket: NetlinkSocket;
-  /** Deletes take long: on a socket of their own nothing waits behind them but other deletes. */
-  readonly #deleteSocket: NetlinkSocket;
   readonly #indexes = new Map<number, number>();
-  #doomed = new Set<number>();
-  #deleting: Promise<void> = Promise.resolve();
-  #timer: NodeJS.Timeout | undefined;
+  readonly #doomed: DoomedLinks;
 
   constructor(options: LinksOptions) {
     this.#options = options;
-    const open = () => new NetlinkSocket(netlinkProtocols.route);
     const { netnsFd } = options;
-    this.#socket = netnsFd === undefined ? open() : inNetworkNamespace(netnsFd, open);
-    this.#deleteSocket = netnsFd === undefined ? open() : inNetworkNamespace(netnsFd, open);
+    const open = () => new NetlinkSocket(netlinkProtocols.route);
+    const openSocket = netnsFd === undefined ? open : () => inNetworkNamespace(netnsFd, open);
+    this.#socket = openSocket();
+    this.#doomed = new DoomedLinks({ ...options, openSocket });
   }
 
   /** The gateway's address, where the machines expect it and nobody else sees it, and an end for the rest of the subnet. */
   async openGateway(): Promise<void> {
-    const { subnet, isPart = false } = this.#options;
+    const { subnet, isPart = false, programs } = this.#options;
+    if (programs !== undefined) demand('take over what learns', await this.#socket.send(programs.replace()), 'EINVAL');
     const requests = [
       ...(this.#source === undefined ? [] : [message.addAddress(message.loopbackIndex, this.#source, 'host')]),
       ...(isPart ? [] : [message.addUnreachable(subnet)]),
@@ -95,7 +92,7 @@ export class Links {
   }
 
   async create(slot: number, netnsFd: number, inside = 'eth0'): Promise<void> {
-    const { subnet, mtu } = this.#options;
+    const { subnet, mtu, programs } = this.#options;
     const name = this.#nameOf(slot);
     if (this.#doomed.has(slot)) await this.flush();
     for (let attempt = 0; ; attempt++) {
@@ -115,7 +112,9 @@ export class Links {
       ]);
       demand(`set up link ${name}`, outcomes.slice(0, 1), 'EAFNOSUPPORT', 'EOPNOTSUPP');
       demand(`set up link ${name}`, outcomes.slice(1));
-      this.#indexes.set(slot, indexOf(outcomes[3]!.messages[0]!));
+      const index = indexOf(outcomes[3]!.messages[0]!);
+      this.#indexes.set(slot, index);
+      if (programs !== undefined) demand(`let link ${name} learn`, await this.#socket.send(programs.attach(index, true)), 'EEXIST');
       using socket = this.#openInside(netnsFd);
       const inner = { name: inside };
       // The loopback keeps its ::1; the other must have been told before it comes up, as that is when it would take an address.
@@ -151,7 +150,7 @@ export class Links {
         : destinationsOf(subnet, leads, routes).map((destination) => message.addRouteBy(index, destination, subnet.gateway))),
     ];
     demand(`give ${name} the address ${address}`, await inner.send(insideRequests));
-    demand(`route ${address}`, await this.#socket.send([message.addNeighbour(outer, address, mac), message.addMachineRoute(outer, address, this.#source)]));
+    demand(`route ${address}`, await this.#lead([message.addNeighbour(outer, address, mac), message.addMachineRoute(outer, address, this.#source)]));
   }
 
   /** More addresses that the machine itself has. */
@@ -175,32 +174,32 @@ export class Links {
       message.addNeighbour(outer, address, macBytes(by)),
       message.addMachineRoute(outer, address, this.#source),
     ]);
-    demand(`route ${addresses.join(', ')}`, await this.#socket.send(requests));
+    demand(`route ${addresses.join(', ')}`, await this.#lead(requests));
   }
 
   async unreach(slot: number, addresses: readonly string[]): Promise<void> {
     const index = this.#indexes.get(slot);
     if (index === undefined) return;
     const requests = addresses.flatMap((address) => [message.deleteMachineRoute(index, address), message.deleteNeighbour(index, address)]);
-    demand(`remove the route to ${addresses.join(', ')}`, await this.#socket.send(requests), 'ESRCH', 'ENODEV', 'EINVAL', 'ENOENT');
+    demand(`remove the route to ${addresses.join(', ')}`, await this.#lead(requests), 'ESRCH', 'ENODEV', 'EINVAL', 'ENOENT');
   }
 
   /** The link's machine takes what is for these. */
   async carry(slot: number, by: string, destinations: readonly Destination[]): Promise<void> {
     const outer = await this.#indexOf(slot);
     const requests = destinations.map((destination) => message.addRouteBy(outer, destination, by));
-    demand(`route ${destinations.map(({ cidr }) => cidr).join(', ')}`, await this.#socket.send(requests));
+    demand(`route ${destinations.map(({ cidr }) => cidr).join(', ')}`, await this.#lead(requests));
   }
 
   async uncarry(slot: number, by: string, destinations: readonly Destination[]): Promise<void> {
     const outer = await this.#indexOf(slot);
     const requests = destinations.map((destination) => message.deleteRouteBy(outer, destination, by));
-    demand(`remove the route to ${destinations.map(({ cidr }) => cidr).join(', ')}`, await this.#socket.send(requests), 'ESRCH');
+    demand(`remove the route to ${destinations.map(({ cidr }) => cidr).join(', ')}`, await this.#lead(requests), 'ESRCH');
   }
 
   /** A router's own way to these is by its link `name`, whatever its machines carry. */
   async keepBy(name: string, destination: Destination, gateway: string): Promise<void> {
-    demand(`route ${destination.cidr}`, await this.#socket.send([message.addRouteBy(await indexIn(this.#socket, name), destination, gateway)]));
+    demand(`route ${destination.cidr}`, await this.#lead([message.addRouteBy(await indexIn(this.#socket, name), destination, gateway)]));
   }
 
   /** Another NIC of the machine leads everywhere from now on, or this one does. There is no moment without a way. */
@@ -219,13 +218,21 @@ export class Links {
 
   /** What the link carries, each way: at the host's end what goes to the machine, at the machine's what comes from it. */
   async limit(slot: number, netnsFd: number, name: string, mbps: number | null): Promise<void> {
+    const { programs } = this.#options;
     const outer = await this.#indexOf(slot);
     using inside = this.#openInside(netnsFd);
     const inner = await indexIn(inside, name);
     const request = (index: number): NetlinkRequest[] => [mbps === null ? clearCeiling(index) : setCeiling(index, mbps)];
     const what = mbps === null ? 'take the ceiling from' : `set the ceiling of ${mbps} Mbit/s on`;
     const harmless = mbps === null ? ['ENOENT', 'EINVAL'] : [];
-    demand(`${what} the link`, await this.#socket.send(request(outer)), ...harmless);
+    if (programs !== undefined) {
+      // What is to pass a queue goes the usual way.
+      const [detached, attached, ...set] = await this.#socket.send([...programs.detach(outer), ...programs.attach(outer, mbps === null)]);
+      demand('change what a link learns', [detached!], 'ENOENT', 'EINVAL');
+      demand('change what a link learns', [attached!]);
+      demand('change what a link learns', set, 'EEXIST');
+    }
+    demand(`${what} the link`, await this.#lead(request(outer)), ...harmless);
     demand(`${what} ${name} inside`, await inside.send(request(inner)), ...harmless);
   }
 
@@ -233,48 +240,28 @@ export class Links {
   async disconnect(slot: number, addresses: readonly string[]): Promise<void> {
     const index = this.#indexes.get(slot);
     const requests = index === undefined ? [] : addresses.map((address) => message.deleteMachineRoute(index, address));
-    demand(`remove the route to ${addresses.join(', ')}`, await this.#socket.send(requests), 'ESRCH', 'ENODEV', 'EINVAL');
+    demand(`remove the route to ${addresses.join(', ')}`, await this.#lead(requests), 'ESRCH', 'ENODEV', 'EINVAL');
     await this.discard(slot);
   }
 
   async discard(slot: number): Promise<void> {
     const name = this.#nameOf(slot);
     this.#indexes.delete(slot);
-    const outcomes = await this.#socket.send([message.setGroup({ name }, this.#deleteGroup)]);
+    const outcomes = await this.#socket.send([message.setGroup({ name }, this.#doomed.group)]);
     demand(`discard link ${name}`, outcomes, 'ENODEV');
     if (outcomes[0]!.errno !== 0) return; // it died with its namespace
     this.#doomed.add(slot);
-    if (this.#doomed.size >= deleteCount) void this.flush();
-    else this.#timer ??= setTimeout(() => void this.flush(), deleteDelayMs).unref();
   }
 
   /** Deletes what waits for it; resolves when all links discarded before this call are gone. */
   flush(): Promise<void> {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    if (this.#doomed.size > 0) {
-      const slots = this.#doomed;
-      this.#doomed = new Set();
-      this.#deleting = this.#deleting.then(() => this.#delete(slots));
-    }
-    return this.#deleting;
+    return this.#doomed.flush();
   }
 
-  /**
-   * As `flush`; resolves when the link `name` is gone inside. That is well before the kernel is done with it: it lets go of its lock, and then
-   * waits until nobody can be looking at the link any more.
-   */
+  /** As `flush`; resolves already when the link `name` is gone inside. */
   async flushOut(netnsFd: number, name: string): Promise<void> {
-    let isDone = false;
-    const flushed = this.flush().then(() => {
-      isDone = true;
-    });
     using inside = this.#openInside(netnsFd);
-    for (;;) {
-      const [found] = await inside.send([message.getLink({ name })]);
-      if (isDone || found!.code === 'ENODEV') return;
-      await Promise.race([flushed, sleep(goneRetryMs)]);
-    }
+    await this.#doomed.flushOut(inside, name);
   }
 
   /** Host ends that exist now, by slot. */
@@ -299,10 +286,12 @@ export class Links {
    */
   async adopt(links: Map<number, FoundLink>, reached: ReadonlyMap<number, Reached>): Promise<void> {
     const slots = new Map([...links].map(([slot, { index }]) => [index, slot]));
+    const { programs } = this.#options;
     const requests: NetlinkRequest[] = [];
     const missing = new Map<string, NetlinkRequest>();
-    for (const [slot, { index, group }] of links) {
+    for (const [slot, { index, group, isShaped }] of links) {
       this.#indexes.set(slot, index);
+      requests.push(...(programs?.attach(index, !isShaped) ?? []));
       if (group !== defaultGroup) requests.push(message.setGroup({ index }, defaultGroup));
       const wanted = reached.get(slot);
       if (wanted === undefined) continue;
@@ -326,23 +315,28 @@ export class Links {
     }
     requests.push(...missing.values());
     // A machine may end meanwhile, and its link with it.
-    demand('restore links', await this.#socket.send(requests), 'ESRCH', 'ENODEV');
+    demand('restore links', await this.#lead(requests), 'ESRCH', 'ENODEV', 'EEXIST');
   }
 
-  /** Bytes that went out of the host's end, and into it. */
+  /** Bytes that the machine has sent and received, as its own end counts them: not all that goes to it goes through the host's. */
   async counters(slot: number): Promise<{ sent: number; received: number }> {
-    const [outcome] = await this.#socket.send([message.getLinkWithStatistics({ name: this.#nameOf(slot) })]);
-    if (outcome!.code === 'ENODEV') throw new CenoteError('not_found', `slot ${slot} has no link`);
-    demand(`read counters of slot ${slot}`, [outcome!]);
-    const statistics = parseAttributes(outcome!.messages[0]!.body.subarray(16)).get(message.linkAttributes.stats64);
+    const gone = (): CenoteError => new CenoteError('not_found', `slot ${slot} has no link`);
+    const what = `read counters of slot ${slot}`;
+    const [outer] = await this.#socket.send([message.getLink({ name: this.#nameOf(slot) })]);
+    if (outer!.code === 'ENODEV') throw gone();
+    demand(what, [outer!]);
+    const inside = message.otherEndOf(outer!.messages[0]!.body);
+    const [inner] = await this.#socket.send([message.getStatistics(inside)]);
+    if (['ENODEV', 'EINVAL'].includes(inner!.code)) throw gone();
+    demand(what, [inner!]);
+    const statistics = parseAttributes(inner!.messages[0]!.body.subarray(16)).get(message.linkAttributes.stats64);
     if (statistics === undefined) throw new CenoteError('internal', `the kernel gave no counters for slot ${slot}`);
     return { received: Number(statistics.readBigUInt64LE(16)), sent: Number(statistics.readBigUInt64LE(24)) };
   }
 
   async close(): Promise<void> {
-    await this.flush();
+    await this.#doomed.close();
     this.#socket[Symbol.dispose]();
-    this.#deleteSocket[Symbol.dispose]();
   }
 
   /** Under which the router itself speaks to machines. */
@@ -354,8 +348,11 @@ export class Links {
     return `${this.#options.prefix}${slot}`;
   }
 
-  get #deleteGroup(): number {
-    return 0x6364_0000 + this.#options.instanceNumber;
+  /** Packets are led another way: what was learnt of the former one does not count. */
+  async #lead(requests: readonly NetlinkRequest[]): Promise<NetlinkOutcome[]> {
+    const outcomes = await this.#socket.send(requests);
+    this.#options.cache?.forget();
+    return outcomes;
   }
 
   /** A socket stays in the namespace in which it was made. */
@@ -373,14 +370,6 @@ export class Links {
     const index = indexOf(outcome!.messages[0]!);
     this.#indexes.set(slot, index);
     return index;
-  }
-
-  async #delete(slots: Set<number>): Promise<void> {
-    try {
-      demand('delete links', await this.#deleteSocket.send([message.deleteGroup(this.#deleteGroup)]), 'ENODEV');
-    } catch (error) {
-      this.#options.logger.error({ err: error, slots: [...slots] }, 'links could not be deleted; the next preparation of their slots tries again');
-    }
   }
 }
 

@@ -12,6 +12,7 @@ import { externalNetwork, nicsOf } from '../../model/nics.ts';
 import type { Nic } from '../../model/network.ts';
 import { parseSubnet } from '../../model/subnet.ts';
 import { Backbone } from './backbone.ts';
+import { FlowCache } from './flow-cache/flow-cache.ts';
 import { Firewalls } from './firewalls.ts';
 import { enableForwarding, forwards6 } from './forwarding.ts';
 import { Machines } from './machine-nics.ts';
@@ -62,13 +63,15 @@ export const openNetwork = async (options: NetworkOptions): Promise<Network> => 
   const wires = undo.adopt(new Wires({ instance, instanceNumber, logger, lingerMs: options.routerLingerMs, lookMs: options.wireLookMs }), (opened) =>
     opened.close({ remove: false }),
   );
-  const host = undo.use(await openSegment({ instance, instanceNumber, subnet, uplinks, wires, logger }));
+  const cache = await openFlowCache(logger);
+  if (cache !== undefined) undo.use(cache);
+  const host = undo.use(await openSegment({ instance, instanceNumber, subnet, uplinks, wires, cache, logger }));
   enableForwarding();
   let resolverPort = defaultResolverPort;
   const loadRules = (): void => host.loadRules(loadRuleset({ instance, instanceNumber, subnet, resolverPort, uplinks: options.uplinks?.devices ?? [] }));
   loadRules();
   const publishCheck = openPublishCheck({ instance, checkReserved: options.checkReserved });
-  const backbone = undo.adopt(new Backbone({ instance, instanceNumber, uplinks, logger }), (opened) => opened.close({ remove: false }));
+  const backbone = undo.adopt(new Backbone({ instance, instanceNumber, uplinks, cache, logger }), (opened) => opened.close({ remove: false }));
   await backbone.openGateway();
   const firewalls = new Firewalls();
   await firewalls.add(externalNetwork, { firewall: host.firewall, account: null });
@@ -78,6 +81,7 @@ export const openNetwork = async (options: NetworkOptions): Promise<Network> => 
     directory: `/run/cenote-${instance}/networks`,
     host,
     backbone,
+    cache,
     logger,
     crash: options.crash ?? noCrash,
     onOpen: ({ id, account }, segment) => firewalls.add(id, { firewall: segment.firewall, account }),
@@ -148,6 +152,16 @@ const unreached = (): CenoteError =>
     fields: [{ field: 'publish', message: 'this host sends no IPv6 on' }],
     advice: 'on the host: sysctl net.ipv6.conf.all.forwarding=1; or let the machine be on a network of IPv4 as well',
   });
+
+/** Undefined where there can be none: everything goes the usual way. */
+const openFlowCache = async (logger: Logger): Promise<FlowCache | undefined> => {
+  try {
+    return await FlowCache.open();
+  } catch (error) {
+    logger.info({ err: error }, 'flows between machines are not cached: the kernel has not what it takes');
+    return undefined;
+  }
+};
 
 /** A network's own resolvers where it has any, else the host's, by the router of the machine's primary network. */
 const resolvConfOf = (search: readonly string[], nics: readonly Nic[] | undefined, routers: Routers, gateway: string, hostPath: string): string => {

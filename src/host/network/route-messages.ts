@@ -22,7 +22,7 @@ export const messageTypes = {
   deleteRule: 33,
   getRule: 34,
 } as const;
-export const linkAttributes = { address: 1, name: 3, queue: 6, linkInfo: 18, group: 27, stats64: 23 } as const;
+export const linkAttributes = { address: 1, name: 3, link: 5, queue: 6, linkInfo: 18, group: 27, stats64: 23, linkNamespace: 37, targetNamespace: 46 } as const;
 export const routeAttributes = { destination: 1, oif: 4, gateway: 5, metric: 6, multipath: 9, table: 15 } as const;
 
 export const afInet = 2;
@@ -103,7 +103,22 @@ export const deleteGroup = (group: number): NetlinkRequest => linkRequest(messag
 
 const skipStatistics = attribute(29, u32(8));
 export const getLink = (link: LinkRef): NetlinkRequest => linkRequest(messageTypes.getLink, link, [skipStatistics]);
-export const getLinkWithStatistics = (link: LinkRef): NetlinkRequest => linkRequest(messageTypes.getLink, link, []);
+
+/** A link in another namespace, by its number there and the namespace's here. */
+export interface LinkElsewhere {
+  index: number;
+  namespace: number;
+}
+
+/** Of a pair, whose one end this is. */
+export const otherEndOf = (body: Buffer): LinkElsewhere => {
+  const attributes = parseAttributes(body.subarray(16));
+  const [index, namespace] = [attributes.get(linkAttributes.link), attributes.get(linkAttributes.linkNamespace)];
+  if (index === undefined || namespace === undefined) throw new Error('a link has no other end');
+  return { index: index.readInt32LE(0), namespace: namespace.readInt32LE(0) };
+};
+export const getStatistics = ({ index, namespace }: LinkElsewhere): NetlinkRequest =>
+  linkRequest(messageTypes.getLink, { index }, [attribute(linkAttributes.targetNamespace, u32(namespace))]);
 export const listVeths = (): NetlinkRequest =>
   linkRequest(messageTypes.getLink, { index: 0 }, [skipStatistics, nested(linkAttributes.linkInfo, attribute(1, text('veth')))]);
 

@@ -19,6 +19,7 @@ import type { Attachment, Further, KeptAttachment } from './attachment.ts';
 import { further, shownOf, wholeOf } from './beside.ts';
 import type { Beside } from './beside.ts';
 import { fabricRuleset, uplinkName } from './fabric-ruleset.ts';
+import type { FlowCache } from './flow-cache/flow-cache.ts';
 import { forwards6, startForwarding } from './forwarding.ts';
 import { heldRouters, pathOfRouter } from './held-routers.ts';
 import type { FoundLink } from './links.ts';
@@ -36,6 +37,8 @@ export interface RoutersOptions {
   host: Segment;
   /** By which IPv6 ones have. */
   backbone: Backbone;
+  /** Of what their machines send each other; absent: none. */
+  cache?: FlowCache | undefined;
   logger: Logger;
   crash: CrashPoints;
   /** Of a router that is there now, before any machine is on it. */
@@ -242,7 +245,7 @@ export class Routers {
 
   /** `isKept`: its machines run, and what is there is left as it is. */
   async #make(definition: NetworkDefinition, isKept: boolean): Promise<Router> {
-    const { instance, instanceNumber, directory, host, backbone, logger, crash, onOpen } = this.#options;
+    const { instance, instanceNumber, directory, host, backbone, cache, logger, crash, onOpen } = this.#options;
     await this.#leaving.get(definition.id);
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     const found = heldRouters(this.#options.directory).find(({ network }) => network === definition.id);
@@ -270,7 +273,7 @@ export class Routers {
     const where = { subnet, netnsFd, mtu, isPart, isGatewayOutside, resolver: outer.subnet.gateway };
     // Each has a table of its own, of the host's memory; on a fabric it is its account's own affair who crowds whom.
     const flows = { partOfFlows: 0.25, lookAtFlowsMs: isShared(definition) ? 1000 : 5000 };
-    const segment = undo.use(await openSegment({ instance, instanceNumber, ...where, ...flows, logger }));
+    const segment = undo.use(await openSegment({ instance, instanceNumber, ...where, ...flows, cache, logger }));
     const router: Router = {
       definition,
       outer,

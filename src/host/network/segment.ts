@@ -11,6 +11,8 @@ import { Drops } from './drops.ts';
 import { firewallTable } from './firewall/render.ts';
 import { openFirewall } from './firewall/open.ts';
 import type { HostFirewall } from './firewall/open.ts';
+import type { FlowCache } from './flow-cache/flow-cache.ts';
+import { forgetting } from './flow-cache/forgetting.ts';
 import { ConntrackFlows } from './flows.ts';
 import { Links } from './links.ts';
 import { linkPrefix, tableName } from './ruleset.ts';
@@ -38,6 +40,8 @@ export interface SegmentOptions {
   uplinks?: Uplinks | undefined;
   /** On which addresses that it leads to may be outside. */
   wires?: Wires | undefined;
+  /** Of what machines on it send each other; absent: none. */
+  cache?: FlowCache | undefined;
   logger: Logger;
 }
 
@@ -56,13 +60,17 @@ export interface Segment extends AsyncDisposable {
 /** The host, and networks of the other family, have the rest of the same table. */
 const usualPartOfFlows = 0.5;
 
+/** Of links' programs: unlike any other network's in the same namespace, which may be other instances', and the same after a restart. */
+const blockOf = (instanceNumber: number, prefix: string): number => 0x6364_0000 + 4 * instanceNumber + (prefix === linkPrefix(instanceNumber) ? 0 : 2);
+
 export const openSegment = async (options: SegmentOptions): Promise<Segment> => {
-  const { instance, instanceNumber, subnet, netnsFd, resolver, uplinks, wires, logger } = options;
+  const { instance, instanceNumber, subnet, netnsFd, resolver, uplinks, wires, cache, logger } = options;
   const prefix = options.prefix ?? linkPrefix(instanceNumber);
   await using undo = new AsyncDisposableStack();
-  const nftables: NftRunner = netnsFd === undefined ? undo.use(openNftables()) : new NftablesIn(netnsFd);
-  const links = undo.adopt(new Links({ ...options, prefix }), (opened) => opened.close());
-  const flows = undo.adopt(new ConntrackFlows(logger, subnet.family, netnsFd), (opened) => opened.close());
+  const nftables = forgetting(netnsFd === undefined ? undo.use(openNftables()) : new NftablesIn(netnsFd), cache);
+  const programs = cache === undefined ? undefined : undo.use(cache.programs(subnet.family, blockOf(instanceNumber, prefix)));
+  const links = undo.adopt(new Links({ ...options, prefix, programs }), (opened) => opened.close());
+  const flows = undo.adopt(new ConntrackFlows(logger, subnet.family, netnsFd, () => cache?.forget()), (opened) => opened.close());
   await links.openGateway();
   const drops = new Drops({ table: tableName(instance), firewall: firewallTable(instance), nftables, netnsFd });
   const connections = new Connections({ instance, prefix, subnet, links, nftables, flows, drops, uplinks, wires, logger });

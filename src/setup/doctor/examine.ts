@@ -6,6 +6,7 @@ import { instancePaths } from '../../model/instance.ts';
 import { capabilitiesOfRoot, fileSystems, hasBfq, loadableModules, readText } from '../host-view.ts';
 import { readSetting } from '../kernel-settings.ts';
 import type { Finding } from './finding.ts';
+import { examineFlows } from './flows.ts';
 import { examineForwarding } from './forwarding.ts';
 import { examineKernel } from './kernel.ts';
 import { examineInstance, examinePrograms } from './programs.ts';
@@ -24,6 +25,6 @@ export const examineHost = async (root: string): Promise<Finding[]> => {
     hasBfq: hasBfq(),
     maxUserNamespaces: readSetting('user.max_user_namespaces'),
   });
-  const network = [...(await examineForwarding()), await examineShaping()];
+  const network = [...(await examineForwarding()), await examineShaping(), ...(await examineFlows())];
   return [...kernel, ...(await examinePrograms()), ...network, ...examineRoom(root), ...(await examineInstance(instancePaths(root)))];
 };
