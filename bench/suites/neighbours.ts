@@ -43,6 +43,7 @@ const best = (looks: readonly Look[]): Record<string, Carried> =>
         {
           gbps: Math.max(...all.map(({ gbps }) => gbps)),
           packetsPerSecond: Math.max(...all.map(({ packetsPerSecond }) => packetsPerSecond)),
+          packetUs: Math.min(...all.map(({ packetUs }) => packetUs)),
           roundTripUs: Math.min(...all.map(({ roundTripUs }) => roundTripUs)),
         },
       ];
