@@ -131,13 +131,15 @@ describe('fabric networks of machines', { skip: skipInstance, timeout: 600_000 }
   });
 
   test('a floating address goes from machine to machine, and outlives agents and reboots', async () => {
-    await cenote('network', 'create', 'front', '--global', '--public', '--subnet', '203.0.113.0/29');
+    // On the host itself, where tests of other instances have theirs.
+    const front = `100.127.${process.pid % 256}`;
+    await cenote('network', 'create', 'front', '--global', '--public', '--subnet', `${front}.0/29`);
     await create(['plain', {}]);
     await create(['inner', { networks: [{ network: 'back' }] }]);
     const heard = async (): Promise<string> =>
       (
         await once(
-          connect(90, '203.0.113.2').on('error', () => {}),
+          connect(90, `${front}.2`).on('error', () => {}),
           'data',
         ).then(
           ([data]) => String(data),
@@ -145,7 +147,7 @@ describe('fabric networks of machines', { skip: skipInstance, timeout: 600_000 }
         )
       ).split(' ')[0]!;
     const moved = async (name: string) => {
-      await cenote('ip', 'float', 'attach', '203.0.113.2', name);
+      await cenote('ip', 'float', 'attach', `${front}.2`, name);
       await until(async () => (await heard()) === name);
       await checkHost(instance, services);
     };
@@ -159,8 +161,8 @@ describe('fabric networks of machines', { skip: skipInstance, timeout: 600_000 }
     await moved('two');
     await kill();
     await moved('plain');
-    await cenote('ip', 'float', 'detach', '203.0.113.2');
-    await cenote('ip', 'float', 'delete', '203.0.113.2');
+    await cenote('ip', 'float', 'detach', `${front}.2`);
+    await cenote('ip', 'float', 'delete', `${front}.2`);
     await cenote('delete', 'plain', 'inner', '--yes');
     await cenote('network', 'delete', 'front');
   });
