@@ -73,7 +73,10 @@ describe('what a machine uses up inside', { skip: skipInstance, timeout: 900_000
     await eventually(() => told('hungry', 'machine.exited', /want of memory/));
     const why = await instance.must('why', 'hungry');
     assert.equal(why.match(/kill/g)?.length, 2, `told once: ${why}`);
-    assert.match(why, /^- killed: it does not run: killed for want of memory: it had all of the 48M that it may have\. A higher ceiling: cenote resize hungry --memory-ceiling SIZE$/m);
+    assert.match(
+      why,
+      /^- killed: it does not run: killed for want of memory: it had all of the 48M that it may have\. A higher ceiling: cenote resize hungry --memory-ceiling SIZE$/m,
+    );
     await instance.must('delete', 'hungry');
   });
 

@@ -1,6 +1,7 @@
 /**
  * The laws of the pool where there is nothing to push memory to: no swap, and no zram in the kernel to make any from. What a borrower has
- * of its own can then be had back only by its end; that neighbours still have what they claim, unharmed, is what is to be seen.
+ * of its own can then be had back only by its end; that neighbours still have what they claim, unharmed, is what is to be seen, also
+ * while the agent is dead or stands still.
  */
 import assert from 'node:assert/strict';
 import { it } from 'node:test';

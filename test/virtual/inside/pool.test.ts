@@ -17,12 +17,16 @@ import { PoolWorld, poolMib } from '../../host/pool-trials.ts';
 import type { Trial } from '../../host/pool-trials.ts';
 import { kernelMemory } from '../../support/kernel-memory.ts';
 import { MemoryTaker } from '../../support/memory-machine.ts';
+import { agentPid } from './agent-pid.ts';
 
 const paths = instancePaths(defaultRoot);
 const skip = !existsSync('/sys/fs/cgroup/cgroup.controllers') || !existsSync(paths.config) ? 'wants a host of its own, with cgroup v2 only' : false;
 const seed = Number(process.env['CENOTE_TEST_SEED'] ?? 1);
 const trials = Number(process.env['CENOTE_TEST_TRIALS'] ?? 3);
 const swap = hasSwap();
+/** Beside so much that is borrowed the neighbours' guarantees do not fit. */
+const missedMib = 600;
+const agentBackMs = 120_000;
 
 describe(`the pool ${swap ? 'with' : 'without'} swap`, { skip }, () => {
   const control = new ControlClient(paths.controlSocket);
@@ -41,6 +45,7 @@ describe(`the pool ${swap ? 'with' : 'without'} swap`, { skip }, () => {
     if (borrowerLost > 0) await world.renewBorrower();
     await world.settled();
   };
+  const agentAnswers = async (): Promise<boolean> => (await control.info()).agent !== null;
   const kills = async (): Promise<Event[]> => {
     const all: Event[] = [];
     for await (const events of control.events()) all.push(...events);
@@ -62,6 +67,28 @@ describe(`the pool ${swap ? 'with' : 'without'} swap`, { skip }, () => {
       await settle(trial);
     }
   });
+
+  for (const [signal, what] of [
+    ['SIGKILL', 'is killed'],
+    ['SIGSTOP', 'stands still'],
+  ] as const)
+    it(`neighbours have what they claim while the agent ${what}`, async (context) => {
+      const pid = (await agentPid())!;
+      const meanwhile = async (below: (limit: number) => number): Promise<void> => {
+        await sleep(below(250));
+        process.kill(pid, signal);
+      };
+      let trial: Trial;
+      try {
+        trial = await world.trial(seed, { leastMib: missedMib, meanwhile });
+      } finally {
+        // It may have been killed for its standing still: an emulated host takes its time.
+        if (signal === 'SIGSTOP' && (await agentPid()) === pid) process.kill(pid, 'SIGCONT');
+      }
+      context.diagnostic(JSON.stringify(trial));
+      for (const deadline = Date.now() + agentBackMs; !(await agentAnswers()); await sleep(200)) assert.ok(Date.now() < deadline, 'no agent came back');
+      await settle(trial);
+    });
 
   it('a borrower that is busy with all it has is not killed for it', { skip: swap ? false : 'needs swap' }, async () => {
     using held = new DisposableStack();
