@@ -20,7 +20,7 @@ test('machines see their own /proc again after lxcfs was killed', { skip: skipIn
   await using instance = await startInstance({ poolSizeMib: 1024, note: (text) => t.diagnostic(text) });
   const paths = instancePaths(instance.root);
   for (const name of ['one', 'two'])
-    await instance.must('create', name, '--disk', '256M', '--memory', '64M', '--memory-ceiling', '128M', '--', '/bin/sleep', '1000000');
+    await instance.must('create', name, '--disk', '64M', '--memory', '64M', '--memory-ceiling', '128M', '--', '/bin/sleep', '1000000');
   using agent = new AgentClient(paths.agentSocket);
   const pids = async () => (await agent.machineList()).map(({ spec, pid }) => `${spec.name} ${pid}`).toSorted();
   const before = await pids();
@@ -37,7 +37,7 @@ test('machines see their own /proc again after lxcfs was killed', { skip: skipIn
   }
   assert.deepEqual(await pids(), before);
   // One that is started now has it from the start.
-  await instance.must('create', 'three', '--disk', '256M', '--memory', '64M', '--memory-ceiling', '128M', '--', '/bin/sleep', '1000000');
+  await instance.must('create', 'three', '--disk', '64M', '--memory', '64M', '--memory-ceiling', '128M', '--', '/bin/sleep', '1000000');
   assert.equal(await instance.must('exec', 'three', '--', ...view), whole);
 });
 
