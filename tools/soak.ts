@@ -17,7 +17,7 @@
  * `--seed N` repeats a run; `--minutes M` ends `pool` and `resizes` after so many.
  */
 import { basename, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
+import { inspect, parseArgs } from 'node:util';
 import { runAny } from '../src/exec/run.ts';
 import { actions, runAgentCrashes } from '../test/host/agent-crashes.ts';
 import { runCycles } from '../test/host/lifecycle-cycles.ts';
@@ -160,7 +160,8 @@ for (const name of positionals.length > 0 ? positionals : Object.keys(suites)) {
   } catch (error) {
     verdict = 'FAIL';
     words = error instanceof Error ? error.message.split('\n')[0]! : 'it threw what is no error';
-    console.log(error instanceof Error ? (error.stack ?? error.message) : String(error));
+    // With what it came from.
+    console.log(inspect(error));
     process.exitCode = 1;
   }
   results.push(`${verdict} ${name} (${Math.round((performance.now() - begun) / 1000)} s): ${words}`);
