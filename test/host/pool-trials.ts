@@ -8,9 +8,11 @@ import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ControlClient } from '../../src/client/control.ts';
 import type { Machine } from '../../src/model/control-api.ts';
+import { ifPresent } from '../../src/host/cgroup/files.ts';
 import { hasSwap } from '../../src/setup/zram.ts';
 import type { TestInstance } from '../support/instance.ts';
 import { autopsy, cutSwap, kernelMemory } from '../support/kernel-memory.ts';
+import type { KernelMemory } from '../support/kernel-memory.ts';
 import { MemoryTaker, memoryMachineCommand } from '../support/memory-machine.ts';
 import type { MemoryKind } from '../support/memory-machine.ts';
 import { random } from '../support/random.ts';
@@ -161,8 +163,8 @@ export class PoolWorld {
    */
   async settled(): Promise<void> {
     const left = (): number => {
-      const { usedMib, cacheMib, swappedMib } = this.#kernel(this.borrower);
-      return usedMib - cacheMib + swappedMib;
+      const memory = this.#ofBorrower();
+      return memory === null ? Infinity : memory.usedMib - memory.cacheMib + memory.swappedMib;
     };
     for (const deadline = Date.now() + emptyWaitMs; kernelMemory(this.#instance.instance).usedMib > poolMib / 2 || left() > restMib; await sleep(20))
       if (Date.now() > deadline) return left() > restMib ? this.renewBorrower() : undefined;
@@ -189,7 +191,12 @@ export class PoolWorld {
 
   #swapAndKills(killsBefore: number): Pick<Trial, 'swappedMib' | 'borrowerKills'> {
     const swappedMib = this.neighbours.reduce((sum, neighbour) => sum + this.#kernel(neighbour).swappedMib, 0);
-    return { swappedMib, borrowerKills: this.#kernel(this.borrower).kills - killsBefore };
+    return { swappedMib, borrowerKills: Math.max(0, (this.#ofBorrower()?.kills ?? 0) - killsBefore) };
+  }
+
+  /** Null where it has ended as a whole, as it may without swap, and is being started anew. */
+  #ofBorrower(): KernelMemory | null {
+    return this.#mayLose ? ifPresent(() => this.#kernel(this.borrower)) : this.#kernel(this.borrower);
   }
 
   #kernel({ id }: Pick<Machine, 'id'>) {
