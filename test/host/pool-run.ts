@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ifPresent } from '../../src/host/cgroup/files.ts';
 import type { TestInstance } from '../support/instance.ts';
 import { kernelMemory } from '../support/kernel-memory.ts';
 import type { OwnServices } from '../support/own-services.ts';
@@ -81,7 +82,7 @@ export const governorStandsStill = async (
 const letGo = async (world: PoolWorld, instance: TestInstance, services: OwnServices, { seed, borrowerLost }: Trial): Promise<void> => {
   await services.reachable();
   if (borrowerLost > 0) await world.renewBorrower();
-  for (const deadline = Date.now() + letGoMs; kernelMemory(instance.instance, world.borrower.id).limitMib !== poolMib; await sleep(20))
+  for (const deadline = Date.now() + letGoMs; ifPresent(() => kernelMemory(instance.instance, world.borrower.id))?.limitMib !== poolMib; await sleep(20))
     if (Date.now() > deadline) throw new Error(`seed ${seed}: the borrower is not let go`);
   await world.settled();
 };
