@@ -57,9 +57,9 @@ export class SupervisedServices implements ServiceManager {
     await Promise.race([failed, this.#appears()]);
   }
 
-  /** The supervisor sees it end. */
-  renewStandIn(): Promise<void> {
-    return this.#end('stand-in');
+  /** The supervisor sees it end, perhaps before we do, and puts the next in its place: whose process it is then is not ours to say. */
+  async renewStandIn(): Promise<void> {
+    await this.#endProcess('stand-in', serviceGraceMs);
   }
 
   async stop(): Promise<void> {
@@ -91,10 +91,13 @@ export class SupervisedServices implements ServiceManager {
   }
 
   async #end(name: ServiceName, graceMs = serviceGraceMs): Promise<void> {
-    const path = servicePidPath(this.#paths, name);
-    const running = recallProcess(path);
+    await this.#endProcess(name, graceMs);
+    forgetProcess(servicePidPath(this.#paths, name));
+  }
+
+  async #endProcess(name: ServiceName, graceMs: number): Promise<void> {
+    const running = recallProcess(servicePidPath(this.#paths, name));
     if (running !== null) await endProcess(running, graceMs);
-    forgetProcess(path);
   }
 
   async #appears(): Promise<void> {

@@ -6,14 +6,14 @@ import { dirname, join, resolve } from 'node:path';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { installed } from '../../src/exec/run.ts';
+import { installed, start } from '../../src/exec/run.ts';
 import { instancePaths } from '../../src/model/instance.ts';
 import type { InstanceConfig, InstancePaths } from '../../src/model/instance.ts';
 import { saveInstanceConfig } from '../../src/setup/config.ts';
 import { makeDirectories } from '../../src/setup/directories.ts';
 import { readMounts, runsSystemd } from '../../src/setup/host-view.ts';
 import { removeGroups } from '../../src/setup/leftovers.ts';
-import { isAlive, recallProcess, signalProcess } from '../../src/sys/process-identity.ts';
+import { identify, isAlive, recallProcess, rememberProcess, signalProcess } from '../../src/sys/process-identity.ts';
 import type { ProcessIdentity } from '../../src/sys/process-identity.ts';
 import { SupervisedServices } from '../../src/setup/supervised.ts';
 import { servicePidPath, supervisorPidPath } from '../../src/setup/supervisor.ts';
@@ -124,6 +124,22 @@ describe('services without systemd', { skip }, () => {
       await until(`${name} runs again`, () => ![null, before.pid].includes(pidOf(paths, name)?.pid ?? null));
     }
     await until('lxcfs serves again', () => statSync(`${paths.lxcfs}/proc/meminfo`, { throwIfNoEntry: false }) !== undefined && isMounted(paths));
+  });
+
+  it('are known by their new process, however soon it comes after the old', async (context) => {
+    const { paths, services } = setUp(context);
+    mkdirSync(paths.run, { recursive: true });
+    const [before, after] = [0, 1].map(() => start('sleep', ['1000'], { stdio: 'ignore' }));
+    context.after(() => [before, after].forEach((one) => one!.kill('SIGKILL')));
+    const path = servicePidPath(paths, 'stand-in');
+    rememberProcess(path, identify(before!.pid!)!);
+    const renewed = services.renewStandIn();
+    // As a supervisor does that sees the end first.
+    rememberProcess(path, identify(after!.pid!)!);
+    await renewed;
+    assert.equal(pidOf(paths, 'stand-in')?.pid, after!.pid);
+    await services.remove();
+    assert.equal(pidOf(paths, 'stand-in'), null);
   });
 
   it('outlive their supervisor, and are adopted by the next', async (context) => {
