@@ -10,8 +10,8 @@
  * another file system, with a device number of its own. (xino would give all one device number, and the host's log a line for each start.)
  */
 import { accessSync, constants, mkdirSync, rmdirSync } from 'node:fs';
-import { release } from 'node:os';
 import { join } from 'node:path';
+import { isKernelSince } from '../../sys/kernel.ts';
 import { closeLater, isErrno } from '../../sys/libc.ts';
 import { attachMount, cloneMount, detachedMount, unmountAsync, unmountFlags } from '../../sys/mount.ts';
 
@@ -37,18 +37,13 @@ export interface Roots {
 /** From which kernel on overlay takes detached layers: the oldest they were seen to work on. Debian 12's 6.1 refuses them (EINVAL). */
 const detachedLayersSince = [6, 18] as const;
 
-const takesDetachedLayers = (kernel = release()): boolean => {
-  const [major = 0, minor = 0] = kernel.split(/[.-]/).map(Number);
-  return major > detachedLayersSince[0] || (major === detachedLayersSince[0] && minor >= detachedLayersSince[1]);
-};
-
 const mountRoot = async (request: RootRequest): Promise<boolean> => {
   const { idmapFd, target } = request;
   await using undo = new AsyncDisposableStack();
   mkdirSync(target, { recursive: true, mode: 0o711 });
   undo.defer(() => unmountRoot(target));
   using descriptors = new DisposableStack();
-  const attach = !takesDetachedLayers();
+  const attach = !isKernelSince(...detachedLayersSince);
   const layer = (fd: number): string => {
     descriptors.defer(() => closeLater(fd));
     // An older overlay wants its layers attached somewhere. They lie on `target`, one on the other, only until it has its own copies;

@@ -9,6 +9,7 @@ import { release } from 'node:os';
 import { CenoteError } from '../../../base/errors.ts';
 import type { Family } from '../../../model/address.ts';
 import { createMap, loadProgram, writeElement } from '../../../sys/bpf.ts';
+import { isKernelSince } from '../../../sys/kernel.ts';
 import { closeFd } from '../../../sys/libc.ts';
 import { NetlinkSocket, demand, netlinkProtocols } from '../../../sys/netlink.ts';
 import type { NetlinkRequest } from '../../../sys/netlink.ts';
@@ -42,7 +43,7 @@ export class FlowCache implements Disposable {
 
   /** Throws where this kernel cannot. */
   static async open(): Promise<FlowCache> {
-    if (!isKernelSince(leastKernel)) throw new CenoteError('unsupported', `that takes Linux ${leastKernel.join('.')}, and this is ${release()}`);
+    if (!isKernelSince(...leastKernel)) throw new CenoteError('unsupported', `that takes Linux ${leastKernel.join('.')}, and this is ${release()}`);
     const cache = new FlowCache();
     try {
       await cache.#try();
@@ -133,11 +134,6 @@ export class LinkPrograms implements Disposable {
     });
   }
 }
-
-const isKernelSince = ([major, minor]: readonly [number, number]): boolean => {
-  const [ownMajor = 0, ownMinor = 0] = release().split('.').map(Number);
-  return ownMajor > major || (ownMajor === major && ownMinor >= minor);
-};
 
 /** `0-3`, or a list of such. */
 const possibleProcessors = (): number => Number(/(\d+)\s*$/.exec(readFileSync('/sys/devices/system/cpu/possible', 'latin1'))![1]) + 1;
