@@ -23,7 +23,7 @@ import { capabilities } from '../host/runtime/specification.ts';
 import { openSandboxes } from '../host/sandbox/pool.ts';
 import { openStorage } from '../host/storage/open.ts';
 import { backboneOf } from '../model/backbone.ts';
-import { dnsZone, lxcfsPidPath, noOvercommit, shapedUplinks } from '../model/instance.ts';
+import { dnsZone, lxcfsPidPath, noOvercommit, runDirectoryOf, shapedUplinks } from '../model/instance.ts';
 import type { AgentConfig } from './config.ts';
 import { Events } from './events.ts';
 import { FirewallRules } from './firewall.ts';
@@ -49,7 +49,7 @@ const startsPerCore = 4;
 export const startAgent = async (config: AgentConfig, logger: Logger): Promise<AsyncDisposable> => {
   const { instance, paths } = config;
   const startedAt = new Date().toISOString();
-  const runDirectory = `/run/cenote-${instance.instance}`;
+  const runDirectory = runDirectoryOf(instance.instance);
   for (const directory of [paths.agent, paths.run]) mkdirSync(directory, { recursive: true, mode: 0o711 });
   await using up = new AsyncDisposableStack();
   up.use(await openRunDirectory(runDirectory));

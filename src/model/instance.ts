@@ -12,6 +12,8 @@ const closed = { additionalProperties: false } as const;
 
 export const defaultRoot = '/var/lib/cenote';
 export const instanceNamePattern = '^[a-z0-9]{1,12}$';
+/** The agent's, on a file system that a reboot empties. */
+export const runDirectoryOf = (instance: string): string => `/run/cenote-${instance}`;
 
 /** User ranges a machine may be given: blocks of 1,024 ranges of 65,536 ids each. */
 export const uidRangeSize = 65_536;

@@ -12,6 +12,7 @@ import { parentPaths } from '../host/cgroup/parent.ts';
 import { openNetwork } from '../host/network/open.ts';
 import { destroyStorage } from '../host/storage/open.ts';
 import type { AllottedInstance } from '../host/allotment/allotment.ts';
+import { runDirectoryOf } from '../model/instance.ts';
 import { unmount, unmountFlags } from '../sys/mount.ts';
 import { readMounts } from './host-view.ts';
 import { serviceGroup } from './service-group.ts';
@@ -21,8 +22,7 @@ const pollMs = 100;
 
 export const removeLeftovers = async (entry: Pick<AllottedInstance, 'instance' | 'number' | 'root' | 'subnet'>, logger: Logger): Promise<string[]> => {
   const problems: string[] = [];
-  // The agent's, on a file system that a reboot empties.
-  const runDirectory = `/run/cenote-${entry.instance}`;
+  const runDirectory = runDirectoryOf(entry.instance);
   const attempt = async (what: string, work: () => Promise<void>): Promise<void> => {
     try {
       await work();

@@ -1,6 +1,6 @@
 /** The programs of an instance that run all the time, whoever keeps them running. */
 import { backboneOf } from '../model/backbone.ts';
-import { dnsZone, lxcfsPidPath } from '../model/instance.ts';
+import { dnsZone, lxcfsPidPath, runDirectoryOf } from '../model/instance.ts';
 import type { InstanceConfig, InstancePaths } from '../model/instance.ts';
 import { resolverAccountName } from './account.ts';
 import { plainEnvironment } from '../exec/run.ts';
@@ -115,7 +115,7 @@ const standInFacts = ({ instance }: InstanceConfig, paths: InstancePaths): strin
   '--directory',
   paths.agent,
   '--run',
-  `/run/cenote-${instance}`,
+  runDirectoryOf(instance),
   '--journal',
   paths.agentJournal,
 ];

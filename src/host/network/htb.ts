@@ -5,15 +5,13 @@
  */
 import { attribute, nested, netlinkFlags, parseAttributes, text, u32 } from '../../sys/netlink.ts';
 import type { NetlinkMessage, NetlinkRequest } from '../../sys/netlink.ts';
+import { atRoot, queueAttributes, queueHeader, queueHeaderBytes, queueTypes } from './traffic-control.ts';
 
-const types = { newQueue: 36, deleteQueue: 37, getQueue: 38, newClass: 40, deleteClass: 41, getClass: 42 } as const;
-const attributes = { kind: 1, options: 2 } as const;
+const types = { ...queueTypes, newClass: 40, deleteClass: 41, getClass: 42 } as const;
 const htb = { parameters: 1, init: 2, rate64: 6, ceil64: 7 } as const;
 const kind = 'htb';
-const atRoot = 0xffff_ffff;
 const ethernet = 1;
 const largest32 = 0xffff_ffff;
-const headerBytes = 20;
 
 /** The upper half of a queue's number, which says whose it is: this and the instance's number. */
 const familyMajor = 0xce00;
@@ -81,22 +79,14 @@ export const othersRates = (reserveMbps: number, capacityMbps: number): ClassRat
   return { rate: Math.floor((reserveMbps * bytesPerMbit) / 2), ceil, turn: turnOf(ceil, ceil) };
 };
 
-const header = (index: number, handle: number, parent: number): Buffer => {
-  const result = Buffer.alloc(headerBytes);
-  result.writeInt32LE(index, 4);
-  result.writeUInt32LE(handle, 8);
-  result.writeUInt32LE(parent, 12);
-  return result;
-};
-
 const request = (type: number, flags: number, index: number, handle: number, parent: number, ...rest: Uint8Array[]): NetlinkRequest => ({
   type,
   flags,
-  body: Buffer.concat([header(index, handle, parent), ...rest]),
+  body: Buffer.concat([queueHeader(index, handle, parent), ...rest]),
 });
 
 const create = netlinkFlags.create | netlinkFlags.replace;
-const ofKind = (name: string): Buffer => attribute(attributes.kind, text(name));
+const ofKind = (name: string): Buffer => attribute(queueAttributes.kind, text(name));
 
 /** In place of the device's default queue. What is in no class goes to `othersMinor`. */
 export const makeRoot = (index: number, handle: number): NetlinkRequest => {
@@ -104,7 +94,7 @@ export const makeRoot = (index: number, handle: number): NetlinkRequest => {
   init.writeUInt32LE(3, 0);
   init.writeUInt32LE(10, 4);
   init.writeUInt32LE(othersMinor, 8);
-  return request(types.newQueue, create, index, handle, atRoot, ofKind(kind), nested(attributes.options, attribute(htb.init, init)));
+  return request(types.newQueue, create, index, handle, atRoot, ofKind(kind), nested(queueAttributes.options, attribute(htb.init, init)));
 };
 
 /** The device's default one comes back. */
@@ -139,7 +129,7 @@ const beyond32 = (type: number, value: number): Buffer[] => {
 export const setClass = (index: number, handle: number, minor: number, rates: ClassRates): NetlinkRequest[] => {
   const parent = minor === rootMinor ? handle : handle + rootMinor;
   const options = [attribute(htb.parameters, parameters(rates)), ...beyond32(htb.rate64, rates.rate), ...beyond32(htb.ceil64, rates.ceil)];
-  const made = request(types.newClass, create, index, handle + minor, parent, ofKind(kind), nested(attributes.options, ...options));
+  const made = request(types.newClass, create, index, handle + minor, parent, ofKind(kind), nested(queueAttributes.options, ...options));
   return [made, ...setQueue(index, handle, minor, rates)];
 };
 
@@ -158,7 +148,7 @@ const setQueue = (index: number, handle: number, minor: number, { rate, ceil }: 
   const number = queueHandle(handle, minor);
   if (number === null) return [];
   const bytes = Math.round(Math.max(leastQueue, rate * queueSeconds.ofRate, ceil * queueSeconds.ofCeil));
-  const limit = attribute(attributes.options, u32(Math.min(bytes, largest32)));
+  const limit = attribute(queueAttributes.options, u32(Math.min(bytes, largest32)));
   return [request(types.newQueue, create, index, number, handle + minor, ofKind('bfifo'), limit)];
 };
 
@@ -178,7 +168,8 @@ export const getRoot = (index: number): NetlinkRequest => request(types.getQueue
 export const listQueues = (): NetlinkRequest => request(types.getQueue, 0, 0, 0, 0);
 export const listClasses = (index: number): NetlinkRequest => request(types.getClass, 0, index, 0, 0);
 
-const kindOf = (body: Buffer): string => parseAttributes(body.subarray(headerBytes)).get(attributes.kind)?.toString('latin1').replace(/\0.*$/s, '') ?? '';
+const kindOf = (body: Buffer): string =>
+  parseAttributes(body.subarray(queueHeaderBytes)).get(queueAttributes.kind)?.toString('latin1').replace(/\0.*$/s, '') ?? '';
 
 /** Null for a queue that is below another. */
 export const parseRoot = ({ body }: NetlinkMessage): RootQueue | null =>
@@ -194,7 +185,7 @@ export interface FoundClass extends ClassRates {
 export const parseClass = ({ body }: NetlinkMessage, handle: number): FoundClass | null => {
   const number = body.readUInt32LE(8);
   if (number - (number % 0x1_0000) !== handle || kindOf(body) !== kind) return null;
-  const options = parseAttributes(parseAttributes(body.subarray(headerBytes)).get(attributes.options) ?? Buffer.alloc(0));
+  const options = parseAttributes(parseAttributes(body.subarray(queueHeaderBytes)).get(queueAttributes.options) ?? Buffer.alloc(0));
   const found = options.get(htb.parameters);
   if (found === undefined || found.length < 44) return null;
   const wide = (type: number, narrow: number): number => Number(options.get(type)?.readBigUInt64LE(0) ?? narrow);

@@ -8,6 +8,7 @@ import { CenoteError, invalid } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import { resolvConfFor } from '../../dns/resolv-conf.ts';
 import { isShared, subnetOf, wiredOf } from '../../model/network.ts';
+import { runDirectoryOf } from '../../model/instance.ts';
 import { externalNetwork, nicsOf } from '../../model/nics.ts';
 import type { Nic } from '../../model/network.ts';
 import { parseSubnet } from '../../model/subnet.ts';
@@ -78,7 +79,7 @@ export const openNetwork = async (options: NetworkOptions): Promise<Network> => 
   const routers = new Routers({
     instance,
     instanceNumber,
-    directory: `/run/cenote-${instance}/networks`,
+    directory: `${runDirectoryOf(instance)}/networks`,
     host,
     backbone,
     cache,

@@ -4,13 +4,10 @@
  */
 import { attribute, nested, netlinkFlags, text, u32 } from '../../sys/netlink.ts';
 import type { NetlinkRequest } from '../../sys/netlink.ts';
+import { atRoot, queueAttributes, queueHeader, queueTypes } from './traffic-control.ts';
 
-const newQueue = 36;
-const deleteQueue = 37;
-const root = 0xffff_ffff;
 /** `1:`, so that a second one replaces the first. */
 const handle = 0x0001_0000;
-const attributes = { kind: 1, options: 2 } as const;
 const bucket = { parameters: 1, rate64: 4, burst: 6 } as const;
 const ethernet = 1;
 
@@ -20,14 +17,6 @@ const leastBurstBytes = 80 * 1024;
 /** What waits; beyond it packets are dropped, and the sender slows down. */
 const queueSeconds = 0.05;
 const largest32 = 0xffff_ffff;
-
-const queueHeader = (index: number): Buffer => {
-  const header = Buffer.alloc(20);
-  header.writeInt32LE(index, 4);
-  header.writeUInt32LE(handle, 8);
-  header.writeUInt32LE(root, 12);
-  return header;
-};
 
 const parameters = (bytesPerSecond: number, queueBytes: number): Buffer => {
   const data = Buffer.alloc(36); // struct tc_tbf_qopt: rate, peakrate (none), limit, buffer (see `burst`), mtu (none)
@@ -48,11 +37,11 @@ export const setCeiling = (index: number, mbps: number): NetlinkRequest => {
     ...(bytesPerSecond >= largest32 ? [attribute(bucket.rate64, rate64)] : []),
   ];
   return {
-    type: newQueue,
+    type: queueTypes.newQueue,
     flags: netlinkFlags.create | netlinkFlags.replace,
-    body: Buffer.concat([queueHeader(index), attribute(attributes.kind, text('tbf')), nested(attributes.options, ...options)]),
+    body: Buffer.concat([queueHeader(index, handle, atRoot), attribute(queueAttributes.kind, text('tbf')), nested(queueAttributes.options, ...options)]),
   };
 };
 
 /** Fails harmlessly with ENOENT or EINVAL where there is none. */
-export const clearCeiling = (index: number): NetlinkRequest => ({ type: deleteQueue, flags: 0, body: queueHeader(index) });
+export const clearCeiling = (index: number): NetlinkRequest => ({ type: queueTypes.deleteQueue, flags: 0, body: queueHeader(index, handle, atRoot) });

@@ -7,9 +7,10 @@
 import { attribute, nested, netlinkFlags, text, u32 } from '../../../sys/netlink.ts';
 import type { NetlinkRequest } from '../../../sys/netlink.ts';
 import type { Family } from '../../../model/address.ts';
+import { queueAttributes, queueHeader, queueTypes } from '../traffic-control.ts';
 
-const messageTypes = { newDiscipline: 36, deleteDiscipline: 37, newFilter: 44 } as const;
-const attributes = { kind: 1, options: 2, incomingBlock: 13, outgoingBlock: 14 } as const;
+const newFilter = 44;
+const attributes = { ...queueAttributes, incomingBlock: 13, outgoingBlock: 14 } as const;
 const program = { fd: 6, name: 7, flags: 8 } as const;
 const disciplineHandle = 0xffff_0000;
 const disciplineParent = 0xffff_fff1;
@@ -21,15 +22,6 @@ const filterHandle = 1;
 const priority = 0x6364;
 const frameKinds: Record<Family, number> = { 4: 0x0008, 6: 0xdd86 };
 
-const header = (link: number, handle: number, parent: number, info = 0): Buffer => {
-  const result = Buffer.alloc(20);
-  result.writeInt32LE(link, 4);
-  result.writeUInt32LE(handle, 8);
-  result.writeUInt32LE(parent, 12);
-  result.writeUInt32LE(info, 16);
-  return result;
-};
-
 export interface Blocks {
   incoming: number;
   /** Absent: nothing looks at what goes out of the link. */
@@ -38,10 +30,10 @@ export interface Blocks {
 
 /** Fails harmlessly with EEXIST where the link names some already. */
 export const addBlocks = (link: number, { incoming, outgoing }: Blocks): NetlinkRequest => ({
-  type: messageTypes.newDiscipline,
+  type: queueTypes.newQueue,
   flags: netlinkFlags.create | netlinkFlags.exclusive,
   body: Buffer.concat([
-    header(link, disciplineHandle, disciplineParent),
+    queueHeader(link, disciplineHandle, disciplineParent),
     attribute(attributes.kind, text('clsact')),
     attribute(attributes.incomingBlock, u32(incoming)),
     ...(outgoing === undefined ? [] : [attribute(attributes.outgoingBlock, u32(outgoing))]),
@@ -50,17 +42,17 @@ export const addBlocks = (link: number, { incoming, outgoing }: Blocks): Netlink
 
 /** Fails harmlessly with ENOENT or EINVAL where there are none. */
 export const removeBlocks = (link: number): NetlinkRequest => ({
-  type: messageTypes.deleteDiscipline,
+  type: queueTypes.deleteQueue,
   flags: 0,
-  body: header(link, disciplineHandle, disciplineParent),
+  body: queueHeader(link, disciplineHandle, disciplineParent),
 });
 
 /** There is a block while links name it, and with the last of them its program goes. `add` fails harmlessly with EEXIST where it has one; `replace` with EINVAL where there is no such block. */
 export const setProgram = (verb: 'add' | 'replace', block: number, family: Family, name: string, fd: number): NetlinkRequest => ({
-  type: messageTypes.newFilter,
+  type: newFilter,
   flags: netlinkFlags.create | (verb === 'add' ? netlinkFlags.exclusive : 0),
   body: Buffer.concat([
-    header(anyLink, filterHandle, block, ((priority << 16) | frameKinds[family]) >>> 0),
+    queueHeader(anyLink, filterHandle, block, ((priority << 16) | frameKinds[family]) >>> 0),
     attribute(attributes.kind, text('bpf')),
     nested(attributes.options, attribute(program.fd, u32(fd)), attribute(program.name, text(name)), attribute(program.flags, u32(actsItself))),
   ]),
