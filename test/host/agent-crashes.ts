@@ -247,9 +247,7 @@ const points = (count: number | undefined, next: (below: number) => number, most
 /** Gives the points at which it died; none when the action was over first. */
 const crashOnce = async (services: OwnServices, action: Action, point: number, second: number): Promise<string[]> => {
   await action.prepare?.(services);
-  await services.stop('agent');
-  assert.ok(await services.startAgent({ CENOTE_CRASH_AT: `ready:${point}` }));
-  await services.reachable();
+  await services.renewAgent({ CENOTE_CRASH_AT: `ready:${point}` });
   const { job } = await action.act(services);
   const points: string[] = [];
   let finished = await endOf(services, job.id);
@@ -263,9 +261,7 @@ const crashOnce = async (services: OwnServices, action: Action, point: number, s
   assert.equal(finished.state, action.outcome ?? 'succeeded', `${finished.reason ?? ''} (killed at ${points.join(', then ')})`);
   if (services.agentProcess?.end !== null) points.push(lastPoint(services));
   // Whatever is still to come of the plan must not hit what follows.
-  await services.stop('agent');
-  assert.ok(await services.startAgent());
-  await services.reachable();
+  await services.renewAgent();
   return points;
 };
 

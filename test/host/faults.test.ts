@@ -36,18 +36,14 @@ describe('faults around a host', { skip: skipInstance, timeout: 900_000 }, () =>
       const stand = join(instance.directory, 'stand-in');
       writeFileSync(stand, script ?? '');
       chmodSync(stand, script === null ? 0o600 : 0o755);
-      await services.stop('agent');
-      assert.ok(await services.startAgent({}, { [program]: stand }));
-      await services.reachable();
+      await services.renewAgent({}, { [program]: stand });
       const { job, machine } = await services.control.machineCreate(small('unlucky'), whole);
       assert.equal(job.state, 'failed');
       assert.match(job.reason!, /^creating the first process: /);
       assert.ok(!job.reason!.includes('\n'));
       assert.equal(machine!.state, 'failed');
       await checkHost(instance, services);
-      await services.stop('agent');
-      assert.ok(await services.startAgent());
-      await services.reachable();
+      await services.renewAgent();
       if ((await services.agent.machineList()).some(({ spec }) => spec.name === 'unlucky'))
         assert.equal((await services.control.machineStart('unlucky', whole)).job.state, 'succeeded');
       await world.remove('unlucky');

@@ -128,9 +128,7 @@ describe('the pool', { skip: skipInstance, timeout: 1_200_000 }, () => {
   });
 
   test('a clock of the host that jumps in a claim changes nothing', async () => {
-    await services.stop('agent');
-    assert.equal(await services.startAgent({ NODE_OPTIONS: `--import=${resolve(import.meta.dirname, '../support/jumping-clock.mjs')}` }), true);
-    await services.reachable();
+    await services.renewAgent({ NODE_OPTIONS: `--import=${resolve(import.meta.dirname, '../support/jumping-clock.mjs')}` });
     for (const round of [0, 1]) {
       const jump = async (below: (limit: number) => number): Promise<void> => {
         await sleep(below(100));
@@ -140,9 +138,7 @@ describe('the pool', { skip: skipInstance, timeout: 1_200_000 }, () => {
       assert.equal(trial.borrowerKills, 0, `seed ${seed + round}: killed in the borrower although there is swap`);
       await world.settled();
     }
-    await services.stop('agent');
-    assert.equal(await services.startAgent(), true);
-    await services.reachable();
+    await services.renewAgent();
   });
 
   test('machines are killed before the agent when the whole host runs out', async () => {

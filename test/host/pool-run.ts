@@ -7,11 +7,9 @@ import type { TestInstance } from '../support/instance.ts';
 import { kernelMemory } from '../support/kernel-memory.ts';
 import type { OwnServices } from '../support/own-services.ts';
 import { random } from '../support/random.ts';
-import { PoolWorld, poolMib } from './pool-trials.ts';
+import { PoolWorld, missedMib, poolMib } from './pool-trials.ts';
 import type { Trial } from './pool-trials.ts';
 
-/** Beside so much that is borrowed the neighbours' guarantees do not fit. */
-const missedMib = 600;
 const letGoMs = 30_000;
 /** Worth a word on why. */
 const muchSwappedMib = 20;
@@ -97,12 +95,6 @@ export const swapIsOut = async (world: PoolWorld, seed: number): Promise<Trial> 
   return trial;
 };
 
-const renewAgent = async (services: OwnServices): Promise<void> => {
-  await services.stop('agent', 'SIGTERM');
-  assert.equal(await services.startAgent(), true);
-  await services.reachable();
-};
-
 const logLength = ({ paths }: OwnServices): number => statSync(`${paths.log}/agent.log`).size;
 
 /** What the agent said of its governor's coming late since its log was so long. */
@@ -148,7 +140,7 @@ export const runPoolTrials = async (instance: TestInstance, services: OwnService
     if (isDry) counts.borrowerKills += trial.borrowerKills;
     else assert.equal(trial.borrowerKills, 0, `seed ${one}: killed in the borrower although there is swap`);
     // It is back with the agent's next start, which one that only stood still has not had.
-    if (isDry && standsStill) await renewAgent(services);
+    if (isDry && standsStill) await services.renewAgent();
     if (isDry) world.withSwap();
     // Without a governor the kernel reclaims alone: how fast is no figure of the pool's.
     if (!dies && !standsStill) swappedMib = Math.max(swappedMib, trial.swappedMib);

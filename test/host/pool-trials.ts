@@ -19,6 +19,8 @@ import { random } from '../support/random.ts';
 
 /** Of an instance of 1 GiB. */
 export const poolMib = 1024;
+/** Beside so much that is borrowed the neighbours' guarantees do not fit. */
+export const missedMib = 600;
 const borrowerGuaranteeMib = 64;
 const neighbourGuaranteesMib = [96, 160, 224];
 /** What the first process of a machine, and the one that takes, need themselves. */

@@ -81,6 +81,13 @@ export class OwnServices implements AsyncDisposable {
     return this.#answers(service, () => this.agent.info());
   }
 
+  /** In place of the one that runs. */
+  async renewAgent(env: Record<string, string> = {}, instead: Record<string, string> = {}): Promise<void> {
+    await this.stop('agent');
+    if (!(await this.startAgent(env, instead))) throw new Error('the agent did not start');
+    await this.reachable();
+  }
+
   async startControl(env: Record<string, string> = {}): Promise<boolean> {
     const service = this.#start('control', env);
     return this.#answers(service, () => this.control.info());

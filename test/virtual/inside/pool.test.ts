@@ -13,7 +13,7 @@ import { readHostMemory } from '../../../src/host/cgroup/host-memory.ts';
 import type { Event } from '../../../src/model/event.ts';
 import { defaultRoot, instancePaths } from '../../../src/model/instance.ts';
 import { hasSwap } from '../../../src/setup/zram.ts';
-import { PoolWorld, poolMib } from '../../host/pool-trials.ts';
+import { PoolWorld, missedMib, poolMib } from '../../host/pool-trials.ts';
 import type { Trial } from '../../host/pool-trials.ts';
 import { kernelMemory } from '../../support/kernel-memory.ts';
 import { MemoryTaker } from '../../support/memory-machine.ts';
@@ -24,8 +24,6 @@ const skip = !existsSync('/sys/fs/cgroup/cgroup.controllers') || !existsSync(pat
 const seed = Number(process.env['CENOTE_TEST_SEED'] ?? 1);
 const trials = Number(process.env['CENOTE_TEST_TRIALS'] ?? 3);
 const swap = hasSwap();
-/** Beside so much that is borrowed the neighbours' guarantees do not fit. */
-const missedMib = 600;
 const agentBackMs = 120_000;
 
 describe(`the pool ${swap ? 'with' : 'without'} swap`, { skip }, () => {
