@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ifPresent } from '../../src/host/cgroup/files.ts';
+import { idleMemoryTakers } from '../../src/setup/doctor/idle-memory.ts';
 import type { TestInstance } from '../support/instance.ts';
 import { kernelMemory } from '../support/kernel-memory.ts';
 import type { OwnServices } from '../support/own-services.ts';
@@ -104,6 +105,9 @@ const lateness = ({ paths }: OwnServices, from: number): string => {
   return told.length === 0 ? 'its governor was never late' : told.join('\n');
 };
 
+/** Who else may have swapped it. */
+const byOthers = (): string => (idleMemoryTakers().length === 0 ? '' : '; the kernel was told to swap idle memory, whosever it is (doctor: idle memory)');
+
 /** Throws when a law is broken; the result tells of the rest. */
 export const runPoolTrials = async (instance: TestInstance, services: OwnServices, { seed, trials, minutes, note }: PoolRun): Promise<string> => {
   await services.startBoth();
@@ -145,7 +149,7 @@ export const runPoolTrials = async (instance: TestInstance, services: OwnService
     // Without a governor the kernel reclaims alone: how fast is no figure of the pool's.
     if (!dies && !standsStill) swappedMib = Math.max(swappedMib, trial.swappedMib);
     if (trial.swappedMib > muchSwappedMib)
-      note(`seed ${one}: ${trial.swappedMib.toFixed(1)} MiB of neighbours' swapped, ${JSON.stringify(trial)}; ${lateness(services, from)}`);
+      note(`seed ${one}: ${trial.swappedMib.toFixed(1)} MiB of neighbours' swapped, ${JSON.stringify(trial)}; ${lateness(services, from)}${byOthers()}`);
     claims.push(trial.claimMs);
     await world.settled();
     if (claims.length % 50 === 0) note(tell());

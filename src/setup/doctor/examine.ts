@@ -8,6 +8,7 @@ import { readSetting } from '../kernel-settings.ts';
 import type { Finding } from './finding.ts';
 import { examineFlows } from './flows.ts';
 import { examineForwarding } from './forwarding.ts';
+import { examineIdleMemory } from './idle-memory.ts';
 import { examineKernel } from './kernel.ts';
 import { examineInstance, examinePrograms } from './programs.ts';
 import { examineRoom } from './room.ts';
@@ -26,5 +27,5 @@ export const examineHost = async (root: string): Promise<Finding[]> => {
     maxUserNamespaces: readSetting('user.max_user_namespaces'),
   });
   const network = [...(await examineForwarding()), await examineShaping(), ...(await examineFlows())];
-  return [...kernel, ...(await examinePrograms()), ...network, ...examineRoom(root), ...(await examineInstance(instancePaths(root)))];
+  return [...kernel, ...(await examinePrograms()), ...network, ...examineRoom(root), examineIdleMemory(), ...(await examineInstance(instancePaths(root)))];
 };
