@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { messageChain } from '../src/base/errors.ts';
 import { writeDocument } from './lib/document.ts';
+import { measureHostCosts } from './lib/host-costs.ts';
 import { hostFacts, loadAverage, waitForQuiet } from './lib/host.ts';
 import { openBenchInstance } from './lib/instance.ts';
 import type { BenchInstance } from './lib/instance.ts';
@@ -55,6 +56,7 @@ try {
   for (const suite of chosen) {
     const quiet = await waitForQuiet(Number(values['quiet-wait']));
     const loadBefore = loadAverage();
+    const costs = await measureHostCosts();
     const begun = performance.now();
     console.log(`${suite.name}: ${suite.title} (load ${loadBefore}${quiet ? '' : ', not quiet'})`);
     try {
@@ -69,7 +71,7 @@ try {
         quiet,
         loadBefore,
         seconds,
-        host: hostFacts(),
+        host: { ...hostFacts(), costs },
         rows,
         data,
       };

@@ -4,6 +4,8 @@
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { toldCosts } from './host-costs.ts';
+import type { HostCosts } from './host-costs.ts';
 import type { HostFacts } from './host.ts';
 import type { Row, Suite } from './suite.ts';
 
@@ -16,7 +18,7 @@ export interface StoredResult {
   quiet: boolean;
   loadBefore: number;
   seconds: number;
-  host: HostFacts;
+  host: HostFacts & { costs: HostCosts };
   rows: Row[];
   data: Record<string, unknown>;
 }
@@ -63,7 +65,7 @@ const section = ({ title, method, at, quiet, loadBefore, seconds, host, rows }: 
     line(columns.map(() => '---')),
     ...rows.map((row) => line(columns.map((column) => row[column] ?? ''))),
     '',
-    `${at.slice(0, 16).replace('T', ' ')} UTC, ${host.cores} cores (${host.cpu}), ${(host.memoryMib / 1024).toFixed(0)} GiB, Linux ${host.kernel}, Node ${host.node}; ` +
+    `${at.slice(0, 16).replace('T', ' ')} UTC, ${host.cores} cores (${host.cpu}), ${(host.memoryMib / 1024).toFixed(0)} GiB, Linux ${host.kernel}, Node ${host.node}; ${toldCosts(host.costs)}; ` +
       `load average before ${loadBefore}${quiet ? '' : ': the host was not quiet'}; took ${seconds} s.`,
     '',
   ].join('\n');

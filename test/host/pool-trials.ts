@@ -149,14 +149,26 @@ export class PoolWorld {
     const before = this.#kernel(this.borrower).kills;
     const borrowed = held.use(await MemoryTaker.at(this.borrower.address));
     await borrowed.take('own', 10 * borrowerGuaranteeMib);
-    const takers = await Promise.all(this.neighbours.map(async ({ address }) => held.use(await MemoryTaker.at(address))));
-    const begun = performance.now();
-    await Promise.all(takers.map((taker, index) => taker.take('own', this.neighbours[index]!.resources.memoryMib - overheadMib)));
-    await this.#noneKilledWithin();
-    const claimMs = performance.now() - begun;
+    const claimMs = await this.#claimAll(held);
     let borrowerLost = 0;
     await this.#orLost(borrowed.take('own', 0), () => (borrowerLost += 1));
     return { claimMs, borrowerLost, ...this.#swapAndKills(before) };
+  }
+
+  /** What the same claims take where nobody has borrowed: the kernel's own part. */
+  async claimedAlone(): Promise<number> {
+    using held = new DisposableStack();
+    return this.#claimAll(held);
+  }
+
+  /** Milliseconds until all neighbours have all of theirs. */
+  async #claimAll(held: DisposableStack): Promise<number> {
+    const takers = await Promise.all(this.neighbours.map(async ({ address }) => held.use(await MemoryTaker.at(address))));
+    const begun = performance.now();
+    await Promise.all(takers.map((taker, index) => taker.take('own', this.neighbours[index]!.resources.memoryMib - overheadMib)));
+    const claimMs = performance.now() - begun;
+    await this.#noneKilledWithin();
+    return claimMs;
   }
 
   /**
