@@ -1,6 +1,6 @@
 /**
  * Transactions that arrive together are committed together: a sync of the disk costs more than the work of many. Each has a savepoint of
- * its own, so that one that fails takes nothing back but its own.
+ * its own, so that one that fails takes nothing back but its own. Where the database lets us sync by ourselves, the next are written meanwhile.
  *
  * When a commit itself fails, what was in it is written as a whole or not at all, and its callers cannot know which. Once the database
  * takes transactions again, `onRecovered` is called, for whoever must find out.
@@ -28,7 +28,8 @@ const statements = {
   end: CompiledQuery.raw('release savepoint one'),
   undo: CompiledQuery.raw('rollback to savepoint one'),
 };
-const mostTogether = 100;
+/** So few that those who wait for the first of them have begun what follows while the next are written. */
+const mostTogether = 16;
 const firstDelayMs = 100;
 const longestDelayMs = 2000;
 
@@ -40,6 +41,8 @@ export class GroupCommit {
   readonly #closing = new AbortController();
   #waiting: Waiting[] = [];
   #busy = false;
+  /** The last group to be written: it is on disk, and its callers have been told. Never rejects. */
+  #settled: Promise<void> = Promise.resolve();
   #recovering = false;
   #ended = false;
 
@@ -80,6 +83,7 @@ export class GroupCommit {
     this.#ended = true;
     try {
       while (this.#busy) await turn();
+      await this.#settled;
       const value = await this.#engine.writer.transaction().execute(async (transaction) => {
         await this.#engine.begin(transaction, true);
         return work(transaction);
@@ -94,29 +98,44 @@ export class GroupCommit {
     }
   }
 
-  /** Nothing is tried again after this. */
-  close(): void {
+  /** Nothing is tried again after this; resolves when no sync is under way. */
+  async close(): Promise<void> {
     this.#closing.abort();
+    await this.#settled;
   }
 
-  /** Waits for the end of the event loop's turn, so that requests that were read in it are together. */
+  /** Waits for the end of the event loop's turn, so that requests that were read in it are together. While a group is synced, the next is written. */
   async #work(): Promise<void> {
     this.#busy = true;
     await turn();
     while (this.#waiting.length > 0) {
+      if (!this.#engine.mayCommit) await this.#settled;
       const group = this.#waiting.splice(0, mostTogether);
+      const durable = group.some((one) => one.durable);
       try {
-        const durable = group.some((one) => one.durable);
         const settled = await this.#commit(group, durable);
-        if (durable) await this.#engine.sync();
-        for (const settle of settled) settle();
+        await this.#settled;
+        this.#settled = this.#settle(group, settled, durable);
       } catch (error) {
-        for (const { reject } of group) reject(error);
-        if (!this.#recovering) void this.#recover();
+        this.#refuse(group, error);
       }
       await turn();
     }
     this.#busy = false;
+  }
+
+  async #settle(group: readonly Waiting[], settled: readonly (() => void)[], durable: boolean): Promise<void> {
+    try {
+      if (durable) await this.#engine.sync();
+      for (const settle of settled) settle();
+    } catch (error) {
+      this.#refuse(group, error);
+    }
+  }
+
+  #refuse(group: readonly Waiting[], error: unknown): void {
+    for (const { reject } of group) reject(error);
+    if (!this.#recovering) void this.#recover();
   }
 
   async #commit(group: readonly Waiting[], durable: boolean): Promise<(() => void)[]> {

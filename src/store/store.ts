@@ -144,7 +144,7 @@ export class Store implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#commits.close();
+    await this.#commits.close();
     await this.#engine[Symbol.asyncDispose]();
   }
 }

@@ -12,8 +12,10 @@ export interface Engine extends AsyncDisposable {
   readonly writer: Kysely<Schema>;
   /** At the begin of a transaction: whether its end must be on disk. */
   begin(transaction: Transaction<Schema>, durable: boolean): Promise<void>;
-  /** What has been committed as durable is on disk when this resolves. */
+  /** What has been committed as durable is on disk when this resolves. One at a time. */
   sync(): Promise<void>;
+  /** Whether more may be committed while `sync` is under way. */
+  readonly mayCommit: boolean;
   /** All as it is now, to be read while others write. */
   snapshot(): Promise<Snapshot>;
   /** The next row of a numbered table has a number above this one. */

@@ -179,6 +179,7 @@ export const postgresEngine = (url: string): Engine => {
       if (!durable) await sql`set local synchronous_commit = off`.execute(transaction);
     },
     sync: () => Promise.resolve(),
+    mayCommit: true,
     snapshot: () => takeSnapshot(reader),
     continueAfter: async (transaction, table, sequence) => {
       await sql`select setval(pg_get_serial_sequence(${table}, 'sequence'), ${sequence + 1}, false)`.execute(transaction);

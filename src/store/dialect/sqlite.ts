@@ -77,6 +77,9 @@ export const sqliteEngine = (path: string): Engine => {
       }
       await wal.sync();
     },
+    get mayCommit() {
+      return wal?.mayCommit !== false;
+    },
     snapshot: async () => takeSnapshot(path),
     continueAfter: async (transaction, table, sequence) => {
       await sql`delete from sqlite_sequence where name = ${table}`.execute(transaction);
