@@ -130,12 +130,13 @@ export class HttpClient implements Disposable {
   }
 
   async #sendOnce(method: string, path: string, options: HttpRequest = {}): Promise<IncomingMessage> {
+    const { signal } = options;
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
     const body = options.json === undefined ? undefined : JSON.stringify(options.json);
     const { place } = this.#options;
     const target = pathOf(path, options.query);
     const headers = { ...framing(body, options), ...options.headers, ...(await this.proof(method, target)) };
-    const request = { method, path: target, signal: options.signal, headers };
+    const request = { method, path: target, headers };
     const outgoing =
       typeof place === 'string'
         ? // The host is not connected to. An address spares each process the 10 ms in which Node compiles its test for IPv6 addresses to look at a name.
@@ -148,8 +149,9 @@ export class HttpClient implements Disposable {
     });
     outgoing.on('error', (error) => {
       clearTimeout(timer);
-      reject(this.failure(error, options.signal, outgoing));
+      reject(this.failure(error, signal, outgoing));
     });
+    if (signal !== undefined) destroyOnAbort(outgoing, signal);
     if (options.stream === undefined) outgoing.end(body);
     else feedWhenConnected(options.stream, outgoing);
     return promise;
@@ -227,15 +229,35 @@ const feed = (source: Readable, outgoing: ClientRequest): void => {
   source.pipe(outgoing);
 };
 
-const readAll = async (response: IncomingMessage, limit: number): Promise<string> => {
+/** As the option `signal` of node:http does, at a fraction of what that costs. */
+const destroyOnAbort = (outgoing: ClientRequest, signal: AbortSignal): void => {
+  const abort = (): void => void outgoing.destroy(new Error('aborted', { cause: signal.reason }));
+  if (signal.aborted) {
+    abort();
+    return;
+  }
+  signal.addEventListener('abort', abort, { once: true });
+  outgoing.once('close', () => signal.removeEventListener('abort', abort));
+};
+
+/** The whole body, or as much of it as `limit` bytes come with; by events, since iterating costs as much as the rest of a short answer. */
+const readAll = (response: IncomingMessage, limit: number): Promise<string> => {
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of response as AsyncIterable<Buffer>) {
+  const done = (): void => resolve(Buffer.concat(chunks).toString('utf8'));
+  response.on('data', (chunk: Buffer) => {
     size += chunk.length;
-    if (size > limit) break;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
+    if (size <= limit) chunks.push(chunk);
+    else {
+      response.destroy();
+      done();
+    }
+  });
+  response.on('end', done);
+  response.on('error', reject);
+  response.on('close', () => reject(new Error('the answer broke off')));
+  return promise;
 };
 
 export const parseErrorBody = (text: string): ErrorBody | undefined => {

@@ -82,11 +82,12 @@ export class JobRunner implements AsyncDisposable {
     waiting: new Set(),
     receiving: new Set(),
   };
-  readonly #waiters = new Map<string, Set<(finished: Accepted) => void>>();
+  readonly #waiters = new Map<string, Set<(finished?: Accepted) => void>>();
   readonly #unfinished = new Set<string>();
   readonly #stopping = new AbortController();
   readonly #owner = `control ${process.pid} ${randomUUID()}`;
   readonly #renewal: NodeJS.Timeout;
+  #ends: { answering: AbortSignal; signal: AbortSignal } | undefined;
 
   constructor(options: RunnerOptions) {
     this.#options = options;
@@ -111,17 +112,17 @@ export class JobRunner implements AsyncDisposable {
 
   /** The job's end; undefined when the time is over first, or it had ended before. */
   async waitFor(jobId: string, milliseconds: number, signal: AbortSignal): Promise<Accepted | undefined> {
-    if (!this.#unfinished.has(jobId)) return undefined;
+    if (!this.#unfinished.has(jobId) || this.#stopping.signal.aborted) return undefined;
     const { promise, resolve } = Promise.withResolvers<void>();
     let finished: Accepted | undefined;
-    const waiter = (result: Accepted) => {
+    const waiter = (result?: Accepted) => {
       finished = result;
       resolve();
     };
     const waiters = this.#waiters.get(jobId) ?? new Set();
     this.#waiters.set(jobId, waiters.add(waiter));
     try {
-      await wakeOrTimeout(promise, milliseconds, AbortSignal.any([signal, this.#stopping.signal]));
+      await wakeOrTimeout(promise, milliseconds, signal);
     } finally {
       waiters.delete(waiter);
       if (waiters.size === 0 && this.#waiters.get(jobId) === waiters) this.#waiters.delete(jobId);
@@ -202,7 +203,7 @@ export class JobRunner implements AsyncDisposable {
       createdAt: job.createdAt,
       uploads: this.#options.uploads,
       repeat: entry.repeat,
-      signal: AbortSignal.any([this.#stopping.signal, answering]),
+      signal: this.#underWay(answering),
     };
     this.#options.touched.begin(entry.machine);
     const answer = this.#introduced(entry, target.spec, execution.signal).then(() => execute(job.action as Action, execution));
@@ -212,6 +213,12 @@ export class JobRunner implements AsyncDisposable {
     clearTimeout(mark);
     if (outcome.status === 'rejected') throw answering.aborted ? answering.reason : outcome.reason;
     return outcome.value;
+  }
+
+  /** One for all that are under way: putting signals together costs more than what it is for. */
+  #underWay(answering: AbortSignal): AbortSignal {
+    if (this.#ends?.answering !== answering) this.#ends = { answering, signal: AbortSignal.any([this.#stopping.signal, answering]) };
+    return this.#ends.signal;
   }
 
   async #introduced({ stored: { job, request }, attempts }: Entry, spec: MachineSpec, signal: AbortSignal): Promise<void> {
@@ -299,6 +306,7 @@ export class JobRunner implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#renewal);
     this.#stopping.abort();
+    for (const waiter of [...this.#waiters.values()].flatMap((waiters) => [...waiters])) waiter();
     await Promise.allSettled([...this.#running.working, ...this.#running.changing, ...this.#running.waiting]);
   }
 }
