@@ -158,7 +158,7 @@ export class PoolWorld {
   /** What the same claims take where nobody has borrowed: the kernel's own part. */
   async claimedAlone(): Promise<number> {
     using held = new DisposableStack();
-    return this.#claimAll(held);
+    return await this.#claimAll(held);
   }
 
   /** Milliseconds until all neighbours have all of theirs. */
