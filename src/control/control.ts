@@ -10,6 +10,7 @@ import type { NetworkSync } from './agent/network-sync.ts';
 import type { Changes } from './app/changes.ts';
 import type { EventFeed } from './app/event-feed.ts';
 import type { AddressBook } from './app/address-book.ts';
+import type { Refusals } from './app/refusals.ts';
 import type { JobRunner } from './jobs/runner.ts';
 import type { Uploads } from './jobs/uploads.ts';
 import type { Names } from './names/names.ts';
@@ -24,6 +25,7 @@ export interface Control {
   networks: NetworkSync;
   floating: FloatingSync;
   addresses: AddressBook;
+  refusals: Refusals;
   jobs: JobRunner;
   uploads: Uploads;
   events: EventFeed;

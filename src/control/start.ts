@@ -18,6 +18,7 @@ import { endUploads } from './app/account-image.ts';
 import { Changes } from './app/changes.ts';
 import { EventFeed } from './app/event-feed.ts';
 import { AddressBook } from './app/address-book.ts';
+import { Refusals } from './app/refusals.ts';
 import { startCloudApi } from './cloudapi/start.ts';
 import type { CloudApiOptions, RunningCloudApi } from './cloudapi/start.ts';
 import type { Control } from './control.ts';
@@ -113,6 +114,7 @@ const start = async (options: ControlOptions, atDoor: () => Promise<void>): Prom
   const floating = new FloatingSync(store, agent);
   const uploads = new Uploads();
   const events = new EventFeed(store, logger, stopping.signal);
+  const refusals = new Refusals(store, logger, () => events.notify());
   const jobs = stack.use(
     new JobRunner({
       store,
@@ -161,6 +163,7 @@ const start = async (options: ControlOptions, atDoor: () => Promise<void>): Prom
     networks,
     floating,
     addresses,
+    refusals,
     jobs,
     uploads,
     events,

@@ -3,6 +3,9 @@ import { CenoteError } from '../base/errors.ts';
 import { exactMib, formatCores } from '../base/units.ts';
 import type { Guarantees, PoolSize } from './resources.ts';
 
+/** All that an account is told: how much the others have is not for it. */
+export const shortfallTold = 'the host has not enough left of what is asked for';
+
 const named = [
   { key: 'cpuMillis', what: 'CPU', format: formatCores },
   { key: 'memoryMib', what: 'memory', format: exactMib },

@@ -124,12 +124,29 @@ export type HealthCheck = Static<typeof HealthCheck>;
 export const MachineHealth = Type.Object({ health: Type.Enum(['none', 'starting', 'healthy', 'unhealthy']), check: HealthCheck }, closed);
 export type MachineHealth = Static<typeof MachineHealth>;
 
+/**
+ * `machine.refused`: for want of room it was not resized, or not made; then `subject` is the name that it was to have. Not what the host refused
+ * when a resize was under way: that is the end of its job.
+ */
+export const MachineRefused = Type.Object(
+  {
+    action: Type.Enum(['create', 'resize']),
+    /** Of the pool, or of what the account may have. */
+    code: Type.Enum(['not_enough', 'over_quota']),
+    /** What was asked for and what was left. */
+    reason: Type.String(),
+  },
+  closed,
+);
+export type MachineRefused = Static<typeof MachineRefused>;
+
 export const eventDetails = {
   'governor.reclaimed': GovernorReclaimed,
   'governor.throttled': GovernorThrottled,
   'governor.killed': GovernorKilled,
   'machine.oom': MachineOutOfMemory,
   'machine.health': MachineHealth,
+  'machine.refused': MachineRefused,
 } as const;
 
 /** The details of events that explain a machine's speed or death, by type. */
@@ -139,6 +156,7 @@ export interface EventDetails {
   'governor.killed': GovernorKilled;
   'machine.oom': MachineOutOfMemory;
   'machine.health': MachineHealth;
+  'machine.refused': MachineRefused;
 }
 
 export const jobStates = ['queued', 'running', 'succeeded', 'failed'] as const;

@@ -67,8 +67,9 @@ describe('the pool on the command line', () => {
     assert.match(none.join('\n'), /0 operating systems/);
   });
 
+  const why = async (name: string) => succeeded(await cli.cenote('why', name)).stdout;
+
   it('says why: what holds a machine now, what happened to it, what was refused', async () => {
-    const why = async (name: string) => succeeded(await cli.cenote('why', name)).stdout;
     assert.match(await why('web'), /^web runs\. It uses 2\.00 cores \(0\.5\) and 300M of memory \(256M\)\.\nNothing holds it back/);
     const job = await why('job');
     assert.match(
@@ -179,6 +180,17 @@ describe('the pool on the command line', () => {
     assert.match(succeeded(await cli.cenote('resize', 'job', '--processes', '70', '--no-wait')).stdout, /^resizing job: job \S+\n$/);
     assert.match(succeeded(await cli.cenote('why', 'job')).stdout, /^- pending: resize was asked for \d+s ago and is under way$/m);
     cli.simulated.fault = () => undefined;
+  });
+
+  it('says what was refused for want of room, also of a machine that there is not', async () => {
+    for (let time = 0; time < 3; time += 1) assert.equal((await cli.cenote('resize', 'web', '--memory', '5000G')).code, 7);
+    const told = await why('web');
+    assert.match(told, /^- refused: \d+s ago: resize was refused: not enough memory: asked for 5000G, .* at most: it has 256M, and .* are left$/m);
+    assert.equal(told.match(/5000G/g)?.length, 1, 'one that is repeated at once is recorded once');
+    assert.equal((await cli.cenote('create', 'giant', '--memory', '7000G')).code, 7);
+    assert.match(await why('giant'), /^There is no machine giant\.\n- refused: \d+s ago: create was refused: not enough memory: asked for 7000G, .* left\n$/);
+    const { state, reasons } = (await cli.cenote('why', 'giant', '--json')).json<{ state: null; reasons: { kind: string }[] }>();
+    assert.deepEqual([state, reasons.map(({ kind }) => kind)], [null, ['refused']]);
   });
 
   it('says why a machine does not run', async () => {

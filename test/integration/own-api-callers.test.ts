@@ -8,6 +8,7 @@ import { WebSocket } from 'ws';
 import type { ErrorBody } from '../../src/base/errors.ts';
 import { userRoutes } from '../../src/control/cloudapi/access/own-routes.ts';
 import type { Route } from '../../src/control/http/server.ts';
+import type { Event } from '../../src/model/event.ts';
 import { cloudApiFixture, makeMachine } from '../support/cloudapi-fixture.ts';
 import { eventually } from '../support/control-fixture.ts';
 import { SignedClient } from '../support/signed-client.ts';
@@ -263,6 +264,14 @@ test('of the host, and of others, an account is told nothing', async () => {
 
   const huge = await alice.send('POST', '/v1/machines', { json: { name: 'huge', resources: { memoryMib: 900_000_000, memoryCeilingMib: 900_000_000 } } });
   assert.deepEqual([huge.status, codeOf(huge.body), /\d/.test((huge.body as ErrorBody).message)], [409, 'not_enough', false], huge.text);
+  const refused = await eventually(
+    async () => (await alice.send('GET', '/v1/events?subject=huge')).text,
+    (text) => text.includes('machine.refused'),
+  );
+  const { message, detail } = JSON.parse(refused) as Event;
+  assert.equal(message, 'create of huge was refused: the host has not enough left of what is asked for');
+  assert.deepEqual(detail, { action: 'create', code: 'not_enough', reason: 'the host has not enough left of what is asked for' });
+  assert.equal((await bob.send('GET', '/v1/events?subject=huge')).text, '', 'it is nobody else’s affair');
 });
 
 test('rates are those of CloudAPI, and shared with it', async () => {

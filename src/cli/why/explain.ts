@@ -273,6 +273,7 @@ const tellers: Tellers = {
         : `${killed} ${formatMib(detail.limitMib)}, beyond which the pool had no more to lend: ${memoryOf(detail)}. A larger guarantee: cenote resize ${machine.name} --memory SIZE`,
     ];
   },
+  'machine.refused': ({ action, reason }) => ['refused', `${action} was refused: ${reason}`],
 };
 
 const isTold = (type: string): type is keyof Tellers => Object.hasOwn(tellers, type);
@@ -292,6 +293,14 @@ const fromEvents = ({ machine, events, pool, now }: Known): Reason[] => {
     return [{ kind, at: event.at, says: `${ago(event.at, now)}: ${says}` }];
   });
 };
+
+/** Of a name that no machine has: what became of those that were to have it. The newest first. */
+export const explainNever = (name: string, events: readonly Event[], now: number): Reason[] =>
+  events
+    .filter(({ type, subject, detail }) => type === 'machine.refused' && subject === name && Check(eventDetails['machine.refused'], detail))
+    .slice(-mostOfAKind)
+    .toReversed()
+    .map(({ at, detail }) => ({ kind: 'refused', at, says: `${ago(at, now)}: create was refused: ${String(detail['reason'])}` }));
 
 /** Null for details of another version's shape: then the event's own words have to do. */
 const tell = <T extends keyof Tellers>(

@@ -9,17 +9,20 @@ import { reportPool } from '../pool/report.ts';
 import type { MachineReport, PoolReport } from '../pool/report.ts';
 import { cores } from '../pool/tables.ts';
 import { selectMachine } from '../select.ts';
-import { explain } from './explain.ts';
+import { explain, explainNever } from './explain.ts';
+import type { Reason } from './explain.ts';
 
 const lookMs = 1000;
 
 export const command = defineCommand({
-  detail: 'What is true now is measured over a second; what happened comes from recorded events and jobs, with the numbers of the moment.',
+  detail:
+    'What is true now is measured over a second; what happened comes from recorded events and jobs, with the numbers of the moment. Of a name that no machine has, why it was not made.',
   args: { name: one('NAME', 'machine') },
   flags: {},
   examples: ['why web', 'why web --json'],
   run: async ({ args, flags }, context) => {
-    const machine = await selectMachine(context, args.name);
+    const machine = await selectMachine(context, args.name).catch((error: unknown) => whyNever(context, args.name, flags.json, error));
+    if (machine === null) return;
     const control = await context.control();
     const call = { signal: context.signal };
     const [pool, jobs, events] = await Promise.all([
@@ -34,9 +37,28 @@ export const command = defineCommand({
       context.output.note('what the pool is at this moment is told to the operator only: this is what is on record');
     if (reasons.length === 0) context.output.line('Nothing holds it back, and nothing was taken from it or refused to it.');
     else if (pool !== null && reasons.every(({ at }) => at !== null)) context.output.line('Nothing holds it back now. What happened:');
-    for (const { kind, says } of reasons) context.output.line(`- ${kind}: ${says}`);
+    tellAll(context, reasons);
   },
 });
+
+const tellAll = (context: Context, reasons: readonly Reason[]): void => {
+  for (const { kind, says } of reasons) context.output.line(`- ${kind}: ${says}`);
+};
+
+/** There is none of that name, and it is on record why not; else it is the usual error. */
+const whyNever = async (context: Context, name: string, json: boolean, error: unknown): Promise<null> => {
+  if (!(error instanceof CenoteError) || error.code !== 'not_found') throw error;
+  const control = await context.control();
+  const events = await Array.fromAsync(control.events({ subject: name }, { signal: context.signal }));
+  const reasons = explainNever(name, events.flat(), Date.now());
+  if (reasons.length === 0) throw error;
+  if (json) context.output.json({ machine: name, state: null, reasons });
+  else {
+    context.output.line(`There is no machine ${name}.`);
+    tellAll(context, reasons);
+  }
+  return null;
+};
 
 /** Null for an account: of the pool, which is everyone's, it is told nothing. */
 const lookTwice = async (context: Context): Promise<PoolReport | null> => {

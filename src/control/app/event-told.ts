@@ -1,4 +1,5 @@
-/** What an account is told of an event: not which machine of another's was in the way of its own. */
+/** What an account is told of an event: not which machine of another's was in the way of its own, nor how much all have. */
+import { shortfallTold } from '../../model/admission.ts';
 import type { Event } from '../../model/event.ts';
 import type { RequestContext } from '../../store/context.ts';
 import { machineFind } from '../../store/machine.ts';
@@ -11,7 +12,9 @@ export async function* eventsTold(control: Control, context: RequestContext, pag
 }
 
 const told = async ({ store }: Control, context: RequestContext, event: Event): Promise<Event> => {
-  const { claimant } = event.detail;
+  const { claimant, code, reason } = event.detail;
+  if (event.type === 'machine.refused' && code === 'not_enough')
+    return { ...event, message: event.message.replace(String(reason), shortfallTold), detail: { ...event.detail, reason: shortfallTold } };
   if (typeof claimant !== 'string' || (await machineFind(context, store.db, claimant)) !== undefined) return event;
   // Names have no colon and no space.
   return { ...event, message: event.message.replace(/(?<=: )[^: ]+(?= claimed its guarantee)/, neighbour), detail: { ...event.detail, claimant: neighbour } };

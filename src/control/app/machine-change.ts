@@ -71,7 +71,7 @@ export const machineRename = (control: Control, context: RequestContext, id: str
 export const machineResize = async (control: Control, context: RequestContext, id: string, asked: ResizeMachine): Promise<Accepted> => {
   if (asked.package === undefined && Object.keys(asked.resources ?? {}).length === 0)
     throw invalid('resources', 'nothing to change: give a package or single numbers');
-  const { link } = control;
+  const { link, refusals } = control;
   const accept = () =>
     acceptAction(control, context, id, 'resize', async (db, stored) => {
       const change = await resourceChange(context, db, asked);
@@ -80,7 +80,7 @@ export const machineResize = async (control: Control, context: RequestContext, i
       stored.reserved = larger(stored.reserved, wanted);
       return change;
     });
-  return asItIs(link, accept);
+  return refusals.recording(context, 'resize', id, () => asItIs(link, accept));
 };
 
 const larger = (one: Guarantees, other: Guarantees): Guarantees => ({

@@ -48,7 +48,7 @@ export const machineCreate = async (control: Control, context: RequestContext, a
   authorize(context, 'write');
   checkMetadataSize(asked.metadata ?? {});
   checkTags('tags', asked.tags ?? {});
-  const { store, link, jobs, trace } = control;
+  const { store, link, jobs, refusals, trace } = control;
   const name = asked.name === undefined ? `machine-${shortId(id)}` : checkMachineName('name', asked.name);
   const publish = checkPublish(asked.publish ?? []);
   const source = asked.fromSnapshot === undefined ? undefined : await sourceOf(control, context, asked.fromSnapshot.machine);
@@ -90,7 +90,7 @@ export const machineCreate = async (control: Control, context: RequestContext, a
     await jobInsert(context, db, made, jobs.lease());
     return { accepted: { job: made.job, machine }, job: made };
   };
-  const { accepted, job } = await asItIs(link, () => store.transaction(accept));
+  const { accepted, job } = await refusals.recording(context, 'create', name, () => asItIs(link, () => store.transaction(accept)));
   trace('create:accepted');
   control.changes.tell(id);
   jobs.enqueue({ ...job, job: { ...job.job } });

@@ -5,6 +5,7 @@
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import { CenoteError } from '../../base/errors.ts';
 import type { ErrorCode } from '../../base/errors.ts';
+import { shortfallTold } from '../../model/admission.ts';
 import type { RequestContext } from '../../store/context.ts';
 import type { Control } from '../control.ts';
 import { machineFind } from '../../store/machine.ts';
@@ -145,8 +146,7 @@ class SignedDoor implements Door {
 
   /** Of the host, which is everyone's, no figures, and none of its paths. */
   told(error: CenoteError): CenoteError {
-    if (error.code === 'not_enough')
-      return new CenoteError('not_enough', 'the host has not enough left of what is asked for', { advice: 'ask for less, or later' });
+    if (error.code === 'not_enough') return new CenoteError('not_enough', shortfallTold, { advice: 'ask for less, or later' });
     if (error.code === 'unavailable') return new CenoteError('unavailable', 'the host cannot do this at the moment', { advice: 'try again later' });
     return error;
   }
