@@ -11,6 +11,7 @@ export type LoadAnswer = { kind: 'begun'; atNs: string } | { kind: 'ended'; cpuM
 export interface Load {
   /** When the first moment of the plan was, by the monotonic clock. */
   begunNs: bigint;
+  /** One that is there only when all has been sent has come too late, and is asked for nothing. */
   addTarget(tenant: number, target: Target): void;
   ended: Promise<{ cpuMs: number; outcomes: Outcome[] }>;
 }
@@ -34,7 +35,9 @@ export const startLoad = async (plan: Plan, group: string[]): Promise<Load> => {
   tell({ kind: 'go', group, plan });
   return {
     begunNs: await begun.promise,
-    addTarget: (tenant, target) => tell({ kind: 'add', tenant, target }),
+    addTarget: (tenant, target) => {
+      if (child.connected) tell({ kind: 'add', tenant, target });
+    },
     ended: ended.promise.then(async (result) => {
       await died;
       return result;
