@@ -113,12 +113,13 @@ export const runPoolTrials = async (instance: TestInstance, services: OwnService
   await services.startBoth();
   const world = await PoolWorld.make(instance, services.control);
   const claims: number[] = [];
+  let slowest: { seed: number; claimMs: number; how: string } = { seed, claimMs: 0, how: '' };
   let swappedMib = 0;
   const counts = { deaths: 0, standstills: 0, withoutSwap: 0, borrowerKills: 0 };
   const tell = () => {
     const sorted = claims.toSorted((a, b) => a - b);
     const at = (part: number) => Math.round(sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0);
-    return `${claims.length} trials from seed ${seed}: claims p50 ${at(0.5)}, p99 ${at(0.99)}, slowest ${at(1)} ms; ${counts.deaths} with the agent killed, ${counts.standstills} with one that stood still, ${counts.withoutSwap} without swap, in which the kernel killed ${counts.borrowerKills} processes of the borrower; at most ${swappedMib.toFixed(1)} MiB of neighbours' swapped`;
+    return `${claims.length} trials from seed ${seed}: claims p50 ${at(0.5)}, p99 ${at(0.99)}, slowest ${at(1)} ms (seed ${slowest.seed}${slowest.how}); ${counts.deaths} with the agent killed, ${counts.standstills} with one that stood still, ${counts.withoutSwap} without swap, in which the kernel killed ${counts.borrowerKills} processes of the borrower; at most ${swappedMib.toFixed(1)} MiB of neighbours' swapped`;
   };
   const end = Date.now() + minutes * 60_000;
   for (let number = 0; number < trials && Date.now() < end; number += 1) {
@@ -151,6 +152,12 @@ export const runPoolTrials = async (instance: TestInstance, services: OwnService
     if (trial.swappedMib > muchSwappedMib)
       note(`seed ${one}: ${trial.swappedMib.toFixed(1)} MiB of neighbours' swapped, ${JSON.stringify(trial)}; ${lateness(services, from)}${byOthers()}`);
     claims.push(trial.claimMs);
+    if (trial.claimMs > slowest.claimMs)
+      slowest = {
+        seed: one,
+        claimMs: trial.claimMs,
+        how: `${dies ? ', agent killed' : ''}${standsStill ? ', agent stood still' : ''}${isDry ? ', no swap' : ''}`,
+      };
     await world.settled();
     if (claims.length % 50 === 0) note(tell());
   }
