@@ -13,7 +13,7 @@ export interface HostCosts {
   processUs: number;
 }
 
-/** A tenth of a second each. The first of three is warm-up, the least of the others counts. */
+/** Each three times: the first is warm-up, the least of the others counts. */
 const program = `
 use strict; use Time::HiRes 'time';
 my ($calls, $bytes, $processes) = (50_000, 64 << 20, 40);

@@ -238,6 +238,8 @@ const memoryOf = ({ usedMib, guaranteeMib, borrowedMib }: { usedMib: number; gua
 const hostOf = ({ hostAvailableMib, hostReserveMib }: { hostAvailableMib: number; hostReserveMib: number }): string =>
   `${formatMib(hostAvailableMib)} of the pool were free, which keeps ${formatMib(hostReserveMib)}`;
 
+const refusedWords = (action: string, reason: string): string => `${action} was refused: ${reason}`;
+
 const tellers: Tellers = {
   'governor.reclaimed': (detail, nameOf) => [
     'reclaimed',
@@ -273,7 +275,7 @@ const tellers: Tellers = {
         : `${killed} ${formatMib(detail.limitMib)}, beyond which the pool had no more to lend: ${memoryOf(detail)}. A larger guarantee: cenote resize ${machine.name} --memory SIZE`,
     ];
   },
-  'machine.refused': ({ action, reason }) => ['refused', `${action} was refused: ${reason}`],
+  'machine.refused': ({ action, reason }) => ['refused', refusedWords(action, reason)],
 };
 
 const isTold = (type: string): type is keyof Tellers => Object.hasOwn(tellers, type);
@@ -300,7 +302,7 @@ export const explainNever = (name: string, events: readonly Event[], now: number
     .filter(({ type, subject, detail }) => type === 'machine.refused' && subject === name && Check(eventDetails['machine.refused'], detail))
     .slice(-mostOfAKind)
     .toReversed()
-    .map(({ at, detail }) => ({ kind: 'refused', at, says: `${ago(at, now)}: create was refused: ${String(detail['reason'])}` }));
+    .map(({ at, detail }) => ({ kind: 'refused', at, says: `${ago(at, now)}: ${refusedWords('create', String(detail['reason']))}` }));
 
 /** Null for details of another version's shape: then the event's own words have to do. */
 const tell = <T extends keyof Tellers>(
