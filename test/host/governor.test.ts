@@ -53,7 +53,7 @@ describe('the pool', { skip: skipInstance, timeout: 1_200_000 }, () => {
     for (let round = 0; round < trials; round += 1) {
       const trial = await world.trial(seed + round);
       context.diagnostic(JSON.stringify(trial));
-      assert.equal(trial.borrowerKills, 0, `seed ${trial.seed}: killed in the borrower although there is swap`);
+      assert.ok(trial.borrowerKills === 0 || world.mayLose, `seed ${trial.seed}: killed in the borrower although there is swap`);
       await world.settled();
     }
   });
@@ -70,11 +70,21 @@ describe('the pool', { skip: skipInstance, timeout: 1_200_000 }, () => {
     for (const neighbour of world.neighbours) assert.deepEqual(await eventsOf(neighbour, 'governor.reclaimed'), [], 'nothing is taken within a guarantee');
   });
 
+  test("what a borrower holds of the kernel's own comes back with processes of it, and nothing of those that claim is swapped", async (context) => {
+    const trial = await world.tenTimes('sockets', 'shared');
+    context.diagnostic(JSON.stringify(trial));
+    assert.equal(trial.borrowerLost, 1);
+    assert.ok(trial.swappedMib < 20, `${trial.swappedMib} MiB of those that claimed are swapped`);
+    const [event] = await eventsOf(world.borrower, 'governor.killed');
+    assert.ok(Number(event?.detail['swapFreeMib']) > 0);
+    await world.settled();
+  });
+
   test('an agent that is killed in a claim leaves guarantees standing, and the next one goes on', async (context) => {
     for (let round = 0; round < deaths; round += 1) {
       const trial = await governorDies(world, instance, services, seed + round);
       context.diagnostic(JSON.stringify(trial));
-      assert.equal(trial.borrowerKills, 0, `seed ${seed + round}: killed in the borrower although there is swap`);
+      assert.ok(trial.borrowerKills === 0 || world.mayLose, `seed ${seed + round}: killed in the borrower although there is swap`);
     }
   });
 
@@ -135,7 +145,7 @@ describe('the pool', { skip: skipInstance, timeout: 1_200_000 }, () => {
         process.kill(services.pidOf('agent'), 'SIGWINCH');
       };
       const trial = await world.trial(seed + round, { meanwhile: jump });
-      assert.equal(trial.borrowerKills, 0, `seed ${seed + round}: killed in the borrower although there is swap`);
+      assert.ok(trial.borrowerKills === 0 || world.mayLose, `seed ${seed + round}: killed in the borrower although there is swap`);
       await world.settled();
     }
     await services.renewAgent();

@@ -1,8 +1,8 @@
 /**
  * Trials of the memory laws on a real instance: one machine borrows far beyond its guarantee, in whatever kind of memory, and its
  * neighbours claim theirs all at once. They must have it: none of their allocations fails, nothing is killed in them, nothing of
- * theirs is pushed to swap, and what they wrote is what they read. The borrower slows down and lives; on a host without swap it may lose
- * processes instead, and nobody else may.
+ * theirs is pushed to swap, and what they wrote is what they read. The borrower slows down and lives; on a host without swap, or where
+ * what it borrowed is the kernel's own, it may lose processes instead, and nobody else may.
  */
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -28,6 +28,10 @@ const overheadMib = 12;
 const borrowerKinds: readonly MemoryKind[] = ['own', 'own', 'shared', 'cache', 'dirty', 'forks', 'entries', 'sockets', 'platform'];
 /** Of these there is only so much: numbers of files and sockets, and what the platform has. */
 const smallKinds: ReadonlySet<MemoryKind> = new Set(['entries', 'sockets', 'platform']);
+/** The kernel's own, which goes with a process only. */
+const kernelKinds: ReadonlySet<MemoryKind> = new Set(['entries', 'sockets']);
+/** Beside more of it than this not all guarantees fit. */
+const mostKernelMib = 350;
 const claimKinds: readonly MemoryKind[] = ['own', 'own', 'shared'];
 const onDiskMostMib = 256;
 const emptyWaitMs = 20_000;
@@ -48,7 +52,7 @@ export interface Trial {
   swappedMib: number;
   /** By the kernel. */
   borrowerKills: number;
-  /** What the borrower did not get, or no longer had, in parts; only without swap this is no failure. */
+  /** What the borrower did not get, or no longer had, in parts; only where it may lose processes this is no failure. */
   borrowerLost: number;
 }
 
@@ -65,7 +69,9 @@ export class PoolWorld {
   readonly #instance: Named;
   readonly #control: ControlClient;
   /** Where there is nothing to push memory to. */
-  #mayLose = !hasSwap();
+  #isDry = !hasSwap();
+  /** What it borrows of the kernel's own. */
+  #kernelMib = 0;
 
   private constructor(instance: Named, control: ControlClient, borrower: Machine, neighbours: readonly Machine[]) {
     this.#instance = instance;
@@ -90,11 +96,16 @@ export class PoolWorld {
   /** Until the next start of the agent, and `withSwap`. */
   withoutSwap(): void {
     cutSwap(this.#instance.instance);
-    this.#mayLose = true;
+    this.#isDry = true;
   }
 
   withSwap(): void {
-    this.#mayLose = !hasSwap();
+    this.#isDry = !hasSwap();
+  }
+
+  /** Whether processes of the borrower may be killed for what neighbours claim. */
+  get mayLose(): boolean {
+    return this.#isDry || this.#kernelMib > mostKernelMib;
   }
 
   async trial(seed: number, { meanwhile, leastMib = 200 }: TrialOptions = {}): Promise<Trial> {
@@ -103,6 +114,7 @@ export class PoolWorld {
     using held = new DisposableStack();
     const borrowedMib = leastMib + below(poolMib - 100 - leastMib);
     const kinds: MemoryKind[] = [];
+    this.#kernelMib = 0;
     const borrowing: Promise<void>[] = [];
     let borrowerLost = 0;
     const before = this.#kernel(this.borrower).kills;
@@ -113,6 +125,7 @@ export class PoolWorld {
       const kind = wanted === 'dirty' || wanted === 'cache' ? (isOnDisk ? wanted : 'own') : wanted;
       const part = Math.min(left, isOnDisk || smallKinds.has(kind) ? 32 + below(64) : 64 + below(400));
       if (isOnDisk) onDiskMib += part;
+      if (kernelKinds.has(kind)) this.#kernelMib += part;
       const taker = held.use(await MemoryTaker.at(this.borrower.address));
       kinds.push(kind);
       borrowing.push(this.#orLost(taker.take(kind, part), () => (borrowerLost += 1)));
@@ -144,28 +157,30 @@ export class PoolWorld {
   }
 
   /** The borrower holds ten times its guarantee, and all claim all of theirs. */
-  async tenTimes(): Promise<Pick<Trial, 'claimMs' | 'swappedMib' | 'borrowerKills' | 'borrowerLost'>> {
+  async tenTimes(kind: MemoryKind = 'own', claimed: MemoryKind = 'own'): Promise<Pick<Trial, 'claimMs' | 'swappedMib' | 'borrowerKills' | 'borrowerLost'>> {
     using held = new DisposableStack();
     const before = this.#kernel(this.borrower).kills;
     const borrowed = held.use(await MemoryTaker.at(this.borrower.address));
-    await borrowed.take('own', 10 * borrowerGuaranteeMib);
-    const claimMs = await this.#claimAll(held);
+    const borrowedMib = 10 * borrowerGuaranteeMib;
+    this.#kernelMib = kernelKinds.has(kind) ? borrowedMib : 0;
+    await borrowed.take(kind, borrowedMib);
+    const claimMs = await this.#claimAll(held, claimed);
     let borrowerLost = 0;
-    await this.#orLost(borrowed.take('own', 0), () => (borrowerLost += 1));
+    await this.#orLost(borrowed.take(kind, 0), () => (borrowerLost += 1));
     return { claimMs, borrowerLost, ...this.#swapAndKills(before) };
   }
 
   /** What the same claims take where nobody has borrowed: the kernel's own part. */
   async claimedAlone(): Promise<number> {
     using held = new DisposableStack();
-    return await this.#claimAll(held);
+    return await this.#claimAll(held, 'own');
   }
 
   /** Milliseconds until all neighbours have all of theirs. */
-  async #claimAll(held: DisposableStack): Promise<number> {
+  async #claimAll(held: DisposableStack, kind: MemoryKind): Promise<number> {
     const takers = await Promise.all(this.neighbours.map(async ({ address }) => held.use(await MemoryTaker.at(address))));
     const begun = performance.now();
-    await Promise.all(takers.map((taker, index) => taker.take('own', this.neighbours[index]!.resources.memoryMib - overheadMib)));
+    await Promise.all(takers.map((taker, index) => taker.take(kind, this.neighbours[index]!.resources.memoryMib - overheadMib)));
     const claimMs = performance.now() - begun;
     await this.#noneKilledWithin();
     return claimMs;
@@ -194,7 +209,7 @@ export class PoolWorld {
     try {
       await work;
     } catch (error) {
-      if (!this.#mayLose) throw error;
+      if (!this.mayLose) throw error;
       onLost();
     }
   }
@@ -208,9 +223,9 @@ export class PoolWorld {
     return { swappedMib, borrowerKills: Math.max(0, (this.#ofBorrower()?.kills ?? 0) - killsBefore) };
   }
 
-  /** Null where it has ended as a whole, as it may without swap, and is being started anew. */
+  /** Null where it has ended as a whole, as it may where it loses processes, and is being started anew. */
   #ofBorrower(): KernelMemory | null {
-    return this.#mayLose ? ifPresent(() => this.#kernel(this.borrower)) : this.#kernel(this.borrower);
+    return this.mayLose ? ifPresent(() => this.#kernel(this.borrower)) : this.#kernel(this.borrower);
   }
 
   #kernel({ id }: Pick<Machine, 'id'>) {

@@ -13,7 +13,8 @@ const leastStep = 256 * 1024;
 const limitStep = mib;
 /**
  * With swap left, an attempt that gave little is no proof: a host short of memory itself swaps slowly. What gives nothing for so long cannot
- * be swapped at all. The kernel, should it come first, kills in a borrower too.
+ * be swapped at all. There is no such wait where what could be taken is less than what is missing: sockets' buffers and names of files are
+ * the kernel's own and go with a process only, and while the pool stands at its limit for them the kernel swaps what neighbours have of theirs.
  */
 const dryWithSwapMs = 3000;
 /** A need is over when nothing was taken for so long; and is told of now and then while it lasts. */
@@ -121,9 +122,12 @@ export class BorrowerRound {
     return freeBytes < this.#room.reserveBytes / 2;
   }
 
-  #isDryForGood(one: MachineReading): boolean {
-    const watch = this.watched.get(one.id)!;
-    return this.#isDry(one) && (!this.#hasSwap(watch) || this.#nowMs - watch.drySinceMs! >= dryWithSwapMs);
+  /** Nothing came of the last attempts, and nothing will in time. */
+  #isAllTaken(borrowers: readonly MachineReading[], demandBytes: number): boolean {
+    if (!borrowers.every((one) => this.#isDry(one))) return false;
+    const watches = borrowers.map((one) => this.watched.get(one.id)!);
+    const leftBytes = watches.reduce((sum, watch) => sum + watch.leftBytes, 0);
+    return leftBytes < demandBytes || watches.every((watch) => !this.#hasSwap(watch) || this.#nowMs - watch.drySinceMs! >= dryWithSwapMs);
   }
 
   #limit(one: MachineReading, bytes: number): void {
@@ -143,7 +147,7 @@ export class BorrowerRound {
       if (take >= leastStep && !busy.has(one.id)) this.#reclaim(one, take);
       else this.#limit(one, one.usedBytes + limitStep);
     }
-    const isLast = borrowers.every((one) => this.#isDryForGood(one)) && busy.size === 0 && this.#isHalfGone(borrowers);
+    const isLast = this.#isAllTaken(borrowers, demandBytes) && busy.size === 0 && this.#isHalfGone(borrowers);
     if (isLast) this.#kill(borrowers, demandBytes);
   }
 

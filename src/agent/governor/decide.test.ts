@@ -20,6 +20,7 @@ const machine = (id: string, guaranteeMib: number, poolMib: number, change: Part
   limitBytes: poolMib * mib,
   ownBytes: mib,
   cacheBytes: 0,
+  kernelBytes: 0,
   swapBytes: 0,
   isProtected: false,
   maySwap: true,
@@ -27,6 +28,7 @@ const machine = (id: string, guaranteeMib: number, poolMib: number, change: Part
   wantsBytes: mib,
   bytesPerMs: fillPerMs,
   cacheShare: 0,
+  kernelShare: 0,
   processBytes: Infinity,
   ...change,
 });
@@ -117,6 +119,39 @@ test('with less swap than borrowers would need nobody is killed or swapped withi
   );
 });
 
+test('from a borrower full of what cannot be reclaimed, claims are met by kills in it alone, though there is swap', () => {
+  const claims = fc.array(fc.record({ guaranteeMib: fc.integer({ min: 40, max: 200 }), afterMs: fc.nat(200) }), { minLength: 1, maxLength: 4 });
+  const borrowers = fc.record({
+    wantsMib: fc.integer({ min: 600, max: 1000 }),
+    kernelShare: fc.constantFrom(0.5, 0.9, 1),
+    processMib: fc.constantFrom(Infinity, 4, 40),
+  });
+  fc.assert(
+    fc.property(borrowers, claims, fc.integer({ min: 1, max: 16 }), fc.boolean(), ({ wantsMib, kernelShare, processMib }, all, slowness, isGrowing) => {
+      // What it has of its own is taken first: claims much faster than the kernel compresses would have swapped theirs meanwhile.
+      const bytesPerMs = fillPerMs / (kernelShare === 1 ? slowness : Math.max(8, slowness));
+      const borrower = machine('borrower', 64, 1024, { wantsBytes: wantsMib * mib, kernelShare, processBytes: processMib * mib });
+      const neighbours = all.map(({ guaranteeMib }, index) => machine(`m${index}`, guaranteeMib, 1024, { bytesPerMs: bytesPerMs / all.length }));
+      const kernel = world(1024, 4096, [borrower, ...neighbours]);
+      kernel.run(isGrowing ? 300 : 2000);
+      for (const [index, { afterMs }] of all.entries()) {
+        kernel.run(afterMs);
+        neighbours[index]!.wantsBytes = neighbours[index]!.guaranteeBytes;
+      }
+      kernel.run(8000);
+      assert.deepEqual(kernel.violations, []);
+      assert.deepEqual(
+        kernel.kills.filter((id) => id !== 'borrower'),
+        [],
+      );
+      assert.deepEqual(
+        neighbours.map((one) => usedBy(one) + one.swapBytes),
+        neighbours.map(({ guaranteeBytes }) => guaranteeBytes),
+      );
+    }),
+  );
+});
+
 test('without swap a claim is met by as many small processes as it takes, and they die faster than one after another', () => {
   const small = machine('small', 64, 1024, { wantsBytes: 840 * mib, processBytes: 8 * mib });
   const kernel = world(1024, 0, [small, machine('claims', 480, 1024)]);
@@ -163,7 +198,9 @@ test('while there is swap, a borrower is killed in only when nothing came of it 
         hostFloorBytes: 72 * mib,
       });
       if (decision.actions.some((action) => action.do === 'kill')) return nowMs;
-      outcomes = decision.actions.flatMap((action) => (action.do === 'reclaim' ? [{ machine: borrower.id, askedBytes: action.bytes, freedBytes }] : []));
+      outcomes = decision.actions.flatMap((action) =>
+        action.do === 'reclaim' ? [{ machine: borrower.id, askedBytes: action.bytes, freedBytes, leftBytes: Infinity }] : [],
+      );
       state = decision.state;
     }
     return Infinity;

@@ -7,7 +7,8 @@
  * is told who borrows, and who is not to be swapped, for the case that there is no governor when they are. When the pool gets tight, those
  * above their guarantees are watched and held to what they use and their part of what is free above a reserve. When the reserve is touched, borrowed memory is taken back:
  * cache first, then memory of its own to swap, from the largest borrower relative to its guarantee; and where there is nothing left to
- * reclaim and the reserve is half gone, a process inside such a borrower is killed. Should the kernel have to kill first, because it all
+ * reclaim, or less than is missing since they hold the kernel's own memory, and the reserve is half gone, a process inside such a borrower
+ * is killed. Should the kernel have to kill first, because it all
  * goes too fast or because there is no governor any more, it begins with borrowers.
  */
 import type { HostMemory, PoolTotals } from '../../host/cgroup/pool-memory.ts';
@@ -40,6 +41,7 @@ export const freshWatch: Watch = {
   reclaimedBytes: 0,
   dryUntilMs: -Infinity,
   drySinceMs: null,
+  leftBytes: Infinity,
   isProtected: null,
   isSwapHeld: false,
   isOffered: false,
@@ -159,7 +161,7 @@ const wantsAll = (state: GovernorState, { look, machines, pool, lookCostMs }: Re
 const noteOutcomes = (watched: ReadonlyMap<string, Watch>, outcomes: readonly Outcome[], nowMs: number): ReadonlyMap<string, Watch> => {
   if (outcomes.length === 0) return watched;
   const noted = new Map(watched);
-  for (const { machine, askedBytes, freedBytes } of outcomes) {
+  for (const { machine, askedBytes, freedBytes, leftBytes } of outcomes) {
     const watch = noted.get(machine);
     if (watch === undefined) continue;
     const isDry = freedBytes < askedBytes / 4;
@@ -169,6 +171,7 @@ const noteOutcomes = (watched: ReadonlyMap<string, Watch>, outcomes: readonly Ou
       lastTakenMs: freedBytes > 0 ? nowMs : watch.lastTakenMs,
       dryUntilMs: isDry ? nowMs + 500 : watch.dryUntilMs,
       drySinceMs: isDry ? (watch.drySinceMs ?? nowMs) : null,
+      leftBytes: isDry ? leftBytes : Infinity,
     });
   }
   return noted;

@@ -28,7 +28,7 @@ test('a ceiling that is changed while the governor lets go is the one that holds
     allowSwap: () => Promise.resolve(),
     offer: () => Promise.resolve(),
     leftover: () => ({ isSwapHeld: false, isOffered: false }),
-    reclaim: () => Promise.resolve(0),
+    reclaim: () => Promise.resolve({ freedBytes: 0, leftBytes: 0 }),
     kill: () => Promise.resolve([]),
   };
   const resources = completeResources({ cpuMillis: 10, memoryMib: 16, memoryCeilingMib: 384, diskMib: 64 });

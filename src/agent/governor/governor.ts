@@ -192,8 +192,8 @@ export class Governor implements AsyncDisposable {
       case 'reclaim':
         return this.#onLimits(action.machine, action.bytes, async ({ id, guaranteeBytes, ceilingBytes }) => {
           const { bytes, maySwap, floorBytes } = action;
-          const freedBytes = await memory.reclaim(id, { bytes: Math.floor(bytes), ceilingBytes, maySwap, floorBytes: Math.max(floorBytes, guaranteeBytes) });
-          this.#outcomes.push({ machine: id, askedBytes: bytes, freedBytes });
+          const reclaimed = await memory.reclaim(id, { bytes: Math.floor(bytes), ceilingBytes, maySwap, floorBytes: Math.max(floorBytes, guaranteeBytes) });
+          this.#outcomes.push({ machine: id, askedBytes: bytes, ...reclaimed });
           this.#schedule(0); // there may be more to take, and its own look tells
         });
       case 'kill':

@@ -1,6 +1,6 @@
 /**
- * A small kernel for the governor's tests: machines that grow and give back, limits of their own and of the pool, cache, swap, and the
- * kernel's own reclaim and kills at the pool's limit, which respect no guarantee but what is kept from swap, and kill first in what is
+ * A small kernel for the governor's tests: machines that grow and give back, limits of their own and of the pool, cache, swap, memory of
+ * the kernel's own that only an end gives back, and the kernel's reclaim and kills at the pool's limit, which respect no guarantee but what is kept from swap, and kill first in what is
  * offered. Time goes in steps, and what the governor asked for takes as long as compressing takes.
  */
 import type { Action, GovernorState, MachineReading, Readings, Report } from './types.ts';
@@ -13,8 +13,8 @@ const swapBytesPerMs = 300 * 1024;
 const cacheBytesPerMs = 2 * mib;
 /** Until what was killed has given its memory back. */
 const deathMs = 12;
-/** What a machine may lose between coming down to its guarantee and the governor's next look at it. */
-const toleratedBytes = 8 * mib;
+/** What a machine may lose in all until it borrows again: between coming down to its guarantee and the governor's next look at it, and while swap ends. */
+const toleratedBytes = 16 * mib;
 
 export interface ModelMachine {
   id: string;
@@ -23,6 +23,8 @@ export interface ModelMachine {
   limitBytes: number;
   ownBytes: number;
   cacheBytes: number;
+  /** Of the kernel's own, for sockets and names of files: on no list, nothing takes it but the end of whose it is. */
+  kernelBytes: number;
   swapBytes: number;
   isProtected: boolean;
   maySwap: boolean;
@@ -32,6 +34,8 @@ export interface ModelMachine {
   bytesPerMs: number;
   /** The part of its growth that is cache. */
   cacheShare: number;
+  /** The part that is the kernel's own. */
+  kernelShare: number;
   /** What each of its processes has, for the governor's kills; Infinity where it is one. */
   processBytes: number;
 }
@@ -40,6 +44,8 @@ interface Running {
   action: Action & { do: 'reclaim' | 'kill' };
   /** Has been taken already where it was reclaimed; dies at the end where it is a kill. */
   freedBytes: number;
+  /** What was left to take from it. */
+  leftBytes: number;
   untilMs: number;
 }
 
@@ -63,8 +69,12 @@ export class ModelKernel {
   readonly #tuning: Tuning;
   #state: GovernorState = freshState;
   #next: { look: Readings['look']; atMs: number } = { look: 'all', atMs: 0 };
+  /** What those that grow can still compress in this step. */
+  #swapNowBytes = 0;
   readonly #running = new Map<string, Running>();
   #outcomes: Readings['outcomes'][number][] = [];
+  /** What was swapped of each within its guarantee, since it last borrowed. */
+  readonly #lost = new Map<string, number>();
 
   constructor(options: { poolBytes: number; swapBytes: number; machines: ModelMachine[]; tuning: Tuning }) {
     this.#poolBytes = options.poolBytes;
@@ -94,6 +104,7 @@ export class ModelKernel {
   run(ms: number, { isGoverned = true } = {}): void {
     this.#isGoverned = isGoverned;
     for (const end = this.nowMs + ms; this.nowMs < end; this.nowMs += stepMs) {
+      this.#swapNowBytes = this.#tuning.cpus * swapBytesPerMs * stepMs;
       for (const one of this.machines) this.#grow(one);
       if (!isGoverned) continue;
       this.#finish();
@@ -108,11 +119,32 @@ export class ModelKernel {
     const bytes = Math.min(one.wantsBytes - total, one.bytesPerMs * stepMs);
     if (bytes <= 0) return;
     one.cacheBytes += bytes * one.cacheShare;
-    one.ownBytes += bytes * (1 - one.cacheShare);
-    const over = usedBy(one) - one.limitBytes;
-    if (over > 0 && this.#reclaim(one, over) < over - 1) return this.#kill(one);
-    const poolOver = this.usedBytes - this.#poolBytes;
-    if (poolOver > 0 && this.#reclaimAnywhere(poolOver) < poolOver - 1) this.#killLargest();
+    one.kernelBytes += bytes * one.kernelShare;
+    one.ownBytes += bytes * (1 - one.cacheShare - one.kernelShare);
+    if (usedBy(one) > one.guaranteeBytes) this.#lost.delete(one.id);
+    this.#makeRoom(
+      one,
+      usedBy(one) - one.limitBytes,
+      (over) => this.#reclaimNow(one, over),
+      () => this.#kill(one),
+    );
+    this.#makeRoom(
+      one,
+      this.usedBytes - this.#poolBytes,
+      (over) => this.#reclaimAnywhere(over),
+      () => this.#killLargest(),
+    );
+  }
+
+  /** Who grows waits while the kernel compresses; it kills when there is nothing to reclaim. */
+  #makeRoom(one: ModelMachine, overBytes: number, reclaim: (bytes: number) => number, kill: () => void): void {
+    if (overBytes <= 0) return;
+    const left = overBytes - reclaim(overBytes);
+    if (left < 1) return;
+    if (this.#swapNowBytes >= 1) return kill();
+    const own = Math.min(left, one.ownBytes);
+    one.ownBytes -= own;
+    one.kernelBytes -= left - own;
   }
 
   #shrink(one: ModelMachine, bytes: number): void {
@@ -121,13 +153,23 @@ export class ModelKernel {
     one.swapBytes -= swap;
     const own = Math.min(bytes - swap, one.ownBytes);
     one.ownBytes -= own;
-    one.cacheBytes = Math.max(0, one.cacheBytes - (bytes - swap - own));
+    const cache = Math.min(bytes - swap - own, one.cacheBytes);
+    one.cacheBytes -= cache;
+    one.kernelBytes = Math.max(0, one.kernelBytes - (bytes - swap - own - cache));
   }
 
-  #reclaim(one: ModelMachine, bytes: number, maySwap = true): number {
+  /** By whoever grows, as far as it gets in this step. */
+  #reclaimNow(one: ModelMachine, bytes: number, maySwap = true): number {
+    const before = one.swapBytes;
+    const freed = this.#reclaim(one, bytes, maySwap, this.#swapNowBytes);
+    this.#swapNowBytes -= one.swapBytes - before;
+    return freed;
+  }
+
+  #reclaim(one: ModelMachine, bytes: number, maySwap: boolean, mostSwapBytes = Infinity): number {
     const cache = Math.min(bytes, one.cacheBytes);
     one.cacheBytes -= cache;
-    const own = maySwap && one.maySwap ? Math.min(bytes - cache, one.ownBytes, this.#swapFreeBytes) : 0;
+    const own = maySwap && one.maySwap ? Math.min(bytes - cache, one.ownBytes, this.#swapFreeBytes, mostSwapBytes) : 0;
     one.ownBytes -= own;
     one.swapBytes += own;
     this.#swapFreeBytes -= own;
@@ -138,17 +180,22 @@ export class ModelKernel {
   #reclaimAnywhere(bytes: number): number {
     let left = bytes;
     const bySize = this.machines.toSorted((a, b) => usedBy(b) - usedBy(a));
-    for (const one of bySize) {
-      if (left <= 0) break;
+    const take = (one: ModelMachine, maySwap: boolean): void => {
       const isWithin = usedBy(one) <= one.guaranteeBytes;
       const before = one.swapBytes;
-      left -= this.#reclaim(one, left, !one.isProtected);
-      if (this.#isGoverned && isWithin && one.swapBytes > before + toleratedBytes)
-        this.violations.push({ atMs: this.nowMs, machine: one.id, what: 'swapped within its guarantee' });
-    }
+      left -= this.#reclaimNow(one, left, maySwap);
+      if (this.#isGoverned && isWithin) this.#lose(one, one.swapBytes - before);
+    };
+    for (const one of bySize) take(one, !one.isProtected);
     // In despair also from those that are spared, rather than kill.
-    for (const one of bySize) left -= this.#reclaim(one, left);
+    for (const one of bySize) take(one, true);
     return bytes - left;
+  }
+
+  #lose(one: ModelMachine, bytes: number): void {
+    const lostBytes = (this.#lost.get(one.id) ?? 0) + bytes;
+    this.#lost.set(one.id, lostBytes);
+    if (bytes > 0 && lostBytes > toleratedBytes) this.violations.push({ atMs: this.nowMs, machine: one.id, what: 'swapped within its guarantee' });
   }
 
   #kill(one: ModelMachine): void {
@@ -174,8 +221,13 @@ export class ModelKernel {
     this.kills.push(one.id);
     if (bytes >= one.ownBytes) {
       this.#swapFreeBytes += one.swapBytes;
-      Object.assign(one, { ownBytes: 0, cacheBytes: 0, swapBytes: 0, wantsBytes: 0 });
-    } else Object.assign(one, { ownBytes: one.ownBytes - bytes, wantsBytes: Math.max(0, one.wantsBytes - bytes) });
+      return void Object.assign(one, { ownBytes: 0, cacheBytes: 0, kernelBytes: 0, swapBytes: 0, wantsBytes: 0 });
+    }
+    // What the kernel has for it goes with each process.
+    const kernelBytes = one.kernelBytes * (bytes / one.ownBytes);
+    one.kernelBytes -= kernelBytes;
+    one.ownBytes -= bytes;
+    one.wantsBytes = Math.max(0, one.wantsBytes - bytes - kernelBytes);
   }
 
   /** As many of its processes as are asked for, as long as it is above its guarantee. */
@@ -188,14 +240,14 @@ export class ModelKernel {
       this.violations.push({ atMs: this.nowMs, machine: one.id, what: 'killed while more was coming back' });
     let freedBytes = 0;
     while (freedBytes < Math.min(bytes, one.ownBytes) && usedBy(one) - freedBytes > floorBytes) freedBytes += Math.min(one.processBytes, one.ownBytes);
-    this.#running.set(one.id, { action, freedBytes: Math.min(freedBytes, one.ownBytes), untilMs: this.nowMs + deathMs });
+    this.#running.set(one.id, { action, freedBytes: Math.min(freedBytes, one.ownBytes), leftBytes: 0, untilMs: this.nowMs + deathMs });
   }
 
   #finish(): void {
-    for (const [id, { action, freedBytes, untilMs }] of this.#running) {
+    for (const [id, { action, freedBytes, leftBytes, untilMs }] of this.#running) {
       if (untilMs > this.nowMs) continue;
       this.#running.delete(id);
-      if (action.do === 'reclaim') this.#outcomes.push({ machine: id, askedBytes: action.bytes, freedBytes });
+      if (action.do === 'reclaim') this.#outcomes.push({ machine: id, askedBytes: action.bytes, freedBytes, leftBytes });
       else
         this.#die(
           this.machines.find((one) => one.id === id)!,
@@ -241,8 +293,9 @@ export class ModelKernel {
     const freedBytes = this.#reclaim(one, action.bytes, action.maySwap);
     one.limitBytes = Math.max(action.floorBytes, usedBy(one));
     one.isProtected = false;
-    this.#running.set(one.id, { action, freedBytes, untilMs: this.nowMs + cache / cacheBytesPerMs + (freedBytes - cache) / swapBytesPerMs });
+    const leftBytes = freedBytes < action.bytes ? one.cacheBytes + (action.maySwap && one.maySwap ? Math.min(one.ownBytes, this.#swapFreeBytes) : 0) : Infinity;
+    this.#running.set(one.id, { action, freedBytes, leftBytes, untilMs: this.nowMs + cache / cacheBytesPerMs + (freedBytes - cache) / swapBytesPerMs });
   }
 }
 
-export const usedBy = (one: Pick<ModelMachine, 'ownBytes' | 'cacheBytes'>): number => one.ownBytes + one.cacheBytes;
+export const usedBy = (one: Pick<ModelMachine, 'ownBytes' | 'cacheBytes' | 'kernelBytes'>): number => one.ownBytes + one.cacheBytes + one.kernelBytes;

@@ -16,6 +16,8 @@ export interface Outcome {
   machine: string;
   askedBytes: number;
   freedBytes: number;
+  /** What else could be taken from it; Infinity when as much was freed as was asked. */
+  leftBytes: number;
 }
 
 /** `totals`: two numbers for all machines together. `watched`: also the few that matter. `all`: every running machine. */
@@ -66,6 +68,8 @@ export interface Watch {
   dryUntilMs: number;
   /** Since when nearly nothing came of any attempt to take back; null when the last one gave. */
   drySinceMs: number | null;
+  /** What that attempt left that could be taken at all; Infinity when that is not known. */
+  leftBytes: number;
   /** Whether it is kept from swap; null when that is not known. */
   isProtected: boolean | null;
   /** Kept from having more in swap, because there is none left. */

@@ -10,7 +10,8 @@ import { join } from 'node:path';
 import { isErrno } from '../../base/errno.ts';
 import { ifPresent, readNumber, readPids, readTable, write } from './files.ts';
 import { isOffered, offerAll, oomScoreWithin } from './oom-score.ts';
-import type { Hold, KilledProcess, KillRequest, Leftover, MachineMemory, PoolMemory, PoolTotals, ReclaimRequest } from './pool-memory.ts';
+import type { Hold, KilledProcess, KillRequest, Leftover, MachineMemory, PoolMemory, PoolTotals, Reclaimed, ReclaimRequest } from './pool-memory.ts';
+import { nothingThere, reclaimable } from './reclaimable.ts';
 import { killLargest } from './victim.ts';
 
 const limitFile = 'memory.limit_in_bytes';
@@ -95,23 +96,25 @@ export class PoolMemoryV1 implements PoolMemory {
     return { isSwapHeld: both !== null && both.limitBytes < ceilingBytes, isOffered: isOffered(this.#pids(machine)) };
   }
 
-  async reclaim(machine: string, { bytes, maySwap, floorBytes }: ReclaimRequest): Promise<number> {
+  async reclaim(machine: string, { bytes, maySwap, floorBytes }: ReclaimRequest): Promise<Reclaimed> {
     const group = this.#group(machine);
     const before = ifPresent(() => readNumber(group, usageFile));
-    if (before === null) return 0;
+    if (before === null) return nothingThere;
     ifPresent(() => write(group, swappinessFile, maySwap ? swappable : cacheOnly));
     const reached = await setLimit(group, Math.max(floorBytes, before - bytes));
     if (!maySwap) this.protect(machine, false);
     const after = ifPresent(() => readNumber(group, usageFile)) ?? 0;
     // After EBUSY the old limit stands: what was freed on the way must not be taken again at once.
     if (!reached && after < before) await setLimit(group, Math.max(floorBytes, after));
-    return Math.max(0, before - after);
+    const freedBytes = Math.max(0, before - after);
+    return { freedBytes, leftBytes: freedBytes < bytes ? reclaimable(group, 'total_', maySwap) : Infinity };
   }
 
   kill(machine: string, request: KillRequest): Promise<KilledProcess[]> {
     const group = this.#group(machine);
     const usedBytes = () => ifPresent(() => readNumber(group, usageFile)) ?? 0;
-    return killLargest({ pids: () => this.#pids(machine), usedBytes, limitBytes: this.totals().limitBytes }, request);
+    const kernelBytes = () => ifPresent(() => readNumber(group, 'memory.kmem.usage_in_bytes')) ?? 0;
+    return killLargest({ pids: () => this.#pids(machine), usedBytes, kernelBytes, limitBytes: this.totals().limitBytes }, request);
   }
 
   #pids(machine: string): number[] {

@@ -15,7 +15,8 @@ import { join } from 'node:path';
 import { isErrno } from '../../base/errno.ts';
 import { ifPresent, readNumber, readPids, readTable } from './files.ts';
 import { isOffered, offerAll, oomScoreWithin } from './oom-score.ts';
-import type { Hold, KilledProcess, KillRequest, Leftover, MachineMemory, PoolMemory, PoolTotals, ReclaimRequest } from './pool-memory.ts';
+import type { Hold, KilledProcess, KillRequest, Leftover, MachineMemory, PoolMemory, PoolTotals, Reclaimed, ReclaimRequest } from './pool-memory.ts';
+import { nothingThere, reclaimable } from './reclaimable.ts';
 import { killLargest } from './victim.ts';
 
 /** What a machine may take between our look and our write. */
@@ -77,11 +78,11 @@ export class PoolMemoryV2 implements PoolMemory {
     return { isSwapHeld: swapMax < ceilingBytes, isOffered: isOffered(this.#pids(machine)) };
   }
 
-  async reclaim(machine: string, { bytes, ceilingBytes, maySwap, floorBytes }: ReclaimRequest): Promise<number> {
+  async reclaim(machine: string, { bytes, ceilingBytes, maySwap, floorBytes }: ReclaimRequest): Promise<Reclaimed> {
     const group = this.#group(machine);
     const used = () => ifPresent(() => readNumber(group, 'memory.current')) ?? 0;
     const before = used();
-    if (before === 0) return 0;
+    if (before === 0) return nothingThere;
     const hold = { bytes: floorBytes, ceilingBytes, maySwap };
     await this.limit(machine, hold);
     if (this.#takesSwappiness) this.#takesSwappiness = (await put(group, 'memory.reclaim', `${bytes} swappiness=0`)) !== 'EINVAL';
@@ -91,13 +92,15 @@ export class PoolMemoryV2 implements PoolMemory {
     // A kernel that cannot be asked for cache alone swaps none where that is held.
     else if (left > 0 && !this.#takesSwappiness) await put(group, 'memory.reclaim', left);
     await this.limit(machine, hold);
-    return Math.max(0, before - used());
+    const freedBytes = Math.max(0, before - used());
+    return { freedBytes, leftBytes: freedBytes < bytes ? reclaimable(group, '', maySwap) : Infinity };
   }
 
   kill(machine: string, request: KillRequest): Promise<KilledProcess[]> {
     const group = this.#group(machine);
     const usedBytes = () => ifPresent(() => readNumber(group, 'memory.current')) ?? 0;
-    return killLargest({ pids: () => this.#pids(machine), usedBytes, limitBytes: this.totals().limitBytes }, request);
+    const kernelBytes = () => ifPresent(() => kernelBytesOf(readTable(group, 'memory.stat'))) ?? 0;
+    return killLargest({ pids: () => this.#pids(machine), usedBytes, kernelBytes, limitBytes: this.totals().limitBytes }, request);
   }
 
   #pids(machine: string): number[] {
@@ -108,6 +111,10 @@ export class PoolMemoryV2 implements PoolMemory {
     return join(this.#parent, machine);
   }
 }
+
+/** Kernels before 5.18 do not count all of it together. */
+const kernelBytesOf = ({ kernel, slab = 0, kernel_stack: stacks = 0, pagetables = 0, percpu = 0, sock = 0 }: Record<string, number>): number =>
+  (kernel ?? slab + stacks + pagetables + percpu) + sock;
 
 /** What holds now, by whichever of the two. */
 export const heldV2 = (group: string): number => Math.min(readNumber(group, 'memory.max'), readNumber(group, 'memory.high'));

@@ -84,6 +84,23 @@ test('v1: what is taken stops at the floor, and the machine may be swapped again
   assert.equal(text('memory.swappiness'), '1');
 });
 
+test('what is left to take is what the lists of pages say, read only when less came than was asked', async (context) => {
+  // Plain files: a write frees nothing.
+  const lists = (prefix: string) =>
+    ['active_anon 30', 'inactive_anon 10', 'active_file 4', 'inactive_file 1', 'unevictable 900'].map((line) => `${prefix}${line}`);
+  const request = { bytes: 16 * mib, ceilingBytes: 1000 * mib, floorBytes: 64 * mib };
+  for (const [made, prefix, make] of [
+    [v1, 'total_', (root: string) => new PoolMemoryV1(root)],
+    [v2, '', (root: string) => new PoolMemoryV2(root)],
+  ] as const) {
+    const { root } = tree(context, { pool: made.pool, machine: { ...made.machine, 'memory.stat': lists(prefix).join('\n') } });
+    const memory = make(root);
+    assert.deepEqual(await memory.reclaim('m', { ...request, maySwap: true }), { freedBytes: 0, leftBytes: 45 });
+    assert.deepEqual(await memory.reclaim('m', { ...request, maySwap: false }), { freedBytes: 0, leftBytes: 5 });
+    assert.deepEqual(await memory.reclaim('m', { ...request, bytes: 0, maySwap: true }), { freedBytes: 0, leftBytes: Infinity });
+  }
+});
+
 test('v1: an agent that dies while the kernel reclaims leaves a machine that may still be swapped rather than killed', async (context) => {
   const { root, text } = tree(context, v1);
   const memory = new PoolMemoryV1(root);
@@ -159,7 +176,7 @@ test('a machine that is gone is nothing to any of them', async (context) => {
   for (const memory of [new PoolMemoryV1(tree(context, v1).root), new PoolMemoryV2(tree(context, v2).root)]) {
     assert.equal(memory.read('gone'), null);
     assert.equal(memory.kills('gone'), 0);
-    assert.equal(await memory.reclaim('gone', { bytes: mib, ceilingBytes: mib, maySwap: true, floorBytes: 0 }), 0);
+    assert.deepEqual(await memory.reclaim('gone', { bytes: mib, ceilingBytes: mib, maySwap: true, floorBytes: 0 }), { freedBytes: 0, leftBytes: 0 });
     await memory.limit('gone', hold(mib));
     await memory.allowSwap('gone', false, mib);
     memory.protect('gone', true);

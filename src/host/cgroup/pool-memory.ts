@@ -25,6 +25,7 @@ export interface Leftover {
 export interface KilledProcess {
   pid: number;
   command: string;
+  /** With what the kernel holds for it, as far as that can be told. */
   memoryMib: number;
 }
 
@@ -45,6 +46,15 @@ export interface ReclaimRequest {
   maySwap: boolean;
   /** Its guarantee: it may have given back by itself, since that was decided. */
   floorBytes: number;
+}
+
+export interface Reclaimed {
+  freedBytes: number;
+  /**
+   * What else could be taken, by the kernel's lists of pages: files, and memory of its own where it may be swapped. What is on none of them
+   * is the kernel's own or locked. Infinity when as much was freed as was asked for: then nobody looks.
+   */
+  leftBytes: number;
 }
 
 export interface KillRequest {
@@ -71,8 +81,8 @@ export interface PoolMemory {
   offer(machine: string, isOffered: boolean, guaranteeBytes: number): Promise<void>;
   /** What a governor before this one has left: kept from swap, or offered. */
   leftover(machine: string, ceilingBytes: number): Leftover;
-  /** Takes up to `bytes` from it, and holds it at what is left, but never below the floor. The result is what was freed. */
-  reclaim(machine: string, request: ReclaimRequest): Promise<number>;
+  /** Takes up to `bytes` from it, and holds it at what is left, but never below the floor. */
+  reclaim(machine: string, request: ReclaimRequest): Promise<Reclaimed>;
   /** Kills the processes inside that the kernel would choose, until enough comes back; resolves when it has. */
   kill(machine: string, request: KillRequest): Promise<KilledProcess[]>;
 }

@@ -11,8 +11,12 @@ import { killLargest } from './victim.ts';
 const mib = 2 ** 20;
 const eachMib = 40;
 
-const holder = async (context: TestContext): Promise<ChildProcess> => {
-  const child = start('perl', ['-e', `$| = 1; vec(my $held, ${eachMib} << 20, 8) = 1; print 'all'; sleep 1000`], { stdio: ['ignore', 'pipe', 'inherit'] });
+const holder = async (context: TestContext, sizeMib = eachMib, files = 0): Promise<ChildProcess> => {
+  const child = start(
+    'perl',
+    ['-e', `$| = 1; open($files[$_], '<', '/dev/null') or die for 1 .. ${files}; vec(my $held, ${sizeMib} << 20, 8) = 1; print 'all'; sleep 1000`],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  );
   context.after(() => child.kill('SIGKILL'));
   await once(child.stdout!, 'data');
   return child;
@@ -26,7 +30,7 @@ const residentBytes = (pid: number): number => {
 };
 const groupOf = (children: readonly ChildProcess[]) => {
   const pids = () => children.map(({ pid }) => pid!).filter((pid) => residentBytes(pid) > 0);
-  return { pids, usedBytes: () => pids().reduce((sum, pid) => sum + residentBytes(pid), 0), limitBytes: 1024 * mib };
+  return { pids, usedBytes: () => pids().reduce((sum, pid) => sum + residentBytes(pid), 0), kernelBytes: () => 0, limitBytes: 1024 * mib };
 };
 
 test('as many are killed as have what is missing, and it is back then', async (context) => {
@@ -40,6 +44,16 @@ test('as many are killed as have what is missing, and it is back then', async (c
   assert.equal(group.pids().length, 2);
   await killLargest(group, { bytes: 1, floorBytes: 0 });
   assert.equal(group.pids().length, 1);
+});
+
+test("what is the kernel's own is told by open files: one that has many dies before a larger one, and alone", async (context) => {
+  const [large, small, many] = await Promise.all([holder(context), holder(context, 4), holder(context, 4, 900)]);
+  const group = { ...groupOf([large, small, many]), kernelBytes: () => 100 * mib };
+  const killed = await killLargest(group, { bytes: 60 * mib, floorBytes: 0 });
+  assert.deepEqual(
+    killed.map(({ pid }) => pid),
+    [many.pid],
+  );
 });
 
 test('none is killed within the guarantee, nor when those that were killed before bring it there', async (context) => {

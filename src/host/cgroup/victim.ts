@@ -20,6 +20,8 @@ const mostWaitMs = 500;
 interface Group {
   pids: () => readonly number[];
   usedBytes: () => number;
+  /** Of that, what is the kernel's own. */
+  kernelBytes: () => number;
   /** What the pool may have. */
   limitBytes: number;
 }
@@ -28,6 +30,8 @@ interface Candidate {
   pid: number;
   /** Some of it may be others' too, so that less comes back: rather that than one killed too many. */
   bytes: number;
+  /** Room for open files: the kernel does not tell whose a group's sockets and pipes are, and this says it best. */
+  files: number;
   score: number;
 }
 
@@ -39,11 +43,21 @@ export const killLargest = async (group: Group, request: KillRequest): Promise<K
     if (candidate !== null) candidates.push(candidate);
   }
   using handles = new DisposableStack();
-  const victims = end(candidates, group, request, handles);
+  const before = group.usedBytes();
+  const victims = end(withKernels(candidates, group.kernelBytes()), group, request, handles);
   await Promise.all(victims.map(({ handle }) => handle.releaseMemory()));
-  const isLeft = () => victims.some(({ pid, bytes }) => residentBytes(procFile(pid, 'status')) > bytes / 4);
+  // What the kernel holds for a process goes last, with its open files: a small one may be all that it takes.
+  const isLeft = () => before - group.usedBytes() < request.bytes && victims.some(({ pid }) => !hasEnded(pid));
   for (const deadline = performance.now() + mostWaitMs; isLeft() && performance.now() < deadline;) await sleep(pollMs);
   return victims.map(({ pid, bytes, command }) => ({ pid, command, memoryMib: Math.round(bytes / 2 ** 20) }));
+};
+
+const withKernels = (candidates: readonly Candidate[], kernelBytes: number): Candidate[] => {
+  const files = candidates.reduce((sum, one) => sum + one.files, 0);
+  return candidates.map((one) => {
+    const bytes = kernelBytes * (one.files / files);
+    return { ...one, bytes: one.bytes + bytes, score: one.score + bytes };
+  });
 };
 
 type Victim = Candidate & { command: string; handle: ProcessHandle };
@@ -71,11 +85,17 @@ const judge = (pid: number, limitBytes: number): Candidate | null => {
   const bytes = residentBytes(status);
   const total = bytes + valueOf(status, 'VmSwap');
   const adjust = Number(procFile(pid, 'oom_score_adj'));
-  return total === 0 || adjust === neverKilled || isDying(status) ? null : { pid, bytes, score: total + (adjust * limitBytes) / 1000 };
+  if (total === 0 || adjust === neverKilled || isDying(status)) return null;
+  return { pid, bytes, files: numberOf(status, 'FDSize'), score: total + (adjust * limitBytes) / 1000 };
 };
 
+const hasEnded = (pid: number): boolean => {
+  const status = procFile(pid, 'status');
+  return status === '' || /^State:\s+[ZX]/m.test(status);
+};
 const residentBytes = (status: string): number => valueOf(status, 'VmRSS');
-const valueOf = (status: string, key: string): number => Number(new RegExp(`^${key}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0) * 1024;
+const valueOf = (status: string, key: string): number => numberOf(status, key) * 1024;
+const numberOf = (status: string, key: string): number => Number(new RegExp(`^${key}:\\s+(\\d+)`, 'm').exec(status)?.[1] ?? 0);
 const isDying = (status: string): boolean =>
   [...status.matchAll(/^(?:Sig|Shd)Pnd:\s+([0-9a-f]+)$/gm)].some(([, mask]) => (BigInt(`0x${mask}`) & killPending) !== 0n);
 
