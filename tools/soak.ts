@@ -67,10 +67,24 @@ const fuzzTests = [
   'test/host/archive.test.ts',
 ];
 
+/** Who ends the soak early has what stands taken down. */
+const ending = new AbortController();
+const endedEarly = Promise.withResolvers<never>();
+endedEarly.promise.catch(() => undefined); // heard by whom it concerns
+for (const [signal, number] of [
+  ['SIGINT', 2],
+  ['SIGTERM', 15],
+] as const)
+  process.once(signal, () => {
+    process.exitCode = 128 + number;
+    ending.abort();
+    endedEarly.reject(new Error(`ended by ${signal}`));
+  });
+
 const withInstance = async (poolSizeMib: number, work: (instance: TestInstance, services: OwnServices) => Promise<void>): Promise<void> => {
   await using instance = await startInstance({ poolSizeMib, note });
   await using services = await OwnServices.take(instance);
-  await work(instance, services);
+  await Promise.race([endedEarly.promise, work(instance, services)]);
 };
 
 /** Test files with a seed, told by node's own summary; throws when one fails. */
@@ -80,6 +94,7 @@ const runTests = async (files: readonly string[], env: Record<string, string>): 
     cwd: resolve(import.meta.dirname, '..'),
     env: { ...(process.env as Record<string, string>), ...env },
     timeoutMs: longestTestsMs,
+    signal: ending.signal,
     maxOutputBytes: 16 * 1024 * 1024,
   });
   const counts = Object.fromEntries([...stdout.matchAll(/^ℹ (tests|pass|fail|skipped) (\d+)$/gm)].map(([, name, count]) => [name, Number(count)]));
@@ -158,6 +173,7 @@ for (const name of positionals.length > 0 ? positionals : Object.keys(suites)) {
   try {
     words = await suites[name]!();
   } catch (error) {
+    if (ending.signal.aborted) break;
     verdict = 'FAIL';
     words = error instanceof Error ? error.message.split('\n')[0]! : 'it threw what is no error';
     // With what it came from.
@@ -168,3 +184,5 @@ for (const name of positionals.length > 0 ? positionals : Object.keys(suites)) {
   console.log(results.at(-1));
 }
 if (results.length > 1) console.log(`\n${results.join('\n')}`);
+// What was cut off may go on otherwise.
+if (ending.signal.aborted) process.exit();

@@ -186,6 +186,8 @@ export const MachineUsage = Type.Object(
     memoryMib: Type.Number(),
     /** Without page cache that can be dropped at once. */
     workingSetMib: Type.Number(),
+    /** Of its memory, in swap; `memoryMib` is without it. */
+    swapMib: Type.Number(),
     diskMib: Type.Number(),
     processes: Type.Integer(),
     /** How often one was refused since it was started, because it had as many as it may have. */

@@ -70,6 +70,21 @@ describe('the pool', { skip: skipInstance, timeout: 1_200_000 }, () => {
     for (const neighbour of world.neighbours) assert.deepEqual(await eventsOf(neighbour, 'governor.reclaimed'), [], 'nothing is taken within a guarantee');
   });
 
+  test('what of a machine is in swap is in its usage, and why tells of it', async () => {
+    using held = new DisposableStack();
+    const taker = held.use(await MemoryTaker.at(world.borrower.address));
+    await taker.take('own', 640);
+    for (const { address, resources } of world.neighbours) await held.use(await MemoryTaker.at(address)).take('own', resources.memoryMib - 12);
+    const usage = () => services.agent.machineUsage(world.borrower.id);
+    await until('it is swapped', async () => (await usage()).swapMib > 50);
+    const { swapMib, memoryMib } = await usage();
+    assert.ok(swapMib + memoryMib > 640 && swapMib + memoryMib < 700, `${memoryMib} and ${swapMib} MiB`);
+    const told = await instance.must('why', world.borrower.name);
+    assert.match(told, /^- slow: \d+M of its memory is in swap: .* beyond its guarantee of 64M: cenote resize borrower --memory SIZE$/m);
+    held.dispose();
+    await world.settled();
+  });
+
   test("what a borrower holds of the kernel's own comes back with processes of it, and nothing of those that claim is swapped", async (context) => {
     const trial = await world.tenTimes('sockets', 'shared');
     context.diagnostic(JSON.stringify(trial));

@@ -38,7 +38,7 @@ describe('the pool on the command line', () => {
     assert.match(stdout, /^memory +8G +512M +0M +1\.31G +\S+ +876M +44M +4G$/m);
     assert.match(stdout, /^disk I\/O +- +- +- +- +- +5\.0M\/s +- +-$/m);
     assert.match(stdout, /^network +- +- +- +10 Mbit\/s +- +116 Mbit\/s +106 Mbit\/s +-$/m);
-    assert.match(stdout, /^web +2\.00 +0\.5 +1\.50 +- +300M +256M +44M +1M +1G +5\.0M\/s +- +20 +- +-$/m);
+    assert.match(stdout, /^web +2\.00 +0\.5 +1\.50 +- +300M +256M +44M +- +1M +1G +5\.0M\/s +- +20 +- +-$/m);
     assert.match(stdout, /^job +0\.50 +0\.1\.\.0\.5 +0\.40 +0\.70s /m);
     assert.match(stdout, /^db .* 0\/0\/55$/m);
     const report = (await cli.cenote('pool', '--json')).json<PoolReport>();
@@ -149,6 +149,12 @@ describe('the pool on the command line', () => {
       await whyWith('db', { memoryMib: 2040, workingSetMib: 2000 }),
       /^- slow: it is at its memory ceiling: 1\.99G of 2G, of which only 40M are file caches that can be dropped; .*: cenote resize db --memory-ceiling SIZE$/m,
     );
+    assert.match(
+      await whyWith('db', { memoryMib: 1000, swapMib: 400 }),
+      /^- slow: 400M of its memory is in swap: it waits when it needs that again\. It is beyond its guarantee of 1G: cenote resize db --memory SIZE$/m,
+    );
+    assert.match(await whyWith('db', { memoryMib: 500, swapMib: 100 }), /in swap: .* within its guarantee of 1G: cenote doctor says/);
+    assert.doesNotMatch(await whyWith('db', { memoryMib: 1000, swapMib: 20 }), /swap/);
     assert.doesNotMatch(await whyWith('db', { memoryMib: 2047, workingSetMib: 300 }), /memory ceiling/, 'caches fill what they may have');
   });
 

@@ -12,6 +12,7 @@ export const usageOf = (status: MachineStatus, said: Partial<MachineUsage> = {})
   throttledSeconds: 0,
   memoryMib: 1,
   workingSetMib: 1,
+  swapMib: 0,
   diskMib: 1,
   processes: 1,
   receivedBytes: 0,

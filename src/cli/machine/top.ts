@@ -30,6 +30,7 @@ const columns: readonly Column<Row>[] = [
   { title: 'GUARANTEE', cell: ({ machine }) => formatCpu(machine.resources.cpuMillis), right: true },
   { title: 'MEMORY', cell: ({ usage }) => formatMib(usage.memoryMib), right: true },
   { title: 'WORKING', cell: ({ usage }) => formatMib(usage.workingSetMib), right: true },
+  { title: 'SWAP', cell: ({ usage }) => (usage.swapMib === 0 ? '-' : formatMib(usage.swapMib)), right: true },
   { title: 'GUARANTEE', cell: ({ machine }) => formatMib(machine.resources.memoryMib), right: true },
   { title: 'DISK', cell: ({ usage }) => formatMib(usage.diskMib), right: true },
   { title: 'QUOTA', cell: ({ machine }) => formatMib(machine.resources.diskMib), right: true },

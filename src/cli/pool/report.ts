@@ -32,8 +32,8 @@ export interface MachineReport {
   name: string;
   resources: Resources;
   cpu: { usedMillis: number; borrowedMillis: number; throttledSeconds: number };
-  /** `ownMib`: of what it uses, all but file caches that can be dropped at once. */
-  memory: { usedMib: number; ownMib: number; borrowedMib: number; limitMib: number };
+  /** `ownMib`: of what it uses, all but file caches that can be dropped at once. `swappedMib` is besides. */
+  memory: { usedMib: number; ownMib: number; swappedMib: number; borrowedMib: number; limitMib: number };
   diskUsedMib: number;
   processes: { running: number; refused: number };
   io: { readMibps: number; writeMibps: number };
@@ -78,7 +78,13 @@ const reportMachine = (former: PoolMachine | undefined, { name, resources, usage
     name,
     resources,
     cpu: { usedMillis, borrowedMillis: above(usedMillis, resources.cpuMillis), throttledSeconds: rate('throttledSeconds') * seconds },
-    memory: { usedMib: usage.memoryMib, ownMib: usage.workingSetMib, borrowedMib: above(usage.memoryMib, resources.memoryMib), limitMib: usage.memoryLimitMib },
+    memory: {
+      usedMib: usage.memoryMib,
+      ownMib: usage.workingSetMib,
+      swappedMib: usage.swapMib,
+      borrowedMib: above(usage.memoryMib, resources.memoryMib),
+      limitMib: usage.memoryLimitMib,
+    },
     diskUsedMib: usage.diskMib,
     processes: { running: usage.processes, refused: usage.refusedProcesses },
     io: { readMibps: mibOfBytes(rate('readBytes')), writeMibps: mibOfBytes(rate('writtenBytes')) },

@@ -56,6 +56,7 @@ export const machineColumns: readonly Column<MachineReport>[] = [
   { title: 'MEMORY', cell: ({ memory }) => formatMib(memory.usedMib), right: true },
   { title: amountTitle, cell: ({ resources }) => formatSizeRange(resources.memoryMib, resources.memoryCeilingMib), right: true },
   { title: 'BORROWED', cell: ({ memory }) => dash(memory.borrowedMib, formatMib(memory.borrowedMib)), right: true },
+  { title: 'SWAPPED', cell: ({ memory }) => dash(memory.swappedMib, formatMib(memory.swappedMib)), right: true, yields: 2 },
   { title: 'DISK', cell: ({ diskUsedMib }) => formatMib(diskUsedMib), right: true, yields: 3 },
   { title: amountTitle, cell: ({ resources }) => formatMib(resources.diskMib), right: true, yields: 3 },
   { title: 'READ', cell: ({ io }) => dash(io.readMibps, mibps(io.readMibps)), right: true, yields: 4 },

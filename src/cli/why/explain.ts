@@ -3,6 +3,7 @@ import { Check } from 'typebox/schema';
 import { formatCpu, formatMib } from '../../base/units.ts';
 import type { Machine } from '../../model/control-api.ts';
 import type { DroppedPackets } from '../../model/machine.ts';
+import type { Resources } from '../../model/resources.ts';
 import { eventDetails } from '../../model/event.ts';
 import type { Event, EventDetails, Job } from '../../model/event.ts';
 import { formatAge, formatMbps, plural } from '../format.ts';
@@ -37,6 +38,8 @@ const nearlyFull = 0.95;
 /** Of a quota, what is too little to write to; of the pool's disk, the part of it that is as good as none. */
 const noRoomMib = 2;
 const noRoom = 0.01;
+/** Of what it has in memory and swap: less in swap is what it has not touched since it began. */
+const notableSwap = 0.05;
 const mostOfAKind = 5;
 /** The governor looks once a second for what the kernel has killed. */
 const sameEndMs = 2000;
@@ -150,8 +153,19 @@ const memoryNow = (machine: Machine, { memory, resources, pressure }: MachineRep
       `it is at its memory ceiling: ${formatMib(memory.usedMib)} of ${formatMib(memory.limitMib)}, of which only ${formatMib(memory.usedMib - memory.ownMib)} are file caches that can be dropped; programs may be killed${higherCeiling(machine)}`,
     ]);
   }
+  said.push(...swapNow(machine, memory, resources));
   if (pressure !== null && pressure.memory >= notablePressure) said.push(['slow', `it waits for memory ${Math.round(pressure.memory)} % of the time; ${held}`]);
   return said;
+};
+
+/** What it has there by the pool's need, or by somebody else's. */
+const swapNow = ({ name }: Machine, { usedMib, swappedMib }: MachineReport['memory'], { memoryMib }: Resources): Said => {
+  const totalMib = usedMib + swappedMib;
+  if (swappedMib < totalMib * notableSwap) return [];
+  const says = `${formatMib(swappedMib)} of its memory is in swap: it waits when it needs that again`;
+  return totalMib > memoryMib
+    ? [['slow', `${says}. It is beyond its guarantee of ${formatMib(memoryMib)}: cenote resize ${name} --memory SIZE`]]
+    : [['slow', `${says}. It is within its guarantee of ${formatMib(memoryMib)}: cenote doctor says whether the host swaps what is idle`]];
 };
 
 const diskNow = (

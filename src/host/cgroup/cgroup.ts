@@ -7,6 +7,8 @@ export interface CgroupUsage {
   throttledSeconds: number;
   memoryMib: number;
   workingSetMib: number;
+  /** Of its own memory, in swap; not in `memoryMib`. */
+  swapMib: number;
   processes: number;
   refusedProcesses: number;
   outOfMemoryKills: number;
@@ -24,6 +26,7 @@ export const noUsage: CgroupUsage = {
   throttledSeconds: 0,
   memoryMib: 0,
   workingSetMib: 0,
+  swapMib: 0,
   processes: 0,
   refusedProcesses: 0,
   outOfMemoryKills: 0,

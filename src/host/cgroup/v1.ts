@@ -101,12 +101,13 @@ export class CgroupsV1 implements Cgroups {
     const used = ifPresent(() => readNumber(memory, 'memory.usage_in_bytes'));
     if (used === null) return noUsage;
     const cpu = readTable(this.#group('cpu', machine), 'cpu.stat');
-    const inactive = readTable(memory, 'memory.stat')['total_inactive_file'] ?? 0;
+    const { total_inactive_file: inactive = 0, total_swap: swapped = 0 } = readTable(memory, 'memory.stat');
     return {
       cpuSeconds: readNumber(this.#group('cpuacct', machine), 'cpuacct.usage') / 1e9,
       throttledSeconds: (cpu['throttled_time'] ?? 0) / 1e9,
       memoryMib: used / 2 ** 20,
       workingSetMib: Math.max(0, used - inactive) / 2 ** 20,
+      swapMib: swapped / 2 ** 20,
       processes: readNumber(this.#group('pids', machine), 'pids.current'),
       refusedProcesses: readTable(this.#group('pids', machine), 'pids.events')['max'] ?? 0,
       outOfMemoryKills: readTable(memory, 'memory.oom_control')['oom_kill'] ?? 0,

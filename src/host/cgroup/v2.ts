@@ -107,6 +107,7 @@ export class CgroupsV2 implements Cgroups {
       throttledSeconds: (cpu['throttled_usec'] ?? 0) / 1e6,
       memoryMib: used / 2 ** 20,
       workingSetMib: Math.max(0, used - (readTable(group, 'memory.stat')['inactive_file'] ?? 0)) / 2 ** 20,
+      swapMib: (ifPresent(() => readNumber(group, 'memory.swap.current')) ?? 0) / 2 ** 20,
       processes: readNumber(group, 'pids.current'),
       refusedProcesses: readTable(group, 'pids.events')['max'] ?? 0,
       outOfMemoryKills: readTable(group, 'memory.events')['oom_kill'] ?? 0,

@@ -137,4 +137,15 @@ describe(`the pool ${swap ? 'with' : 'without'} swap`, { skip }, () => {
       assert.ok((detail['killed'] as unknown[]).length > 0);
     }
   });
+
+  it('what the borrower holds of the kernel’s own comes back with processes of it', async (context) => {
+    const before = (await kills()).length;
+    const outcome = await world.tenTimes('sockets', 'shared');
+    context.diagnostic(JSON.stringify(outcome));
+    assert.equal(outcome.borrowerLost, 1);
+    const told = (await kills()).slice(before);
+    for (const { message } of told) context.diagnostic(message);
+    assert.ok(told.length > 0 && told.every(({ subject }) => subject === world.borrower.id));
+    await settle(outcome);
+  });
 });
