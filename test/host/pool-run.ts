@@ -16,6 +16,8 @@ const letGoMs = 30_000;
 const muchSwappedMib = 20;
 /** The governor reads limits of the pool once a second. */
 export const seenMs = 1100;
+/** Of one that stands still, by the stand-in. */
+const endedAfterMs = 30_000;
 
 export interface PoolRun {
   seed: number;
@@ -45,7 +47,10 @@ export const governorDies = async (
   return trial;
 };
 
-/** The agent stands still, in the middle of a claim or since a while before it; then it goes on, and not one that was started anew. */
+/**
+ * The agent stands still, in the middle of a claim or since a while before it; then it goes on, and not one that was started anew. On a
+ * host so busy that a trial takes half a minute the stand-in has ended it.
+ */
 export const governorStandsStill = async (
   world: PoolWorld,
   instance: TestInstance,
@@ -54,12 +59,17 @@ export const governorStandsStill = async (
   since: 'before' | 'meanwhile',
 ): Promise<Trial> => {
   const pid = services.pidOf('agent');
-  const standStill = () => process.kill(pid, 'SIGSTOP');
+  const lives = () => services.agentProcess?.end === null;
+  const standStill = () => {
+    if (lives()) process.kill(pid, 'SIGSTOP');
+  };
+  const begunMs = performance.now();
   if (since === 'before') {
     standStill();
     await sleep(seenMs);
   }
   let trial: Trial;
+  let wasEnded = false;
   try {
     trial = await world.trial(seed, {
       leastMib: missedMib,
@@ -69,11 +79,12 @@ export const governorStandsStill = async (
       },
     });
   } finally {
-    process.kill(pid, 'SIGCONT');
+    wasEnded = !lives();
+    if (!wasEnded) process.kill(pid, 'SIGCONT');
   }
+  if (wasEnded) assert.ok(performance.now() - begunMs > endedAfterMs && (await services.startAgent()), 'it was ended too early');
   await letGo(world, instance, services, trial);
-  assert.equal(services.pidOf('agent'), pid);
-  assert.equal(services.agentProcess?.end, null, 'the agent lives');
+  assert.ok(wasEnded || (services.pidOf('agent') === pid && lives()), 'the agent lives');
   return trial;
 };
 
