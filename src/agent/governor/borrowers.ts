@@ -122,12 +122,22 @@ export class BorrowerRound {
     return freeBytes < this.#room.reserveBytes / 2;
   }
 
-  /** Nothing came of the last attempts, and nothing will in time. */
-  #isAllTaken(borrowers: readonly MachineReading[], demandBytes: number): boolean {
-    if (!borrowers.every((one) => this.#isDry(one))) return false;
-    const watches = borrowers.map((one) => this.watched.get(one.id)!);
-    const leftBytes = watches.reduce((sum, watch) => sum + watch.leftBytes, 0);
-    return leftBytes < demandBytes || watches.every((watch) => !this.#hasSwap(watch) || this.#nowMs - watch.drySinceMs! >= dryWithSwapMs);
+  /**
+   * In whom to kill: nothing came of the last attempts, and nothing will in time. From who borrows less than a step nothing is taken, and
+   * nothing waited for. Until it is certain of all, only in those that hold more than could be taken, and where the rest is not enough.
+   */
+  #stuck(borrowers: readonly MachineReading[], demandBytes: number): readonly MachineReading[] {
+    const above = ({ usedBytes, guaranteeBytes }: MachineReading) => usedBytes - guaranteeBytes;
+    const left = ({ id }: MachineReading) => this.watched.get(id)!.leftBytes;
+    const asked = borrowers.filter((one) => above(one) >= leastStep);
+    if (!asked.every((one) => this.#isDry(one))) return [];
+    if (asked.every(({ id }) => this.#isDryForGood(this.watched.get(id)!))) return asked;
+    const takeable = asked.reduce((sum, one) => sum + Math.min(left(one), above(one)), 0);
+    return takeable < demandBytes ? asked.filter((one) => left(one) < above(one)) : [];
+  }
+
+  #isDryForGood(watch: Watch): boolean {
+    return !this.#hasSwap(watch) || this.#nowMs - watch.drySinceMs! >= dryWithSwapMs;
   }
 
   #limit(one: MachineReading, bytes: number): void {
@@ -147,8 +157,7 @@ export class BorrowerRound {
       if (take >= leastStep && !busy.has(one.id)) this.#reclaim(one, take);
       else this.#limit(one, one.usedBytes + limitStep);
     }
-    const isLast = this.#isAllTaken(borrowers, demandBytes) && busy.size === 0 && this.#isHalfGone(borrowers);
-    if (isLast) this.#kill(borrowers, demandBytes);
+    if (busy.size === 0 && this.#isHalfGone(borrowers)) this.#kill(this.#stuck(borrowers, demandBytes), demandBytes);
   }
 
   #reclaim(one: MachineReading, bytes: number): void {

@@ -121,34 +121,44 @@ test('with less swap than borrowers would need nobody is killed or swapped withi
 
 test('from a borrower full of what cannot be reclaimed, claims are met by kills in it alone, though there is swap', () => {
   const claims = fc.array(fc.record({ guaranteeMib: fc.integer({ min: 40, max: 200 }), afterMs: fc.nat(200) }), { minLength: 1, maxLength: 4 });
+  /** Others that borrow a little, so little that nothing is taken of it. */
+  const bystanders = fc.array(fc.integer({ min: 10, max: 3000 }), { maxLength: 3 });
   const borrowers = fc.record({
     wantsMib: fc.integer({ min: 600, max: 1000 }),
     kernelShare: fc.constantFrom(0.5, 0.9, 1),
     processMib: fc.constantFrom(Infinity, 4, 40),
   });
   fc.assert(
-    fc.property(borrowers, claims, fc.integer({ min: 1, max: 16 }), fc.boolean(), ({ wantsMib, kernelShare, processMib }, all, slowness, isGrowing) => {
-      // What it has of its own is taken first: claims much faster than the kernel compresses would have swapped theirs meanwhile.
-      const bytesPerMs = fillPerMs / (kernelShare === 1 ? slowness : Math.max(8, slowness));
-      const borrower = machine('borrower', 64, 1024, { wantsBytes: wantsMib * mib, kernelShare, processBytes: processMib * mib });
-      const neighbours = all.map(({ guaranteeMib }, index) => machine(`m${index}`, guaranteeMib, 1024, { bytesPerMs: bytesPerMs / all.length }));
-      const kernel = world(1024, 4096, [borrower, ...neighbours]);
-      kernel.run(isGrowing ? 300 : 2000);
-      for (const [index, { afterMs }] of all.entries()) {
-        kernel.run(afterMs);
-        neighbours[index]!.wantsBytes = neighbours[index]!.guaranteeBytes;
-      }
-      kernel.run(8000);
-      assert.deepEqual(kernel.violations, []);
-      assert.deepEqual(
-        kernel.kills.filter((id) => id !== 'borrower'),
-        [],
-      );
-      assert.deepEqual(
-        neighbours.map((one) => usedBy(one) + one.swapBytes),
-        neighbours.map(({ guaranteeBytes }) => guaranteeBytes),
-      );
-    }),
+    fc.property(
+      borrowers,
+      claims,
+      bystanders,
+      fc.integer({ min: 1, max: 16 }),
+      fc.boolean(),
+      ({ wantsMib, kernelShare, processMib }, all, aboveKib, slowness, isGrowing) => {
+        // What it has of its own is taken first: claims much faster than the kernel compresses would have swapped theirs meanwhile.
+        const bytesPerMs = fillPerMs / (kernelShare === 1 ? slowness : Math.max(8, slowness));
+        const borrower = machine('borrower', 64, 1024, { wantsBytes: wantsMib * mib, kernelShare, processBytes: processMib * mib });
+        const neighbours = all.map(({ guaranteeMib }, index) => machine(`m${index}`, guaranteeMib, 1024, { bytesPerMs: bytesPerMs / all.length }));
+        const small = aboveKib.map((kib, index) => machine(`small${index}`, 20, 1024, { wantsBytes: 20 * mib + kib * 1024 }));
+        const kernel = world(1024, 4096, [borrower, ...small, ...neighbours]);
+        kernel.run(isGrowing ? 300 : 2000);
+        for (const [index, { afterMs }] of all.entries()) {
+          kernel.run(afterMs);
+          neighbours[index]!.wantsBytes = neighbours[index]!.guaranteeBytes;
+        }
+        kernel.run(8000);
+        assert.deepEqual(kernel.violations, []);
+        assert.deepEqual(
+          kernel.kills.filter((id) => id !== 'borrower'),
+          [],
+        );
+        assert.deepEqual(
+          neighbours.map((one) => usedBy(one) + one.swapBytes),
+          neighbours.map(({ guaranteeBytes }) => guaranteeBytes),
+        );
+      },
+    ),
   );
 });
 
