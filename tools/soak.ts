@@ -154,7 +154,7 @@ const suites: Record<string, () => Promise<string>> = {
   'power-loss': async () => {
     if (skipVirtualHost !== false) return `skipped: ${skipVirtualHost}`;
     await using _lock = await lockVirtualHosts();
-    for (let life = 0; life < lives; life += 1) note(`seed ${seed + life}: ${JSON.stringify(await runPowerLoss(seed + life))}`);
+    for (let life = 0; life < lives && !ending.signal.aborted; life += 1) note(`seed ${seed + life}: ${JSON.stringify(await runPowerLoss(seed + life))}`);
     return `${lives} lives`;
   },
 };
@@ -180,6 +180,7 @@ for (const name of positionals.length > 0 ? positionals : Object.keys(suites)) {
     console.log(inspect(error));
     process.exitCode = 1;
   }
+  if (ending.signal.aborted) break;
   results.push(`${verdict} ${name} (${Math.round((performance.now() - begun) / 1000)} s): ${words}`);
   console.log(results.at(-1));
 }

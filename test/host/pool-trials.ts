@@ -28,7 +28,7 @@ const overheadMib = 12;
 const borrowerKinds: readonly MemoryKind[] = ['own', 'own', 'shared', 'cache', 'dirty', 'forks', 'entries', 'sockets', 'platform'];
 /** Of these there is only so much: numbers of files and sockets, and what the platform has. */
 const smallKinds: ReadonlySet<MemoryKind> = new Set(['entries', 'sockets', 'platform']);
-/** The kernel's own, which goes with a process only. */
+/** The kernel's own, which no reclaim takes. */
 const kernelKinds: ReadonlySet<MemoryKind> = new Set(['entries', 'sockets']);
 /** Beside more of it than this not all guarantees fit. */
 const mostKernelMib = 350;

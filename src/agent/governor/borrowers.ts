@@ -13,8 +13,8 @@ const leastStep = 256 * 1024;
 const limitStep = mib;
 /**
  * With swap left, an attempt that gave little is no proof: a host short of memory itself swaps slowly. What gives nothing for so long cannot
- * be swapped at all. There is no such wait where what could be taken is less than what is missing: sockets' buffers and names of files are
- * the kernel's own and go with a process only, and while the pool stands at its limit for them the kernel swaps what neighbours have of theirs.
+ * be swapped at all. There is no such wait where what could be taken is less than what is missing: sockets' buffers and names of files in
+ * memory are the kernel's own, no reclaim takes them, and while the pool stands at its limit for them the kernel swaps what neighbours have.
  */
 const dryWithSwapMs = 3000;
 /** A need is over when nothing was taken for so long; and is told of now and then while it lasts. */
@@ -27,6 +27,23 @@ const assertEveryMs = 5000;
 /** From when it borrows something worth a kill until it is back within its guarantee. */
 export const isWorthOffering = ({ usedBytes, guaranteeBytes }: MachineReading, isOffered: boolean): boolean =>
   usedBytes > guaranteeBytes + (isOffered ? 0 : mib + guaranteeBytes / 16);
+
+interface Victim {
+  one: MachineReading;
+  bytes: number;
+}
+
+const above = ({ usedBytes, guaranteeBytes }: MachineReading): number => usedBytes - guaranteeBytes;
+
+/** From the first as much as it has, then the next, until there is as much as is missing. */
+const share = (victims: readonly Victim[], missingBytes: number): Victim[] => {
+  let leftBytes = missingBytes;
+  return victims.flatMap(({ one, bytes }) => {
+    const part = Math.min(bytes, leftBytes);
+    leftBytes -= part;
+    return part > 0 ? [{ one, bytes: part }] : [];
+  });
+};
 
 /** One decision's work on those that are watched. */
 export class BorrowerRound {
@@ -112,28 +129,34 @@ export class BorrowerRound {
   }
 
   /**
-   * Whether claims have used up half of the reserve. A host that runs short for reasons of its own while it has swap is no reason to kill:
-   * the kernel finds room there in what is not ours, too.
+   * What claims have taken of the reserve. A host that runs short for reasons of its own while it has swap is no reason to kill: the kernel
+   * finds room there in what is not ours, too.
    */
-  #isHalfGone(borrowers: readonly MachineReading[]): boolean {
+  #takenOfReserve(borrowers: readonly MachineReading[]): number {
     const { pool } = this.#readings;
     const hasSwap = borrowers.some((one) => this.#hasSwap(this.watched.get(one.id)!));
-    const freeBytes = hasSwap ? pool.limitBytes - pool.usedBytes : this.#room.headroomBytes;
-    return freeBytes < this.#room.reserveBytes / 2;
+    return this.#room.reserveBytes - (hasSwap ? pool.limitBytes - pool.usedBytes : this.#room.headroomBytes);
   }
 
   /**
-   * In whom to kill: nothing came of the last attempts, and nothing will in time. From who borrows less than a step nothing is taken, and
-   * nothing waited for. Until it is certain of all, only in those that hold more than could be taken, and where the rest is not enough.
+   * Once half of the reserve is gone: in whom to kill for how much. Nothing came of the last attempts, and nothing will in time. From who
+   * borrows less than a step nothing is taken, and nothing waited for.
    */
-  #stuck(borrowers: readonly MachineReading[], demandBytes: number): readonly MachineReading[] {
-    const above = ({ usedBytes, guaranteeBytes }: MachineReading) => usedBytes - guaranteeBytes;
-    const left = ({ id }: MachineReading) => this.watched.get(id)!.leftBytes;
+  #mustGo(borrowers: readonly MachineReading[], demandBytes: number): readonly Victim[] {
+    const takenBytes = this.#takenOfReserve(borrowers);
+    if (takenBytes <= this.#room.reserveBytes / 2) return [];
     const asked = borrowers.filter((one) => above(one) >= leastStep);
     if (!asked.every((one) => this.#isDry(one))) return [];
-    if (asked.every(({ id }) => this.#isDryForGood(this.watched.get(id)!))) return asked;
-    const takeable = asked.reduce((sum, one) => sum + Math.min(left(one), above(one)), 0);
-    return takeable < demandBytes ? asked.filter((one) => left(one) < above(one)) : [];
+    const offered = asked.filter(({ id }) => this.watched.get(id)!.isOffered);
+    if (asked.every(({ id }) => this.#isDryForGood(this.watched.get(id)!))) {
+      const byWorst = offered.toSorted((a, b) => b.usedBytes / b.guaranteeBytes - a.usedBytes / a.guaranteeBytes);
+      const all = byWorst.map((one) => ({ one, bytes: above(one) }));
+      return share(all, demandBytes);
+    }
+    // What is on no list that reclaim could take from, and only so much of it as all the rest does not make good.
+    const takeable = (one: MachineReading): number => Math.min(this.watched.get(one.id)!.leftBytes, above(one));
+    const stuck = offered.map((one) => ({ one, bytes: above(one) - takeable(one) })).toSorted((a, b) => b.bytes - a.bytes);
+    return share(stuck, takenBytes - asked.reduce((sum, one) => sum + takeable(one), 0));
   }
 
   #isDryForGood(watch: Watch): boolean {
@@ -154,10 +177,12 @@ export class BorrowerRound {
     const targets = fairTargets(yielding, Math.max(0, demandBytes));
     for (const one of borrowers) {
       const take = one.usedBytes - (targets.get(one.id) ?? one.usedBytes);
-      if (take >= leastStep && !busy.has(one.id)) this.#reclaim(one, take);
+      // Nobody's part of a small demand is so small that it is not asked for.
+      if (take > 0 && above(one) >= leastStep && !busy.has(one.id)) this.#reclaim(one, Math.max(take, leastStep));
       else this.#limit(one, one.usedBytes + limitStep);
     }
-    if (busy.size === 0 && this.#isHalfGone(borrowers)) this.#kill(this.#stuck(borrowers, demandBytes), demandBytes);
+    // As much as is missing at once, and nothing more before that has come back.
+    if (busy.size === 0) for (const victim of this.#mustGo(borrowers, demandBytes)) this.#kill(victim);
   }
 
   #reclaim(one: MachineReading, bytes: number): void {
@@ -167,18 +192,8 @@ export class BorrowerRound {
     this.watched.set(one.id, { ...watch, needSinceMs: watch.needSinceMs ?? this.#nowMs });
   }
 
-  /** As much as is missing at once, in the worst borrower and then the next; and nothing more before that has come back. */
-  #kill(borrowers: readonly MachineReading[], missingBytes: number): void {
-    const byWorst = borrowers
-      .filter(({ id }) => this.watched.get(id)!.isOffered)
-      .toSorted((a, b) => b.usedBytes / b.guaranteeBytes - a.usedBytes / a.guaranteeBytes);
-    let leftBytes = missingBytes;
-    for (const one of byWorst) {
-      if (leftBytes <= 0) return;
-      const bytes = Math.min(leftBytes, one.usedBytes - one.guaranteeBytes);
-      this.actions.push({ do: 'kill', machine: one.id, bytes, floorBytes: one.guaranteeBytes, numbers: this.#numbers(one) });
-      leftBytes -= bytes;
-    }
+  #kill({ one, bytes }: Victim): void {
+    this.actions.push({ do: 'kill', machine: one.id, bytes, floorBytes: one.guaranteeBytes, numbers: this.#numbers(one) });
   }
 
   #report(one: MachineReading, spareBytes: number): void {

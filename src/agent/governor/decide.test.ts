@@ -122,7 +122,7 @@ test('with less swap than borrowers would need nobody is killed or swapped withi
 test('from a borrower full of what cannot be reclaimed, claims are met by kills in it alone, though there is swap', () => {
   const claims = fc.array(fc.record({ guaranteeMib: fc.integer({ min: 40, max: 200 }), afterMs: fc.nat(200) }), { minLength: 1, maxLength: 4 });
   /** Others that borrow a little, so little that nothing is taken of it. */
-  const bystanders = fc.array(fc.integer({ min: 10, max: 3000 }), { maxLength: 3 });
+  const bystanders = fc.array(fc.integer({ min: 10, max: 3000 }), { maxLength: 40 });
   const borrowers = fc.record({
     wantsMib: fc.integer({ min: 600, max: 1000 }),
     kernelShare: fc.constantFrom(0.5, 0.9, 1),
@@ -140,7 +140,7 @@ test('from a borrower full of what cannot be reclaimed, claims are met by kills 
         const bytesPerMs = fillPerMs / (kernelShare === 1 ? slowness : Math.max(8, slowness));
         const borrower = machine('borrower', 64, 1024, { wantsBytes: wantsMib * mib, kernelShare, processBytes: processMib * mib });
         const neighbours = all.map(({ guaranteeMib }, index) => machine(`m${index}`, guaranteeMib, 1024, { bytesPerMs: bytesPerMs / all.length }));
-        const small = aboveKib.map((kib, index) => machine(`small${index}`, 20, 1024, { wantsBytes: 20 * mib + kib * 1024 }));
+        const small = aboveKib.map((kib, index) => machine(`small${index}`, 2, 1024, { wantsBytes: 2 * mib + kib * 1024 }));
         const kernel = world(1024, 4096, [borrower, ...small, ...neighbours]);
         kernel.run(isGrowing ? 300 : 2000);
         for (const [index, { afterMs }] of all.entries()) {
@@ -153,10 +153,7 @@ test('from a borrower full of what cannot be reclaimed, claims are met by kills 
           kernel.kills.filter((id) => id !== 'borrower'),
           [],
         );
-        assert.deepEqual(
-          neighbours.map((one) => usedBy(one) + one.swapBytes),
-          neighbours.map(({ guaranteeBytes }) => guaranteeBytes),
-        );
+        for (const one of neighbours) assert.ok(Math.abs(usedBy(one) + one.swapBytes - one.guaranteeBytes) < 1, `${one.id} has what it claimed`);
       },
     ),
   );
@@ -193,11 +190,11 @@ test('when a calm governor dies, the kernel knows who borrows', () => {
   );
 });
 
-test('while there is swap, a borrower is killed in only when nothing came of it for seconds', () => {
+test('while there is swap, a borrower is killed in only when nothing came of it for seconds, or nothing could', () => {
   const guaranteeBytes = 64 * mib;
   const ceilingBytes = 1024 * mib;
   const borrower = { id: 'borrower', usedBytes: 300 * mib, guaranteeBytes, ceilingBytes, limitBytes: ceilingBytes };
-  const killedAfterMs = (swapFreeBytes: number, freedBytes: number, poolUsedBytes = 1020 * mib): number => {
+  const killedAfterMs = (swapFreeBytes: number, freedBytes: number, { poolUsedBytes = 1021 * mib, leftBytes = Infinity } = {}): number => {
     let state = freshState;
     let outcomes: Outcome[] = [];
     for (let nowMs = 0; nowMs <= 10_000; nowMs += 10) {
@@ -209,17 +206,20 @@ test('while there is swap, a borrower is killed in only when nothing came of it 
       });
       if (decision.actions.some((action) => action.do === 'kill')) return nowMs;
       outcomes = decision.actions.flatMap((action) =>
-        action.do === 'reclaim' ? [{ machine: borrower.id, askedBytes: action.bytes, freedBytes, leftBytes: Infinity }] : [],
+        action.do === 'reclaim' ? [{ machine: borrower.id, askedBytes: action.bytes, freedBytes, leftBytes }] : [],
       );
       state = decision.state;
     }
     return Infinity;
   };
   assert.ok(killedAfterMs(0, 0) < 100);
-  assert.ok(killedAfterMs(445 * mib, 0) >= 3000);
+  assert.ok(killedAfterMs(445 * mib, 0) >= 3000 && killedAfterMs(445 * mib, 0) < 4000);
   assert.equal(killedAfterMs(445 * mib, 16 * mib), Infinity);
   // It is the host itself that has run short.
-  assert.equal(killedAfterMs(445 * mib, 0, 320 * mib), Infinity);
+  assert.equal(killedAfterMs(445 * mib, 0, { poolUsedBytes: 320 * mib }), Infinity);
+  assert.ok(killedAfterMs(445 * mib, 0, { leftBytes: 0 }) < 100);
+  // The pool misses 5 MiB; that the host misses 80 is no reason not to wait for what it has.
+  assert.ok(killedAfterMs(445 * mib, 0, { leftBytes: 50 * mib }) >= 3000);
 });
 
 test('on an idle host one machine has all of the pool but the floor, and is let go afterwards', () => {

@@ -293,7 +293,7 @@ export class ModelKernel {
     const freedBytes = this.#reclaim(one, action.bytes, action.maySwap);
     one.limitBytes = Math.max(action.floorBytes, usedBy(one));
     one.isProtected = false;
-    const leftBytes = freedBytes < action.bytes ? one.cacheBytes + (action.maySwap && one.maySwap ? Math.min(one.ownBytes, this.#swapFreeBytes) : 0) : Infinity;
+    const leftBytes = freedBytes < action.bytes && action.maySwap ? one.cacheBytes + one.ownBytes : Infinity;
     this.#running.set(one.id, { action, freedBytes, leftBytes, untilMs: this.nowMs + cache / cacheBytesPerMs + (freedBytes - cache) / swapBytesPerMs });
   }
 }

@@ -16,7 +16,7 @@ export interface Outcome {
   machine: string;
   askedBytes: number;
   freedBytes: number;
-  /** What else could be taken from it; Infinity when as much was freed as was asked. */
+  /** What else could be taken from it; Infinity when that is not known. */
   leftBytes: number;
 }
 
@@ -64,7 +64,7 @@ export interface Watch {
   needSinceMs: number | null;
   lastTakenMs: number;
   reclaimedBytes: number;
-  /** Until then it has nothing at all that could be taken back. */
+  /** Until then nothing is asked of it, since nearly nothing came of the last attempt. */
   dryUntilMs: number;
   /** Since when nearly nothing came of any attempt to take back; null when the last one gave. */
   drySinceMs: number | null;

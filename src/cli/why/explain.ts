@@ -161,7 +161,7 @@ const memoryNow = (machine: Machine, { memory, resources, pressure }: MachineRep
 /** What it has there by the pool's need, or by somebody else's. */
 const swapNow = ({ name }: Machine, { usedMib, swappedMib }: MachineReport['memory'], { memoryMib }: Resources): Said => {
   const totalMib = usedMib + swappedMib;
-  if (swappedMib < totalMib * notableSwap) return [];
+  if (swappedMib === 0 || swappedMib < totalMib * notableSwap) return [];
   const says = `${formatMib(swappedMib)} of its memory is in swap: it waits when it needs that again`;
   return totalMib > memoryMib
     ? [['slow', `${says}. It is beyond its guarantee of ${formatMib(memoryMib)}: cenote resize ${name} --memory SIZE`]]

@@ -107,7 +107,7 @@ export class PoolMemoryV1 implements PoolMemory {
     // After EBUSY the old limit stands: what was freed on the way must not be taken again at once.
     if (!reached && after < before) await setLimit(group, Math.max(floorBytes, after));
     const freedBytes = Math.max(0, before - after);
-    return { freedBytes, leftBytes: freedBytes < bytes ? reclaimable(group, 'total_', maySwap) : Infinity };
+    return { freedBytes, leftBytes: maySwap && freedBytes < bytes ? reclaimable(group, 'total_') : Infinity };
   }
 
   kill(machine: string, request: KillRequest): Promise<KilledProcess[]> {

@@ -93,7 +93,7 @@ export class PoolMemoryV2 implements PoolMemory {
     else if (left > 0 && !this.#takesSwappiness) await put(group, 'memory.reclaim', left);
     await this.limit(machine, hold);
     const freedBytes = Math.max(0, before - used());
-    return { freedBytes, leftBytes: freedBytes < bytes ? reclaimable(group, '', maySwap) : Infinity };
+    return { freedBytes, leftBytes: maySwap && freedBytes < bytes ? reclaimable(group, '') : Infinity };
   }
 
   kill(machine: string, request: KillRequest): Promise<KilledProcess[]> {
@@ -112,9 +112,8 @@ export class PoolMemoryV2 implements PoolMemory {
   }
 }
 
-/** Kernels before 5.18 do not count all of it together. */
-const kernelBytesOf = ({ kernel, slab = 0, kernel_stack: stacks = 0, pagetables = 0, percpu = 0, sock = 0 }: Record<string, number>): number =>
-  (kernel ?? slab + stacks + pagetables + percpu) + sock;
+/** Sockets are counted apart; and what zswap holds is the processes' own, by their swap. */
+const kernelBytesOf = ({ kernel = 0, zswap = 0, sock = 0 }: Record<string, number>): number => Math.max(0, kernel - zswap) + sock;
 
 /** What holds now, by whichever of the two. */
 export const heldV2 = (group: string): number => Math.min(readNumber(group, 'memory.max'), readNumber(group, 'memory.high'));

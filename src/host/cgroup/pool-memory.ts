@@ -51,8 +51,8 @@ export interface ReclaimRequest {
 export interface Reclaimed {
   freedBytes: number;
   /**
-   * What else could be taken, by the kernel's lists of pages: files, and memory of its own where it may be swapped. What is on none of them
-   * is the kernel's own or locked. Infinity when as much was freed as was asked for: then nobody looks.
+   * What else could be taken, by the kernel's lists of pages; what is on none of them is the kernel's own or locked. Infinity where that was
+   * not looked at: as much was freed as was asked for, or only cache was.
    */
   leftBytes: number;
 }

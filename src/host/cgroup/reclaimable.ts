@@ -1,12 +1,15 @@
-/** What reclaim could take from a group at all: what is on the kernel's lists of pages. Sockets' buffers, names of files in use and locked pages are on none. */
+/**
+ * What a reclaim that gave little leaves that another could still take: what is on the kernel's lists of pages. Sockets' buffers, names of
+ * files in memory and locked pages are on none; neither are names and files that nobody uses any more, but those go with the first attempt.
+ */
 import { ifPresent, readTable } from './files.ts';
 import type { Reclaimed } from './pool-memory.ts';
 
-export const nothingThere: Reclaimed = { freedBytes: 0, leftBytes: 0 };
+export const nothingThere: Reclaimed = { freedBytes: 0, leftBytes: Infinity };
 
 /** With the groups inside it, whose part v1 names with a prefix. Files in memory are in the lists of what goes to swap. */
-export const reclaimable = (group: string, prefix: 'total_' | '', maySwap: boolean): number => {
-  const stat = ifPresent(() => readTable(group, 'memory.stat')) ?? {};
-  const listed = (kind: 'anon' | 'file') => (stat[`${prefix}active_${kind}`] ?? 0) + (stat[`${prefix}inactive_${kind}`] ?? 0);
-  return listed('file') + (maySwap ? listed('anon') : 0);
+export const reclaimable = (group: string, prefix: 'total_' | ''): number => {
+  const stat = ifPresent(() => readTable(group, 'memory.stat'));
+  if (stat === null) return Infinity;
+  return ['active_anon', 'inactive_anon', 'active_file', 'inactive_file'].reduce((sum, list) => sum + (stat[`${prefix}${list}`] ?? 0), 0);
 };

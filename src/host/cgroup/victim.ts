@@ -10,6 +10,8 @@ import type { KilledProcess, KillRequest } from './pool-memory.ts';
 
 /** A machine may have thousands of processes; the event loop gets a turn between so many of them. */
 const yieldEvery = 50;
+/** Every process has room for so many open files, whether it has any. */
+const leastFiles = 64;
 const neverKilled = -1000;
 const killPending = 1n << 8n;
 const pollMs = 3;
@@ -54,6 +56,7 @@ export const killLargest = async (group: Group, request: KillRequest): Promise<K
 
 const withKernels = (candidates: readonly Candidate[], kernelBytes: number): Candidate[] => {
   const files = candidates.reduce((sum, one) => sum + one.files, 0);
+  if (files === 0) return [...candidates];
   return candidates.map((one) => {
     const bytes = kernelBytes * (one.files / files);
     return { ...one, bytes: one.bytes + bytes, score: one.score + bytes };
@@ -86,12 +89,13 @@ const judge = (pid: number, limitBytes: number): Candidate | null => {
   const total = bytes + valueOf(status, 'VmSwap');
   const adjust = Number(procFile(pid, 'oom_score_adj'));
   if (total === 0 || adjust === neverKilled || isDying(status)) return null;
-  return { pid, bytes, files: numberOf(status, 'FDSize'), score: total + (adjust * limitBytes) / 1000 };
+  return { pid, bytes, files: Math.max(0, numberOf(status, 'FDSize') - leastFiles), score: total + (adjust * limitBytes) / 1000 };
 };
 
+/** Its first thread may be over while others still hold its files. */
 const hasEnded = (pid: number): boolean => {
   const status = procFile(pid, 'status');
-  return status === '' || /^State:\s+[ZX]/m.test(status);
+  return status === '' || (/^State:\s+[ZX]/m.test(status) && numberOf(status, 'Threads') <= 1);
 };
 const residentBytes = (status: string): number => valueOf(status, 'VmRSS');
 const valueOf = (status: string, key: string): number => numberOf(status, key) * 1024;
