@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ifPresent } from '../../src/host/cgroup/files.ts';
+import { ifPresent, tableOf } from '../../src/host/cgroup/files.ts';
 import { idleMemoryTakers } from '../../src/setup/doctor/idle-memory.ts';
 import type { TestInstance } from '../support/instance.ts';
 import { kernelMemory } from '../support/kernel-memory.ts';
@@ -119,8 +119,23 @@ const lateness = ({ paths }: OwnServices, from: number): string => {
   return told.length === 0 ? 'its governor was never late' : told.join('\n');
 };
 
+/**
+ * MiB that the kernel has swapped, and what of that was not for want of memory: it counts as stolen what reclaim takes, and not what DAMON
+ * does (mm/vmscan.c: `shrink_inactive_list` against `reclaim_folio_list`).
+ */
+const swapOuts = (): { allMib: number; unaskedMib: number } => {
+  const { pswpout = 0, pgsteal_anon: stolen = 0 } = tableOf(readFileSync('/proc/vmstat', 'utf8'));
+  const mib = (pages: number) => (pages * 4096) / 2 ** 20;
+  return { allMib: mib(pswpout), unaskedMib: mib(pswpout - stolen) };
+};
+
 /** Who else may have swapped it. */
-const byOthers = (): string => (idleMemoryTakers().length === 0 ? '' : '; the kernel was told to swap idle memory, whosever it is (doctor: idle memory)');
+const byOthers = (before: ReturnType<typeof swapOuts>): string => {
+  if (idleMemoryTakers().length === 0) return '';
+  const now = swapOuts();
+  const [all, unasked] = [now.allMib - before.allMib, now.unaskedMib - before.unaskedMib].map((mib) => Math.max(0, Math.round(mib)));
+  return `; the kernel was told to swap idle memory, whosever it is (doctor: idle memory): of ${all} MiB that it swapped in that trial at least ${unasked} were such`;
+};
 
 /** Throws when a law is broken; the result tells of the rest. */
 export const runPoolTrials = async (instance: TestInstance, services: OwnServices, { seed, trials, minutes, note }: PoolRun): Promise<string> => {
@@ -140,6 +155,7 @@ export const runPoolTrials = async (instance: TestInstance, services: OwnService
     const chance = random(seed + number)(20);
     const one = seed + number;
     const from = logLength(services);
+    const swapped = swapOuts();
     const [dies, standsStill, isDry] = [chance < 2, chance === 2 || chance === 3, chance % 2 === 0 && chance < 4];
     if (isDry) {
       counts.withoutSwap += 1;
@@ -164,7 +180,7 @@ export const runPoolTrials = async (instance: TestInstance, services: OwnService
     // Without a governor the kernel reclaims alone: how fast is no figure of the pool's.
     if (!dies && !standsStill) swappedMib = Math.max(swappedMib, trial.swappedMib);
     if (trial.swappedMib > muchSwappedMib)
-      note(`seed ${one}: ${trial.swappedMib.toFixed(1)} MiB of neighbours' swapped, ${JSON.stringify(trial)}; ${lateness(services, from)}${byOthers()}`);
+      note(`seed ${one}: ${trial.swappedMib.toFixed(1)} MiB of neighbours' swapped, ${JSON.stringify(trial)}; ${lateness(services, from)}${byOthers(swapped)}`);
     if (trial.borrowerLost > 0) counts.lost += 1;
     claims.push(trial.claimMs);
     if (trial.claimMs > slowest.claimMs)
