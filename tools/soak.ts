@@ -78,6 +78,8 @@ for (const [signal, number] of [
   process.once(signal, () => {
     process.exitCode = 128 + number;
     ending.abort();
+    // Of what was under way, as it finds its machines gone.
+    process.on('unhandledRejection', () => undefined);
     endedEarly.reject(new Error(`ended by ${signal}`));
   });
 
