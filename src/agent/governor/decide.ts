@@ -5,11 +5,11 @@
  * While the pool has plenty, nothing is held and only two numbers are read, however many machines there are; all are looked at, at a
  * bounded rate, only when these have changed. Once so much is lent that not all guarantees could be claimed without taking back, the kernel
  * is told who borrows, and who is not to be swapped, for the case that there is no governor when they are. When the pool gets tight, those
- * above their guarantees are watched and held to what they use and their part of what is free above a reserve. When the reserve is touched, borrowed memory is taken back:
- * cache first, then memory of its own to swap, from the largest borrower relative to its guarantee; and where there is nothing left to
- * reclaim, or less than is missing since they hold the kernel's own memory, and the reserve is half gone, a process inside such a borrower
- * is killed. Should the kernel have to kill first, because it all
- * goes too fast or because there is no governor any more, it begins with borrowers.
+ * above their guarantees are watched and held to what they use and their part of what is free above a reserve. When the reserve is touched,
+ * borrowed memory is taken back: cache first, then memory of its own to swap, from the largest borrower relative to its guarantee. Where
+ * nothing is left to reclaim, or less than is missing since they hold the kernel's own memory, and the reserve is half gone, a process
+ * inside such a borrower is killed. Should the kernel have to kill first, because it all goes too fast or because there is no governor any
+ * more, it begins with borrowers.
  */
 import type { HostMemory, PoolTotals } from '../../host/cgroup/pool-memory.ts';
 import { BorrowerRound, isWorthOffering } from './borrowers.ts';

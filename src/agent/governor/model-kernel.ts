@@ -1,7 +1,7 @@
 /**
  * A small kernel for the governor's tests: machines that grow and give back, limits of their own and of the pool, cache, swap, memory of
- * the kernel's own that only an end gives back, and the kernel's reclaim and kills at the pool's limit, which respect no guarantee but what is kept from swap, and kill first in what is
- * offered. Time goes in steps, and what the governor asked for takes as long as compressing takes.
+ * the kernel's own that only an end gives back, and the kernel's reclaim and kills at the pool's limit, which respect no guarantee but what
+ * is kept from swap, and kill first in what is offered. Time goes in steps, and what the governor asked for takes as long as compressing takes.
  */
 import type { Action, GovernorState, MachineReading, Readings, Report } from './types.ts';
 import { decide, freshState, freshWatch } from './decide.ts';
@@ -13,7 +13,7 @@ const swapBytesPerMs = 300 * 1024;
 const cacheBytesPerMs = 2 * mib;
 /** Until what was killed has given its memory back. */
 const deathMs = 12;
-/** What a machine may lose in all until it borrows again: between coming down to its guarantee and the governor's next look at it, and while swap ends. */
+/** What a machine may lose until it borrows again: between coming down to its guarantee and the governor's next look, and while swap ends. */
 const toleratedBytes = 16 * mib;
 
 export interface ModelMachine {
