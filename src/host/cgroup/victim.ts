@@ -32,6 +32,8 @@ interface Candidate {
   pid: number;
   /** Some of it may be others' too, so that less comes back: rather that than one killed too many. */
   bytes: number;
+  /** Of that, what the kernel holds for it. */
+  kernelBytes: number;
   /** Room for open files: the kernel does not tell whose a group's sockets and pipes are, and this says it best. */
   files: number;
   score: number;
@@ -48,8 +50,7 @@ export const killLargest = async (group: Group, request: KillRequest): Promise<K
   const before = group.usedBytes();
   const victims = end(withKernels(candidates, group.kernelBytes()), group, request, handles);
   await Promise.all(victims.map(({ handle }) => handle.releaseMemory()));
-  // What the kernel holds for a process goes last, with its open files: a small one may be all that it takes.
-  const isLeft = () => before - group.usedBytes() < request.bytes && victims.some(({ pid }) => !hasEnded(pid));
+  const isLeft = () => before - group.usedBytes() < request.bytes && victims.some((victim) => !hasGivenBack(victim));
   for (const deadline = performance.now() + mostWaitMs; isLeft() && performance.now() < deadline;) await sleep(pollMs);
   return victims.map(({ pid, bytes, command }) => ({ pid, command, memoryMib: Math.round(bytes / 2 ** 20) }));
 };
@@ -59,7 +60,7 @@ const withKernels = (candidates: readonly Candidate[], kernelBytes: number): Can
   if (files === 0) return [...candidates];
   return candidates.map((one) => {
     const bytes = kernelBytes * (one.files / files);
-    return { ...one, bytes: one.bytes + bytes, score: one.score + bytes };
+    return { ...one, bytes: one.bytes + bytes, kernelBytes: bytes, score: one.score + bytes };
   });
 };
 
@@ -89,12 +90,13 @@ const judge = (pid: number, limitBytes: number): Candidate | null => {
   const total = bytes + valueOf(status, 'VmSwap');
   const adjust = Number(procFile(pid, 'oom_score_adj'));
   if (total === 0 || adjust === neverKilled || isDying(status)) return null;
-  return { pid, bytes, files: Math.max(0, numberOf(status, 'FDSize') - leastFiles), score: total + (adjust * limitBytes) / 1000 };
+  return { pid, bytes, kernelBytes: 0, files: Math.max(0, numberOf(status, 'FDSize') - leastFiles), score: total + (adjust * limitBytes) / 1000 };
 };
 
-/** Its first thread may be over while others still hold its files. */
-const hasEnded = (pid: number): boolean => {
+/** Its own memory goes at once; what the kernel holds for it goes last, with its open files, once all of its threads are over. */
+const hasGivenBack = ({ pid, bytes, kernelBytes }: Candidate): boolean => {
   const status = procFile(pid, 'status');
+  if (kernelBytes < bytes / 4) return residentBytes(status) <= bytes / 4;
   return status === '' || (/^State:\s+[ZX]/m.test(status) && numberOf(status, 'Threads') <= 1);
 };
 const residentBytes = (status: string): number => valueOf(status, 'VmRSS');
