@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { mibOfBytes } from '../../src/base/units.ts';
 import { ifPresent, tableOf } from '../../src/host/cgroup/files.ts';
 import { idleMemoryTakers } from '../../src/setup/doctor/idle-memory.ts';
 import type { TestInstance } from '../support/instance.ts';
@@ -125,7 +126,7 @@ const lateness = ({ paths }: OwnServices, from: number): string => {
  */
 const swapOuts = (): { allMib: number; unaskedMib: number } => {
   const { pswpout = 0, pgsteal_anon: stolen = 0 } = tableOf(readFileSync('/proc/vmstat', 'utf8'));
-  const mib = (pages: number) => (pages * 4096) / 2 ** 20;
+  const mib = (pages: number) => mibOfBytes(pages * 4096);
   return { allMib: mib(pswpout), unaskedMib: mib(pswpout - stolen) };
 };
 

@@ -11,6 +11,7 @@
  * inside such a borrower is killed. Should the kernel have to kill first, because it all goes too fast or because there is no governor any
  * more, it begins with borrowers.
  */
+import { gaveLittle } from '../../host/cgroup/pool-memory.ts';
 import type { HostMemory, PoolTotals } from '../../host/cgroup/pool-memory.ts';
 import { BorrowerRound, isWorthOffering } from './borrowers.ts';
 import { lastReport, worthTelling } from './report.ts';
@@ -164,14 +165,14 @@ const noteOutcomes = (watched: ReadonlyMap<string, Watch>, outcomes: readonly Ou
   for (const { machine, askedBytes, freedBytes, leftBytes } of outcomes) {
     const watch = noted.get(machine);
     if (watch === undefined) continue;
-    const isDry = freedBytes < askedBytes / 4;
+    const isDry = gaveLittle(askedBytes, freedBytes);
     noted.set(machine, {
       ...watch,
       reclaimedBytes: watch.reclaimedBytes + freedBytes,
       lastTakenMs: freedBytes > 0 ? nowMs : watch.lastTakenMs,
       dryUntilMs: isDry ? nowMs + 500 : watch.dryUntilMs,
       drySinceMs: isDry ? (watch.drySinceMs ?? nowMs) : null,
-      leftBytes: isDry ? leftBytes : Infinity,
+      leftBytes,
     });
   }
   return noted;

@@ -4,6 +4,7 @@
  * is kept from swap, and kill first in what is offered. Time goes in steps, and what the governor asked for takes as long as compressing takes.
  */
 import type { Action, GovernorState, MachineReading, Readings, Report } from './types.ts';
+import { gaveLittle } from '../../host/cgroup/pool-memory.ts';
 import { decide, freshState, freshWatch } from './decide.ts';
 import type { Tuning } from './decide.ts';
 
@@ -293,7 +294,7 @@ export class ModelKernel {
     const freedBytes = this.#reclaim(one, action.bytes, action.maySwap);
     one.limitBytes = Math.max(action.floorBytes, usedBy(one));
     one.isProtected = false;
-    const leftBytes = freedBytes < action.bytes && action.maySwap ? one.cacheBytes + one.ownBytes : Infinity;
+    const leftBytes = gaveLittle(action.bytes, freedBytes) && action.maySwap ? one.cacheBytes + one.ownBytes : Infinity;
     this.#running.set(one.id, { action, freedBytes, leftBytes, untilMs: this.nowMs + cache / cacheBytesPerMs + (freedBytes - cache) / swapBytesPerMs });
   }
 }

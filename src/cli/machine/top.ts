@@ -7,6 +7,7 @@ import type { MachineUsage } from '../../model/machine.ts';
 import { any, defineCommand, parsed, toggle } from '../command.ts';
 import type { Context } from '../context.ts';
 import { parseSeconds } from '../format.ts';
+import { dash } from '../pool/tables.ts';
 import { quitKeys } from '../quit-keys.ts';
 import { listMachines, selectMachines } from '../select.ts';
 import { displayWidth, renderTable } from '../table.ts';
@@ -30,7 +31,7 @@ const columns: readonly Column<Row>[] = [
   { title: 'GUARANTEE', cell: ({ machine }) => formatCpu(machine.resources.cpuMillis), right: true },
   { title: 'MEMORY', cell: ({ usage }) => formatMib(usage.memoryMib), right: true },
   { title: 'WORKING', cell: ({ usage }) => formatMib(usage.workingSetMib), right: true },
-  { title: 'SWAP', cell: ({ usage }) => (usage.swapMib === 0 ? '-' : formatMib(usage.swapMib)), right: true },
+  { title: 'SWAP', cell: ({ usage }) => dash(usage.swapMib, formatMib(usage.swapMib)), right: true },
   { title: 'GUARANTEE', cell: ({ machine }) => formatMib(machine.resources.memoryMib), right: true },
   { title: 'DISK', cell: ({ usage }) => formatMib(usage.diskMib), right: true },
   { title: 'QUOTA', cell: ({ machine }) => formatMib(machine.resources.diskMib), right: true },

@@ -42,7 +42,8 @@ export const resourceColumns: readonly Column<ResourceReport>[] = [
   { title: 'FREE', cell: cellOf('free'), right: true },
 ];
 
-const dash = (amount: number, text: string): string => (amount === 0 ? '-' : text);
+/** Of what there is none of. */
+export const dash = (amount: number, text: string): string => (amount === 0 ? '-' : text);
 
 /** Of the use beside it: what is guaranteed, and the ceiling. */
 export const amountTitle = 'OF';

@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { isErrno } from '../../base/errno.ts';
 import { ifPresent, readNumber, readPids, readTable, write } from './files.ts';
 import { isOffered, offerAll, oomScoreWithin } from './oom-score.ts';
+import { gaveLittle } from './pool-memory.ts';
 import type { Hold, KilledProcess, KillRequest, Leftover, MachineMemory, PoolMemory, PoolTotals, Reclaimed, ReclaimRequest } from './pool-memory.ts';
 import { nothingThere, reclaimable } from './reclaimable.ts';
 import { killLargest } from './victim.ts';
@@ -107,7 +108,7 @@ export class PoolMemoryV1 implements PoolMemory {
     // After EBUSY the old limit stands: what was freed on the way must not be taken again at once.
     if (!reached && after < before) await setLimit(group, Math.max(floorBytes, after));
     const freedBytes = Math.max(0, before - after);
-    return { freedBytes, leftBytes: maySwap && freedBytes < bytes ? reclaimable(group, 'total_') : Infinity };
+    return { freedBytes, leftBytes: maySwap && gaveLittle(bytes, freedBytes) ? reclaimable(group, 'total_') : Infinity };
   }
 
   kill(machine: string, request: KillRequest): Promise<KilledProcess[]> {

@@ -15,6 +15,7 @@ import { join } from 'node:path';
 import { isErrno } from '../../base/errno.ts';
 import { ifPresent, readNumber, readPids, readTable } from './files.ts';
 import { isOffered, offerAll, oomScoreWithin } from './oom-score.ts';
+import { gaveLittle } from './pool-memory.ts';
 import type { Hold, KilledProcess, KillRequest, Leftover, MachineMemory, PoolMemory, PoolTotals, Reclaimed, ReclaimRequest } from './pool-memory.ts';
 import { nothingThere, reclaimable } from './reclaimable.ts';
 import { killLargest } from './victim.ts';
@@ -93,7 +94,7 @@ export class PoolMemoryV2 implements PoolMemory {
     else if (left > 0 && !this.#takesSwappiness) await put(group, 'memory.reclaim', left);
     await this.limit(machine, hold);
     const freedBytes = Math.max(0, before - used());
-    return { freedBytes, leftBytes: maySwap && freedBytes < bytes ? reclaimable(group, '') : Infinity };
+    return { freedBytes, leftBytes: maySwap && gaveLittle(bytes, freedBytes) ? reclaimable(group, '') : Infinity };
   }
 
   kill(machine: string, request: KillRequest): Promise<KilledProcess[]> {

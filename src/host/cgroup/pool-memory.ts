@@ -52,10 +52,13 @@ export interface Reclaimed {
   freedBytes: number;
   /**
    * What else could be taken, by the kernel's lists of pages; what is on none of them is the kernel's own or locked. Infinity where that was
-   * not looked at: as much was freed as was asked for, or only cache was.
+   * not looked at: it did not give little, or only cache was asked for.
    */
   leftBytes: number;
 }
+
+/** So little that there may be no more. */
+export const gaveLittle = (askedBytes: number, freedBytes: number): boolean => freedBytes < askedBytes / 4;
 
 export interface KillRequest {
   bytes: number;
