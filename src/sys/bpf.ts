@@ -12,6 +12,8 @@ const keyBytes = 4;
 const nameBytes = 15;
 const attributeBytes = 128;
 const logBytes = 1024 * 1024;
+/** A signal that comes in, such as of a child that has ended, ends the verifier's work with EAGAIN: libbpf asks again as well. */
+const loadAttempts = 20;
 const instructionBytes = 8;
 /** The kernel gives most of its helpers only to programs that say this. */
 const license = Buffer.from('GPL\0');
@@ -64,10 +66,20 @@ export const loadProgram = (name: string, instructions: Buffer): number => {
   attributes.writeBigUInt64LE(koffi.address(license), 16);
   attributes.write(named(name), 48, 'latin1');
   try {
-    return withHighNumber(bpf(`load the program ${name}`, commands.loadProgram, attributes));
+    return withHighNumber(loadUndisturbed(name, attributes));
   } catch (error) {
     if (!isErrno(error, 'EACCES', 'EINVAL')) throw error;
     throw new Error(`${String(error)}\n${verifierLog(attributes)}`, { cause: error });
+  }
+};
+
+const loadUndisturbed = (name: string, attributes: Buffer): number => {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return bpf(`load the program ${name}`, commands.loadProgram, attributes);
+    } catch (error) {
+      if (!isErrno(error, 'EAGAIN', 'EWOULDBLOCK') || attempt === loadAttempts) throw error;
+    }
   }
 };
 

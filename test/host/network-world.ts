@@ -173,11 +173,12 @@ export const askFromHost = (protocol: 'tcp' | 'udp', host: string, port: number)
     socket.connect(port, host, () => socket.send('hello'));
   });
 
-export const until = async (condition: () => boolean | Promise<boolean>, timeoutMs = 10_000): Promise<void> => {
+/** `everyMs`: more where asking takes time of the one who is waited for. */
+export const until = async (condition: () => boolean | Promise<boolean>, timeoutMs = 10_000, everyMs = 5): Promise<void> => {
   const end = performance.now() + timeoutMs;
   while (!(await condition())) {
     assert.ok(performance.now() < end, 'waited too long');
-    await sleep(5);
+    await sleep(everyMs);
   }
 };
 
