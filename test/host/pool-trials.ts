@@ -188,9 +188,15 @@ export class PoolWorld {
 
   /**
    * Until what the last trial took is given back. A borrower that still removes its many files would have the rest of that, and then what it
-   * borrows next, above its own ceiling, and be killed for that.
+   * borrows next, above its own ceiling, and be killed for that. One whose first process was killed after it had taken all is started again by
+   * the agent, which the next trial may end or stop.
    */
   async settled(): Promise<void> {
+    await this.#emptied();
+    (await MemoryTaker.at(this.borrower.address))[Symbol.dispose]();
+  }
+
+  async #emptied(): Promise<void> {
     const left = (): number => {
       const memory = this.#ofBorrower();
       return memory === null ? Infinity : memory.usedMib - memory.cacheMib + memory.swappedMib;
