@@ -1,6 +1,6 @@
 /** bpf(2): maps, and programs that the kernel's verifier has accepted. Each is an open descriptor, and gone when nothing holds it any more. */
 import koffi from 'koffi';
-import { SystemCallError, checked, declare, isErrno, withHighNumber } from './libc.ts';
+import { SystemCallError, checked, declare, isErrno, undisturbed, withHighNumber } from './libc.ts';
 
 /** Of the call, which the C library has no function for. */
 const callNumbers: Partial<Record<NodeJS.Architecture, number>> = { x64: 321, arm64: 280 };
@@ -12,7 +12,7 @@ const keyBytes = 4;
 const nameBytes = 15;
 const attributeBytes = 128;
 const logBytes = 1024 * 1024;
-/** A signal that comes in, such as of a child that has ended, ends the verifier's work with EAGAIN: libbpf asks again as well. */
+/** A signal that comes in, such as of a child that has ended, ends the verifier's work: libbpf asks again as well. */
 const loadAttempts = 20;
 const instructionBytes = 8;
 /** The kernel gives most of its helpers only to programs that say this. */
@@ -66,20 +66,10 @@ export const loadProgram = (name: string, instructions: Buffer): number => {
   attributes.writeBigUInt64LE(koffi.address(license), 16);
   attributes.write(named(name), 48, 'latin1');
   try {
-    return withHighNumber(loadUndisturbed(name, attributes));
+    return withHighNumber(undisturbed(loadAttempts, () => bpf(`load the program ${name}`, commands.loadProgram, attributes)));
   } catch (error) {
     if (!isErrno(error, 'EACCES', 'EINVAL')) throw error;
     throw new Error(`${String(error)}\n${verifierLog(attributes)}`, { cause: error });
-  }
-};
-
-const loadUndisturbed = (name: string, attributes: Buffer): number => {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return bpf(`load the program ${name}`, commands.loadProgram, attributes);
-    } catch (error) {
-      if (!isErrno(error, 'EAGAIN', 'EWOULDBLOCK') || attempt === loadAttempts) throw error;
-    }
   }
 };
 

@@ -33,7 +33,7 @@ export const tryLockFile = (path: string): FileLock | null => {
       checked(`flock ${path}`, flockFunction(fd, lockExclusive | lockNonBlocking) as number);
     } catch (error) {
       closeSync(fd);
-      if (isErrno(error, 'EWOULDBLOCK', 'EAGAIN')) return null;
+      if (isErrno(error, 'EAGAIN')) return null;
       throw error;
     }
     if (isStillAt(path, fd)) return held(path, fd);

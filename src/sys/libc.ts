@@ -6,7 +6,9 @@
 import koffi from 'koffi';
 import type { KoffiFunc } from 'koffi';
 
-export { isErrno } from '../base/errno.ts';
+import { isErrno } from '../base/errno.ts';
+
+export { isErrno };
 
 const libc = koffi.load('libc.so.6');
 
@@ -24,12 +26,25 @@ export class SystemCallError extends Error {
   }
 }
 
-const errnoNames = new Map<number, string>(Object.entries(koffi.os.errno).map(([name, number]) => [number, name]));
+/** On Linux another name for EAGAIN, which is what Node says. */
+const { EWOULDBLOCK: _alias, ...errnos } = koffi.os.errno;
+const errnoNames = new Map<number, string>(Object.entries(errnos).map(([name, number]) => [number, name]));
 
 /** Throws when a libc function said -1. */
 export const checked = (what: string, result: number): number => {
   if (result === -1) throw new SystemCallError(what, koffi.errno());
   return result;
+};
+
+/** What the kernel breaks off with EAGAIN for what came in between, it is asked for again: so often, and then that is thrown. */
+export const undisturbed = <Result>(attempts: number, ask: () => Result): Result => {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return ask();
+    } catch (error) {
+      if (!isErrno(error, 'EAGAIN') || attempt === attempts) throw error;
+    }
+  }
 };
 
 /** A declared C function: called as it is, or by `callAsync`. */

@@ -132,7 +132,7 @@ export const receiveNow = (fd: number): ReceivedMessage[] | undefined => {
   try {
     return [...split(answers.subarray(0, checked('netlink receive', recvFunction(fd, answers, receiveBytes, msgDontWait) as number)))];
   } catch (error) {
-    if (isErrno(error, 'EAGAIN', 'EWOULDBLOCK')) return undefined;
+    if (isErrno(error, 'EAGAIN')) return undefined;
     throw error;
   }
 };
