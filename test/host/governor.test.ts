@@ -8,7 +8,7 @@ import type { Event } from '../../src/model/event.ts';
 import type { Machine } from '../../src/model/control-api.ts';
 import { skipInstance, startInstance } from '../support/instance.ts';
 import type { TestInstance } from '../support/instance.ts';
-import { kernelMemory } from '../support/kernel-memory.ts';
+import { isBarredFromSwap, kernelMemory } from '../support/kernel-memory.ts';
 import { MemoryTaker, memoryMachineCommand } from '../support/memory-machine.ts';
 import { OwnServices } from '../support/own-services.ts';
 import { seed } from '../support/seed.ts';
@@ -93,6 +93,27 @@ describe('the pool', { skip: skipInstance, timeout: 1_200_000 }, () => {
     const [event] = await eventsOf(world.borrower, 'governor.killed');
     assert.ok(Number(event?.detail['swapFreeMib']) > 0);
     await world.settled();
+  });
+
+  test('files in memory that neighbours claim are not swapped in place of what is borrowed', async (context) => {
+    const barred = () => world.neighbours.map(({ id }) => isBarredFromSwap(instance.instance, id)).filter((is) => is !== false);
+    let wasBarred = false;
+    let swappedMib = 0;
+    using watching = new DisposableStack();
+    watching.adopt(
+      setInterval(() => (wasBarred ||= barred().length > 0), 10),
+      clearInterval,
+    );
+    for (let round = 0; round < trials; round += 1) {
+      const trial = await world.tenTimes(round % 2 === 0 ? 'own' : 'shared', 'shared');
+      context.diagnostic(JSON.stringify(trial));
+      assert.equal(trial.borrowerKills + trial.borrowerLost, 0);
+      swappedMib += trial.swappedMib;
+      await world.settled();
+    }
+    assert.ok(swappedMib < 4 * trials, `${swappedMib} MiB of those that claimed are swapped in ${trials} times`);
+    assert.ok(wasBarred);
+    await until('they may be swapped again rather than killed', () => !barred().includes(true));
   });
 
   test('an agent that is killed in a claim leaves guarantees standing, and the next one goes on', async (context) => {

@@ -46,6 +46,12 @@ const groupOf = (instance: string, machine: string) => {
   return { isV1, group: `${tree}${parent}/${machine}` };
 };
 
+/** Whether the kernel would kill in the machine rather than swap it; null on v2, which has no such word. */
+export const isBarredFromSwap = (instance: string, machine: string): boolean | null => {
+  const { isV1, group } = groupOf(instance, machine);
+  return isV1 ? Number(readFileSync(`${group}/memory.swappiness`, 'utf8')) === 0 : null;
+};
+
 /** From now on the instance's machines have no more in swap than they have; the start of an agent gives them their part of it again. */
 export const cutSwap = (instance: string): void => {
   const { isV1, group } = groupOf(instance, '');

@@ -28,6 +28,12 @@ const assertEveryMs = 5000;
 export const isWorthOffering = ({ usedBytes, guaranteeBytes }: MachineReading, isOffered: boolean): boolean =>
   usedBytes > guaranteeBytes + (isOffered ? 0 : mib + guaranteeBytes / 16);
 
+/** From whom less is borrowed nothing is taken. */
+const isWorthTaking = (one: MachineReading): boolean => above(one) >= leastStep;
+
+/** What reclaim can take back of what it borrows. */
+export const givesBytes = (one: MachineReading): number => (isWorthTaking(one) ? Math.min(above(one), one.takeableBytes) : 0);
+
 interface Victim {
   one: MachineReading;
   bytes: number;
@@ -94,10 +100,10 @@ export class BorrowerRound {
   /** What came down to its guarantee is kept from swap like anybody within it; what grows beyond is the kernel's to swap again. */
   #protect(one: MachineReading): void {
     const watch = this.watched.get(one.id)!;
-    const isProtected = one.usedBytes < one.guaranteeBytes + leastStep;
-    if (watch.isProtected === isProtected || this.#readings.busy.has(one.id)) return;
-    this.actions.push({ do: 'protect', machine: one.id, isProtected });
-    this.watched.set(one.id, { ...watch, isProtected });
+    const protection = one.usedBytes < one.guaranteeBytes + leastStep ? 'spared' : 'none';
+    if (watch.protection === protection || this.#readings.busy.has(one.id)) return;
+    this.actions.push({ do: 'protect', machine: one.id, protection });
+    this.watched.set(one.id, { ...watch, protection });
   }
 
   /** Where there is no swap left, what a borrower wants more of is its own to lose, and not what a neighbour will claim. */
@@ -145,7 +151,7 @@ export class BorrowerRound {
   #mustGo(borrowers: readonly MachineReading[], demandBytes: number): readonly Victim[] {
     const takenBytes = this.#takenOfReserve(borrowers);
     if (takenBytes <= this.#room.reserveBytes / 2) return [];
-    const asked = borrowers.filter((one) => above(one) >= leastStep);
+    const asked = borrowers.filter(isWorthTaking);
     if (!asked.every((one) => this.#isDry(one))) return [];
     const offered = asked.filter(({ id }) => this.watched.get(id)!.isOffered);
     if (asked.every(({ id }) => this.#isDryForGood(this.watched.get(id)!))) {
@@ -178,7 +184,7 @@ export class BorrowerRound {
     for (const one of borrowers) {
       const take = one.usedBytes - (targets.get(one.id) ?? one.usedBytes);
       // Nobody's part of a small demand is so small that it is not asked for.
-      if (take > 0 && above(one) >= leastStep && !busy.has(one.id)) this.#reclaim(one, Math.max(take, leastStep));
+      if (take > 0 && isWorthTaking(one) && !busy.has(one.id)) this.#reclaim(one, Math.max(take, leastStep));
       else this.#limit(one, one.usedBytes + limitStep);
     }
     // As much as is missing at once, and nothing more before that has come back.

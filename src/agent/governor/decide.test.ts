@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { decide, freshState } from './decide.ts';
-import { ModelKernel, usedBy } from './model-kernel.ts';
+import { ModelKernel, stepMs, usedBy } from './model-kernel.ts';
 import type { ModelMachine } from './model-kernel.ts';
 import type { Outcome } from './types.ts';
 
@@ -22,7 +22,7 @@ const machine = (id: string, guaranteeMib: number, poolMib: number, change: Part
   cacheBytes: 0,
   kernelBytes: 0,
   swapBytes: 0,
-  isProtected: false,
+  protection: 'none',
   maySwap: true,
   isOffered: false,
   wantsBytes: mib,
@@ -87,6 +87,69 @@ test('with swap nobody is killed, and nobody is swapped or taken from within the
     }),
     { numRuns: 300 },
   );
+});
+
+test('with swap nobody is killed at a ceiling of its own either, however near it is', () => {
+  fc.assert(
+    fc.property(hosts, fc.array(fc.integer({ min: 0, max: 512 }), { minLength: 8, maxLength: 8 }), ({ poolMib, guaranteesMib, steps: all }, aboveMib) => {
+      const machines = fits(guaranteesMib, poolMib).map((guarantee, index) => {
+        const ceilingBytes = Math.min(guarantee + aboveMib[index]!, poolMib) * mib;
+        return machine(`m${index}`, guarantee, poolMib, { ceilingBytes, limitBytes: ceilingBytes });
+      });
+      const kernel = world(poolMib, poolMib * 64, machines);
+      live(kernel, all);
+      assert.deepEqual(kernel.kills, []);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+const barredOf = (kernel: ModelKernel): string[] => kernel.machines.flatMap(({ id, protection }) => (protection === 'barred' ? [id] : []));
+
+test('who claims is barred from swap until all is met, and spared again then', () => {
+  const claims = machine('claims', 400, 1024, { bytesPerMs: fillPerMs / 8 });
+  const kernel = world(1024, 4096, [machine('large', 64, 1024, { wantsBytes: 900 * mib }), machine('idle', 100, 1024), claims]);
+  kernel.run(1000);
+  assert.deepEqual(barredOf(kernel), []);
+  claims.wantsBytes = 390 * mib;
+  kernel.run(400);
+  assert.deepEqual(barredOf(kernel), ['idle', 'claims']);
+  kernel.run(4000);
+  assert.equal(usedBy(claims), 390 * mib);
+  assert.deepEqual(
+    kernel.machines.map(({ protection }) => protection),
+    ['none', 'spared', 'spared'],
+  );
+});
+
+test('nobody is barred where there is nothing else to take', () => {
+  const kernel = world(1024, 4096, [machine('one', 500, 1024), machine('other', 510, 1024)]);
+  for (const one of kernel.machines) one.wantsBytes = one.guaranteeBytes;
+  kernel.run(2000);
+  assert.equal(kernel.state.isTight, true);
+  assert.deepEqual(barredOf(kernel), []);
+});
+
+test("nobody is barred beside a borrower full of the kernel's own", () => {
+  const barredBeside = (kernelShare: number): boolean => {
+    const claims = machine('claims', 400, 1024, { bytesPerMs: fillPerMs / 8 });
+    const kernel = world(1024, 4096, [machine('large', 64, 1024, { wantsBytes: 900 * mib, kernelShare }), claims]);
+    kernel.run(1000);
+    claims.wantsBytes = 390 * mib;
+    let isBarred = false;
+    for (const end = kernel.nowMs + 400; kernel.nowMs < end; isBarred ||= barredOf(kernel).length > 0) kernel.run(stepMs);
+    return isBarred;
+  };
+  assert.deepEqual([0, 0.2, 0.5, 0.9, 1].map(barredBeside), [true, true, true, false, false]);
+});
+
+test('what a governor that died has barred the next one spares, also when there is plenty', () => {
+  const kernel = world(1024, 4096, [machine('one', 100, 1024), machine('large', 64, 1024, { wantsBytes: 300 * mib })]);
+  kernel.run(1000);
+  for (const one of kernel.machines) one.protection = 'barred';
+  kernel.restartGovernor();
+  kernel.run(1000);
+  assert.deepEqual(barredOf(kernel), []);
 });
 
 test('without swap nobody is killed within the guarantee', () => {
@@ -193,7 +256,7 @@ test('when a calm governor dies, the kernel knows who borrows', () => {
 test('while there is swap, a borrower is killed in only when nothing came of it for seconds, or nothing could', () => {
   const guaranteeBytes = 64 * mib;
   const ceilingBytes = 1024 * mib;
-  const borrower = { id: 'borrower', usedBytes: 300 * mib, guaranteeBytes, ceilingBytes, limitBytes: ceilingBytes };
+  const borrower = { id: 'borrower', usedBytes: 300 * mib, guaranteeBytes, ceilingBytes, limitBytes: ceilingBytes, takeableBytes: 0 };
   const killedAfterMs = (swapFreeBytes: number, freedBytes: number, { poolUsedBytes = 1021 * mib, leftBytes = Infinity } = {}): number => {
     let state = freshState;
     let outcomes: Outcome[] = [];

@@ -8,11 +8,13 @@
  * above their guarantees are watched and held to what they use and their part of what is free above a reserve. When the reserve is touched,
  * borrowed memory is taken back: cache first, then memory of its own to swap, from the largest borrower relative to its guarantee. Where
  * nothing is left to reclaim, or less than is missing since they hold the kernel's own memory, and the reserve is half gone, a process
- * inside such a borrower is killed. Should the kernel have to kill first, because it all goes too fast or because there is no governor any
+ * inside such a borrower is killed. As long as claims take of the reserve, and shortly after, those within their guarantees are barred from
+ * swap (bars.ts). Should the kernel have to kill first, because it all goes too fast or because there is no governor any
  * more, it begins with borrowers.
  */
 import { gaveLittle } from '../../host/cgroup/pool-memory.ts';
 import type { HostMemory, PoolTotals } from '../../host/cgroup/pool-memory.ts';
+import { placeBars, sinceMet } from './bars.ts';
 import { BorrowerRound, isWorthOffering } from './borrowers.ts';
 import { lastReport, worthTelling } from './report.ts';
 import { isLent, looseAbove, lookAfterMs, reserveFor, tightBelow, worthALook } from './reserve.ts';
@@ -34,6 +36,8 @@ export const freshState: GovernorState = {
   lookedAtMs: -Infinity,
   toldAtMs: new Map(),
   claimant: null,
+  barred: new Set(),
+  metSinceMs: -Infinity,
 };
 
 export const freshWatch: Watch = {
@@ -43,7 +47,7 @@ export const freshWatch: Watch = {
   dryUntilMs: -Infinity,
   drySinceMs: null,
   leftBytes: Infinity,
-  isProtected: null,
+  protection: null,
   isSwapHeld: false,
   isOffered: false,
   assertedAtMs: -Infinity,
@@ -69,9 +73,12 @@ const judge = (before: GovernorState, readings: Readings, nowMs: number, tuning:
   const { pool, host, look } = readings;
   const headroomBytes = headroomOf(pool, host, tuning);
   const isTight = headroomBytes < (before.isTight ? looseAbove(pool.limitBytes) : tightBelow(pool.limitBytes));
-  const noted: GovernorState = { ...before, isTight, watched: noteOutcomes(before.watched, readings.outcomes, nowMs) };
+  const metSinceMs = sinceMet(before, readings.pool, nowMs);
+  const noted: GovernorState = { ...before, isTight, metSinceMs, watched: noteOutcomes(before.watched, readings.outcomes, nowMs) };
   const actions: Action[] = [];
-  const state = look === 'all' ? takeStock(noted, readings, headroomBytes, nowMs, actions) : noted;
+  const stock = look === 'all' ? takeStock(noted, readings, nowMs) : noted;
+  const mayBeMissed = isTight || isLent(readings.pool.limitBytes, headroomBytes, stock.unclaimedBytes);
+  const state = placeBars(stock, before, readings, mayBeMissed, nowMs, actions);
   const room = { headroomBytes, reserveBytes: reserveFor(pool.limitBytes, state.unclaimedBytes) };
   const dropped = readings.machines.filter(({ id }) => !isTight || !state.watched.has(id));
   const reports = dropped.flatMap((one) => lastReport(one, noted, readings, room, nowMs));
@@ -102,7 +109,7 @@ const letGo = (
   for (const one of machines) {
     const { isSwapHeld, isOffered: wasOffered } = state.watched.get(one.id) ?? freshWatch;
     const isOffered = mayBeMissed && isWorthOffering(one, wasOffered);
-    if (isOffered && !wasOffered) actions.push({ do: 'protect', machine: one.id, isProtected: false });
+    if (isOffered && !wasOffered) actions.push({ do: 'protect', machine: one.id, protection: 'none' });
     if (isOffered !== wasOffered) actions.push({ do: 'offer', machine: one.id, isOffered });
     const isHeld = isSwapHeld || one.limitBytes < one.ceilingBytes;
     if (isSwapHeld) actions.push({ do: 'swap', machine: one.id, isAllowed: true, ceilingBytes: one.ceilingBytes });
@@ -120,20 +127,17 @@ const letGo = (
   };
 };
 
-/** After a look at all: who is watched, what is unclaimed, who claims, and whose memory is kept from swap. */
-const takeStock = (state: GovernorState, { machines, pool }: Readings, headroomBytes: number, nowMs: number, actions: Action[]): GovernorState => {
+/** After a look at all: who is watched, what is unclaimed, and who claims. */
+const takeStock = (state: GovernorState, { machines, pool }: Readings, nowMs: number): GovernorState => {
   const watched = new Map<string, Watch>();
   const unclaimedBytes = machines.reduce((sum, one) => sum + Math.max(0, one.guaranteeBytes - one.usedBytes), 0);
-  const mayBeMissed = state.isTight || isLent(pool.limitBytes, headroomBytes, unclaimedBytes);
   let claimed = mib;
   let claimant: string | null = null;
   for (const one of machines) {
     const borrows = one.usedBytes > one.guaranteeBytes;
     const { isSwapHeld, isOffered } = state.watched.get(one.id) ?? freshWatch;
     const isHeld = one.limitBytes < one.ceilingBytes || isSwapHeld || isOffered;
-    if (borrows || isHeld) watched.set(one.id, { ...(state.watched.get(one.id) ?? freshWatch), isProtected: null });
-    // Written each time and not remembered: a machine that was started anew has a new group. Those that are watched get theirs below.
-    else if (mayBeMissed) actions.push({ do: 'protect', machine: one.id, isProtected: true });
+    if (borrows || isHeld) watched.set(one.id, { ...(state.watched.get(one.id) ?? freshWatch), protection: null });
     if (borrows) continue;
     const grown = one.usedBytes - (state.usedAtLook.get(one.id) ?? one.usedBytes);
     if (grown > claimed) [claimed, claimant] = [grown, one.id];

@@ -17,6 +17,7 @@ test('a ceiling that is changed while the governor lets go is the one that holds
   const memory: PoolMemory = {
     totals: () => ({ limitBytes: 4096 * mib, usedBytes: 60 * mib, swapLeftBytes: 1024 * mib }),
     read: () => ({ usedBytes: 50 * mib, limitBytes }),
+    takeable: () => 0,
     peak: () => null,
     kills: () => 0,
     limit: (_machine, { bytes }) => {

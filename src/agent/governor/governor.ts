@@ -85,6 +85,8 @@ export class Governor implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop('stopped');
     await Promise.all(this.#working.values());
+    // Nobody may be there to take it back.
+    for (const machine of this.#state.barred) this.#options.memory.protect(machine, 'spared');
     // Whoever governs next tells of no kill from before.
     this.#tellKills();
   }
@@ -143,6 +145,8 @@ export class Governor implements AsyncDisposable {
     const begun = performance.now();
     const pool = memory.totals();
     const machines = this.#lookedAt().flatMap((machine) => this.#readMachine(machine, pool) ?? []);
+    if (this.#look === 'all' && this.#state.isTight)
+      for (const one of machines) if (one.usedBytes > one.guaranteeBytes) one.takeableBytes = memory.takeable(one.id);
     if (this.#look === 'all') this.#lookCostMs = performance.now() - begun;
     return { look: this.#look, pool, host: readHost(), machines, busy: this.#busy, outcomes: this.#outcomes, lookCostMs: this.#lookCostMs };
   }
@@ -150,7 +154,7 @@ export class Governor implements AsyncDisposable {
   #readMachine(machine: GovernedMachine, pool: PoolTotals): MachineReading | null {
     const { id, resources } = machine;
     const read = this.#options.memory.read(id);
-    return read === null ? null : { id, ...read, guaranteeBytes: bytesOfMib(resources.memoryMib), ceilingBytes: ceilingOf(machine, pool) };
+    return read === null ? null : { id, ...read, guaranteeBytes: bytesOfMib(resources.memoryMib), ceilingBytes: ceilingOf(machine, pool), takeableBytes: 0 };
   }
 
   #tellKills(): void {
@@ -177,7 +181,7 @@ export class Governor implements AsyncDisposable {
     const { memory, listener } = this.#options;
     switch (action.do) {
       case 'protect':
-        return memory.protect(action.machine, action.isProtected);
+        return memory.protect(action.machine, action.protection);
       case 'offer':
         return void this.#inOrder(`offer ${action.machine}`, async () => {
           const governed = this.#options.find(action.machine);

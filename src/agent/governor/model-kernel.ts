@@ -5,6 +5,7 @@
  */
 import type { Action, GovernorState, MachineReading, Readings, Report } from './types.ts';
 import { gaveLittle } from '../../host/cgroup/pool-memory.ts';
+import type { Protection } from '../../host/cgroup/pool-memory.ts';
 import { decide, freshState, freshWatch } from './decide.ts';
 import type { Tuning } from './decide.ts';
 
@@ -14,6 +15,8 @@ const swapBytesPerMs = 300 * 1024;
 const cacheBytesPerMs = 2 * mib;
 /** Until what was killed has given its memory back. */
 const deathMs = 12;
+/** Of what the kernel takes at the pool's limit, what it takes from those that are only spared: files in memory (host/cgroup/pool-memory-v1.ts). */
+const takenOfSpared = 0.2;
 /** What a machine may lose until it borrows again: between coming down to its guarantee and the governor's next look, and while swap ends. */
 const toleratedBytes = 16 * mib;
 
@@ -27,7 +30,7 @@ export interface ModelMachine {
   /** Of the kernel's own, for sockets and names of files: on no list, nothing takes it but the end of whose it is. */
   kernelBytes: number;
   swapBytes: number;
-  isProtected: boolean;
+  protection: Protection;
   maySwap: boolean;
   isOffered: boolean;
   /** What it wants to have, and how fast it can get there. */
@@ -126,7 +129,7 @@ export class ModelKernel {
     this.#makeRoom(
       one,
       usedBy(one) - one.limitBytes,
-      (over) => this.#reclaimNow(one, over),
+      (over) => this.#reclaimNow(one, over, one.protection !== 'barred'),
       () => this.#kill(one),
     );
     this.#makeRoom(
@@ -177,19 +180,21 @@ export class ModelKernel {
     return cache + own;
   }
 
-  /** As the kernel at a limit above: cache of anybody, memory of those that are not kept from swap. */
+  /** As the kernel at a limit above: cache of anybody, memory of those that are not kept from swap, and a little of those that are spared. */
   #reclaimAnywhere(bytes: number): number {
     let left = bytes;
     const bySize = this.machines.toSorted((a, b) => usedBy(b) - usedBy(a));
-    const take = (one: ModelMachine, maySwap: boolean): void => {
+    const take = (one: ModelMachine, maySwap: boolean, mostBytes = left): void => {
       const isWithin = usedBy(one) <= one.guaranteeBytes;
       const before = one.swapBytes;
-      left -= this.#reclaimNow(one, left, maySwap);
+      left -= this.#reclaimNow(one, mostBytes, maySwap);
       if (this.#isGoverned && isWithin) this.#lose(one, one.swapBytes - before);
     };
-    for (const one of bySize) take(one, !one.isProtected);
+    const spared = bySize.filter(({ protection }) => protection === 'spared');
+    for (const one of spared) take(one, true, (bytes * takenOfSpared) / spared.length);
+    for (const one of bySize) take(one, one.protection === 'none');
     // In despair also from those that are spared, rather than kill.
-    for (const one of bySize) take(one, true);
+    for (const one of spared) take(one, true);
     return bytes - left;
   }
 
@@ -267,7 +272,7 @@ export class ModelKernel {
       look,
       pool: { limitBytes: this.#poolBytes, usedBytes: this.usedBytes, swapLeftBytes: Infinity },
       host: { availableBytes: Infinity, swapFreeBytes: this.#swapFreeBytes },
-      machines: read.map((one): MachineReading => ({ ...one, usedBytes: usedBy(one) })),
+      machines: read.map((one): MachineReading => ({ ...one, usedBytes: usedBy(one), takeableBytes: this.#state.isTight ? one.cacheBytes + one.ownBytes : 0 })),
       busy: new Map([...this.#running].map(([id, { action }]) => [id, action.bytes])),
       outcomes: this.#outcomes,
       lookCostMs: 0.01 * this.machines.length,
@@ -282,7 +287,7 @@ export class ModelKernel {
 
   #obey(action: Action): void {
     const one = this.machines.find(({ id }) => id === action.machine)!;
-    if (action.do === 'protect') one.isProtected = action.isProtected;
+    if (action.do === 'protect') one.protection = action.protection;
     if (action.do === 'swap') one.maySwap = action.isAllowed;
     if (action.do === 'offer') one.isOffered = action.isOffered;
     if (action.do === 'limit') one.limitBytes = Math.max(action.bytes, usedBy(one));
@@ -293,7 +298,7 @@ export class ModelKernel {
     const cache = Math.min(one.cacheBytes, action.bytes);
     const freedBytes = this.#reclaim(one, action.bytes, action.maySwap);
     one.limitBytes = Math.max(action.floorBytes, usedBy(one));
-    one.isProtected = false;
+    one.protection = 'none';
     const leftBytes = gaveLittle(action.bytes, freedBytes) && action.maySwap ? one.cacheBytes + one.ownBytes : Infinity;
     this.#running.set(one.id, { action, freedBytes, leftBytes, untilMs: this.nowMs + cache / cacheBytesPerMs + (freedBytes - cache) / swapBytesPerMs });
   }

@@ -1,5 +1,5 @@
 /** What goes into the governor's decisions and what comes out: sizes in bytes, times in milliseconds of a clock that only goes forward. */
-import type { HostMemory, KillRequest, PoolTotals, ReclaimRequest } from '../../host/cgroup/pool-memory.ts';
+import type { HostMemory, KillRequest, PoolTotals, Protection, ReclaimRequest } from '../../host/cgroup/pool-memory.ts';
 
 export interface MachineReading {
   id: string;
@@ -9,6 +9,8 @@ export interface MachineReading {
   guaranteeBytes: number;
   /** Its ceiling, or the pool where it has none: what holds when there is no need. */
   ceilingBytes: number;
+  /** What the kernel could take of it at all, of those that borrow in need; 0 when that was not looked at. */
+  takeableBytes: number;
 }
 
 /** A reclaim that has ended since the last decision. */
@@ -38,7 +40,7 @@ export interface Readings {
 export type Action =
   | { do: 'limit'; machine: string; bytes: number; maySwap: boolean }
   | { do: 'swap'; machine: string; isAllowed: boolean; ceilingBytes: number }
-  | { do: 'protect'; machine: string; isProtected: boolean }
+  | { do: 'protect'; machine: string; protection: Protection }
   | { do: 'offer'; machine: string; isOffered: boolean }
   | ({ do: 'reclaim'; machine: string } & Omit<ReclaimRequest, 'ceilingBytes'>)
   | ({ do: 'kill'; machine: string; numbers: Numbers } & KillRequest);
@@ -70,8 +72,8 @@ export interface Watch {
   drySinceMs: number | null;
   /** What that attempt left that could be taken at all; Infinity when that is not known. */
   leftBytes: number;
-  /** Whether it is kept from swap; null when that is not known. */
-  isProtected: boolean | null;
+  /** Null when that is not known. */
+  protection: Protection | null;
   /** Kept from having more in swap, because there is none left. */
   isSwapHeld: boolean;
   /** The kernel kills here first, where it must. */
@@ -93,6 +95,9 @@ export interface GovernorState {
   /** When what kind of thing was last told of which machine, as far as that is recent. */
   toldAtMs: ReadonlyMap<string, number>;
   claimant: string | null;
+  /** Whose memory is not to be swapped at all while claims are met, and since when nothing was missing for them; null while something is. */
+  barred: ReadonlySet<string>;
+  metSinceMs: number | null;
 }
 
 export interface Decision {

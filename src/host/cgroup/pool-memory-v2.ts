@@ -42,6 +42,10 @@ export class PoolMemoryV2 implements PoolMemory {
     return ifPresent(() => ({ usedBytes: readNumber(group, 'memory.current'), limitBytes: heldV2(group) }));
   }
 
+  takeable(machine: string): number {
+    return reclaimable(this.#group(machine), '') ?? 0;
+  }
+
   peak(machine: string): number | null {
     return ifPresent(() => readNumber(this.#group(machine), 'memory.peak'));
   }
@@ -94,7 +98,7 @@ export class PoolMemoryV2 implements PoolMemory {
     else if (left > 0 && !this.#takesSwappiness) await put(group, 'memory.reclaim', left);
     await this.limit(machine, hold);
     const freedBytes = Math.max(0, before - used());
-    return { freedBytes, leftBytes: maySwap && gaveLittle(bytes, freedBytes) ? reclaimable(group, '') : Infinity };
+    return { freedBytes, leftBytes: maySwap && gaveLittle(bytes, freedBytes) ? (reclaimable(group, '') ?? Infinity) : Infinity };
   }
 
   kill(machine: string, request: KillRequest): Promise<KilledProcess[]> {

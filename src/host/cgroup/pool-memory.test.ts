@@ -80,11 +80,14 @@ test('v1: what is taken stops at the floor, and the machine may be swapped again
   await memory.reclaim('m', { bytes: 16 * mib, ceilingBytes: 1000 * mib, maySwap: false, floorBytes: 495 * mib });
   assert.equal(number('memory.limit_in_bytes'), 495 * mib);
   assert.equal(text('memory.swappiness'), '60');
-  memory.protect('m', true);
-  assert.equal(text('memory.swappiness'), '1');
+  const written = (['spared', 'barred', 'none'] as const).map((protection) => {
+    memory.protect('m', protection);
+    return text('memory.swappiness');
+  });
+  assert.deepEqual(written, ['1', '0', '60']);
 });
 
-test('what is left to take is what the lists of pages say, read only when less came than was asked', async (context) => {
+test('what can be taken is what the lists of pages say; after a reclaim they are read only when less came than was asked', async (context) => {
   // Plain files: a write frees nothing.
   const lists = (prefix: string) =>
     ['active_anon 30', 'inactive_anon 10', 'active_file 4', 'inactive_file 1', 'unevictable 900'].map((line) => `${prefix}${line}`);
@@ -95,6 +98,7 @@ test('what is left to take is what the lists of pages say, read only when less c
   ] as const) {
     const { root } = tree(context, { pool: made.pool, machine: { ...made.machine, 'memory.stat': lists(prefix).join('\n') } });
     const memory = make(root);
+    assert.equal(memory.takeable('m'), 45);
     assert.deepEqual(await memory.reclaim('m', { ...request, maySwap: true }), { freedBytes: 0, leftBytes: 45 });
     assert.deepEqual(await memory.reclaim('m', { ...request, maySwap: false }), { freedBytes: 0, leftBytes: Infinity });
     assert.deepEqual(await memory.reclaim('m', { ...request, bytes: 0, maySwap: true }), { freedBytes: 0, leftBytes: Infinity });
@@ -179,7 +183,8 @@ test('a machine that is gone is nothing to any of them', async (context) => {
     assert.deepEqual(await memory.reclaim('gone', { bytes: mib, ceilingBytes: mib, maySwap: true, floorBytes: 0 }), { freedBytes: 0, leftBytes: Infinity });
     await memory.limit('gone', hold(mib));
     await memory.allowSwap('gone', false, mib);
-    memory.protect('gone', true);
+    memory.protect('gone', 'spared');
+    assert.equal(memory.takeable('gone'), 0);
     await memory.offer('gone', true, mib);
     assert.deepEqual(memory.leftover('gone', mib), { isSwapHeld: false, isOffered: false });
     assert.deepEqual(await memory.kill('gone', { bytes: 2 ** 20, floorBytes: 0 }), []);

@@ -66,18 +66,26 @@ export interface KillRequest {
   floorBytes: number;
 }
 
+/**
+ * How far a neighbour's need may push a machine's memory to swap. `spared`: last, which on v1 still costs some of its files in memory.
+ * `barred`: not at all, and so it is killed beside swap where nothing else can be taken, such as at a limit of its own.
+ */
+export type Protection = 'none' | 'spared' | 'barred';
+
 export interface PoolMemory {
   totals(): PoolTotals;
   /** Null when it has no group (any more). */
   read(machine: string): MachineMemory | null;
+  /** What the kernel could take of it at all, by its lists of pages: what is on none of them is the kernel's own or locked. */
+  takeable(machine: string): number;
   /** The most that it has used since its group was made; null where the kernel does not tell. */
   peak(machine: string): number | null;
   /** How often the kernel has killed inside since the group was made. */
   kills(machine: string): number;
   /** Lets it grow so far and no further. */
   limit(machine: string, hold: Hold): Promise<void>;
-  /** Whether a neighbour's need may push its memory to swap. cgroup v2 knows by itself, from the guarantee. */
-  protect(machine: string, isProtected: boolean): void;
+  /** cgroup v2 knows by itself, from the guarantee. */
+  protect(machine: string, protection: Protection): void;
   /** Whether it may have more in swap than it has, up to so much memory and swap together. */
   allowSwap(machine: string, isAllowed: boolean, ceilingBytes: number): Promise<void>;
   /** Whether the kernel, where it finds nothing to reclaim for a neighbour, is to kill here first, or by what the machine is guaranteed. */
