@@ -18,7 +18,8 @@ my $server = IO::Socket::INET->new(LocalPort => ${port}, Listen => 64, ReuseAddr
 open my $random, '<', '/dev/urandom'; read $random, my $block, 1 << 20;
 while (1) {
   my $peer = $server->accept or next;
-  if (fork) { close $peer; next }
+  # Where no process can be made the connection ends, and the others go on.
+  my $pid = fork; if ($pid || !defined $pid) { close $peer; next }
   close $server; $SIG{CHLD} = 'DEFAULT'; $| = 1; select $peer; $| = 1;
   my (@held, @files, @children, @sockets); my $count = 0;
   while (my $line = <$peer>) {
