@@ -1,6 +1,7 @@
 /** The pool as it is, put together when somebody asks: nothing of it is measured, or kept, in between. */
 import { hostname, release } from 'node:os';
 import { setImmediate as turn } from 'node:timers/promises';
+import type { PoolAmount } from '../host/cgroup/cgroup.ts';
 import { hostMeters, sentBy } from '../host/metrics/host-meters.ts';
 import type { Overcommit } from '../model/instance.ts';
 import type { PoolMachine, PoolStatus } from '../model/pool.ts';
@@ -12,14 +13,9 @@ import type { BurstMeter } from './machine/usage.ts';
 import type { Machine } from './machine/machine.ts';
 import type { Machines } from './machines.ts';
 
-interface Amount {
-  cpuMillis: number;
-  memoryMib: number;
-}
-
 /** What machines may be promised follows from it. */
 export interface PoolBasis {
-  share: Amount & { diskMib: number };
+  share: PoolAmount & { diskMib: number };
   overcommit: Overcommit;
   /** What the uplink carries. */
   networkMbps: number | null;
@@ -27,15 +23,9 @@ export interface PoolBasis {
 
 /** And where it comes from. */
 export interface PoolPlan extends PoolBasis {
-  host: Amount;
-  reserve: Amount;
+  host: PoolAmount;
+  reserve: PoolAmount;
 }
-
-/**
- * The instance that has the rest of the host gets more when another goes. Of memory it may promise and show only what the control groups were
- * limited to when the agent started: nothing beyond could be had.
- */
-export const heldShare = (now: Amount, atStart: Amount): Amount => ({ ...now, memoryMib: Math.min(now.memoryMib, atStart.memoryMib) });
 
 export const poolSize = ({ share, overcommit, networkMbps }: PoolBasis): PoolSize => ({
   cpuMillis: Math.floor(share.cpuMillis * overcommit.cpu),

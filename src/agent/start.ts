@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import type { Logger } from '../base/logger.ts';
 import { messageChain } from '../base/errors.ts';
 import { Semaphore } from '../base/semaphore.ts';
+import { bytesOfMib } from '../base/units.ts';
 import { openAllotment } from '../host/allotment/allotment.ts';
 import { createArchiver } from '../host/archive/archiver.ts';
 import { findParent } from '../host/cgroup/parent.ts';
@@ -36,8 +37,9 @@ import { Machines } from './machines.ts';
 import { MetadataServer } from './metadata/metadata.ts';
 import { MachineNames } from './names.ts';
 import { KnownNetworks } from './networks.ts';
-import { heldShare, poolSize } from './pool.ts';
+import { poolSize } from './pool.ts';
 import type { PoolBasis, PoolPlan } from './pool.ts';
+import { PoolShare } from './pool-share.ts';
 import { portRegister } from './ports.ts';
 import { haltForShutdown, limitAsRecorded, recover, startAll, stopAll } from './recover.ts';
 import { prepareServer } from './http/server.ts';
@@ -54,7 +56,6 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
   await using up = new AsyncDisposableStack();
   up.use(await openRunDirectory(runDirectory));
   const allotment = openAllotment();
-  const share = () => allotment.share(instance.instance);
   const journal = up.use(new Journal(paths.agentJournal, config.crash));
   const events = new Events(journal, logger);
   const storage = up.adopt(
@@ -68,12 +69,10 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
     (opened) => opened.close(),
   );
   const uidBlocks = allotment.find(paths.root)?.uidBlocks ?? instance.uidBlocks;
+  const share = () => allotment.share(instance.instance);
   const atStart = share();
   const parent = await findParent(instance.instance);
-  const cgroups = up.adopt(
-    await openCgroups({ parent, poolMib: atStart.memoryMib, poolCpuMillis: atStart.cpuMillis, disk: storage.device, logger }),
-    (opened) => opened.close(),
-  );
+  const cgroups = up.adopt(await openCgroups({ parent, pool: atStart, disk: storage.device, logger }), (opened) => opened.close());
   const network = up.adopt(
     await openNetwork({
       instance: instance.instance,
@@ -134,7 +133,8 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
     runDirectory,
     lxcfs: () => (serves(lxcfs) ? lxcfs.mountPoint : null),
   };
-  const basis = (): PoolBasis => ({ share: { ...heldShare(share(), atStart), diskMib: storage.promisableMib }, overcommit, networkMbps });
+  const poolShare = up.use(new PoolShare(share, cgroups, atStart));
+  const basis = (): PoolBasis => ({ share: { ...poolShare.promisable, diskMib: storage.promisableMib }, overcommit, networkMbps });
   const plan = (): PoolPlan => {
     const { totals, reserve } = allotment.host();
     return { host: totals, reserve, ...basis() };
@@ -165,12 +165,13 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
     burstUsage: (machine) => governing.burstUsage(machine),
     startedAt,
     plan,
+    held: () => poolShare.held,
   });
   // A killed process would keep nothing of what it compiled; with new code that is half a second of work.
   flushCompileCache();
   // Not before all that would keep the governor up; and before anybody can ask for other limits.
   const turn = up.use(await AgentTurn.take({ directory: paths.agent, runDirectory }, onLate(logger)));
-  const governing = up.use(startGovernor(openPoolControls({ parent }), machines, events, journal, turn, logger));
+  const governing = up.use(startGovernor(openPoolControls({ parent }), () => bytesOfMib(poolShare.wanted.memoryMib), machines, events, journal, turn, logger));
   up.use(server);
   await server.listen();
   logger.info({ adopted: recovered.adopted.length, starting: recovered.toStart.length, socket: paths.agentSocket }, 'agent is ready');
@@ -178,6 +179,7 @@ export const startAgent = async (config: AgentConfig, logger: Logger): Promise<A
   up.use(keepLxcfs(lxcfs, machines, logger));
   up.use(keepTreeOptions((key) => allotment.changes()[key]?.former ?? null, logger));
   void limitAsRecorded(host, recovered.adopted);
+  poolShare.follow(host, machines);
   void stopAll(host, recovered.toStop);
   startAll(host, recovered.toStart).catch((error: unknown) => logger.error({ error: messageChain(error) }, 'not all machines came back'));
   const held = up.move();

@@ -138,6 +138,8 @@ export const AgentInfo = Type.Object(
     host: Type.Object({ name: Type.String(), kernel: Type.String(), cpus: Type.Integer(), memoryMib: Type.Number(), cgroup: Type.String() }, closed),
     /** What the machines of this instance may be guaranteed in all. */
     pool: Type.Object({ ...PoolSize.properties, diskUsedMib: Type.Number() }, closed),
+    /** What its machines may use together: its share of the host, but for the moments after `cenote up` has changed that. */
+    held: Type.Object({ cpuMillis: Type.Integer(), memoryMib: Type.Integer() }, closed),
     guaranteed: Type.Object({ cpuMillis: Type.Integer(), memoryMib: Type.Integer(), diskMib: Type.Integer(), networkMbps: Type.Integer() }, closed),
     /** Resources that this host cannot honour: asked for, they are refused. */
     unsupported: Type.Array(Unsupported),

@@ -1,11 +1,13 @@
 /** `cenote up`: from a bare host to a machine that answers. Every step finds what is done already, so it may be repeated at any time. */
 import { readFileSync, realpathSync, writeFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { CenoteError } from '../base/errors.ts';
 import { formatCpu, formatMib } from '../base/units.ts';
 import { AgentClient } from '../client/agent.ts';
 import { ControlClient } from '../client/control.ts';
 import { openAllotment } from '../host/allotment/allotment.ts';
+import type { Share } from '../host/allotment/allotment.ts';
 import { checkRoot, cloudApiPlace, instancePaths, noOvercommit } from '../model/instance.ts';
 import type { InstanceConfig, InstancePaths } from '../model/instance.ts';
 import { lockFile } from '../sys/flock.ts';
@@ -28,6 +30,8 @@ import { checkRootDirectory, upLockPath } from './root-directory.ts';
 import { chooseUplinks } from './uplinks.ts';
 
 const lockTimeoutMs = 120_000;
+const sharePollMs = 100;
+const shareTimeoutMs = 30_000;
 
 export interface UpOutcome {
   config: InstanceConfig;
@@ -49,6 +53,7 @@ export const bringUp = async (options: UpOptions, progress: Progress): Promise<U
   using _lock = await lockFile(upLockPath(root), { timeoutMs: lockTimeoutMs, signal: options.signal });
   const { config, changed } = await changeHost(options, paths, progress);
   await progress.step('services', (step) => startServices(config, paths, changed, step, options.signal));
+  await waitForShare(config, paths, progress, options.signal);
   return { config, paths };
 };
 
@@ -133,6 +138,27 @@ const startServices = async (config: InstanceConfig, paths: InstancePaths, chang
   await answers('control', () => inStep(control), { manager, step, signal });
   const how = upgrade ? 'agent and control plane upgraded' : before.agent && before.control ? 'agent and control plane run' : 'agent and control plane started';
   return { said: `${how} (${manager.kind}), ${info.machines.running} of ${info.machines.total} machines running` };
+};
+
+/** The agent follows a share that has changed while machines run; less memory comes as fast as what they borrowed is taken back. */
+const waitForShare = async ({ instance }: InstanceConfig, paths: InstancePaths, progress: Progress, signal?: AbortSignal): Promise<void> => {
+  using agent = new AgentClient(paths.agentSocket);
+  const share = openAllotment().share(instance);
+  const isHeld = ({ cpuMillis, memoryMib }: Share): boolean => cpuMillis === share.cpuMillis && memoryMib === share.memoryMib;
+  if (isHeld((await agent.info()).held)) return;
+  await progress.step('pool', async ({ at }) => {
+    const [cores, memory] = [formatCpu(share.cpuMillis), formatMib(share.memoryMib)];
+    for (const deadline = Date.now() + shareTimeoutMs; ; await sleep(sharePollMs)) {
+      signal?.throwIfAborted();
+      const { held } = await agent.info();
+      if (isHeld(held)) return { said: `has ${cores} cores and ${memory} of memory` };
+      at(`${formatMib(held.memoryMib)} of memory still; machines give back what is beyond ${memory}`);
+      if (Date.now() > deadline)
+        return {
+          said: `${memory} of memory may be promised; machines still have ${formatMib(held.memoryMib)}, and are held to ${memory} when they use no more`,
+        };
+    }
+  });
 };
 
 /** It answers before it has found the agent, and refuses all work until then. */

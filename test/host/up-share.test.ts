@@ -1,8 +1,14 @@
-/** `up` with less to share out than machines are guaranteed already: refused with the numbers, and nothing is changed. Needs root. */
+/** `up` with another share of the host: machines that run follow, and what would be less than they are guaranteed is refused. Needs root. */
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
+import { AgentClient } from '../../src/client/agent.ts';
 import { openAllotment } from '../../src/host/allotment/allotment.ts';
+import type { Machine } from '../../src/model/control-api.ts';
+import { instancePaths } from '../../src/model/instance.ts';
 import { skipInstance, startInstance } from '../support/instance.ts';
+import { kernelMemory } from '../support/kernel-memory.ts';
+import { KernelNumbers } from '../support/kernel-numbers.ts';
+import { MemoryTaker, memoryMachineCommand } from '../support/memory-machine.ts';
 
 it('what machines are guaranteed is not taken from below them', { skip: skipInstance }, async () => {
   await using instance = await startInstance({ poolSizeMib: 1024, cpuMillis: 100, memoryMib: 512 });
@@ -26,4 +32,34 @@ it('what machines are guaranteed is not taken from below them', { skip: skipInst
   assert.match(await instance.refused(...up, '--overcommit-disk', '1'), /the agent does not run.*\nbring it up as it was first/);
   assert.deepEqual(shared(), { cpuMillis: 80, memoryMib: 128 });
   await instance.must(...up, '--cpu', '0.1');
+});
+
+it('a share that is made larger or smaller is the pool of those that run, at once', { skip: skipInstance }, async () => {
+  await using instance = await startInstance({ poolSizeMib: 1024, cpuMillis: 100, memoryMib: 512 });
+  const up = (...share: string[]) => instance.must('up', '--no-hello', '--yes', ...share);
+  const { machine } = await instance.json<{ machine: Machine }>('create', 'grows', '--memory', '64M', '--disk', '64M', '--', ...memoryMachineCommand);
+  using agent = new AgentClient(instancePaths(instance.root).agentSocket);
+  const numbers = new KernelNumbers(instance, await agent.info());
+  const scores = () => new Set(numbers.oomScores(machine.id));
+  assert.deepEqual(scores(), new Set([775]));
+  const [first] = numbers.pids(machine.id);
+
+  assert.match(await up('--memory', '1G', '--cpu', '0.2'), /^The pool: 0\.2 cores, 1G of memory/m);
+  assert.equal(kernelMemory(instance.instance).limitMib, 1024);
+  assert.equal(kernelMemory(instance.instance, machine.id).limitMib, 1024);
+  assert.equal(numbers.of('').cpuMillis, 200);
+  assert.deepEqual(scores(), new Set([838]));
+  using taker = await MemoryTaker.at(machine.address);
+  await taker.take('own', 700);
+
+  // It borrows more than there is to be: the governor takes that back first.
+  assert.match(await up('--memory', '512M', '--cpu', '0.1'), /^The pool: 0\.1 cores, 512M of memory/m);
+  const { limitMib, usedMib } = kernelMemory(instance.instance);
+  assert.equal(limitMib, 512);
+  assert.ok(usedMib <= 512);
+  assert.equal(numbers.of('').cpuMillis, 100);
+  assert.equal(kernelMemory(instance.instance, machine.id).kills, 0);
+  await taker.check();
+  assert.equal(numbers.pids(machine.id)[0], first);
+  assert.match(await instance.refused('create', 'other', '--memory', '600M', '--disk', '64M'), /512M/);
 });

@@ -116,6 +116,7 @@ export const agentFixture = async (
         burstUsage: () => null,
         startedAt: new Date().toISOString(),
         plan,
+        held: () => pool,
       }),
     );
     await server.listen();

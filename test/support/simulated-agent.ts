@@ -297,6 +297,7 @@ export class SimulatedAgent implements AsyncDisposable, StreamCounters {
       startedAt: baseImage.createdAt,
       host: { name: 'simulated', kernel: '6.0', cpus: 2, memoryMib: 1, cgroup: 'v2' },
       pool: { networkMbps: null, ...pool, diskUsedMib: 0 },
+      held: { cpuMillis: pool.cpuMillis, memoryMib: pool.memoryMib },
       guaranteed: { ...noGuarantees },
       unsupported: this.options.unsupported,
       storage: { driver: 'fake', quota: 'none', snapshots: true, lacks: [] },

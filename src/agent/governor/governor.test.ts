@@ -37,6 +37,7 @@ test('a ceiling that is changed while the governor lets go is the one that holds
   const resizing = await machine.limits.acquire();
   await using _governor = new Governor({
     memory,
+    mostBytes: () => Infinity,
     readHost: () => ({ availableBytes: Infinity, swapFreeBytes: Infinity }),
     readHostKills: () => 0,
     machines: () => [machine],

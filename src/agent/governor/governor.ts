@@ -32,6 +32,8 @@ export interface GovernorListener {
 
 export interface GovernorOptions {
   memory: PoolMemory;
+  /** What the pool is to have; less than the kernel's limit while it is being made smaller. */
+  mostBytes: () => number;
   readHost: () => HostMemory;
   readHostKills: () => number;
   /** Those that run. */
@@ -77,7 +79,7 @@ export class Governor implements AsyncDisposable {
   /** What the look at all machines does not see of what a former governor did. */
   #leftovers(): ReadonlyMap<string, Watch> {
     const { memory, machines } = this.#options;
-    const pool = memory.totals();
+    const pool = this.#totals();
     const found = [...machines()].map((machine): [string, Leftover] => [machine.id, memory.leftover(machine.id, ceilingOf(machine, pool))]);
     return new Map(found.filter(([, { isSwapHeld, isOffered }]) => isSwapHeld || isOffered).map(([id, leftover]) => [id, { ...freshWatch, ...leftover }]));
   }
@@ -143,12 +145,17 @@ export class Governor implements AsyncDisposable {
   #read(): Readings {
     const { memory, readHost } = this.#options;
     const begun = performance.now();
-    const pool = memory.totals();
+    const pool = this.#totals();
     const machines = this.#lookedAt().flatMap((machine) => this.#readMachine(machine, pool) ?? []);
     if (this.#look === 'all' && this.#state.isTight)
       for (const one of machines) if (one.usedBytes > one.guaranteeBytes) one.takeableBytes = memory.takeable(one.id);
     if (this.#look === 'all') this.#lookCostMs = performance.now() - begun;
     return { look: this.#look, pool, host: readHost(), machines, busy: this.#busy, outcomes: this.#outcomes, lookCostMs: this.#lookCostMs };
+  }
+
+  #totals(): PoolTotals {
+    const totals = this.#options.memory.totals();
+    return { ...totals, limitBytes: Math.min(totals.limitBytes, this.#options.mostBytes()) };
   }
 
   #readMachine(machine: GovernedMachine, pool: PoolTotals): MachineReading | null {
@@ -162,7 +169,7 @@ export class Governor implements AsyncDisposable {
     this.#killsAtMs = performance.now();
     for (const { machine, kills } of this.#kills.look(() => this.#ids())) {
       const governed = find(machine);
-      const reading = governed === undefined ? null : this.#readMachine(governed, memory.totals());
+      const reading = governed === undefined ? null : this.#readMachine(governed, this.#totals());
       if (reading !== null) listener.ranOut({ ...reading, usedBytes: usedAtDeath(reading, memory.peak(machine)) }, kills);
     }
   }
@@ -212,11 +219,11 @@ export class Governor implements AsyncDisposable {
 
   /** When nobody else writes them, and with what is true by then: a resize may have come between the decision and this. */
   #onLimits(machine: string, bytes: number, work: (now: MachineReading) => Promise<void>): void {
-    const { find, memory } = this.#options;
+    const { find } = this.#options;
     void this.#work(machine, bytes, async () => {
       using _mine = await find(machine)?.limits.acquire();
       const governed = find(machine);
-      const now = governed === undefined ? null : this.#readMachine(governed, memory.totals());
+      const now = governed === undefined ? null : this.#readMachine(governed, this.#totals());
       if (now !== null) await work(now);
     });
   }

@@ -82,6 +82,7 @@ const startGoverning = ({ beside }: StandInTurn, { instance, place, journalPath,
   else logger.warn({ machines: running.length, pid: beside.pid }, 'the agent stands still: governing in its place');
   return new Governor({
     memory,
+    mostBytes: () => Infinity,
     readHost: readHostMemory,
     readHostKills,
     machines: () => byId.values(),

@@ -24,6 +24,7 @@ export interface Governing extends AsyncDisposable {
 
 export const startGovernor = (
   { memory, cpu }: { memory: PoolMemory; cpu: PoolCpu },
+  mostBytes: () => number,
   machines: Machines,
   events: Events,
   journal: Journal,
@@ -44,6 +45,7 @@ export const startGovernor = (
     tellKept(keptEventsPath(turn.place.directory), events);
     return new Governor({
       memory,
+      mostBytes,
       readHost: readHostMemory,
       readHostKills,
       machines: running,

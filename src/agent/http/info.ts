@@ -8,7 +8,7 @@ import type { AgentRoutes } from './server.ts';
 
 const version = (JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string }).version;
 
-export const infoRoutes: AgentRoutes = (app, { host, machines, instance, startedAt, plan, burstUsage }) => {
+export const infoRoutes: AgentRoutes = (app, { host, machines, instance, startedAt, plan, held, burstUsage }) => {
   app.get('/v1/info', async (): Promise<AgentInfo> => {
     const { usedMib } = await host.storage.capacity();
     const { pool } = machines;
@@ -19,6 +19,7 @@ export const infoRoutes: AgentRoutes = (app, { host, machines, instance, started
       startedAt,
       host: { name: hostname(), kernel: release(), cpus: availableParallelism(), memoryMib: Math.floor(totalmem() / 2 ** 20), cgroup: host.cgroups.layout },
       pool: { ...pool, diskUsedMib: usedMib },
+      held: held(),
       guaranteed: { ...machines.guaranteed },
       unsupported: [...host.cgroups.unsupported],
       storage: host.storage.features,

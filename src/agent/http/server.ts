@@ -7,6 +7,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { CenoteError, asCenoteError, errorCodes, messageChain } from '../../base/errors.ts';
 import type { ErrorBody } from '../../base/errors.ts';
 import { requestSchemas } from '../../base/request-schemas.ts';
+import type { PoolAmount } from '../../host/cgroup/cgroup.ts';
 import type { BurstUsage } from '../../model/machine.ts';
 import type { Host } from '../host.ts';
 import type { FirewallRules } from '../firewall.ts';
@@ -38,6 +39,8 @@ export interface AgentServerOptions {
   burstUsage: (machine: Machine) => BurstUsage | null;
   startedAt: string;
   plan: () => PoolPlan;
+  /** What the machines may use together now. */
+  held: () => PoolAmount;
 }
 
 export type AgentRoutes = (app: FastifyInstance, options: AgentServerOptions) => void;

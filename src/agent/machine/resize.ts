@@ -22,8 +22,9 @@ export const resizeMachine = async (machine: Machine, resources: Resources): Pro
       await host.cgroups.apply(id, resources);
       undo.defer(() => host.cgroups.apply(id, former));
       host.crash.reach('resize: control groups');
-      undo.defer(() => host.cgroups.rescore(id, resources.memoryMib, former.memoryMib));
-      await host.cgroups.rescore(id, former.memoryMib, resources.memoryMib);
+      const [formerScore, score] = [host.cgroups.oomScore(former.memoryMib), host.cgroups.oomScore(resources.memoryMib)];
+      undo.defer(() => host.cgroups.rescore(id, score, formerScore));
+      await host.cgroups.rescore(id, formerScore, score);
       if (resources.networkCeilingMbps !== former.networkCeilingMbps) {
         // Two ends: should the second fail, the first has to go back too.
         undo.defer(() => host.network.limit(run.slot, run.process.pid, former.networkCeilingMbps));

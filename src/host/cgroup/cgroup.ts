@@ -36,10 +36,23 @@ export const noUsage: CgroupUsage = {
   pressure: null,
 };
 
+/** What the machines of an instance may use together. */
+export interface PoolAmount {
+  memoryMib: number;
+  cpuMillis: number;
+}
+
 export interface Cgroups {
   readonly layout: 'v2' | 'hybrid';
   /** What cannot be honoured here, and is to be refused before anything has changed. */
   readonly unsupported: readonly Unsupported[];
+  /** Memory of all machines together, as it is limited now. */
+  readonly poolMib: number;
+  /**
+   * Theirs together, from now on; memory that they use beyond it is reclaimed. False where that is not enough: what they had before then
+   * still holds, nobody is killed, and the caller asks again. Machines that run keep their own limits and scores (`apply`, `rescore`).
+   */
+  setPool(pool: PoolAmount): Promise<boolean>;
   /** For the OCI specification's `linux.cgroupsPath`. */
   path(machine: string): string;
   /** Moves a machine's monitor to where all of them are: apart from machines, and from whatever is done to the agent. */
@@ -48,8 +61,8 @@ export interface Cgroups {
   apply(machine: string, resources: Resources): Promise<void>;
   /** The `oom_score_adj` that processes of a machine of such a guarantee start with. */
   oomScore(guaranteeMib: number): number;
-  /** Brings that of those that run in step with another guarantee. */
-  rescore(machine: string, formerMib: number, guaranteeMib: number): Promise<void>;
+  /** Brings that of those that run in step with another guarantee, or another pool. */
+  rescore(machine: string, formerScore: number, score: number): Promise<void>;
   usage(machine: string): Promise<CgroupUsage>;
   /** Pids inside, in the host's numbering. */
   processes(machine: string): Promise<number[]>;

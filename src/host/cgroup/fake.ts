@@ -6,6 +6,7 @@ import type { CgroupUsage, Cgroups } from './cgroup.ts';
 
 export class FakeCgroups implements Cgroups {
   readonly layout = 'v2';
+  readonly poolMib = 0;
   /** A test may say what it cannot honour. */
   unsupported: Unsupported[] = [];
   /** What was last applied, by machine. */
@@ -16,6 +17,10 @@ export class FakeCgroups implements Cgroups {
 
   constructor(onKill: (machine: string) => void) {
     this.#onKill = onKill;
+  }
+
+  async setPool(): Promise<boolean> {
+    return true;
   }
 
   path(machine: string): string {

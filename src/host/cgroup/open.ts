@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { CenoteError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
-import type { Cgroups } from './cgroup.ts';
+import type { Cgroups, PoolAmount } from './cgroup.ts';
 import { detectLayout } from './layout.ts';
 import type { ParentGroup } from './parent.ts';
 import { CgroupsV1 } from './v1.ts';
@@ -16,9 +16,7 @@ import { CgroupsV2 } from './v2.ts';
 export interface CgroupOptions {
   /** The group all machines of this instance live in. */
   parent: ParentGroup;
-  /** What the machines together may use. */
-  poolMib: number;
-  poolCpuMillis: number;
+  pool: PoolAmount;
   /** The disk that their files are on (`7:3`), for shares and limits of I/O; null where it is not one disk. */
   disk: string | null;
   logger: Logger;
@@ -32,7 +30,7 @@ export const openCgroups = async (options: CgroupOptions): Promise<Cgroups> => {
         layout.v1.size === 0 ? 'mount -t cgroup2 cgroup2 /sys/fs/cgroup' : 'mkdir /sys/fs/cgroup/unified; mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified',
     });
   const opened = layout.v1.has('memory') ? new CgroupsV1(layout, layout.unified, options) : new CgroupsV2(layout.unified, options);
-  await opened.ready;
+  await opened.setPool(options.pool);
   return opened;
 };
 

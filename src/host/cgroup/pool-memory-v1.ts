@@ -160,7 +160,7 @@ export class PoolMemoryV1 implements PoolMemory {
 }
 
 /** On the thread pool, since the kernel answers when it has reclaimed. False when it cannot. */
-const setLimit = async (group: string, bytes: number, file = limitFile): Promise<boolean> => {
+export const setLimit = async (group: string, bytes: number, file = limitFile): Promise<boolean> => {
   try {
     await writeFile(join(group, file), String(bytes));
     return true;

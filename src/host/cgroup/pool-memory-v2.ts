@@ -124,7 +124,7 @@ const kernelBytesOf = ({ kernel = 0, zswap = 0, sock = 0 }: Record<string, numbe
 export const heldV2 = (group: string): number => Math.min(readNumber(group, 'memory.max'), readNumber(group, 'memory.high'));
 
 /** On the thread pool, since the kernel answers when it has reclaimed. EAGAIN is less than asked, which the caller measures. */
-const put = async (group: string, file: string, value: string | number): Promise<'done' | 'EINVAL' | 'less'> => {
+export const put = async (group: string, file: string, value: string | number): Promise<'done' | 'EINVAL' | 'less'> => {
   try {
     await writeFile(join(group, file), String(value));
     return 'done';

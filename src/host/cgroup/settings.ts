@@ -17,6 +17,9 @@ export const cpuShares = (resources: Resources): number => sharesOf(resources.cp
 export const weightOf = (cpuMillis: number): number => Math.min(10_000, Math.max(1, Math.round(cpuMillis / 10)));
 export const cpuWeight = (resources: Resources): number => weightOf(resources.cpuMillis);
 
+/** Of a limit as the kernel has it; null where there is none. */
+export const finiteMib = (bytes: number): number | null => (Number.isFinite(bytes) ? Math.floor(bytes / 2 ** 20) : null);
+
 export const memoryBytes = (mib: number): number => mib * 1024 * 1024;
 
 /** A machine that cannot be brought below what it uses keeps what it had. */

@@ -1,21 +1,21 @@
 /** Hybrid hosts, with controllers on v1: one directory a machine in every controller's own tree, and one in the v2 tree beside them. */
 import { join } from 'node:path';
-import { isErrno } from '../../base/errno.ts';
 import { CenoteError } from '../../base/errors.ts';
 import type { Resources, Unsupported } from '../../model/resources.ts';
 import { treesOf } from './layout.ts';
 import type { CgroupLayout } from './layout.ts';
 import { noUsage } from './cgroup.ts';
-import type { CgroupUsage, Cgroups } from './cgroup.ts';
+import type { CgroupUsage, Cgroups, PoolAmount } from './cgroup.ts';
 import type { CgroupOptions } from './open.ts';
 import { childGroups, ifPresent, kernelFiles, makeGroup, readNumber, readPids, readTable, readText, removeGroup, write } from './files.ts';
 import { lookAtDisk, noTraffic, trafficV1, unsupportedIo } from './io.ts';
 import type { IoDisk } from './io.ts';
 import { applyV1, withSwapFile } from './limits-v1.ts';
 import { Monitors } from './monitors.ts';
+import { setLimit } from './pool-memory-v1.ts';
 import { oomScoreWithin, rescoreAll } from './oom-score.ts';
 import { isMachine } from './parent.ts';
-import { memoryBytes, poolSwapBytes, sharesOf, weightOf } from './settings.ts';
+import { finiteMib, memoryBytes, poolSwapBytes, sharesOf, weightOf } from './settings.ts';
 import { groupPressure } from './pressure.ts';
 import { freezeGroup, killGroup, thawGroup } from './stop.ts';
 import { UnitProperties, poolProperties } from './unit-properties.ts';
@@ -23,11 +23,10 @@ import { waitUntilEmpty } from './wait.ts';
 
 export class CgroupsV1 implements Cgroups {
   readonly layout = 'hybrid';
-  /** Until what the machines together may use is set. */
-  readonly ready: Promise<void>;
   readonly unsupported: readonly Unsupported[];
   readonly #parent: string;
-  readonly #poolMib: number;
+  #poolMib: number;
+  readonly #unit: UnitProperties | null;
   /** Null where nothing of it can be shared or limited. */
   readonly #disk: IoDisk | null;
   readonly #unifiedTree: string;
@@ -40,7 +39,7 @@ export class CgroupsV1 implements Cgroups {
     const { path, unit } = options.parent;
     this.#unifiedTree = unified;
     this.#parent = path;
-    this.#poolMib = options.poolMib;
+    this.#unit = unit === null ? null : new UnitProperties(unit, options.logger);
     this.#trees = treesOf(layout);
     this.#controller = (name) => {
       const tree = layout.v1.get(name);
@@ -48,21 +47,26 @@ export class CgroupsV1 implements Cgroups {
       return tree;
     };
     for (const tree of this.#trees) makeGroup(join(tree, path));
+    this.#poolMib = finiteMib(readNumber(this.#group('memory', ''), 'memory.limit_in_bytes')) ?? options.pool.memoryMib;
     const blkio = layout.v1.get('blkio');
     this.#disk = blkio === undefined ? null : lookAtDisk(options.disk, join(blkio, path), null);
     this.unsupported = unsupportedIo(this.#disk, 'v1', blkio !== undefined);
     const cpuset = layout.v1.get('cpuset');
     if (cpuset !== undefined) fillCpuset(cpuset, path);
     this.#monitors = new Monitors(treesThatTell(layout), path);
-    const limit = () => limitPool(join(this.#controller('memory'), path), memoryBytes(options.poolMib), poolSwapBytes(options.poolMib));
-    if (unit === null) {
-      limit();
-      write(join(this.#controller('cpu'), path), 'cpu.shares', sharesOf(options.poolCpuMillis));
-      this.ready = Promise.resolve();
-    } else {
-      // systemd knows no limit for memory and swap together, and leaves what is written there.
-      this.ready = new UnitProperties(unit, options.logger).set(poolProperties(options.poolMib, weightOf(options.poolCpuMillis))).then(limit);
-    }
+  }
+
+  get poolMib(): number {
+    return this.#poolMib;
+  }
+
+  async setPool({ memoryMib, cpuMillis }: PoolAmount): Promise<boolean> {
+    if (this.#unit === null) write(this.#group('cpu', ''), 'cpu.shares', sharesOf(cpuMillis));
+    // systemd knows no limit for memory and swap together, and leaves what is written there.
+    else await this.#unit.set(poolProperties(memoryMib, weightOf(cpuMillis)));
+    if (!(await limitPool(this.#group('memory', ''), memoryBytes(memoryMib), poolSwapBytes(memoryMib)))) return false;
+    this.#poolMib = memoryMib;
+    return true;
   }
 
   path(machine: string): string {
@@ -87,9 +91,9 @@ export class CgroupsV1 implements Cgroups {
     return oomScoreWithin(guaranteeMib / this.#poolMib);
   }
 
-  rescore(machine: string, formerMib: number, guaranteeMib: number): Promise<void> {
+  rescore(machine: string, formerScore: number, score: number): Promise<void> {
     const pids = () => ifPresent(() => readPids(this.#group('memory', machine))) ?? [];
-    return rescoreAll(pids, this.oomScore(formerMib), this.oomScore(guaranteeMib));
+    return rescoreAll(pids, formerScore, score);
   }
 
   admitMonitor(pid: number): Promise<void> {
@@ -169,17 +173,13 @@ const fillCpuset = (tree: string, parent: string) => {
 
 /**
  * All machines together: each one's own limit would let the many of them fill the host's swap. The kernel wants memory never above memory and
- * swap, so the order depends on the direction. A pool that was made smaller than what is in use keeps its former limit until the next start.
+ * swap, so the order depends on the direction; it reclaims on a write below what is used. Who has more in swap than a smaller pool's part of it
+ * keeps that.
  */
-const limitPool = (group: string, memory: number, swap: number) => {
-  const limits = [() => write(group, 'memory.limit_in_bytes', memory)];
+const limitPool = async (group: string, memory: number, swap: number): Promise<boolean> => {
   const withSwap = ifPresent(() => readNumber(group, withSwapFile));
-  if (withSwap !== null) limits.splice(memory + swap > withSwap ? 0 : 1, 0, () => write(group, withSwapFile, memory + swap));
-  for (const limit of limits) {
-    try {
-      limit();
-    } catch (error) {
-      if (!isErrno(error, 'EBUSY')) throw error;
-    }
-  }
+  if (withSwap !== null && memory + swap > withSwap) await setLimit(group, memory + swap, withSwapFile);
+  if (!(await setLimit(group, memory))) return false;
+  if (withSwap !== null && memory + swap < withSwap) await setLimit(group, memory + swap, withSwapFile);
+  return true;
 };

@@ -8,7 +8,7 @@
 import { join } from 'node:path';
 import type { Resources, Unsupported } from '../../model/resources.ts';
 import { noUsage } from './cgroup.ts';
-import type { CgroupUsage, Cgroups } from './cgroup.ts';
+import type { CgroupUsage, Cgroups, PoolAmount } from './cgroup.ts';
 import type { CgroupOptions } from './open.ts';
 import { childGroups, ifPresent, kernelFiles, makeGroup, readNumber, readPids, readTable, readText, removeGroup, write } from './files.ts';
 import { lookAtDisk, noTraffic, trafficV2, unsupportedIo } from './io.ts';
@@ -17,8 +17,8 @@ import { applyV2 } from './limits-v2.ts';
 import { Monitors } from './monitors.ts';
 import { oomScoreWithin, rescoreAll } from './oom-score.ts';
 import { isMachine, keeperName } from './parent.ts';
-import { memoryBytes, poolSwapBytes, weightOf } from './settings.ts';
-import { heldV2 } from './pool-memory-v2.ts';
+import { finiteMib, memoryBytes, poolSwapBytes, weightOf } from './settings.ts';
+import { heldV2, put } from './pool-memory-v2.ts';
 import { groupPressure } from './pressure.ts';
 import { freezeGroup, killGroup, thawGroup } from './stop.ts';
 import { UnitProperties, poolProperties } from './unit-properties.ts';
@@ -28,13 +28,11 @@ const wanted = ['cpu', 'cpuset', 'memory', 'pids', 'io'];
 
 export class CgroupsV2 implements Cgroups {
   readonly layout = 'v2';
-  /** Until what the machines together may use is set. */
-  readonly ready: Promise<void>;
   readonly unsupported: readonly Unsupported[];
   readonly #tree: string;
   readonly #parent: string;
-  readonly #poolMib: number;
-  readonly #poolWeight: number;
+  #poolMib: number;
+  #poolWeight: number;
   readonly #unit: UnitProperties | null;
   readonly #monitors: Monitors;
   /** Bytes of `memory.min` by machine. */
@@ -45,29 +43,43 @@ export class CgroupsV2 implements Cgroups {
   constructor(tree: string, options: CgroupOptions) {
     this.#tree = tree;
     this.#parent = options.parent.path;
-    this.#poolMib = options.poolMib;
-    this.#poolWeight = weightOf(options.poolCpuMillis);
+    this.#poolWeight = weightOf(options.pool.cpuMillis);
     const { unit } = options.parent;
     this.#unit = unit === null ? null : new UnitProperties(unit, options.logger);
     const parent = join(tree, this.#parent);
-    if (unit === null) {
-      enableDownTo(tree, this.#parent);
-      write(parent, 'memory.max', memoryBytes(this.#poolMib));
-      // Each machine's own limit would let all of them together fill the host's swap.
-      if (ifPresent(() => readText(parent, 'memory.swap.max')) !== null) write(parent, 'memory.swap.max', poolSwapBytes(this.#poolMib));
-      write(parent, 'cpu.weight', this.#poolWeight);
-    } else {
+    if (unit === null) enableDownTo(tree, this.#parent);
+    else {
       makeGroup(join(parent, keeperName));
       for (const pid of readPids(parent)) write(join(parent, keeperName), 'cgroup.procs', pid);
       enable(parent);
     }
+    this.#poolMib = finiteMib(readNumber(parent, 'memory.max')) ?? options.pool.memoryMib;
     const hasIo = readText(parent, 'cgroup.subtree_control').split(' ').includes('io');
     const disk = lookAtDisk(options.disk, parent, tree);
     this.#disk = hasIo ? disk : null;
     this.unsupported = unsupportedIo(disk, 'v2', hasIo);
     this.#monitors = new Monitors([tree], this.#parent);
     for (const machine of childGroups(parent).filter(isMachine)) this.#remember(machine, ifPresent(() => readNumber(join(parent, machine), 'memory.min')) ?? 0);
-    this.ready = this.#protect();
+  }
+
+  get poolMib(): number {
+    return this.#poolMib;
+  }
+
+  async setPool({ memoryMib, cpuMillis }: PoolAmount): Promise<boolean> {
+    const parent = this.#group('');
+    this.#poolWeight = weightOf(cpuMillis);
+    // A limit below what is used would kill.
+    const isLimited = await reclaimTo(parent, memoryBytes(memoryMib));
+    if (isLimited) this.#poolMib = memoryMib;
+    if (this.#unit === null) {
+      if (isLimited) write(parent, 'memory.max', memoryBytes(memoryMib));
+      // Each machine's own limit would let all of them together fill the host's swap.
+      if (isLimited && ifPresent(() => readText(parent, 'memory.swap.max')) !== null) write(parent, 'memory.swap.max', poolSwapBytes(memoryMib));
+      write(parent, 'cpu.weight', this.#poolWeight);
+    }
+    await this.#protect();
+    return isLimited;
   }
 
   path(machine: string): string {
@@ -88,9 +100,9 @@ export class CgroupsV2 implements Cgroups {
     return oomScoreWithin(guaranteeMib / this.#poolMib);
   }
 
-  rescore(machine: string, formerMib: number, guaranteeMib: number): Promise<void> {
+  rescore(machine: string, formerScore: number, score: number): Promise<void> {
     const pids = () => ifPresent(() => readPids(this.#group(machine))) ?? [];
-    return rescoreAll(pids, this.oomScore(formerMib), this.oomScore(guaranteeMib));
+    return rescoreAll(pids, formerScore, score);
   }
 
   admitMonitor(pid: number): Promise<void> {
@@ -161,6 +173,13 @@ export class CgroupsV2 implements Cgroups {
     else await this.#unit.set({ ...poolProperties(this.#poolMib, this.#poolWeight), MemoryMin: guaranteed });
   }
 }
+
+/** One attempt, sparing what is guaranteed as far as the kernel can. Whether no more than `bytes` is used now. */
+const reclaimTo = async (group: string, bytes: number): Promise<boolean> => {
+  const above = () => readNumber(group, 'memory.current') - bytes;
+  if (above() > 0) await put(group, 'memory.reclaim', above());
+  return above() <= 0;
+};
 
 const enableDownTo = (tree: string, path: string): void => {
   let at = tree;
