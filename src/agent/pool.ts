@@ -38,7 +38,10 @@ export const poolSize = ({ share, overcommit, networkMbps }: PoolBasis): PoolSiz
 const atOnce = 16;
 
 export const poolStatus = async (host: Host, machines: Machines, plan: PoolPlan, burstUsage: BurstMeter): Promise<PoolStatus> => {
-  const running = [...machines.all()].filter((machine) => machine.run !== null);
+  const all = [...machines.all()];
+  const running = all.filter((machine) => machine.run !== null);
+  const stopped = all.filter((machine) => machine.run === null).map(({ spec }) => spec.resources);
+  const kept = (of: 'cpuMillis' | 'memoryMib' | 'diskMib') => stopped.reduce((sum, resources) => sum + resources[of], 0);
   const measured: PoolMachine[] = [];
   for (let at = 0; at < running.length; at += atOnce) {
     const some = await Promise.all(running.slice(at, at + atOnce).map((machine) => measure(host, machine, burstUsage)));
@@ -64,6 +67,7 @@ export const poolStatus = async (host: Host, machines: Machines, plan: PoolPlan,
     disk: { totalMib, usedMib, readBytes: disk?.readBytes ?? null, writtenBytes: disk?.writtenBytes ?? null },
     uplink: networkMbps === null ? null : { capacityMbps: networkMbps, sentBytes: sentBy(devices) },
     machines: measured,
+    stopped: { machines: stopped.length, cpuMillis: kept('cpuMillis'), memoryMib: kept('memoryMib'), diskMib: kept('diskMib') },
   };
 };
 

@@ -59,3 +59,17 @@ export const fitColumns = <Row>(rows: readonly Row[], columns: readonly Column<R
   }
   return { fitting, gone: columns.filter((column) => !fitting.includes(column)).map(({ title }) => title) };
 };
+
+/** Lines as wide as there is room for, broken between words. */
+export const wrapped = (text: string, width: number): string[] => {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    const longer = line === '' ? word : `${line} ${word}`;
+    if (line !== '' && displayWidth(longer) > width) {
+      lines.push(line.trimEnd());
+      line = word;
+    } else line = longer;
+  }
+  return [...lines, line];
+};

@@ -2,11 +2,12 @@
 import { isIP } from 'node:net';
 import { invalid } from '../base/errors.ts';
 import { parseCpuMillis, parseSizeMib } from '../base/units.ts';
-import { parseCount, parseSeconds } from './format.ts';
+import { formatMbps, parseCount, parseSeconds } from './format.ts';
 import type { CpuBurst } from '../model/resources.ts';
 import type { MachineState, PublishedPort, RestartPolicy } from '../model/machine.ts';
 import { checkSnapshotName, environmentNamePattern, metadataNamePattern, tagNamePattern } from '../model/names.ts';
 import { least } from '../model/resource-limits.ts';
+import { promisableMbps } from '../model/uplink.ts';
 import { closest } from './suggest.ts';
 
 const longestZone = 64;
@@ -97,6 +98,14 @@ export const parseMbps = (field: string, text: string): number => {
 export const parseMbpsCeiling = orNone((field, text) => {
   const mbps = parseMbps(field, text);
   if (mbps === 0) throw invalid(field, 'a ceiling of 0 would be no network at all', 'write none for no ceiling');
+  return mbps;
+});
+
+/** Of an uplink, of which something is to be left for machines. */
+export const parseCapacity = orNone((field, text) => {
+  const mbps = parseMbps(field, text);
+  if (promisableMbps(mbps) === 0)
+    throw invalid(field, `of ${formatMbps(mbps)} nothing could be guaranteed to machines`, 'write what the uplink carries, such as 100M or 1G');
   return mbps;
 });
 

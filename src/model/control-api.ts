@@ -45,7 +45,7 @@ import { ImageConfig, PlatformRef } from './image.ts';
 import { Command, Environment, Health, MachineExit, MachineName, MachineState, Metadata, PublishedPort, RestartPolicy, Tags } from './machine.ts';
 import { NicWish } from './network-api.ts';
 import { Nics } from './network.ts';
-import { packageRefPattern, resourceNamePattern, snapshotNamePattern } from './names.ts';
+import { resourceNamePattern, snapshotNamePattern } from './names.ts';
 import { PackageRef, Resources } from './resources.ts';
 import { AgentInfo } from './agent-api.ts';
 
@@ -100,7 +100,8 @@ export type Machine = Static<typeof Machine>;
 /** Single numbers; what is left out comes from the package or the defaults. */
 const ResourcePatch = Type.Partial(Resources, closed);
 /** `NAME` is a package's newest version, `NAME@VERSION` that one. */
-const PackageText = Type.String({ pattern: packageRefPattern });
+/** `NAME` or `NAME@VERSION`. */
+const PackageText = Type.String({ maxLength: 80 });
 
 export const CreateMachine = Type.Object(
   {

@@ -43,6 +43,8 @@ export const PoolStatus = Type.Object(
     uplink: nullable(Type.Object({ capacityMbps: Type.Integer(), sentBytes: nullable(Type.Number()) }, closed)),
     /** Those that run. */
     machines: Type.Array(PoolMachine),
+    /** Of what is guaranteed, what is kept for those that do not. */
+    stopped: Type.Object({ machines: Type.Integer(), cpuMillis: Type.Integer(), memoryMib: Type.Integer(), diskMib: Type.Integer() }, closed),
   },
   closed,
 );

@@ -1,6 +1,6 @@
 /** What the command line calls. Each prints for a person, or with `json` one object, and returns the exit code. */
 import { CenoteError } from '../base/errors.ts';
-import { formatCpu, formatMib } from '../base/units.ts';
+import { formatCores, formatMib } from '../base/units.ts';
 import { ControlClient } from '../client/control.ts';
 import { openAllotment } from '../host/allotment/allotment.ts';
 import { checkRoot, defaultRoot } from '../model/instance.ts';
@@ -75,7 +75,7 @@ export const runUp = async (options: UpOptions): Promise<number> => {
       line(`  ${formatMs(hello.runningMs)} from request to running, ${formatMs(hello.answerMs)} to its first answer`);
   }
   const pool = info.agent?.pool;
-  if (pool !== undefined) line(`The pool: ${formatCpu(pool.cpuMillis)} cores, ${formatMib(pool.memoryMib)} of memory, ${formatMib(pool.diskMib)} of disk`);
+  if (pool !== undefined) line(`The pool: ${formatCores(pool.cpuMillis)}, ${formatMib(pool.memoryMib)} of memory, ${formatMib(pool.diskMib)} of disk`);
   line('Try next:');
   line(`  ${cenote} ls`);
   line(hello === null ? `  ${cenote} create web --image node --code ./examples/hello --publish 8080:80` : `  ${cenote} exec -it ${hello.name} -- sh`);

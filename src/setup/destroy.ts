@@ -38,7 +38,7 @@ export const whatWouldGo = async (root: string): Promise<string[]> => {
     `its services, links, firewall table, control groups and the directory ${root}`,
     others === 0
       ? 'kernel limits, zram swap and the users "cenote" and "cenote-dns", put back or removed: it is the last instance here'
-      : `nothing that the ${others} other instances on this host need`,
+      : `nothing that ${others === 1 ? 'the other instance' : `the ${others} other instances`} on this host ${others === 1 ? 'needs' : 'need'}`,
   ];
 };
 

@@ -28,25 +28,25 @@ export const choosePool = (request: PoolRequest, existing: StorageConfig | null,
   const device = existing === null ? request.device : existing.device;
   if (request.poolSizeMib !== undefined && typeof device === 'string')
     throw invalid(
-      'pool-size',
+      '--pool-size',
       `the pool is all of ${device}`,
       'it grows with the device: make that larger, then `cenote down` and `cenote up`; machines run on',
     );
   if (existing !== null) {
     if (request.device !== undefined && request.device !== existing.device)
       throw new CenoteError('wrong_state', `the pool is on ${existing.device ?? 'a file'} already`, {
-        fields: [{ field: 'device', message: 'cannot be changed' }],
+        fields: [{ field: '--device', message: 'cannot be changed' }],
         advice: 'a pool moves only with its instance: destroy it and run `cenote up` again',
       });
     const wanted = request.poolSizeMib ?? existing.poolSizeMib;
-    if (wanted < existing.poolSizeMib) throw invalid('pool-size', `the pool has ${formatMib(existing.poolSizeMib)} and cannot become smaller`);
+    if (wanted < existing.poolSizeMib) throw invalid('--pool-size', `the pool has ${formatMib(existing.poolSizeMib)} and cannot become smaller`);
     checkFits(wanted - existing.poolSizeMib, room, wanted);
     return { ...existing, poolSizeMib: wanted };
   }
   if (request.device !== undefined) return { driver: 'btrfs', device: request.device, poolSizeMib: request.poolSizeMib ?? leastMib };
   const driver = btrfs ? 'btrfs' : 'directory';
   if (request.poolSizeMib !== undefined) {
-    if (request.poolSizeMib < leastMib) throw invalid('pool-size', `${formatMib(request.poolSizeMib)} is too small: at least ${formatMib(leastMib)}`);
+    if (request.poolSizeMib < leastMib) throw invalid('--pool-size', `${formatMib(request.poolSizeMib)} is too small: at least ${formatMib(leastMib)}`);
     checkFits(request.poolSizeMib, room, request.poolSizeMib);
     return { driver, device: null, poolSizeMib: request.poolSizeMib };
   }
@@ -66,7 +66,7 @@ const checkFits = (moreMib: number, { freeMib, keptMib }: DiskRoom, wanted: numb
     throw new CenoteError(
       'not_enough',
       `a pool of ${formatMib(wanted)} needs ${formatMib(moreMib)} more; ${formatMib(freeMib)} are free and ${formatMib(keptMib)} of them are left to the host`,
-      { fields: [{ field: 'pool-size', message: 'too large' }] },
+      { fields: [{ field: '--pool-size', message: 'too large' }] },
     );
 };
 
@@ -79,11 +79,11 @@ export const hasBtrfs = (): boolean => [...fileSystems(), ...loadableModules(rel
 
 /** A device that is in use must never be made into a pool. */
 export const checkDevice = (device: string): void => {
-  if (!/^\/dev\/[A-Za-z0-9_./-]{1,80}$/.test(device)) throw invalid('device', `${JSON.stringify(device.slice(0, 100))} is not a path in /dev`);
-  if (!statSync(device, { throwIfNoEntry: false })?.isBlockDevice()) throw invalid('device', `${device} is not a block device`);
+  if (!/^\/dev\/[A-Za-z0-9_./-]{1,80}$/.test(device)) throw invalid('--device', `${JSON.stringify(device.slice(0, 100))} is not a path in /dev`);
+  if (!statSync(device, { throwIfNoEntry: false })?.isBlockDevice()) throw invalid('--device', `${device} is not a block device`);
   const used =
     readFileSync('/proc/self/mounts', 'utf8')
       .split('\n')
       .some((line) => line.startsWith(`${device} `)) || readFileSync('/proc/swaps', 'utf8').includes(`${device} `);
-  if (used) throw new CenoteError('in_use', `${device} is in use on this host`, { fields: [{ field: 'device', message: 'in use' }] });
+  if (used) throw new CenoteError('in_use', `${device} is in use on this host`, { fields: [{ field: '--device', message: 'in use' }] });
 };

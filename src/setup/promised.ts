@@ -1,6 +1,6 @@
 /** What an instance's machines are guaranteed already stands: `up` cannot leave it less to share out. Asked of the agent or, while none runs, of its journal. */
 import { CenoteError } from '../base/errors.ts';
-import { formatCpu, formatMib } from '../base/units.ts';
+import { formatCores, formatMib } from '../base/units.ts';
 import { AgentClient } from '../client/agent.ts';
 import { recordedGuarantees } from '../agent/recorded.ts';
 import type { Allotment, Share } from '../host/allotment/allotment.ts';
@@ -43,7 +43,7 @@ const infoOf = async (paths: InstancePaths): Promise<AgentInfo | null> => {
 };
 
 const kinds = {
-  cpu: { format: (millis: number) => `${formatCpu(millis)} cores`, flags: '--cpu and --overcommit-cpu' },
+  cpu: { format: formatCores, flags: '--cpu and --overcommit-cpu' },
   memory: { format: formatMib, flags: '--memory and --overcommit-memory' },
   disk: { format: formatMib, flags: '--overcommit-disk' },
 } as const;
@@ -60,7 +60,7 @@ const demandShare = (kind: keyof typeof kinds, guaranteed: number, before: numbe
 /** What of the pool may be promised is measured by the agent. */
 const refuseUnknownDisk = (): never => {
   throw new CenoteError('unavailable', 'the agent does not run, so it is not known whether the disk would still carry what machines are guaranteed', {
-    fields: [{ field: 'overcommit-disk', message: 'cannot be made smaller now' }],
+    fields: [{ field: '--overcommit-disk', message: 'cannot be made smaller now' }],
     advice: 'bring it up as it was first: cenote up',
   });
 };
@@ -69,7 +69,7 @@ const demandUplink = (guaranteedMbps: number, networkMbps: number, formerMbps: n
   const left = promisableMbps(networkMbps);
   if (networkMbps >= formerMbps || guaranteedMbps <= left) return;
   throw new CenoteError('not_enough', `machines are guaranteed ${guaranteedMbps} Mbit/s; of ${networkMbps} Mbit/s ${left} can be`, {
-    fields: [{ field: 'net-capacity', message: 'too small' }],
+    fields: [{ field: '--net-capacity', message: 'too small' }],
     advice: 'say what it carries in truth, or make their guarantees smaller first: cenote resize NAME --net MBPS',
   });
 };

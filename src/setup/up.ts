@@ -3,7 +3,7 @@ import { readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { CenoteError } from '../base/errors.ts';
-import { formatCpu, formatMib } from '../base/units.ts';
+import { formatCores, formatMib } from '../base/units.ts';
 import { AgentClient } from '../client/agent.ts';
 import { ControlClient } from '../client/control.ts';
 import { openAllotment } from '../host/allotment/allotment.ts';
@@ -107,7 +107,7 @@ const changeHost = async (options: UpOptions, paths: InstancePaths, progress: Pr
     return {
       config: made,
       changed: existing !== null && JSON.stringify(existing) !== JSON.stringify(made),
-      said: `"${entry.instance}": ${formatCpu(share.cpuMillis)} cores, ${formatMib(share.memoryMib)} memory, ${formatMib(storage.poolSizeMib)} pool (${storage.driver}), ${entry.subnet}${uplinks.length === 0 ? '' : `, ${networkMbps} Mbit/s on ${uplinks.join(', ')}`}`,
+      said: `"${entry.instance}": ${formatCores(share.cpuMillis)}, ${formatMib(share.memoryMib)} memory, ${formatMib(storage.poolSizeMib)} pool (${storage.driver}), ${entry.subnet}${uplinks.length === 0 ? '' : `, ${networkMbps} Mbit/s on ${uplinks.join(', ')}`}`,
     };
   });
   await progress.step('host', () => prepareHost(allotment, config.instance));
@@ -147,11 +147,11 @@ const waitForShare = async ({ instance }: InstanceConfig, paths: InstancePaths, 
   const isHeld = ({ cpuMillis, memoryMib }: Share): boolean => cpuMillis === share.cpuMillis && memoryMib === share.memoryMib;
   if (isHeld((await agent.info()).held)) return;
   await progress.step('pool', async ({ at }) => {
-    const [cores, memory] = [formatCpu(share.cpuMillis), formatMib(share.memoryMib)];
+    const memory = formatMib(share.memoryMib);
     for (const deadline = Date.now() + shareTimeoutMs; ; await sleep(sharePollMs)) {
       signal?.throwIfAborted();
       const { held } = await agent.info();
-      if (isHeld(held)) return { said: `has ${cores} cores and ${memory} of memory` };
+      if (isHeld(held)) return { said: `has ${formatCores(share.cpuMillis)} and ${memory} of memory` };
       at(`${formatMib(held.memoryMib)} of memory still; machines give back what is beyond ${memory}`);
       if (Date.now() > deadline)
         return {

@@ -26,7 +26,7 @@ export const chooseUplinks = async (request: UplinkRequest, entry: AllottedInsta
   const { networkMbps, uplinks } = request;
   const isNamed = typeof uplinks === 'object';
   if (networkMbps === null) {
-    if (uplinks !== undefined) throw invalid('uplink', 'is where --net-capacity holds, and none is said', 'say --net-capacity too, such as 1G');
+    if (uplinks !== undefined) throw invalid('--uplink', 'is where --net-capacity holds, and none is said', 'say --net-capacity too, such as 1G');
     return { uplinks: [], lacks: null };
   }
   if (!(await canShape())) {
@@ -39,7 +39,7 @@ export const chooseUplinks = async (request: UplinkRequest, entry: AllottedInsta
   }
   const kept = uplinks === undefined ? findInstanceConfig(entry.root)?.uplinks : undefined;
   const devices = [...new Set(isNamed ? uplinks : (kept ?? (await defaultDevices())))];
-  if (devices.length > mostUplinks) throw invalid('uplink', `${devices.length} devices are more than ${mostUplinks}`);
+  if (devices.length > mostUplinks) throw invalid('--uplink', `${devices.length} devices are more than ${mostUplinks}`);
   const others = all.filter(({ root }) => root !== entry.root);
   // One that was chosen before may be away for now; the agent waits for it.
   for (const device of devices) await demandFree(device, entry, others, kept !== undefined);
@@ -47,21 +47,21 @@ export const chooseUplinks = async (request: UplinkRequest, entry: AllottedInsta
 };
 
 const demandFree = async (device: string, entry: AllottedInstance, others: readonly AllottedInstance[], mayBeAway: boolean): Promise<void> => {
-  if (/^(lo|cn\d+v\d+)$/.test(device)) throw invalid('uplink', `${device} does not lead out of this host`);
+  if (/^(lo|cn\d+v\d+)$/.test(device)) throw invalid('--uplink', `${device} does not lead out of this host`);
   const queue = await queueOf(device);
-  if (queue === undefined && !mayBeAway) throw invalid('uplink', `this host has no network device ${device}`);
+  if (queue === undefined && !mayBeAway) throw invalid('--uplink', `this host has no network device ${device}`);
   const holder = others.find(({ root, number }) => number === queue?.instanceNumber || devicesOf(root).includes(device));
   const elsewhere = 'name another device with --uplink, or say --net-capacity none';
   if (holder !== undefined)
     throw new CenoteError('in_use', `${device} is shaped by instance "${holder.instance}"; a device has one queue, so one instance at most`, {
-      fields: [{ field: 'uplink', message: 'in use' }],
+      fields: [{ field: '--uplink', message: 'in use' }],
       advice: `${elsewhere}; or give it up there: cenote --root ${holder.root} up --net-capacity none`,
     });
   if (queue === undefined || queue === null || queue.instanceNumber === entry.number) return;
   // Of an instance that is no more.
   if (queue.instanceNumber !== null) return releaseUplinks(queue.instanceNumber);
   throw new CenoteError('in_use', `${device} has a root queue that somebody else made (${queue.text}); it is not touched`, {
-    fields: [{ field: 'uplink', message: 'in use' }],
+    fields: [{ field: '--uplink', message: 'in use' }],
     advice: `take it away if nobody needs it: tc qdisc del dev ${device} root; or ${elsewhere}`,
   });
 };

@@ -1,5 +1,6 @@
 /** Packages: named resources, the same for every account. A version never changes; the newest is what the name alone means. */
 import { CenoteError } from '../base/errors.ts';
+import { packageRefPattern } from '../model/names.ts';
 import type { Package, Resources } from '../model/resources.ts';
 import { authorize } from './context.ts';
 import type { RequestContext } from './context.ts';
@@ -13,9 +14,13 @@ const packageOf = (row: PackageVersionTable): Package => ({
   createdAt: row.created_at,
 });
 
+const reference = new RegExp(packageRefPattern);
+
+/** What is no reference names no package. */
 const parseRef = (text: string): { name: string; version: number | undefined } => {
-  const [name = '', version] = text.split('@');
-  return { name, version: version === undefined ? undefined : Number(version) };
+  if (!reference.test(text)) throw unknown(text);
+  const [name, version] = text.split('@');
+  return { name: name!, version: version === undefined ? undefined : Number(version) };
 };
 
 const unknown = (text: string): CenoteError => new CenoteError('not_found', `there is no package ${JSON.stringify(text.slice(0, 80))}`);

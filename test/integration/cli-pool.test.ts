@@ -6,7 +6,7 @@ import type { PoolReport } from '../../src/cli/pool/report.ts';
 import { displayWidth } from '../../src/cli/table.ts';
 import type { Machine } from '../../src/model/control-api.ts';
 import type { EventDetails } from '../../src/model/event.ts';
-import { cliFixture, succeeded } from '../support/cli-fixture.ts';
+import { cliFixture, failed, succeeded } from '../support/cli-fixture.ts';
 import type { CliFixture } from '../support/cli-fixture.ts';
 import { eventually } from '../support/control-fixture.ts';
 import type { MachineUsage } from '../../src/model/machine.ts';
@@ -63,8 +63,25 @@ describe('the pool on the command line', () => {
       assert.equal(new Set(boxes.map(displayWidth)).size, 1, `the boxes of width ${width} are ragged:\n${lines.join('\n')}`);
       assert.ok(displayWidth(boxes[0]!) <= width + 4);
     }
+    const crowd = Array.from({ length: 5 }, () => report.machines[0]!);
+    for (const width of [70, 80]) {
+      const drawn = drawPicture({ ...report, machines: crowd }, width);
+      assert.match(drawn.join('\n'), /│5 (?:operating )?systems to patch, \d not shown *│/);
+      assert.match(drawn.join('\n'), /cores, 8G; 2\.95 busy *│/);
+      assert.match(drawn.at(-1)!, /idle$/);
+    }
     const none = drawPicture({ ...report, machines: [] }, 80);
     assert.match(none.join('\n'), /0 operating systems/);
+  });
+
+  it('tells what is kept for those that are stopped, and refuses what it could not heed', async () => {
+    cli.simulated.stopped = { machines: 2, cpuMillis: 1000, memoryMib: 1536, diskMib: 2048 };
+    assert.match(succeeded(await cli.cenote('pool')).stdout, /\n\nkept for 2 stopped machines \(cenote ls\): 1 core, 1\.5G of memory, 2G of disk\n$/);
+    cli.simulated.stopped = undefined;
+    assert.doesNotMatch(succeeded(await cli.cenote('pool')).stdout, /kept for/);
+    failed(await cli.cenote('pool', '--interval', '5'), 2, /--interval is for --watch/);
+    failed(await cli.cenote('pool', '--picture', '--json'), 2, /--picture is drawn/);
+    failed(await cli.cenote('top', '--once', '--interval', '5'), 2, /not with --once/);
   });
 
   const why = async (name: string) => succeeded(await cli.cenote('why', name)).stdout;
@@ -78,7 +95,7 @@ describe('the pool on the command line', () => {
     );
     assert.match(job, /^- reclaimed: it may have no more than 100M of memory until the pool has more to lend; it uses 64M/m);
     assert.match(job, /^- throttled: its link is full: 96 Mbit\/s of at most 100 Mbit\/s/m);
-    assert.match(job, /^- refused: it has reached its limit of \d+ processes 7 times since it was started, and has \d+ now/m);
+    assert.match(job, /^- refused: it has reached its limit of processes 7 times since it was started; now it has \d+ of \d+\. /m);
     assert.match(await why('db'), /^- slow: it waits for the disk 55 % of the time/m);
 
     cli.simulated.emit('governor.reclaimed', ids['web']!, 'reclaimed', {
@@ -125,7 +142,8 @@ describe('the pool on the command line', () => {
     assert.match(told, /^Nothing holds it back now\. What happened:\n- /m);
     assert.match(told, /^- refused: \d+s ago: resize was refused: memory cannot be brought below 90M$/m);
     assert.match(await why('db'), /^- slow: \d+s ago: out of memory$/m, 'details it does not know are told in the words of the event');
-    const { reasons } = (await cli.cenote('why', 'web', '--json')).json<{ reasons: { kind: string }[] }>();
+    const { now, reasons } = (await cli.cenote('why', 'web', '--json')).json<{ now: PoolReport['machines'][number]; reasons: { kind: string }[] }>();
+    assert.equal(now.memory.usedMib, 300);
     assert.deepEqual(reasons.map(({ kind }) => kind).toSorted(), ['killed', 'reclaimed', 'refused']);
   });
 

@@ -136,7 +136,7 @@ describe('the rest of the command line', () => {
       await cli.cenote('package', 'create', 'web', '--cpu', '2', '--memory', '4G', '--disk', '50G', '--memory-ceiling', '8G', '--json'),
     ).json<Package>();
     assert.deepEqual(made.resources, { ...unlimited, cpuMillis: 2000, memoryMib: 4096, memoryCeilingMib: 8192, diskMib: 51_200 });
-    assert.match(succeeded(await cli.cenote('package', 'ls', '-H')).stdout, /^web@1 +2 +4G\.\.8G +50G +1024 +100 +- +\d+s$/m);
+    assert.match(succeeded(await cli.cenote('package', 'ls', '-H')).stdout, /^web@1 +2 +- +4G\.\.8G +50G +1024 +100 +- +\d+s$/m);
     assert.match((await cli.cenote('package', 'ls')).stdout, /^tiny@1 .*$/m, 'a catalogue to begin with');
     assert.deepEqual((await cli.cenote('package', 'get', 'web', '--json')).json(), made);
     const big = succeeded(await cli.cenote('create', 'big', '--package', 'web', '--cpu', '1', '--json')).json<Accepted>().machine!;
@@ -185,6 +185,11 @@ describe('the rest of the command line', () => {
     const back = succeeded(await cli.cenote('resize', 'db', ...none, '--net', '0', '--io-weight', '100', '--json')).json<Accepted>().machine!;
     assert.deepEqual(back.resources, defaultResources);
     failed(await cli.cenote('resize', 'db', '--cpu-burst', '0.5'), 2, /--cpu-burst: "0\.5" is not BASELINE:TIME/);
+    failed(
+      await cli.cenote('resize', 'db', '--cpu-burst', '2:30s', '--cpu-ceiling', 'none'),
+      2,
+      /the baseline of 2 cores leaves nothing to burst: the host has 2 cores\n/,
+    );
     failed(await cli.cenote('resize', 'db', '--cpu-ceiling', '1', '--cpu-burst', '1:30s'), 2, /leaves nothing to burst below the ceiling of 1 core\n/);
     failed(await cli.cenote('resize', 'db', '--net', '10', '--net-ceiling', '5'), 2, /ceiling of 5 Mbit\/s is below the guarantee of 10 Mbit\/s/);
     failed(

@@ -166,6 +166,11 @@ test('packages', async () => {
   const resized = await client.machineResize('a', { package: 'web' }, { wait: 10 });
   assert.deepEqual(resized.machine!.package, { name: 'web', version: 2 });
   assert.equal(resized.machine!.resources.memoryMib, 128);
+  for (const text of ['web@1@2', 'web@01', 'web@1.0', 'web@0x1', 'web@+1', 'web@', 'web@1 ', '@1']) {
+    await assert.rejects(client.packageGet(text), { code: 'not_found' }, text);
+    await assert.rejects(client.packageDelete(text), { code: 'not_found' }, text);
+    await assert.rejects(client.machineResize('a', { package: text }), /package: there is no package/, text);
+  }
   await assert.rejects(client.packageDelete('web'), { code: 'in_use' });
   await assert.rejects(client.packageDelete('web@2'), { code: 'in_use' });
   await client.packageDelete('web@1');

@@ -32,7 +32,9 @@ while (1) {
     } elsif ($verb eq 'take' && $kind eq 'forks') {
       pipe my $ready, my $done; my $part = int($mib / ${forks}) || 1;
       for (1 .. ${forks}) { my $pid = fork; defined $pid or ($answer = "fork: $!", last); push(@children, $pid), next if $pid;
-        my @mine; for (1 .. $part) { push @mine, $block; substr($mine[-1], 0, 8) = sprintf '%08d', $_ } syswrite $done, 'x'; sleep 1000 }
+        # Nobody waits for one that was killed because another still holds the end of a pipe, or the connection.
+        close $ready; close $peer;
+        my @mine; for (1 .. $part) { push @mine, $block; substr($mine[-1], 0, 8) = sprintf '%08d', $_ } syswrite $done, 'x'; close $done; sleep 1000 }
       close $done; for (@children) { sysread $ready, my $one, 1 or ($answer = 'a child was killed', last) }
     } elsif ($verb eq 'take' && $kind eq 'sockets') {
       for (my $got = 0; $got < $mib << 20;) {

@@ -12,6 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocketServer } from 'ws';
 import { CenoteError, errorCodes } from '../../src/base/errors.ts';
 import type { ErrorCode } from '../../src/base/errors.ts';
+import type { PoolStatus } from '../../src/model/pool.ts';
 import type { AgentInfo, ImageCreate, MachineCreate, MachineUpdate } from '../../src/model/agent-api.ts';
 import type { Event } from '../../src/model/event.ts';
 import { externalNetwork, nicsOf } from '../../src/model/nics.ts';
@@ -54,6 +55,8 @@ export class SimulatedAgent implements AsyncDisposable, StreamCounters {
   readonly platforms = platformsAtFirst();
   /** What machines are said to use, by id. */
   readonly usages = new Map<string, Partial<MachineUsage>>();
+  /** What is kept for machines that do not run, where a test says it. */
+  stopped: PoolStatus['stopped'] | undefined;
   readonly firewall = new SimulatedFirewall();
   names: NamesTold = { accounts: [] };
   readonly networks = new Map<string, NetworkDefinition>();

@@ -36,6 +36,7 @@ export interface SimulatedPool {
   usages: ReadonlyMap<string, Partial<MachineUsage>>;
   /** How often it was looked at, and what of its 21,024 MiB of disk is in use. */
   pool: { looks: number; diskUsedMib: number };
+  stopped: PoolStatus['stopped'] | undefined;
   options: { pool: Omit<PoolSize, 'networkMbps'> & Partial<PoolSize> };
 }
 
@@ -76,5 +77,6 @@ export const poolOf = (agent: SimulatedPool): PoolStatus => {
     disk: { totalMib: 21_024, usedMib: agent.pool.diskUsedMib, readBytes: 0, writtenBytes: 0 },
     uplink: null,
     machines,
+    stopped: agent.stopped ?? { machines: 0, cpuMillis: 0, memoryMib: 0, diskMib: 0 },
   };
 };

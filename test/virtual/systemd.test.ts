@@ -72,6 +72,20 @@ describe('systemd and the units', { skip: skipVirtualHost, timeout }, () => {
     assert.ok(Number(await host.succeed(`cat /proc/$(head -q -n 1 ${group}/*-*/cgroup.procs | head -1)/oom_score_adj`)) > 0);
   });
 
+  it('another share of the host is the unit’s at once, and machines run on', async () => {
+    const before = await processes();
+    for (const [share, memoryMib, weight] of [
+      ['--memory 700M --cpu 0.5', 700, 50],
+      ['--memory 1200M --cpu 0.7', 1200, 70],
+    ] as const) {
+      await cenote(`up --no-hello --yes ${share}`);
+      assert.deepEqual([await property('MemoryMax', machines), await property('CPUWeight', machines)], [String(memoryMib * mib), String(weight)]);
+      assert.equal(Number(await host.succeed(`cat ${group}/memory.max`)), memoryMib * mib);
+      assert.equal(await property('MemoryMin', machines), guaranteed);
+    }
+    assert.equal(await processes(), before);
+  });
+
   it('no restart, kill or reload is noticed by machines', async () => {
     await unnoticed('agent restarted', () => host.succeed(`systemctl restart ${agent}`, long));
     await unnoticed('agent killed', () => host.succeed(`systemctl kill --signal=KILL ${agent}; sleep 2`));

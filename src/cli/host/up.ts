@@ -5,7 +5,7 @@ import { uplinkPattern } from '../../model/uplink-name.ts';
 import { Interrupted } from '../context.ts';
 import { defineCommand, many, parsed, toggle, value } from '../command.ts';
 import type { Parse } from '../command.ts';
-import { parseDnsListen, parseListen, parseMbpsCeiling, parseRatio, parseSecondary, parseZone } from '../values.ts';
+import { parseDnsListen, parseListen, parseCapacity, parseRatio, parseSecondary, parseZone } from '../values.ts';
 import { setupOptions } from './setup-options.ts';
 
 /** A password does not belong on a command line: `ps` shows it, and the shell keeps it. */
@@ -46,9 +46,9 @@ export const command = defineCommand({
   flags: {
     poolSize: parsed('SIZE', parseSizeMib, "size of the machines' storage; later a larger one, and it grows"),
     device: value('PATH', 'a block device for the storage, on the first time; all on it is lost', { complete: 'file' }),
-    cpu: parsed('CORES', parseCpuMillis, 'the most this instance may guarantee'),
-    memory: parsed('SIZE', parseSizeMib, 'the most this instance may guarantee'),
-    netCapacity: parsed('MBPS', parseMbpsCeiling, "what the host's uplink carries, for network guarantees, such as 1G; none sets nothing aside of it"),
+    cpu: parsed('CORES', parseCpuMillis, 'what this instance has of the host, and may guarantee at most; later another, at once'),
+    memory: parsed('SIZE', parseSizeMib, 'the same of memory; what machines borrow beyond it is taken back'),
+    netCapacity: parsed('MBPS', parseCapacity, "what the host's uplink carries, for network guarantees, such as 1G; none sets nothing aside of it"),
     uplink: many('DEVICE', parseUplink, 'the network device that carries it, several times for several; default is that of the default route'),
     cloudapi: parsed('ADDRESS[:PORT]', parseListen, 'where CloudAPI is served; with TLS on any address but the loopback (the default)'),
     dns: parsed('ADDRESS[:PORT]', parseDnsListen, "where machines' names are served to others; none serves them to nobody but machines (the default)"),

@@ -47,6 +47,8 @@ export const command = defineCommand({
   examples: ['top', "top 'web-*' --interval 5", 'top --once --json'],
   run: async ({ args, flags }, context) => {
     const interval = (flags.interval ?? 2) * 1000;
+    if (flags.interval !== undefined && (flags.once || flags.json))
+      throw new CenoteError('invalid_argument', '--interval is for a list that goes on: not with --once or --json');
     if (interval === 0) throw new CenoteError('invalid_argument', '--interval: must be a second at least');
     const meter = new Meter(await context.control(), context, args.names);
     if (flags.json) {

@@ -3,7 +3,7 @@
  * guarantees, each with an operating system; on the right as they are, on one, with one pool. Pure: lines of a fixed width.
  */
 import { formatCpu, formatMib } from '../../base/units.ts';
-import { displayWidth } from '../table.ts';
+import { displayWidth, wrapped } from '../table.ts';
 import type { MachineReport, PoolReport } from './report.ts';
 import { cores } from './tables.ts';
 
@@ -16,7 +16,11 @@ export const drawPicture = (report: PoolReport, width: number): string[] => {
   const shown = report.machines.slice(0, Math.max(1, Math.floor((inner + 1) / (leastBox + 1))));
   const left = drawSlices(report, shown, inner);
   const right = drawPool(report, shown, inner);
-  return [`${fit('the same machines in slices', inner + 2)}${gap}this pool, now`, ...left.map((line, index) => `${line}${gap}${right[index] ?? ''}`), legend];
+  return [
+    `${fit('the same machines in slices', inner + 2)}${gap}this pool, now`,
+    ...left.map((line, index) => `${line}${gap}${right[index] ?? ''}`),
+    ...wrapped(legend, width),
+  ];
 };
 
 const legend = `${shades.used} used of guarantees  ${shades.borrowed} borrowed  ${shades.others} others  ${shades.unused} guaranteed, unused  ${shades.idle} idle`;
@@ -30,6 +34,7 @@ const drawSlices = ({ machines, host }: PoolReport, shown: readonly MachineRepor
   const lost = machines.reduce((sum, { cpu }) => sum + cpu.borrowedMillis, 0);
   const lostMib = machines.reduce((sum, { memory }) => sum + memory.borrowedMib, 0);
   const more = machines.length - shown.length;
+  const unseen = more > 0 ? `, ${more} not shown` : '';
   return [
     edge('┌', '┬', '┐', widths),
     row(
@@ -41,7 +46,10 @@ const drawSlices = ({ machines, host }: PoolReport, shown: readonly MachineRepor
       widths,
     ),
     edge('├', '┴', '┤', widths),
-    row([`${count(machines.length, 'operating system')} to patch${more > 0 ? `, ${more} not shown` : ''}`], [width]),
+    row(
+      [firstThatFits(width, `${count(machines.length, 'operating system')} to patch${unseen}`, `${count(machines.length, 'system')} to patch${unseen}`)],
+      [width],
+    ),
     row(['hypervisor'], [width]),
     edge('├', '┬', '┤', widths),
     row(
@@ -82,6 +90,7 @@ const drawPool = ({ machines, host, resources, busyMillis }: PoolReport, shown: 
   const cpu = of('cpu');
   const memory = of('memory');
   const disk = of('disk');
+  const has = `${formatCpu(host.cpuMillis)} cores, ${formatMib(host.memoryMib)}`;
   return [
     edge('┌', '┬', '┐', widths),
     row(
@@ -104,7 +113,7 @@ const drawPool = ({ machines, host, resources, busyMillis }: PoolReport, shown: 
     row([poolBar('memory', memory.used, memory.borrowed ?? 0, host.memoryMib - host.memoryAvailableMib, memory.guaranteed ?? 0, host.memoryMib)], [width]),
     row([poolBar('disk  ', ownDisk, 0, disk.used, disk.guaranteed ?? 0, disk.capacity ?? 1)], [width]),
     edge('├', '─', '┤', [width]),
-    row([`hardware: ${formatCpu(host.cpuMillis)} cores, ${formatMib(host.memoryMib)}; ${cores(busyMillis)} busy`], [width]),
+    row([firstThatFits(width, `hardware: ${has}; ${cores(busyMillis)} busy`, `${has}; ${cores(busyMillis)} busy`)], [width]),
     edge('└', '─', '┘', [width]),
   ];
 };
@@ -123,6 +132,9 @@ const edge = (left: string, between: string, right: string, widths: readonly num
   `${left}${widths.map((width) => '─'.repeat(width)).join(between)}${right}`;
 
 const row = (cells: readonly string[], widths: readonly number[]): string => `│${widths.map((width, index) => fit(cells[index] ?? '', width)).join('│')}│`;
+
+/** The last, cut, where none does. */
+const firstThatFits = (width: number, ...texts: readonly string[]): string => texts.find((text) => displayWidth(text) <= width) ?? texts.at(-1)!;
 
 const fit = (text: string, width: number): string => {
   let shown = text;

@@ -5,11 +5,11 @@ import { defineCommand, parsed, toggle } from '../command.ts';
 import type { Context } from '../context.ts';
 import { parseSeconds } from '../format.ts';
 import { quitKeys } from '../quit-keys.ts';
-import { displayWidth, fitColumns, renderTable } from '../table.ts';
+import { displayWidth, fitColumns, renderTable, wrapped } from '../table.ts';
 import { drawPicture } from './picture.ts';
 import { reportPool } from './report.ts';
 import type { PoolReport } from './report.ts';
-import { amountTitle, headline, machineColumns, resourceColumns } from './tables.ts';
+import { amountTitle, headline, keptFor, machineColumns, resourceColumns } from './tables.ts';
 
 const lookMs = 1000;
 
@@ -25,6 +25,8 @@ export const command = defineCommand({
   examples: ['pool', 'pool --watch', 'pool --picture', 'pool --json'],
   run: async ({ flags }, context) => {
     const interval = (flags.interval ?? 2) * 1000;
+    if (flags.interval !== undefined && (!flags.watch || flags.json)) throw new CenoteError('invalid_argument', '--interval is for --watch, without --json');
+    if (flags.picture && flags.json) throw new CenoteError('invalid_argument', '--picture is drawn; --json has the figures it is drawn from');
     if (interval === 0) throw new CenoteError('invalid_argument', '--interval: must be a second at least');
     const control = await context.control();
     const look = (): Promise<PoolStatus> => control.pool({ signal: context.signal });
@@ -55,12 +57,13 @@ const linesOf = ({ resources, machines, ...report }: PoolReport, widths: Widths)
     '',
     ...(widths.picture === null ? [] : [...drawPicture({ resources, machines, ...report }, widths.picture), '']),
     ...renderTable(resources, ofPool.fitting),
-    ...(gone.size === 0 ? [] : ['', `too narrow here for ${[...gone].join(', ')}`]),
+    ...(gone.size === 0 ? [] : ['', ...wrapped(`too narrow here for ${[...gone].join(', ')}`, width)]),
     ...(machines.length === 0 ? [] : ['', ...renderTable(machines, ofMachines.fitting)]),
+    ...(report.stopped.machines === 0 ? [] : ['', ...wrapped(keptFor(report.stopped), width)]),
   ];
 };
 
-/** The picture is on top as long as it leaves room for the figures. */
+/** The picture is on top as long as it leaves room for all figures. */
 const watch = async (context: Context, first: PoolStatus, look: () => Promise<PoolStatus>, interval: number): Promise<void> => {
   using keys = quitKeys();
   const signal = AbortSignal.any([context.signal, keys.signal]);
@@ -68,11 +71,11 @@ const watch = async (context: Context, first: PoolStatus, look: () => Promise<Po
   for (let before = first; !signal.aborted;) {
     const now = await look();
     const { columns: width, rows: height } = context.output.size;
-    const lines = linesOf(reportPool(before, now), { picture: height >= pictureHeight ? width : null, tables: width });
+    const report = reportPool(before, now);
+    const pictured = linesOf(report, { picture: width, tables: width });
+    const lines = pictured.length < height ? pictured : linesOf(report, { picture: null, tables: width });
     screen.draw(lines.slice(0, height - 1).map((line) => (displayWidth(line) > width ? line.slice(0, width) : line)));
     before = now;
     await sleep(interval, undefined, { signal }).catch(() => undefined);
   }
 };
-
-const pictureHeight = 30;

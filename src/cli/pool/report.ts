@@ -50,6 +50,8 @@ export interface PoolReport {
   resources: ResourceReport[];
   /** Those that borrow most first. */
   machines: MachineReport[];
+  /** Of what is guaranteed, what is kept for those that do not run. */
+  stopped: PoolStatus['stopped'];
 }
 
 /** Of the uplink, by all that runs on the host; null where that is not known. */
@@ -63,7 +65,13 @@ export const reportPool = (before: PoolStatus, now: PoolStatus): PoolReport => {
   const former = new Map(before.machines.map((machine) => [machine.usage.id, machine]));
   const machines = now.machines.map((machine) => reportMachine(former.get(machine.usage.id), machine, seconds)).toSorted(byBorrowed);
   const busyMillis = ((now.host.cpuBusySeconds - before.host.cpuBusySeconds) * 1000) / seconds;
-  return { host: now.host, busyMillis, resources: reportResources(now, machines, { busyMillis, sentMbps: sentMbps(before, now, seconds) }), machines };
+  return {
+    host: now.host,
+    busyMillis,
+    resources: reportResources(now, machines, { busyMillis, sentMbps: sentMbps(before, now, seconds) }),
+    machines,
+    stopped: now.stopped,
+  };
 };
 
 const reportMachine = (former: PoolMachine | undefined, { name, resources, usage }: PoolMachine, seconds: number): MachineReport => {

@@ -1,8 +1,8 @@
 /** The report as two tables. Pure. */
-import { formatMib } from '../../base/units.ts';
+import { formatCores, formatMib } from '../../base/units.ts';
 import { formatCpuRange, formatMbps, formatSizeRange } from '../format.ts';
 import type { Column } from '../table.ts';
-import type { MachineReport, ResourceReport } from './report.ts';
+import type { MachineReport, PoolReport, ResourceReport } from './report.ts';
 
 export const cores = (millis: number): string => (millis / 1000).toFixed(2);
 export const mibps = (rate: number): string => `${rate < 10 ? rate.toFixed(1) : Math.round(rate)}M/s`;
@@ -77,3 +77,7 @@ export const headline = (rows: readonly ResourceReport[], machines: readonly Mac
   const lent = machines.filter(({ cpu, memory }) => cpu.borrowedMillis > 0 || memory.borrowedMib > 0).length;
   return `${machines.length} running, ${lent} of them borrow: ${cores(of('cpu').borrowed ?? 0)} cores and ${formatMib(of('memory').borrowed ?? 0)} of memory`;
 };
+
+/** What of the guarantees belongs to none of those that are listed. */
+export const keptFor = ({ machines, cpuMillis, memoryMib, diskMib }: PoolReport['stopped']): string =>
+  `kept for ${machines === 1 ? '1 stopped machine' : `${machines} stopped machines`} (cenote ls): ${formatCores(cpuMillis)}, ${formatMib(memoryMib)} of memory, ${formatMib(diskMib)} of disk`;

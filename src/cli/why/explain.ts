@@ -231,7 +231,7 @@ const processesNow = ({ name }: Machine, { processes: { running, refused }, reso
   if (refused === 0) return [];
   const times = refused === 1 ? 'once' : `${refused} times`;
   const more = `More of them: cenote resize ${name} --processes N`;
-  return [['refused', `it has reached its limit of ${resources.processes} processes ${times} since it was started, and has ${running} now. ${more}`]];
+  return [['refused', `it has reached its limit of processes ${times} since it was started; now it has ${running} of ${resources.processes}. ${more}`]];
 };
 
 /** Where a ceiling of its own is what it met. */

@@ -16,7 +16,7 @@ const lookMs = 1000;
 
 export const command = defineCommand({
   detail:
-    'What is true now is measured over a second; what happened comes from recorded events and jobs, with the numbers of the moment. Of a name that no machine has, why it was not made.',
+    'What is true now is measured over a second; what happened comes from recorded events and jobs, with the numbers of the moment. Of a name that no machine has, for want of what it was not made; other refusals are told when they happen.',
   args: { name: one('NAME', 'machine') },
   flags: {},
   examples: ['why web', 'why web --json'],
@@ -31,8 +31,9 @@ export const command = defineCommand({
       Array.fromAsync(control.events({ subject: machine.id }, call)),
     ]);
     const reasons = explain({ machine, jobs, events: events.flat(), pool, now: Date.now() });
-    if (flags.json) return context.output.json({ machine: machine.name, state: machine.state, reasons });
-    context.output.line(summary(machine, pool));
+    const now = pool?.machines.find(({ id }) => id === machine.id) ?? null;
+    if (flags.json) return context.output.json({ machine: machine.name, state: machine.state, now, reasons });
+    context.output.line(summary(machine, now));
     if (machine.state === 'running' && pool === null)
       context.output.note('what the pool is at this moment is told to the operator only: this is what is on record');
     if (reasons.length === 0) context.output.line('Nothing holds it back, and nothing was taken from it or refused to it.');
@@ -52,7 +53,7 @@ const whyNever = async (context: Context, name: string, json: boolean, error: un
   const events = await Array.fromAsync(control.events({ subject: name }, { signal: context.signal }));
   const reasons = explainNever(name, events.flat(), Date.now());
   if (reasons.length === 0) throw error;
-  if (json) context.output.json({ machine: name, state: null, reasons });
+  if (json) context.output.json({ machine: name, state: null, now: null, reasons });
   else {
     context.output.line(`There is no machine ${name}.`);
     tellAll(context, reasons);
@@ -72,9 +73,8 @@ const lookTwice = async (context: Context): Promise<PoolReport | null> => {
   return reportPool(before, await control.pool({ signal: context.signal }));
 };
 
-const summary = (machine: Machine, pool: PoolReport | null): string => {
-  const own = pool?.machines.find(({ id }) => id === machine.id);
-  if (own === undefined) return `${machine.name} is ${machine.state}.`;
+const summary = (machine: Machine, own: MachineReport | null): string => {
+  if (own === null) return `${machine.name} is ${machine.state}.`;
   const { cpuMillis, cpuCeilingMillis, memoryMib, memoryCeilingMib } = machine.resources;
   const cpu = `${cores(own.cpu.usedMillis)} cores (${formatCpuRange(cpuMillis, cpuCeilingMillis)})`;
   const memory = `${formatMib(own.memory.usedMib)} of memory (${formatSizeRange(memoryMib, memoryCeilingMib)})`;

@@ -72,14 +72,22 @@ export const asItIs = async <Result>(link: Pick<AgentLink, 'renew'>, work: () =>
 export const admit = async (
   context: RequestContext,
   db: Db,
-  host: Pick<AgentInfo, 'pool' | 'unsupported'>,
+  host: Pick<AgentInfo, 'host' | 'pool' | 'unsupported'>,
   asked: Resources,
   already: Guarantees | null,
 ): Promise<void> => {
   refuseUnsupported(asked, host.unsupported);
+  refuseIdleBank(asked, host.host.cpus);
   const [inAccount, inAll] = [await setAsideByAccount(context, db, context.account), await setAsideInAll(context, db)];
   refuseOverQuota(await accountGet(context, db, context.account), without(inAccount, already), asked, already);
   refuseShortfall(host.pool, without(inAll, already), asked, already);
+};
+
+/** A ceiling above the host's cores is none, and metering would tell of what never happens. */
+const refuseIdleBank = ({ burst }: Resources, cpus: number): void => {
+  if (burst === null || burst.baselineMillis < cpus * 1000) return;
+  const message = `the baseline of ${formatCores(burst.baselineMillis)} leaves nothing to burst: the host has ${formatCores(cpus * 1000)}`;
+  throw invalid('resources.burst.baselineMillis', message, 'give a lower baseline, or no metered bursting: --cpu-burst none');
 };
 
 /** What the other machines have. */

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
 import { CenoteError } from '../../base/errors.ts';
-import { formatCpu, formatMib } from '../../base/units.ts';
+import { formatCores, formatMib } from '../../base/units.ts';
 import { defaultRoot, uidBlockSize } from '../../model/instance.ts';
 import type { AllottedInstance, Share } from './record.ts';
 
@@ -121,5 +121,5 @@ export const chooseShare = (request: ShareRequest, totals: Totals, others: reado
       fields: [{ field: key, message: `at most ${format(Math.max(free, 0))}` }],
     });
   };
-  return { cpuMillis: choose('cpuMillis', (value) => `${formatCpu(value)} cores`, 'CPU'), memoryMib: choose('memoryMib', formatMib, 'memory') };
+  return { cpuMillis: choose('cpuMillis', formatCores, 'CPU'), memoryMib: choose('memoryMib', formatMib, 'memory') };
 };

@@ -53,7 +53,7 @@ const refuseTooSmall = (files: ControlFiles, memory: string, limit: number): voi
   if (stat === null) return;
   const { total_rss: own = 0, total_shmem: shared = 0, total_swap: swapped = 0 } = tableOf(stat);
   const floor = own + shared + swapped;
-  if (floor > limit) throw tooSmall(floor, limit);
+  if (floor > limit) throw tooSmall(floor, limit, swapped);
 };
 
 /** The kernel reclaims by itself on this write and says EBUSY when it cannot get below; then the old limit still stands and nobody is killed. */

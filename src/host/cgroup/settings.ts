@@ -23,10 +23,12 @@ export const finiteMib = (bytes: number): number | null => (Number.isFinite(byte
 export const memoryBytes = (mib: number): number => mib * 1024 * 1024;
 
 /** A machine that cannot be brought below what it uses keeps what it had. */
-export const tooSmall = (floorBytes: number, askedBytes: number): CenoteError => {
+export const tooSmall = (floorBytes: number, askedBytes: number, swappedBytes = 0): CenoteError => {
   const floorMib = Math.ceil(floorBytes / 2 ** 20);
   const askedMib = Math.floor(askedBytes / 2 ** 20);
-  return new CenoteError('not_enough', `memory cannot be brought below ${floorMib}M, which the machine uses now; ${askedMib}M was asked for`, {
+  // On v1 the ceiling is for both.
+  const swapped = swappedBytes < 2 ** 20 ? '' : `, ${Math.floor(swappedBytes / 2 ** 20)}M of it in swap`;
+  return new CenoteError('not_enough', `memory cannot be brought below ${floorMib}M, which the machine uses now${swapped}; ${askedMib}M was asked for`, {
     fields: [{ field: 'resources.memoryCeilingMib', message: `at least ${floorMib}M is in use` }],
     advice: 'nothing was changed; let the machine free memory first, or ask for a higher ceiling',
   });

@@ -53,7 +53,7 @@ export class CgroupsV2 implements Cgroups {
       for (const pid of readPids(parent)) write(join(parent, keeperName), 'cgroup.procs', pid);
       enable(parent);
     }
-    this.#poolMib = finiteMib(readNumber(parent, 'memory.max')) ?? options.pool.memoryMib;
+    this.#poolMib = finiteMib(ifPresent(() => readNumber(parent, 'memory.max')) ?? Infinity) ?? options.pool.memoryMib;
     const hasIo = readText(parent, 'cgroup.subtree_control').split(' ').includes('io');
     const disk = lookAtDisk(options.disk, parent, tree);
     this.#disk = hasIo ? disk : null;
