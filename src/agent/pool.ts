@@ -6,7 +6,7 @@ import { hostMeters, sentBy } from '../host/metrics/host-meters.ts';
 import type { Overcommit } from '../model/instance.ts';
 import type { PoolMachine, PoolStatus } from '../model/pool.ts';
 import type { PoolSize } from '../model/resources.ts';
-import { promisableMbps, reserveMbps } from '../model/uplink.ts';
+import { promisableMbps, reserveMbps } from '../model/uplink-reserve.ts';
 import type { Host } from './host.ts';
 import { machineUsage } from './machine/usage.ts';
 import type { BurstMeter } from './machine/usage.ts';

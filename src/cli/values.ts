@@ -7,7 +7,7 @@ import type { CpuBurst } from '../model/resources.ts';
 import type { MachineState, PublishedPort, RestartPolicy } from '../model/machine.ts';
 import { checkSnapshotName, environmentNamePattern, metadataNamePattern, tagNamePattern } from '../model/names.ts';
 import { least } from '../model/resource-limits.ts';
-import { promisableMbps } from '../model/uplink.ts';
+import { promisableMbps } from '../model/uplink-reserve.ts';
 import { closest } from './suggest.ts';
 
 const longestZone = 64;

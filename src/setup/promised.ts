@@ -7,7 +7,7 @@ import type { Allotment, Share } from '../host/allotment/allotment.ts';
 import type { AgentInfo } from '../model/agent-api.ts';
 import { defaultRoot, instancePaths, noOvercommit } from '../model/instance.ts';
 import type { InstanceConfig, InstancePaths } from '../model/instance.ts';
-import { promisableMbps } from '../model/uplink.ts';
+import { promisableMbps } from '../model/uplink-reserve.ts';
 import type { UpOptions } from './config.ts';
 
 /** Before anything is changed. More than before is always taken, also where it is not enough yet. */

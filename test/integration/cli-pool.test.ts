@@ -75,9 +75,9 @@ describe('the pool on the command line', () => {
   });
 
   it('tells what is kept for those that are stopped, and refuses what it could not heed', async () => {
-    cli.simulated.stopped = { machines: 2, cpuMillis: 1000, memoryMib: 1536, diskMib: 2048 };
+    cli.simulated.pool.stopped = { machines: 2, cpuMillis: 1000, memoryMib: 1536, diskMib: 2048 };
     assert.match(succeeded(await cli.cenote('pool')).stdout, /\n\nkept for 2 stopped machines \(cenote ls\): 1 core, 1\.5G of memory, 2G of disk\n$/);
-    cli.simulated.stopped = undefined;
+    delete cli.simulated.pool.stopped;
     assert.doesNotMatch(succeeded(await cli.cenote('pool')).stdout, /kept for/);
     failed(await cli.cenote('pool', '--interval', '5'), 2, /--interval is for --watch/);
     failed(await cli.cenote('pool', '--picture', '--json'), 2, /--picture is drawn/);

@@ -12,7 +12,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocketServer } from 'ws';
 import { CenoteError, errorCodes } from '../../src/base/errors.ts';
 import type { ErrorCode } from '../../src/base/errors.ts';
-import type { PoolStatus } from '../../src/model/pool.ts';
 import type { AgentInfo, ImageCreate, MachineCreate, MachineUpdate } from '../../src/model/agent-api.ts';
 import type { Event } from '../../src/model/event.ts';
 import { externalNetwork, nicsOf } from '../../src/model/nics.ts';
@@ -22,6 +21,7 @@ import type { MachineSpec, MachineStatus, MachineUsage, Snapshot } from '../../s
 import type { NamesTold } from '../../src/model/names-api.ts';
 import { SimulatedFirewall } from './simulated-firewall.ts';
 import { networkUsageOf, poolOf, usageOf } from './simulated-pool.ts';
+import type { SimulatedPool } from './simulated-pool.ts';
 import { mergeNamed } from '../../src/model/metadata.ts';
 import { noGuarantees } from '../../src/model/resources.ts';
 import type { PoolSize, Resources, Unsupported } from '../../src/model/resources.ts';
@@ -55,8 +55,6 @@ export class SimulatedAgent implements AsyncDisposable, StreamCounters {
   readonly platforms = platformsAtFirst();
   /** What machines are said to use, by id. */
   readonly usages = new Map<string, Partial<MachineUsage>>();
-  /** What is kept for machines that do not run, where a test says it. */
-  stopped: PoolStatus['stopped'] | undefined;
   readonly firewall = new SimulatedFirewall();
   names: NamesTold = { accounts: [] };
   readonly networks = new Map<string, NetworkDefinition>();
@@ -68,7 +66,7 @@ export class SimulatedAgent implements AsyncDisposable, StreamCounters {
   readonly received = new Map<string, number>();
   /** Machines made more often than once: must stay empty. */
   readonly doubled: string[] = [];
-  readonly pool = { looks: 0, diskUsedMib: 500 };
+  readonly pool: SimulatedPool['pool'] = { looks: 0, diskUsedMib: 500 };
   readonly options: Required<SimulatedAgentOptions>;
   /** Looked at for each call; the first fault is used. */
   fault: (call: AgentCall) => Fault | undefined = () => undefined;

@@ -34,9 +34,8 @@ export const networkUsageOf = ({ machines }: Pick<SimulatedPool, 'machines'>, ne
 export interface SimulatedPool {
   machines: ReadonlyMap<string, { status: MachineStatus }>;
   usages: ReadonlyMap<string, Partial<MachineUsage>>;
-  /** How often it was looked at, and what of its 21,024 MiB of disk is in use. */
-  pool: { looks: number; diskUsedMib: number };
-  stopped: PoolStatus['stopped'] | undefined;
+  /** How often it was looked at, what of its 21,024 MiB of disk is in use, and what is kept for machines that do not run. */
+  pool: { looks: number; diskUsedMib: number; stopped?: PoolStatus['stopped'] };
   options: { pool: Omit<PoolSize, 'networkMbps'> & Partial<PoolSize> };
 }
 
@@ -77,6 +76,6 @@ export const poolOf = (agent: SimulatedPool): PoolStatus => {
     disk: { totalMib: 21_024, usedMib: agent.pool.diskUsedMib, readBytes: 0, writtenBytes: 0 },
     uplink: null,
     machines,
-    stopped: agent.stopped ?? { machines: 0, cpuMillis: 0, memoryMib: 0, diskMib: 0 },
+    stopped: agent.pool.stopped ?? { machines: 0, cpuMillis: 0, memoryMib: 0, diskMib: 0 },
   };
 };

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createLogger } from '../../base/logger.ts';
 import { parseSubnet } from '../../model/subnet.ts';
-import { reserveMbps } from '../../model/uplink.ts';
+import { reserveMbps } from '../../model/uplink-reserve.ts';
 import { handleOf, instanceNumberOf, machineRates, othersRates } from './htb.ts';
 import { Uplinks } from './uplinks.ts';
 

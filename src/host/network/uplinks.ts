@@ -9,7 +9,7 @@
 import { CenoteError, messageChain } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { UplinkStatus } from '../../model/uplink.ts';
-import { promisableMbps, reserveMbps } from '../../model/uplink.ts';
+import { promisableMbps, reserveMbps } from '../../model/uplink-reserve.ts';
 import { familyOf } from '../../model/address.ts';
 import { backboneOf, behindBackbone } from '../../model/backbone.ts';
 import { placeOf } from '../../model/subnet.ts';
