@@ -143,15 +143,19 @@ const startServices = async (config: InstanceConfig, paths: InstancePaths, chang
 /** The agent follows a share that has changed while machines run; less memory comes as fast as what they borrowed is taken back. */
 const waitForShare = async ({ instance }: InstanceConfig, paths: InstancePaths, progress: Progress, signal?: AbortSignal): Promise<void> => {
   using agent = new AgentClient(paths.agentSocket);
-  const share = openAllotment().share(instance);
-  const isHeld = ({ cpuMillis, memoryMib }: Share): boolean => cpuMillis === share.cpuMillis && memoryMib === share.memoryMib;
-  if (isHeld((await agent.info()).held)) return;
+  const allotment = openAllotment();
+  /** Another instance that comes or goes may change it meanwhile. */
+  const look = async (): Promise<{ share: Share; held: Share; isHeld: boolean }> => {
+    const [share, { held }] = [allotment.share(instance), await agent.info()];
+    return { share, held, isHeld: held.cpuMillis === share.cpuMillis && held.memoryMib === share.memoryMib };
+  };
+  if ((await look()).isHeld) return;
   await progress.step('pool', async ({ at }) => {
-    const memory = formatMib(share.memoryMib);
     for (const deadline = Date.now() + shareTimeoutMs; ; await sleep(sharePollMs)) {
       signal?.throwIfAborted();
-      const { held } = await agent.info();
-      if (isHeld(held)) return { said: `has ${formatCores(share.cpuMillis)} and ${memory} of memory` };
+      const { share, held, isHeld } = await look();
+      const memory = formatMib(share.memoryMib);
+      if (isHeld) return { said: `has ${formatCores(share.cpuMillis)} and ${memory} of memory` };
       at(`${formatMib(held.memoryMib)} of memory still; machines give back what is beyond ${memory}`);
       if (Date.now() > deadline)
         return {

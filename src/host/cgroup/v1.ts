@@ -61,12 +61,12 @@ export class CgroupsV1 implements Cgroups {
   }
 
   async setPool({ memoryMib, cpuMillis }: PoolAmount): Promise<boolean> {
+    const isLimited = await limitPool(this.#group('memory', ''), memoryBytes(memoryMib), poolSwapBytes(memoryMib));
+    if (isLimited) this.#poolMib = memoryMib;
     if (this.#unit === null) write(this.#group('cpu', ''), 'cpu.shares', sharesOf(cpuMillis));
-    // systemd knows no limit for memory and swap together, and leaves what is written there.
-    else await this.#unit.set(poolProperties(memoryMib, weightOf(cpuMillis)));
-    if (!(await limitPool(this.#group('memory', ''), memoryBytes(memoryMib), poolSwapBytes(memoryMib)))) return false;
-    this.#poolMib = memoryMib;
-    return true;
+    // After the kernel, which may have to reclaim: systemd would wait for that. It knows no limit for memory and swap together, and leaves ours.
+    else await this.#unit.set(poolProperties(this.#poolMib, weightOf(cpuMillis)));
+    return isLimited;
   }
 
   path(machine: string): string {
