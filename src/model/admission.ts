@@ -35,3 +35,22 @@ export const refuseShortfall = (pool: PoolSize, others: Guarantees, wanted: Guar
     advice: 'ask for less, or make other machines smaller: guarantees are set aside, ceilings are not; cenote pool shows what is kept, promised and left',
   });
 };
+
+/** However often the pool is promised, a machine by itself can have no more than there is. */
+export const refuseMoreThanAll = (held: Pick<Guarantees, 'cpuMillis' | 'memoryMib'>, wanted: Guarantees, former: Guarantees | null): void => {
+  const beyond = named.flatMap(({ key, what, format }) => {
+    if (key !== 'cpuMillis' && key !== 'memoryMib') return [];
+    if (wanted[key] <= Math.max(held[key], former?.[key] ?? 0)) return [];
+    return [
+      {
+        field: `resources.${key}`,
+        message: `not enough ${what}: asked for ${format(wanted[key])}, and the pool has ${format(held[key])}, for a machine by itself too`,
+      },
+    ];
+  });
+  if (beyond.length === 0) return;
+  throw new CenoteError('not_enough', beyond.map(({ message }) => message).join('; '), {
+    fields: beyond,
+    advice: 'ask for less: overcommit is for many machines',
+  });
+};

@@ -21,6 +21,15 @@ it('what machines are guaranteed is not taken from below them', { skip: skipInst
   assert.match(await instance.refused(...up, '--memory', '100M'), /machines are guaranteed 128M; 100M could be\n/);
   assert.deepEqual(shared(), before);
   await instance.must(...up, '--cpu', '0.05', '--overcommit-cpu', '2');
+  assert.match(
+    await instance.refused('create', 'two', '--cpu', '0.06', '--disk', '64M', '--memory', '64M'),
+    /not enough CPU: asked for 0\.06 cores, 0\.04 cores of 0\.1 cores left/,
+  );
+  await instance.must(...up, '--overcommit-cpu', '4');
+  assert.match(
+    await instance.refused('create', 'two', '--cpu', '0.06', '--disk', '64M', '--memory', '64M'),
+    /not enough CPU: asked for 0\.06 cores, and the pool has 0\.05 cores, for a machine by itself too\nask for less/,
+  );
   assert.match(await instance.refused(...up, '--overcommit-cpu', '1'), /machines are guaranteed 0\.06 cores; 0\.05 cores could be\n/);
   await instance.must(...up, '--cpu', '0.08', '--overcommit-cpu', '1', '--memory', '128M', '--overcommit-disk', '2');
   assert.deepEqual(shared(), { cpuMillis: 80, memoryMib: 128 });

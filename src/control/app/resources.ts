@@ -1,7 +1,7 @@
 /** What a machine is to be guaranteed: from the package, single numbers and the defaults; and whether the pool has it. */
 import { CenoteError, invalid } from '../../base/errors.ts';
 import { formatCores, formatCpu, formatMib } from '../../base/units.ts';
-import { refuseShortfall } from '../../model/admission.ts';
+import { refuseMoreThanAll, refuseShortfall } from '../../model/admission.ts';
 import type { AgentInfo } from '../../model/agent-api.ts';
 import { guaranteesWithout, refuseUnsupported } from '../../model/resources.ts';
 import type { Guarantees, Resources } from '../../model/resources.ts';
@@ -72,7 +72,7 @@ export const asItIs = async <Result>(link: Pick<AgentLink, 'renew'>, work: () =>
 export const admit = async (
   context: RequestContext,
   db: Db,
-  host: Pick<AgentInfo, 'host' | 'pool' | 'unsupported'>,
+  host: Pick<AgentInfo, 'held' | 'host' | 'pool' | 'unsupported'>,
   asked: Resources,
   already: Guarantees | null,
 ): Promise<void> => {
@@ -81,6 +81,7 @@ export const admit = async (
   const [inAccount, inAll] = [await setAsideByAccount(context, db, context.account), await setAsideInAll(context, db)];
   refuseOverQuota(await accountGet(context, db, context.account), without(inAccount, already), asked, already);
   refuseShortfall(host.pool, without(inAll, already), asked, already);
+  refuseMoreThanAll(host.held, asked, already);
 };
 
 /** A ceiling above the host's cores is none, and metering would tell of what never happens. */
