@@ -169,6 +169,7 @@ export const runPoolTrials = async (instance: TestInstance, services: OwnService
       else trial = await world.trial(one);
     } catch (error) {
       note(lateness(services, from));
+      note(`before that ${tell()}`);
       throw error;
     }
     if (dies) counts.deaths += 1;
