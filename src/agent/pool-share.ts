@@ -4,7 +4,6 @@
  * limit comes after. More is promised when the kernel has been told.
  */
 import { messageChain } from '../base/errors.ts';
-import type { Logger } from '../base/logger.ts';
 import type { Cgroups, PoolAmount } from '../host/cgroup/cgroup.ts';
 import { limitAsRecorded } from './recover.ts';
 import type { Host } from './host.ts';
@@ -46,7 +45,7 @@ export class PoolShare implements AsyncDisposable {
 
   follow(host: Host, machines: Machines): void {
     this.#timer = setTimeout(() => {
-      this.#looking = this.#look(host, machines, host.logger).finally(() => {
+      this.#looking = this.#look(host, machines).finally(() => {
         if (this.#timer !== undefined) this.follow(host, machines);
       });
     }, lookEveryMs).unref();
@@ -58,7 +57,7 @@ export class PoolShare implements AsyncDisposable {
     await this.#looking;
   }
 
-  async #look(host: Host, machines: Machines, logger: Logger): Promise<void> {
+  async #look(host: Host, machines: Machines): Promise<void> {
     try {
       const wanted = (this.#wanted = this.#read());
       if (isSame(wanted, this.#held)) return;
@@ -67,12 +66,12 @@ export class PoolShare implements AsyncDisposable {
       const isDone = await this.#cgroups.setPool(wanted);
       this.#held = isDone ? wanted : { ...this.#held, cpuMillis: wanted.cpuMillis };
       if (!isDone) return;
-      logger.info({ ...wanted }, 'the pool follows the share of the host');
+      host.logger.info({ ...wanted }, 'the pool follows the share of the host');
       // Their limits and scores are parts of the pool.
       await limitAsRecorded(host, running);
       for (const { id, spec } of running) await this.#cgroups.rescore(id, former.get(id)!, this.#cgroups.oomScore(spec.resources.memoryMib));
     } catch (error) {
-      logger.error({ error: messageChain(error) }, 'the pool could not be made as large as its share of the host');
+      host.logger.error({ error: messageChain(error) }, 'the pool could not be made as large as its share of the host');
     }
   }
 }

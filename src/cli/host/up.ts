@@ -5,7 +5,7 @@ import { uplinkPattern } from '../../model/uplink-name.ts';
 import { Interrupted } from '../context.ts';
 import { defineCommand, many, parsed, toggle, value } from '../command.ts';
 import type { Parse } from '../command.ts';
-import { parseDnsListen, parseListen, parseCapacity, parseRatio, parseSecondary, parseZone } from '../values.ts';
+import { parseCapacity, parseDnsListen, parseListen, parseRatio, parseSecondary, parseZone } from '../values.ts';
 import { setupOptions } from './setup-options.ts';
 
 /** A password does not belong on a command line: `ps` shows it, and the shell keeps it. */

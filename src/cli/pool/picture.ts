@@ -66,7 +66,7 @@ const drawSlices = ({ machines, host }: PoolReport, shown: readonly MachineRepor
     ),
     edge('├', '┴', '┤', widths),
     row([lost > 0 || lostMib > 0 ? `cut off: ${cores(lost)} cores, ${formatMib(lostMib)}` : 'nothing is cut off now'], [width]),
-    row([`hardware: ${formatCpu(host.cpuMillis)} cores, ${formatMib(host.memoryMib)}`], [width]),
+    row([`hardware: ${hardware(host)}`], [width]),
     edge('└', '─', '┘', [width]),
   ];
 };
@@ -90,7 +90,7 @@ const drawPool = ({ machines, host, resources, busyMillis }: PoolReport, shown: 
   const cpu = of('cpu');
   const memory = of('memory');
   const disk = of('disk');
-  const has = `${formatCpu(host.cpuMillis)} cores, ${formatMib(host.memoryMib)}`;
+  const busy = `${hardware(host)}; ${cores(busyMillis)} busy`;
   return [
     edge('┌', '┬', '┐', widths),
     row(
@@ -113,10 +113,12 @@ const drawPool = ({ machines, host, resources, busyMillis }: PoolReport, shown: 
     row([poolBar('memory', memory.used, memory.borrowed ?? 0, host.memoryMib - host.memoryAvailableMib, memory.guaranteed ?? 0, host.memoryMib)], [width]),
     row([poolBar('disk  ', ownDisk, 0, disk.used, disk.guaranteed ?? 0, disk.capacity ?? 1)], [width]),
     edge('├', '─', '┤', [width]),
-    row([firstThatFits(width, `hardware: ${has}; ${cores(busyMillis)} busy`, `${has}; ${cores(busyMillis)} busy`)], [width]),
+    row([firstThatFits(width, `hardware: ${busy}`, busy)], [width]),
     edge('└', '─', '┘', [width]),
   ];
 };
+
+const hardware = ({ cpuMillis, memoryMib }: PoolReport['host']): string => `${formatCpu(cpuMillis)} cores, ${formatMib(memoryMib)}`;
 
 const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? '' : 's'}`;
 

@@ -70,7 +70,7 @@ export class CgroupsV2 implements Cgroups {
     const parent = this.#group('');
     this.#poolWeight = weightOf(cpuMillis);
     // A limit below what is used would kill.
-    const isLimited = await reclaimTo(parent, memoryBytes(memoryMib));
+    const isLimited = await reclaimOnce(parent, memoryBytes(memoryMib));
     if (isLimited) this.#poolMib = memoryMib;
     if (this.#unit === null) {
       if (isLimited) write(parent, 'memory.max', memoryBytes(memoryMib));
@@ -175,7 +175,7 @@ export class CgroupsV2 implements Cgroups {
 }
 
 /** One attempt, sparing what is guaranteed as far as the kernel can. Whether no more than `bytes` is used now. */
-const reclaimTo = async (group: string, bytes: number): Promise<boolean> => {
+const reclaimOnce = async (group: string, bytes: number): Promise<boolean> => {
   const above = () => readNumber(group, 'memory.current') - bytes;
   if (above() > 0) await put(group, 'memory.reclaim', above());
   return above() <= 0;
