@@ -9,6 +9,7 @@ import { CenoteError, asCenoteError, messageChain, messageOf } from '../../base/
 import { Semaphore } from '../../base/semaphore.ts';
 import { SerialQueue } from '../../base/serial-queue.ts';
 import { within } from '../../base/within.ts';
+import { noUsage } from '../../host/cgroup/cgroup.ts';
 import type { RuntimeExit } from '../../host/runtime/runtime.ts';
 import type { HealthCheck } from '../../model/event.ts';
 import type { MachineExit, MachineSpec, MachineState, MachineStatus } from '../../model/machine.ts';
@@ -87,7 +88,7 @@ export class Machine {
   get ending(): string | null {
     if (this.#run === null) return 'it does not run';
     const { end } = this.#run;
-    return end === null ? null : exitOf(end.code, end.at, 0, 0).reason;
+    return end === null ? null : exitOf(end.code, end.at, noUsage).reason;
   }
 
   get state(): MachineState {
@@ -319,9 +320,7 @@ export class Machine {
   }
 
   async #exitOf(exit: RuntimeExit | null): Promise<MachineExit> {
-    const { host } = this;
-    const usage = await host.cgroups.usage(this.id);
-    return exitOf(exit?.code ?? 137, exit?.at ?? new Date().toISOString(), usage.outOfMemoryKills, usage.memoryLimitMib);
+    return exitOf(exit?.code ?? 137, exit?.at ?? new Date().toISOString(), await this.host.cgroups.usage(this.id));
   }
 
   #tellEnd({ code, signal, outOfMemory, reason }: MachineExit): void {
