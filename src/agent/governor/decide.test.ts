@@ -122,6 +122,22 @@ test('who claims is barred from swap until all is met, and spared again then', (
   );
 });
 
+test('what a borrower gives back below its guarantee is kept free for it at once', () => {
+  const [back, large] = [machine('back', 211, 1024, { wantsBytes: 374 * mib }), machine('large', 4, 1024, { wantsBytes: 368 * mib })];
+  const kernel = world(1024, 4096, [back, large]);
+  kernel.run(300);
+  large.wantsBytes = 1000 * mib;
+  kernel.run(300);
+  back.wantsBytes = 150 * mib;
+  kernel.run(400);
+  assert.equal(kernel.state.unclaimedBytes, 61 * mib);
+  assert.ok(kernel.usedBytes <= (1024 - 61) * mib, `${kernel.usedBytes / mib} MiB are used`);
+  back.wantsBytes = 211 * mib;
+  kernel.run(3000);
+  assert.equal(usedBy(back), 211 * mib);
+  assert.deepEqual(kernel.violations, []);
+});
+
 test('nobody is barred where there is nothing else to take', () => {
   const kernel = world(1024, 4096, [machine('one', 500, 1024), machine('other', 510, 1024)]);
   for (const one of kernel.machines) one.wantsBytes = one.guaranteeBytes;

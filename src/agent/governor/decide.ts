@@ -18,7 +18,7 @@ import { placeBars, sinceMet } from './bars.ts';
 import { BorrowerRound, isWorthOffering } from './borrowers.ts';
 import { lastReport, worthTelling } from './report.ts';
 import { isLent, looseAbove, lookAfterMs, reserveFor, tightBelow, worthALook } from './reserve.ts';
-import type { Action, Decision, GovernorState, Look, Outcome, Readings, Watch } from './types.ts';
+import type { Action, Decision, GovernorState, Look, MachineReading, Outcome, Readings, Watch } from './types.ts';
 
 export interface Tuning {
   cpus: number;
@@ -33,6 +33,7 @@ export const freshState: GovernorState = {
   usedAtLook: new Map(),
   poolAtLookBytes: 0,
   unclaimedBytes: Infinity,
+  unclaimedAtLookBytes: Infinity,
   lookedAtMs: -Infinity,
   toldAtMs: new Map(),
   claimant: null,
@@ -76,7 +77,7 @@ const judge = (before: GovernorState, readings: Readings, nowMs: number, tuning:
   const metSinceMs = sinceMet(before, readings.pool, nowMs);
   const noted: GovernorState = { ...before, isTight, metSinceMs, watched: noteOutcomes(before.watched, readings.outcomes, nowMs) };
   const actions: Action[] = [];
-  const stock = look === 'all' ? takeStock(noted, readings, nowMs) : noted;
+  const stock = look === 'all' ? takeStock(noted, readings, nowMs) : look === 'watched' ? { ...noted, unclaimedBytes: unclaimedNow(noted, readings) } : noted;
   const mayBeMissed = isTight || isLent(readings.pool.limitBytes, headroomBytes, stock.unclaimedBytes);
   const state = placeBars(stock, before, readings, mayBeMissed, nowMs, actions);
   const room = { headroomBytes, reserveBytes: reserveFor(pool.limitBytes, state.unclaimedBytes) };
@@ -127,10 +128,16 @@ const letGo = (
   };
 };
 
+const unclaimedOf = ({ guaranteeBytes }: MachineReading, usedBytes: number): number => Math.max(0, guaranteeBytes - usedBytes);
+
+/** Between looks at all those that are watched are seen: what one of them has come down below its guarantee it may claim at any moment. */
+const unclaimedNow = ({ unclaimedAtLookBytes, usedAtLook }: GovernorState, { machines }: Readings): number =>
+  machines.reduce((sum, one) => sum + unclaimedOf(one, one.usedBytes) - unclaimedOf(one, usedAtLook.get(one.id) ?? one.usedBytes), unclaimedAtLookBytes);
+
 /** After a look at all: who is watched, what is unclaimed, and who claims. */
 const takeStock = (state: GovernorState, { machines, pool }: Readings, nowMs: number): GovernorState => {
   const watched = new Map<string, Watch>();
-  const unclaimedBytes = machines.reduce((sum, one) => sum + Math.max(0, one.guaranteeBytes - one.usedBytes), 0);
+  const unclaimedBytes = machines.reduce((sum, one) => sum + unclaimedOf(one, one.usedBytes), 0);
   let claimed = mib;
   let claimant: string | null = null;
   for (const one of machines) {
@@ -146,6 +153,7 @@ const takeStock = (state: GovernorState, { machines, pool }: Readings, nowMs: nu
     ...state,
     watched,
     unclaimedBytes,
+    unclaimedAtLookBytes: unclaimedBytes,
     usedAtLook: new Map(machines.map((one) => [one.id, one.usedBytes])),
     poolAtLookBytes: pool.usedBytes,
     lookedAtMs: nowMs,
@@ -153,14 +161,18 @@ const takeStock = (state: GovernorState, { machines, pool }: Readings, nowMs: nu
   };
 };
 
-/** Whether those that are not watched have changed so much since the last look that it says little any more, and another is affordable. */
+/**
+ * Whether those that are not watched have changed so much since the last look that it says little any more, or those that are have come down
+ * below their guarantees, or up again, by so much: they are to be barred like anybody who claims. And whether another look is affordable.
+ */
 const wantsAll = (state: GovernorState, { look, machines, pool, lookCostMs }: Readings, isNeed: boolean, nowMs: number): boolean => {
   if (look === 'all') return false;
   const since = nowMs - state.lookedAtMs;
   if (since < Math.max(10, lookCostMs / (isNeed ? needShare : calmShare))) return false;
   const watchedGrowth = machines.reduce((sum, one) => sum + one.usedBytes - (state.usedAtLook.get(one.id) ?? 0), 0);
   const othersGrowth = pool.usedBytes - state.poolAtLookBytes - watchedGrowth;
-  return Math.abs(othersGrowth) > Math.max(mib, reserveFor(pool.limitBytes, state.unclaimedBytes) / 16) || since > 5000;
+  const isMuch = (bytes: number): boolean => Math.abs(bytes) > Math.max(mib, reserveFor(pool.limitBytes, state.unclaimedBytes) / 16);
+  return isMuch(othersGrowth) || isMuch(state.unclaimedBytes - state.unclaimedAtLookBytes) || since > 5000;
 };
 
 const noteOutcomes = (watched: ReadonlyMap<string, Watch>, outcomes: readonly Outcome[], nowMs: number): ReadonlyMap<string, Watch> => {

@@ -63,11 +63,15 @@ export class ModelKernel {
   readonly machines: ModelMachine[];
   readonly violations: Violation[] = [];
   readonly kills: string[] = [];
+  /** Of those that the governor had barred from swap when it died, and that took more than their guarantees before another had looked. */
+  readonly killsOfBarred: string[] = [];
   readonly reports: Report[] = [];
   /** Every look, by kind: what the governor's work grows with. */
   readonly looks = { totals: 0, watched: 0, all: 0, machines: 0 };
   nowMs = 0;
   #isGoverned = true;
+  /** Since it was started anew. */
+  #hasLooked = true;
   readonly #poolBytes: number;
   #swapFreeBytes: number;
   readonly #tuning: Tuning;
@@ -91,6 +95,11 @@ export class ModelKernel {
     return this.machines.reduce((sum, one) => sum + usedBy(one), 0);
   }
 
+  /** There is no governor, or it has not seen yet what it found. */
+  get #isNobodys(): boolean {
+    return !this.#isGoverned || !this.#hasLooked;
+  }
+
   get state(): GovernorState {
     return this.#state;
   }
@@ -103,6 +112,7 @@ export class ModelKernel {
     this.#next = { look: 'all', atMs: this.nowMs };
     this.#running.clear();
     this.#outcomes = [];
+    this.#hasLooked = false;
   }
 
   run(ms: number, { isGoverned = true } = {}): void {
@@ -215,16 +225,17 @@ export class ModelKernel {
     const score = (one: ModelMachine) => (one.isOffered ? this.#poolBytes : 0.9 * this.#poolBytes - one.guaranteeBytes);
     const points = (one: ModelMachine) => one.ownBytes + one.swapBytes + score(one);
     const [largest] = this.machines.filter((one) => one.ownBytes + one.swapBytes > 0).toSorted((a, b) => points(b) - points(a));
-    // With no governor to say when it has come down to its guarantee, one that has more than that together with what is in swap still borrows.
-    const hadBytes = usedBy(largest!) + (this.#isGoverned ? 0 : largest!.swapBytes);
-    if (hadBytes <= largest!.guaranteeBytes)
+    // With no governor to say when it has come down to its guarantee, one that was offered for what it borrowed still is, whatever of that has
+    // been taken since, and one that has more than its guarantee together with what is in swap still borrows.
+    const hadBytes = usedBy(largest!) + (this.#isNobodys ? largest!.swapBytes : 0);
+    if (hadBytes <= largest!.guaranteeBytes && !(this.#isNobodys && largest!.isOffered))
       this.violations.push({ atMs: this.nowMs, machine: largest!.id, what: 'killed within its guarantee at the limit of the pool' });
     this.#die(largest!);
   }
 
   /** So many of its processes as have so much, and the others want no more for it; whom the kernel chooses is all that there is in the machine. */
   #die(one: ModelMachine, bytes = one.ownBytes): void {
-    this.kills.push(one.id);
+    (this.#isNobodys && one.protection === 'barred' ? this.killsOfBarred : this.kills).push(one.id);
     if (bytes >= one.ownBytes) {
       this.#swapFreeBytes += one.swapBytes;
       return void Object.assign(one, { ownBytes: 0, cacheBytes: 0, kernelBytes: 0, swapBytes: 0, wantsBytes: 0 });
@@ -266,6 +277,7 @@ export class ModelKernel {
   #govern(): void {
     const { look } = this.#next;
     const read = this.machines.filter(({ id }) => look === 'all' || (look === 'watched' && this.#state.watched.has(id)));
+    this.#hasLooked = true;
     this.looks[look] += 1;
     this.looks.machines += read.length;
     const readings: Readings = {

@@ -90,6 +90,8 @@ export interface GovernorState {
   /** At the last look at all of them: what they used, and how much of their guarantees they did not. */
   usedAtLook: ReadonlyMap<string, number>;
   poolAtLookBytes: number;
+  unclaimedAtLookBytes: number;
+  /** As far as it is known since: those that are watched are seen in between. */
   unclaimedBytes: number;
   lookedAtMs: number;
   /** When what kind of thing was last told of which machine, as far as that is recent. */
