@@ -7,6 +7,11 @@ export class Semaphore {
     this.#free = places;
   }
 
+  /** No place is free at this moment. */
+  get isFull(): boolean {
+    return this.#free === 0;
+  }
+
   async acquire(): Promise<Disposable> {
     if (this.#free > 0) this.#free -= 1;
     else await new Promise<void>((resolve) => this.#waiting.push(resolve));

@@ -35,6 +35,7 @@ export interface MeterOptions {
 }
 
 const longestPauseMs = 1000;
+const busyPauseMs = 50;
 /** So much of what an agent that is killed has seen may be forgotten; what machines used is known to the kernel. */
 const saveEveryMs = 60_000;
 
@@ -89,7 +90,7 @@ export class CpuMeter implements AsyncDisposable {
         const bank = this.#settleOne(machine, terms);
         if (bank === null) continue;
         banks.set(machine.id, bank);
-        pauseMs = Math.min(pauseMs, settleAfterMs(bank, terms));
+        pauseMs = Math.min(pauseMs, settleAfterMs(bank, terms), machine.limits.isFull ? busyPauseMs : Infinity);
       }
       this.#banks = banks;
       this.#kept = kept;
@@ -125,9 +126,10 @@ export class CpuMeter implements AsyncDisposable {
     if (read === null) return former ?? null;
     const at = { atMs: performance.now(), cpuSeconds: read.cpuSeconds };
     const bank = former === undefined ? this.#open(machine.id, terms, at, read) : settleBank(former, terms, at);
-    // The kernel's own number decides: a resize writes the ceiling, whatever the bank says.
+    // The kernel's own number decides: a resize writes the ceiling, whatever the bank says. While one is under way the record does not say what
+    // is to hold: what is written by it now would stay, if the resize ends the metering.
     const wanted = bank.isEmpty ? terms.baselineMillis : machine.resources.cpuCeilingMillis;
-    if (read.quotaMillis !== wanted) this.#options.cpu.setQuota(machine.id, wanted);
+    if (read.quotaMillis !== wanted && !machine.limits.isFull) this.#options.cpu.setQuota(machine.id, wanted);
     if (bank.isEmpty && former?.isEmpty === false) this.#options.listener.emptied(machine.id, bank.usedMillis, terms);
     return bank;
   }
