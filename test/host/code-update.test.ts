@@ -1,18 +1,34 @@
 /** New code for a machine: one action, in force or undone as a whole, whoever dies meanwhile. Needs root. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { PassThrough } from 'node:stream';
 import { pack } from 'tar-stream';
+import { start } from '../../src/exec/run.ts';
 import { ControlClient } from '../../src/client/control.ts';
 import type { Machine } from '../../src/model/control-api.ts';
 import type { Job } from '../../src/model/event.ts';
+import { parentPaths } from '../../src/host/cgroup/parent.ts';
 import { instancePaths } from '../../src/model/instance.ts';
 import { eventually } from '../support/control-fixture.ts';
 import { skipInstance, startInstance } from '../support/instance.ts';
 import type { TestInstance } from '../support/instance.ts';
+
+const pidsTree = '/sys/fs/cgroup/pids';
+const skipHeldGroup = existsSync(pidsTree) ? false : 'on cgroup v2 nothing keeps a group from being emptied, but what the kernel holds';
+
+/** A process that the agent cannot end, as one that waits for a broken disk: it is the machine’s in one tree alone. */
+const holdGroup = async (instance: string, machine: string): Promise<Disposable> => {
+  const parent = parentPaths(instance).find((path) => existsSync(pidsTree + path));
+  const group = `${pidsTree}${parent}/${machine}/held`;
+  const child = start('sleep', ['1000'], { stdio: 'ignore' });
+  await once(child, 'spawn');
+  mkdirSync(group);
+  writeFileSync(`${group}/cgroup.procs`, String(child.pid));
+  return { [Symbol.dispose]: () => void child.kill('SIGKILL') };
+};
 
 describe('new code', { skip: skipInstance, timeout: 300_000 }, () => {
   let instance: TestInstance;
@@ -91,6 +107,20 @@ describe('new code', { skip: skipInstance, timeout: 300_000 }, () => {
     const { job } = await client.machineUpdateWithCode('web', {}, broken);
     assert.equal(job.state, 'failed');
     assert.match(await says('web'), /this is two/);
+    await isSettled();
+  });
+
+  test('that can neither be put in force nor undone keeps its way back, which is gone before anything else', { skip: skipHeldGroup }, async () => {
+    const { id } = await web();
+    using held = await holdGroup(instance.instance, id);
+    const refused = await instance.refused('update', 'web', '--code', codeOf('six'), '--env', 'LEVEL=6');
+    assert.match(refused, /an update that failed could not be undone yet: processes of machine \S+ did not end within 15 s\ntry again: cenote start web$/);
+    assert.match(await instance.must('why', 'web'), /it does not run: an update that failed could not be undone yet/);
+    held[Symbol.dispose]();
+    await instance.must('start', 'web');
+    assert.match(await says('web'), /this is two/);
+    assert.equal(await instance.must('exec', 'web', '--', 'sh', '-c', 'cat /srv/data; ls /app'), 'kept\nmain.js\nonly-one\nonly-two\npackage.json\n');
+    assert.deepEqual((await web()).env, { LEVEL: '2' });
     await isSettled();
   });
 

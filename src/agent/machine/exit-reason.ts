@@ -28,3 +28,6 @@ const metBefore = ({ outOfMemoryKills, refusedProcesses }: LastCounts): string =
   ];
   return met.length === 0 ? '' : ` after ${met.join(' and ')}`;
 };
+
+/** Of a machine that did not come to run. */
+export const failedStart: MachineExit = { code: 1, signal: null, outOfMemory: false, at: '', reason: '' };

@@ -15,7 +15,7 @@ import type { HealthCheck } from '../../model/event.ts';
 import type { MachineExit, MachineSpec, MachineState, MachineStatus } from '../../model/machine.ts';
 import { stopSignal } from '../../model/signal.ts';
 import type { Host } from '../host.ts';
-import { exitOf } from './exit-reason.ts';
+import { exitOf, failedStart } from './exit-reason.ts';
 import { healthPlan, watchHealth } from './health.ts';
 import type { HealthPlan, HealthState } from './health.ts';
 import { probeHealth } from './probe.ts';
@@ -24,6 +24,7 @@ import { restartDelayMs, settledMs } from './restart.ts';
 import { bringUp, takeDown } from './run.ts';
 import { askToEnd } from './stop-signal.ts';
 import { openSerialLine } from './serial-line.ts';
+import { undoUpdate } from './update.ts';
 import { runUserScript } from './user-script.ts';
 import type { Run } from './run.ts';
 
@@ -126,6 +127,7 @@ export class Machine {
       this.#transition = transition;
       let isRecorded = false;
       try {
+        if (transition !== 'deleting') await undoUpdate(this);
         await action();
         isRecorded = record.outcome !== null; // the action has concluded itself
         record.outcome = { error: null };
@@ -146,6 +148,7 @@ export class Machine {
   turn<T>(action: () => Promise<T>): Promise<T> {
     return this.#queue.run(async () => {
       if (this.#gone) throw new CenoteError('not_found', `there is no machine ${this.id}`);
+      await undoUpdate(this);
       return action();
     });
   }
@@ -393,5 +396,3 @@ export class Machine {
     this.#restart = null;
   }
 }
-
-const failedStart: MachineExit = { code: 1, signal: null, outOfMemory: false, at: '', reason: '' };

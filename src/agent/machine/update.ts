@@ -51,9 +51,9 @@ export const updateMachine = (machine: Machine, request: MachineUpdate, code?: N
     if (code !== undefined) demandCode(machine, code);
     record.updating = { former, formerConflicts, over: false };
     await machine.save();
-    if (code === undefined) await machine.halt(former.stopGraceSeconds);
-    host.crash.reach('update: stopped');
     try {
+      if (code === undefined) await machine.halt(former.stopGraceSeconds);
+      host.crash.reach('update: stopped');
       await takeSafety(machine);
       host.crash.reach('update: safe');
       if (code !== undefined) {
@@ -71,15 +71,27 @@ export const updateMachine = (machine: Machine, request: MachineUpdate, code?: N
       host.crash.reach('update: up');
       host.events.emit('machine.updated', machine.id, `${next.name} was updated`, { image: next.image.name, platform: next.platform });
     } catch (error) {
-      await machine.halt(0);
-      host.crash.reach('update: failed');
-      await restoreFormer(machine, record.updating);
+      await goBack(machine, record.updating);
       if (running) await machine.boot();
       throw new CenoteError('failed', `the update was undone: ${messageOf(error)}`, { cause: error });
-    } finally {
-      await endUpdate(machine, record.updating);
     }
+    await endUpdate(machine, record.updating);
   });
+
+/** Where this fails too, the way back stays open: it is gone before anything else is done with the machine. */
+const goBack = async (machine: Machine, updating: Updating): Promise<void> => {
+  try {
+    if (!updating.over) {
+      await machine.halt(0);
+      machine.host.crash.reach('update: failed');
+      await restoreFormer(machine, updating);
+    }
+    await endUpdate(machine, updating);
+  } catch (error) {
+    machine.record.error = `an update that failed could not be undone yet: ${messageOf(error)}`;
+    throw new CenoteError('failed', machine.record.error, { cause: error, advice: `try again: cenote start ${machine.spec.name}` });
+  }
+};
 
 /** Refused before anything has changed. */
 const demandCode = ({ host, spec }: Machine, { content }: NewCode): void => {
@@ -105,12 +117,11 @@ const takeSafety = async ({ host, id, run }: Machine): Promise<void> => {
   await host.storage.commit();
 };
 
-/** At start: an update that a crash cut short is undone, so that its repeat finds what the first found. The machine is at rest. */
+/** What a crash cut short, or could not be undone when it failed, is undone before anything else, which then finds what the first found. */
 export const undoUpdate = async (machine: Machine): Promise<void> => {
   const { updating } = machine.record;
   if (updating === undefined) return;
-  if (!updating.over) await restoreFormer(machine, updating);
-  await endUpdate(machine, updating);
+  await goBack(machine, updating);
   await machine.save();
 };
 
