@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { CenoteError } from '../base/errors.ts';
 import type { MachineAction, MachineCreate, MachineResize, MachineUpdate } from '../model/agent-api.ts';
 import { platformKey } from '../model/agent-api.ts';
+import { checkResources } from '../model/check-resources.ts';
 import { commandOf } from '../model/command.ts';
 import type { MachineSpec, MachineStatus } from '../model/machine.ts';
 import { checkNics, nicsOf, placesOfNics } from '../model/nics.ts';
@@ -73,6 +74,7 @@ export class Machines {
     if (known !== undefined) return createMachine(known, request);
     const buried = this.#host.journal.tombstone(id);
     if (buried !== null && request.generation <= buried) throw new CenoteError('stale_generation', `machine ${id} was deleted at generation ${buried}`);
+    checkResources(request.spec.resources);
     refuseUnsupported(request.spec.resources, this.#host.cgroups.unsupported);
     using held = this.#books.reserve(request.spec.resources);
     this.#demandPlaces(request.spec);
@@ -150,6 +152,8 @@ export class Machines {
   resize(id: string, request: MachineResize): Promise<MachineStatus> {
     const machine = this.get(id);
     return machine.request(request.generation, null, async () => {
+      // Two changes, each of which fits what the machine is, may not fit each other.
+      checkResources(request.resources);
       refuseUnsupported(request.resources, this.#host.cgroups.unsupported);
       using reserved = this.#books.reserve(request.resources, machine.spec.resources);
       await resizeMachine(machine, request.resources);

@@ -61,15 +61,12 @@ export class PoolShare implements AsyncDisposable {
     try {
       const wanted = (this.#wanted = this.#read());
       if (isSame(wanted, this.#held)) return;
-      const running = [...machines.all()].filter(({ run }) => run !== null);
-      const former = new Map(running.map(({ id, spec }) => [id, this.#cgroups.oomScore(spec.resources.memoryMib)]));
       const isDone = await this.#cgroups.setPool(wanted);
       this.#held = isDone ? wanted : { ...this.#held, cpuMillis: wanted.cpuMillis };
       if (!isDone) return;
       host.logger.info({ ...wanted }, 'the pool follows the share of the host');
-      // Their limits and scores are parts of the pool.
-      await limitAsRecorded(host, running);
-      for (const { id, spec } of running) await this.#cgroups.rescore(id, former.get(id)!, this.#cgroups.oomScore(spec.resources.memoryMib));
+      // Machines' limits and scores are parts of the pool.
+      await limitAsRecorded(host, [...machines.all()]);
     } catch (error) {
       host.logger.error({ error: messageChain(error) }, 'the pool could not be made as large as its share of the host');
     }

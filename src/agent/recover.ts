@@ -3,6 +3,7 @@
  * undone; what no record speaks of is removed. After a reboot nothing runs, and machines come back as last requested.
  */
 import { messageChain, messageOf } from '../base/errors.ts';
+import { givenOomScore } from '../host/cgroup/oom-score.ts';
 import type { KeptConnection } from '../host/network/network.ts';
 import type { FirewallRules } from './firewall.ts';
 import type { Host } from './host.ts';
@@ -125,15 +126,26 @@ const onceAsked = <Value>(make: () => Value): (() => Value) => {
   return () => (value ??= make());
 };
 
-/** A crash in the middle of a resize leaves a machine with limits that its record does not have. Of a thousand machines it takes a while, and nobody need wait for it. */
-export const limitAsRecorded = async (host: Host, machines: readonly Machine[]): Promise<void> => {
+/**
+ * Limits and scores follow the record and the pool: a crash in the middle of a resize leaves a machine with others, and so does a pool that has
+ * become smaller or larger. Of a thousand machines it takes a while, and nobody need wait for it; nor does it wait for what a machine is busy
+ * with, which may be a copy without end.
+ */
+export const limitAsRecorded = async ({ cgroups, logger }: Host, machines: readonly Machine[]): Promise<void> => {
   for (const machine of machines) {
-    await machine
-      .turn(async () => {
-        using _mine = await machine.limits.acquire();
-        if (machine.run !== null) await host.cgroups.apply(machine.id, machine.spec.resources);
-      })
-      .catch((error: unknown) => host.logger.warn({ machine: machine.id, error: messageChain(error) }, 'limits could not be set as recorded'));
+    using _mine = await machine.limits.acquire();
+    const { id, run } = machine;
+    if (run === null) continue;
+    const { resources } = machine.spec;
+    const former = givenOomScore(run.process.pid);
+    const done = await Promise.allSettled([
+      cgroups.apply(id, resources),
+      former === null ? undefined : cgroups.rescore(id, former, cgroups.oomScore(resources.memoryMib)),
+    ]);
+    for (const one of done)
+      // Its groups go while it ends.
+      if (one.status === 'rejected' && machine.run !== null)
+        logger.warn({ machine: id, error: messageChain(one.reason) }, 'limits could not be set as recorded');
   }
 };
 

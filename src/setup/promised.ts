@@ -2,39 +2,73 @@
 import { CenoteError } from '../base/errors.ts';
 import { formatCores, formatMib } from '../base/units.ts';
 import { AgentClient } from '../client/agent.ts';
-import { recordedGuarantees } from '../agent/recorded.ts';
-import type { Allotment, Share } from '../host/allotment/allotment.ts';
+import { isDeepStrictEqual } from 'node:util';
+import { recordedGuarantees, recordedMachines } from '../agent/recorded.ts';
+import type { RecordedMachine } from '../agent/recorded.ts';
+import type { AllottedInstance, Allotment, Share } from '../host/allotment/allotment.ts';
 import type { AgentInfo } from '../model/agent-api.ts';
 import { defaultRoot, instancePaths, noOvercommit } from '../model/instance.ts';
 import type { InstanceConfig, InstancePaths } from '../model/instance.ts';
 import { promisableMbps } from '../model/uplink-reserve.ts';
 import type { UpOptions } from './config.ts';
 
-/** Before anything is changed. More than before is always taken, also where it is not enough yet. */
-export const demandCarries = async (options: UpOptions, existing: InstanceConfig, paths: InstancePaths, allotment: Allotment): Promise<void> => {
+/**
+ * The instance's share of the host as it is asked for, or refused, and then nothing is changed. What is promised is asked twice: from the
+ * moment that the share is on record agents promise no more than it leaves, but until then they may have.
+ */
+export const takeShare = async (options: UpOptions, existing: InstanceConfig | null, paths: InstancePaths, allotment: Allotment): Promise<AllottedInstance> => {
+  const { root } = paths;
+  const former = allotment.find(root);
+  const formerShare = former === null ? null : allotment.share(former.instance);
+  const demand = async () => {
+    if (existing !== null && formerShare !== null) await demandCarries(options, existing, paths, formerShare);
+  };
+  const register = async (asked: Pick<UpOptions, keyof Share>) => allotment.register({ root, ...asked, promised: await promisedByDefault(allotment, root) });
+  await demand();
+  const entry = await register({ cpuMillis: options.cpuMillis, memoryMib: options.memoryMib });
+  if (isDeepStrictEqual(entry.share, former?.share)) return entry;
+  try {
+    await demand();
+    return entry.share === null ? entry : await register(entry.share);
+  } catch (error) {
+    await allotment.putBack(root, former);
+    throw error;
+  }
+};
+
+/** More than before is always taken, also where it is not enough yet. */
+const demandCarries = async (options: UpOptions, existing: InstanceConfig, paths: InstancePaths, share: Share): Promise<void> => {
   const { cpuMillis, memoryMib, networkMbps, overcommit = {} } = options;
   const asked = [cpuMillis, memoryMib, networkMbps, ...Object.values(overcommit)];
   if (!asked.some((figure) => typeof figure === 'number')) return;
   const former = { ...noOvercommit, ...existing.overcommit };
   const ratios = { ...former, ...overcommit };
-  const share = allotment.share(existing.instance);
   const info = await infoOf(paths);
   const guaranteed = info?.guaranteed ?? recordedGuarantees(paths.agentJournal);
-  const before = info?.pool ?? { cpuMillis: Math.floor(share.cpuMillis * former.cpu), memoryMib: Math.floor(share.memoryMib * former.memory) };
-  demandShare('cpu', guaranteed.cpuMillis, before.cpuMillis, Math.floor((cpuMillis ?? share.cpuMillis) * ratios.cpu));
-  demandShare('memory', guaranteed.memoryMib, before.memoryMib, Math.floor((memoryMib ?? share.memoryMib) * ratios.memory));
+  const largest = largestGuarantees(recordedMachines(paths.agentJournal));
+  for (const kind of ['cpu', 'memory'] as const) {
+    const key = kind === 'cpu' ? 'cpuMillis' : 'memoryMib';
+    const whole = options[key] ?? share[key];
+    demandShare(kind, guaranteed[key], Math.floor(share[key] * former[kind]), Math.floor(whole * ratios[kind]));
+    demandWhole(kind, largest[key], share[key], whole);
+  }
   if (info !== null) demandShare('disk', guaranteed.diskMib, info.pool.diskMib, Math.floor((info.pool.diskMib / former.disk) * ratios.disk));
   else if (ratios.disk < former.disk && guaranteed.diskMib > 0) refuseUnknownDisk();
   if (typeof networkMbps === 'number') demandUplink(guaranteed.networkMbps, networkMbps, existing.networkMbps ?? Infinity);
 };
 
 /** What the default instance has guaranteed to its machines cannot be given to another. */
-export const promisedByDefault = async (allotment: Allotment, root: string): Promise<Share | undefined> => {
+const promisedByDefault = async (allotment: Allotment, root: string): Promise<Share | undefined> => {
   const holder = allotment.list().find((one) => one.share === null && one.root !== root);
   if (root === defaultRoot || holder === undefined) return undefined;
   const paths = instancePaths(holder.root);
   const { cpuMillis, memoryMib } = (await infoOf(paths))?.guaranteed ?? recordedGuarantees(paths.agentJournal);
   return { cpuMillis, memoryMib };
+};
+
+const largestGuarantees = (machines: readonly RecordedMachine[]): Share => {
+  const largest = (key: keyof Share): number => machines.reduce((most, { resources }) => Math.max(most, resources[key]), 0);
+  return { cpuMillis: largest('cpuMillis'), memoryMib: largest('memoryMib') };
 };
 
 const infoOf = async (paths: InstancePaths): Promise<AgentInfo | null> => {
@@ -54,6 +88,16 @@ const demandShare = (kind: keyof typeof kinds, guaranteed: number, before: numbe
   throw new CenoteError('not_enough', `machines are guaranteed ${format(guaranteed)}; ${format(left)} could be`, {
     fields: [{ field: kind, message: 'too small' }],
     advice: `say more with ${flags}, or make their guarantees smaller first: cenote resize NAME --${kind} …`,
+  });
+};
+
+/** However often the pool is promised, a machine by itself can have no more than there is. */
+const demandWhole = (kind: 'cpu' | 'memory', largest: number, before: number, whole: number): void => {
+  const { format } = kinds[kind];
+  if (whole >= before || largest <= whole) return;
+  throw new CenoteError('not_enough', `a machine is guaranteed ${format(largest)} by itself; the pool would have ${format(whole)}`, {
+    fields: [{ field: kind, message: 'too small' }],
+    advice: `make its guarantee smaller first: cenote resize NAME --${kind} …`,
   });
 };
 

@@ -24,7 +24,7 @@ import { ensurePackages } from './packages.ts';
 import { checkDevice, choosePool, diskRoomAt, hasBtrfs } from './pool-size.ts';
 import { prepareHost } from './prepare-host.ts';
 import type { Progress, Step } from './progress.ts';
-import { demandCarries, promisedByDefault } from './promised.ts';
+import { takeShare } from './promised.ts';
 import { answers } from './readiness.ts';
 import { checkRootDirectory, upLockPath } from './root-directory.ts';
 import { chooseUplinks } from './uplinks.ts';
@@ -69,13 +69,7 @@ const changeHost = async (options: UpOptions, paths: InstancePaths, progress: Pr
   const allotment = openAllotment({ onNotice: (message) => progress.note(`  note: ${message}`) });
   const { config, changed } = await progress.step('instance', async () => {
     const existing = findInstanceConfig(root);
-    if (existing !== null) await demandCarries(options, existing, paths, allotment);
-    const entry = await allotment.register({
-      root,
-      cpuMillis: options.cpuMillis,
-      memoryMib: options.memoryMib,
-      promised: await promisedByDefault(allotment, root),
-    });
+    const entry = await takeShare(options, existing, paths, allotment);
     const storage = choosePool(options, existing?.storage ?? null, diskRoomAt(root), hasBtrfs());
     const networkMbps = options.networkMbps === undefined ? (existing?.networkMbps ?? null) : options.networkMbps;
     const { uplinks, lacks } = await chooseUplinks({ networkMbps, uplinks: options.uplinks }, entry, allotment.list());

@@ -2,6 +2,7 @@
 import { CenoteError, invalid } from '../../base/errors.ts';
 import { checkTags } from '../../dns/tag-check.ts';
 import type { Accepted, ActionOptions, ResizeMachine, UpdateMachine } from '../../model/control-api.ts';
+import { checkResources } from '../../model/check-resources.ts';
 import { commandOf } from '../../model/command.ts';
 import { checkMetadataSize, mergeNamed } from '../../model/metadata.ts';
 import type { MetadataChange, NamedChange } from '../../model/metadata.ts';
@@ -20,7 +21,7 @@ import { machineMade } from './made.ts';
 import { imageFor } from './image-choice.ts';
 import { platformFor } from './machine-create.ts';
 import { checkPublish } from './publish.ts';
-import { admit, asItIs, checkResources, resourceChange } from './resources.ts';
+import { admit, asItIs, resourceChange } from './resources.ts';
 
 export const machineStart = (control: Control, context: RequestContext, id: string): Promise<Accepted> =>
   acceptAction(control, context, id, 'start', () => ({}));

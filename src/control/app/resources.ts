@@ -1,8 +1,9 @@
 /** What a machine is to be guaranteed: from the package, single numbers and the defaults; and whether the pool has it. */
 import { CenoteError, invalid } from '../../base/errors.ts';
-import { formatCores, formatCpu, formatMib } from '../../base/units.ts';
 import { refuseMoreThanAll, refuseShortfall } from '../../model/admission.ts';
 import type { AgentInfo } from '../../model/agent-api.ts';
+import { formatCores } from '../../base/units.ts';
+import { checkResources } from '../../model/check-resources.ts';
 import { guaranteesWithout, refuseUnsupported } from '../../model/resources.ts';
 import type { Guarantees, Resources } from '../../model/resources.ts';
 import type { RequestContext } from '../../store/context.ts';
@@ -27,35 +28,6 @@ export const resourceChange = async (context: RequestContext, db: Db, asked: { p
 
 /** `unsaid` has the numbers that nobody names. */
 export const newResources = (unsaid: Resources, change: ResourceChange): Resources => checkResources(mergeResources(unsaid, change));
-
-const higher = 'give a higher ceiling too, or none';
-
-/** A ceiling below the guarantee would promise and forbid the same. What lies between them may be metered. */
-export const checkResources = (resources: Resources): Resources => {
-  const { cpuMillis, cpuCeilingMillis, burst, memoryMib, memoryCeilingMib, networkMbps, networkCeilingMbps } = resources;
-  if (cpuCeilingMillis !== null && cpuCeilingMillis < cpuMillis) {
-    throw invalid('resources.cpuCeilingMillis', `the ceiling of ${formatCores(cpuCeilingMillis)} is below the guarantee of ${formatCpu(cpuMillis)}`, higher);
-  }
-  if (burst !== null && burst.baselineMillis < cpuMillis) {
-    throw invalid(
-      'resources.burst.baselineMillis',
-      `the baseline of ${formatCores(burst.baselineMillis)} is below the guarantee of ${formatCpu(cpuMillis)}, which is never taken away`,
-    );
-  }
-  if (burst !== null && cpuCeilingMillis !== null && cpuCeilingMillis <= burst.baselineMillis) {
-    throw invalid(
-      'resources.burst.baselineMillis',
-      `the baseline of ${formatCores(burst.baselineMillis)} leaves nothing to burst below the ceiling of ${formatCores(cpuCeilingMillis)}`,
-    );
-  }
-  if (networkCeilingMbps !== null && networkCeilingMbps < networkMbps) {
-    throw invalid('resources.networkCeilingMbps', `the ceiling of ${networkCeilingMbps} Mbit/s is below the guarantee of ${networkMbps} Mbit/s`, higher);
-  }
-  if (memoryCeilingMib !== null && memoryCeilingMib < memoryMib) {
-    throw invalid('resources.memoryCeilingMib', `the ceiling of ${formatMib(memoryCeilingMib)} is below the guarantee of ${formatMib(memoryMib)}`, higher);
-  }
-  return resources;
-};
 
 /** What the pool has not left by what it was some seconds ago is tried once more by what it is. */
 export const asItIs = async <Result>(link: Pick<AgentLink, 'renew'>, work: () => Promise<Result>): Promise<Result> => {

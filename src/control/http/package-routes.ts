@@ -1,13 +1,13 @@
 /** Packages. What is done with them is done when the request is answered. */
 import { isDeepStrictEqual } from 'node:util';
 import { Type } from 'typebox';
+import { checkResources } from '../../model/check-resources.ts';
 import { CreatePackage, UpdatePackage } from '../../model/control-api.ts';
 import { checkResourceName } from '../../model/names.ts';
 import { defaultResources } from '../../model/default-resources.ts';
 import { Package } from '../../model/resources.ts';
 import { authorize } from '../../store/context.ts';
 import { packageAppend, packageCreate, packageDelete, packageGet, packageList } from '../../store/package.ts';
-import { checkResources } from '../app/resources.ts';
 import type { Control } from '../control.ts';
 import { booleanOf } from './query.ts';
 import type { App } from './server.ts';

@@ -97,6 +97,18 @@ describe('the allotment of a host', () => {
     assert.deepEqual(allotment.share(a.instance), { cpuMillis: 1000, memoryMib: 4096 });
   });
 
+  it('has a share as it was, and one that came not at all, when it is put back', async (context) => {
+    const { allotment, root } = setUp(context);
+    const a = await allotment.register({ root: root('a'), cpuMillis: 300, memoryMib: 1024 });
+    const former = allotment.find(a.root);
+    await allotment.register({ root: a.root, cpuMillis: 100, memoryMib: 512 });
+    await allotment.putBack(a.root, former);
+    assert.deepEqual(allotment.find(a.root), a);
+    const b = await allotment.register({ root: root('b') });
+    await allotment.putBack(b.root, null);
+    assert.deepEqual(allotment.list(), [a]);
+  });
+
   it('gives a published port to one machine of one instance', async (context) => {
     const { allotment, root } = setUp(context);
     const a = await allotment.register({ root: root('a') });

@@ -90,6 +90,15 @@ export class Allotment {
     });
   }
 
+  /** As it was before `register`: `former` is what `find` said then, null for one that there was not. */
+  putBack(root: string, former: AllottedInstance | null): Promise<void> {
+    return this.#change((record) => {
+      const entry = record.instances.find((one) => one.root === root);
+      if (former === null) record.instances = record.instances.filter((one) => one !== entry);
+      else if (entry !== undefined) entry.share = former.share;
+    });
+  }
+
   /** Another 1,024 machines' worth of ids; the result is the new block's first id. */
   claimUidBlock(instance: string): Promise<number> {
     return this.#change((record) => {

@@ -59,10 +59,11 @@ export class PoolMemoryV2 implements PoolMemory {
     const used = ifPresent(() => readNumber(group, 'memory.current'));
     if (used === null) return;
     const held = Math.max(bytes, used + marginBytes);
-    const isFree = held >= ceilingBytes;
+    // A ceiling may be below that for a while: the pool is made smaller, or an agent was killed while it made the machine larger.
+    const isFree = held >= ceilingBytes && used <= ceilingBytes;
     // The new hold stands before the other is lifted.
     const byHigh = () => put(group, 'memory.high', isFree || !maySwap ? 'max' : held);
-    const byMax = () => put(group, 'memory.max', isFree || maySwap ? ceilingBytes : held);
+    const byMax = () => put(group, 'memory.max', isFree ? ceilingBytes : maySwap ? Math.max(ceilingBytes, held) : held);
     for (const write of maySwap ? [byHigh, byMax] : [byMax, byHigh]) await write();
   }
 

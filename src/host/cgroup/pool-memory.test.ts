@@ -72,6 +72,21 @@ test('v1: a hold is never below what is used, and what could be had as memory is
   assert.equal(number('memory.memsw.limit_in_bytes'), 1000 * mib);
 });
 
+test('v2: what would kill is written of no machine, also of one with more than its ceiling, as when the pool was made smaller', async (context) => {
+  const { root, number, text } = tree(context, v2);
+  const memory = new PoolMemoryV2(root);
+  for (const bytes of [64 * mib, 900 * mib]) {
+    await memory.limit('m', { bytes, ceilingBytes: 400 * mib, maySwap: true });
+    assert.ok(number('memory.high') > 500 * mib && number('memory.max') > 500 * mib, `${text('memory.high')} ${text('memory.max')}`);
+    await memory.limit('m', { bytes, ceilingBytes: 400 * mib, maySwap: false });
+    assert.equal(text('memory.high'), 'max');
+    assert.ok(number('memory.max') > 500 * mib);
+  }
+  writeFileSync(join(root, 'm', 'memory.current'), String(400 * mib));
+  await memory.limit('m', { bytes: 900 * mib, ceilingBytes: 400 * mib, maySwap: true });
+  assert.deepEqual([text('memory.high'), number('memory.max')], ['max', 400 * mib]);
+});
+
 test('v1: what is taken stops at the floor, and the machine may be swapped again afterwards', async (context) => {
   const { root, number, text } = tree(context, v1);
   const memory = new PoolMemoryV1(root);

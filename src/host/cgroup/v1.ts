@@ -61,7 +61,9 @@ export class CgroupsV1 implements Cgroups {
   }
 
   async setPool({ memoryMib, cpuMillis }: PoolAmount): Promise<boolean> {
-    const isLimited = await limitPool(this.#group('memory', ''), memoryBytes(memoryMib), poolSwapBytes(memoryMib));
+    const pool = this.#group('memory', '');
+    const bytes = memoryBytes(memoryMib);
+    const isLimited = !isBorrowed(pool, readNumber(pool, 'memory.usage_in_bytes') - bytes) && (await limitPool(pool, bytes, poolSwapBytes(memoryMib)));
     if (isLimited) this.#poolMib = memoryMib;
     if (this.#unit === null) write(this.#group('cpu', ''), 'cpu.shares', sharesOf(cpuMillis));
     // After the kernel, which may have to reclaim: systemd would wait for that. It knows no limit for memory and swap together, and leaves ours.
@@ -172,14 +174,33 @@ const fillCpuset = (tree: string, parent: string) => {
 };
 
 /**
+ * Whether machines have so much beyond their guarantees. The governor takes it from them; on a write of the pool's limit the kernel would take
+ * it from anyone, and from the file cache of those within their guarantees before it takes what a borrower has of its own.
+ */
+const isBorrowed = (pool: string, bytes: number): boolean => {
+  if (bytes <= 0) return false;
+  const borrowed = childGroups(pool)
+    .filter(isMachine)
+    .map((machine) =>
+      ifPresent(() => readNumber(join(pool, machine), 'memory.usage_in_bytes') - readNumber(join(pool, machine), 'memory.soft_limit_in_bytes')),
+    );
+  return borrowed.reduce<number>((sum, each) => sum + Math.max(0, each ?? 0), 0) >= bytes;
+};
+
+/** What comes back from swap is counted twice for a moment. */
+const onTheirWayBytes = 32 * 2 ** 20;
+
+/**
  * All machines together: each one's own limit would let the many of them fill the host's swap. The kernel wants memory never above memory and
- * swap, so the order depends on the direction; it reclaims on a write below what is used. Who has more in swap than a smaller pool's part of it
- * keeps that.
+ * swap, so the order depends on the direction. Both together are never set below what is used of them: the kernel could bring that down by
+ * file cache alone, whosesoever. Who has more in swap than a smaller pool's part of it keeps that.
  */
 const limitPool = async (group: string, memory: number, swap: number): Promise<boolean> => {
-  const withSwap = ifPresent(() => readNumber(group, withSwapFile));
-  if (withSwap !== null && memory + swap > withSwap) await setLimit(group, memory + swap, withSwapFile);
+  const former = ifPresent(() => readNumber(group, withSwapFile));
+  if (former !== null && memory + swap > former) await setLimit(group, memory + swap, withSwapFile);
   if (!(await setLimit(group, memory))) return false;
-  if (withSwap !== null && memory + swap < withSwap) await setLimit(group, memory + swap, withSwapFile);
+  if (former === null || memory + swap >= former) return true;
+  const used = readNumber(group, 'memory.memsw.usage_in_bytes') + onTheirWayBytes;
+  await setLimit(group, Math.min(former, Math.max(memory + swap, used)), withSwapFile);
   return true;
 };
