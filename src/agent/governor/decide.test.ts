@@ -138,6 +138,18 @@ test('what a borrower gives back below its guarantee is kept free for it at once
   assert.deepEqual(kernel.violations, []);
 });
 
+test('a guarantee that was made larger since the last look at all is unclaimed, and takes nothing from what others may claim', () => {
+  const grows = machine('grows', 64, 4096, { wantsBytes: 600 * mib });
+  const kernel = world(4096, 8192, [grows, machine('idle', 200, 4096), machine('large', 64, 4096, { wantsBytes: 3200 * mib })]);
+  kernel.run(2000);
+  grows.guaranteeBytes = 1400 * mib;
+  for (let round = 0; round < 100; round += 1) {
+    kernel.run(stepMs);
+    assert.ok(kernel.state.unclaimedBytes >= 199 * mib, `${kernel.state.unclaimedBytes / mib} MiB after ${round} steps`);
+  }
+  assert.equal(kernel.state.unclaimedBytes, (199 + 800) * mib);
+});
+
 test('nobody is barred where there is nothing else to take', () => {
   const kernel = world(1024, 4096, [machine('one', 500, 1024), machine('other', 510, 1024)]);
   for (const one of kernel.machines) one.wantsBytes = one.guaranteeBytes;

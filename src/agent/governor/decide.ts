@@ -33,6 +33,7 @@ export const freshState: GovernorState = {
   usedAtLook: new Map(),
   poolAtLookBytes: 0,
   unclaimedBytes: Infinity,
+  unclaimedAtLook: new Map(),
   unclaimedAtLookBytes: Infinity,
   lookedAtMs: -Infinity,
   toldAtMs: new Map(),
@@ -128,16 +129,17 @@ const letGo = (
   };
 };
 
-const unclaimedOf = ({ guaranteeBytes }: MachineReading, usedBytes: number): number => Math.max(0, guaranteeBytes - usedBytes);
+const unclaimedOf = ({ guaranteeBytes, usedBytes }: MachineReading): number => Math.max(0, guaranteeBytes - usedBytes);
 
 /** Between looks at all those that are watched are seen: what one of them has come down below its guarantee it may claim at any moment. */
-const unclaimedNow = ({ unclaimedAtLookBytes, usedAtLook }: GovernorState, { machines }: Readings): number =>
-  machines.reduce((sum, one) => sum + unclaimedOf(one, one.usedBytes) - unclaimedOf(one, usedAtLook.get(one.id) ?? one.usedBytes), unclaimedAtLookBytes);
+const unclaimedNow = ({ unclaimedAtLookBytes, unclaimedAtLook }: GovernorState, { machines }: Readings): number =>
+  machines.reduce((sum, one) => sum + unclaimedOf(one) - (unclaimedAtLook.get(one.id) ?? 0), unclaimedAtLookBytes);
 
 /** After a look at all: who is watched, what is unclaimed, and who claims. */
 const takeStock = (state: GovernorState, { machines, pool }: Readings, nowMs: number): GovernorState => {
   const watched = new Map<string, Watch>();
-  const unclaimedBytes = machines.reduce((sum, one) => sum + unclaimedOf(one, one.usedBytes), 0);
+  const unclaimedAtLook = new Map(machines.map((one) => [one.id, unclaimedOf(one)]));
+  const unclaimedBytes = unclaimedAtLook.values().reduce((sum, bytes) => sum + bytes, 0);
   let claimed = mib;
   let claimant: string | null = null;
   for (const one of machines) {
@@ -153,6 +155,7 @@ const takeStock = (state: GovernorState, { machines, pool }: Readings, nowMs: nu
     ...state,
     watched,
     unclaimedBytes,
+    unclaimedAtLook,
     unclaimedAtLookBytes: unclaimedBytes,
     usedAtLook: new Map(machines.map((one) => [one.id, one.usedBytes])),
     poolAtLookBytes: pool.usedBytes,

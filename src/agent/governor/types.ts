@@ -90,6 +90,7 @@ export interface GovernorState {
   /** At the last look at all of them: what they used, and how much of their guarantees they did not. */
   usedAtLook: ReadonlyMap<string, number>;
   poolAtLookBytes: number;
+  unclaimedAtLook: ReadonlyMap<string, number>;
   unclaimedAtLookBytes: number;
   /** As far as it is known since: those that are watched are seen in between. */
   unclaimedBytes: number;

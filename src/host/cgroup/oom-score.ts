@@ -36,7 +36,7 @@ export const rescoreAll = async (pids: Pids, from: number, to: number): Promise<
 
 export const isOffered = (pids: readonly number[]): boolean => pids[0] !== undefined && oomScoreOf(pids[0]) === offeredOomScore;
 
-/** What a machine's first process was given, and the others have from it. Null while they are offered, and where it chose one for itself. */
+/** What a machine's first process was given, and the others have from it. Null while they are offered, and where it chose one for itself above all that are given. */
 export const givenOomScore = (first: number): number | null => {
   const now = oomScoreOf(first);
   return now === null || now > unguaranteedOomScore ? null : now;

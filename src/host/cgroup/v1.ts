@@ -26,6 +26,8 @@ export class CgroupsV1 implements Cgroups {
   readonly unsupported: readonly Unsupported[];
   readonly #parent: string;
   #poolMib: number;
+  /** The least that was borrowed at a try to make the pool smaller, and how many tries in a row found no less. */
+  #shrinking = notShrinking;
   readonly #unit: UnitProperties | null;
   /** Null where nothing of it can be shared or limited. */
   readonly #disk: IoDisk | null;
@@ -63,12 +65,27 @@ export class CgroupsV1 implements Cgroups {
   async setPool({ memoryMib, cpuMillis }: PoolAmount): Promise<boolean> {
     const pool = this.#group('memory', '');
     const bytes = memoryBytes(memoryMib);
-    const isLimited = !isBorrowed(pool, readNumber(pool, 'memory.usage_in_bytes') - bytes) && (await limitPool(pool, bytes, poolSwapBytes(memoryMib)));
+    const isLimited = !this.#isForGovernor(pool, bytes) && (await limitPool(pool, bytes, poolSwapBytes(memoryMib)));
     if (isLimited) this.#poolMib = memoryMib;
     if (this.#unit === null) write(this.#group('cpu', ''), 'cpu.shares', sharesOf(cpuMillis));
     // After the kernel, which may have to reclaim: systemd would wait for that. It knows no limit for memory and swap together, and leaves ours.
     else await this.#unit.set(poolProperties(this.#poolMib, weightOf(cpuMillis)));
     return isLimited;
+  }
+
+  /**
+   * Whether a smaller pool is left to the governor, which takes what is too much from those that borrow: on a write of the limit the kernel would
+   * take it from anyone, and file cache of those within their guarantees before what a borrower has of its own. Asked once a second; when
+   * nothing has come of it for so long, it is the kernel's.
+   */
+  #isForGovernor(pool: string, bytes: number): boolean {
+    const borrowed = readNumber(pool, 'memory.usage_in_bytes') <= bytes ? 0 : borrowedBytes(pool);
+    const { leastBytes, vainTries } = this.#shrinking;
+    const hasFallen = borrowed <= leastBytes - noticeableBytes;
+    this.#shrinking = { leastBytes: Math.min(borrowed, leastBytes), vainTries: hasFallen ? 0 : vainTries + 1 };
+    if (borrowed >= noticeableBytes && this.#shrinking.vainTries < mostVainTries) return true;
+    this.#shrinking = notShrinking;
+    return false;
   }
 
   path(machine: string): string {
@@ -173,19 +190,16 @@ const fillCpuset = (tree: string, parent: string) => {
   }
 };
 
-/**
- * Whether machines have so much beyond their guarantees. The governor takes it from them; on a write of the pool's limit the kernel would take
- * it from anyone, and from the file cache of those within their guarantees before it takes what a borrower has of its own.
- */
-const isBorrowed = (pool: string, bytes: number): boolean => {
-  if (bytes <= 0) return false;
-  const borrowed = childGroups(pool)
+const noticeableBytes = 2 ** 20;
+const mostVainTries = 3;
+const notShrinking = { leastBytes: Infinity, vainTries: 0 };
+
+/** What machines have beyond their guarantees. */
+const borrowedBytes = (pool: string): number =>
+  childGroups(pool)
     .filter(isMachine)
-    .map((machine) =>
-      ifPresent(() => readNumber(join(pool, machine), 'memory.usage_in_bytes') - readNumber(join(pool, machine), 'memory.soft_limit_in_bytes')),
-    );
-  return borrowed.reduce<number>((sum, each) => sum + Math.max(0, each ?? 0), 0) >= bytes;
-};
+    .map((machine) => ifPresent(() => readNumber(join(pool, machine), 'memory.usage_in_bytes') - readNumber(join(pool, machine), 'memory.soft_limit_in_bytes')))
+    .reduce<number>((sum, each) => sum + Math.max(0, each ?? 0), 0);
 
 /** What comes back from swap is counted twice for a moment. */
 const onTheirWayBytes = 32 * 2 ** 20;
