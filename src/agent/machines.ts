@@ -16,7 +16,7 @@ import { createMachine, deleteMachine } from './machine/create-delete.ts';
 import { Machine } from './machine/machine.ts';
 import type { MachineRecord } from './machine/record.ts';
 import { resizeMachine } from './machine/resize.ts';
-import { updateMachine } from './machine/update.ts';
+import { undoUpdate, updateMachine } from './machine/update.ts';
 import type { NewCode } from './machine/update.ts';
 
 export class Machines {
@@ -145,6 +145,7 @@ export class Machines {
       machine.forgetFailures();
       await machine.note(); // so that recovery knows this end as asked for
       await machine.halt(request.graceSeconds ?? machine.spec.stopGraceSeconds);
+      await undoUpdate(machine);
       await machine.bootAsAsked();
     });
   }

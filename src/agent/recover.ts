@@ -44,12 +44,17 @@ export const recover = async (host: Host, machines: Machines, networks: KnownNet
   await firewall.restore(Array.from(machines.all(), ({ spec }) => spec));
   host.crash.reach('recovery: adopted');
   const judged = await takeEnds(machines, unwatched);
-  await removeStrays(host, machines, running);
+  const stuck = await removeStrays(host, machines, running);
   host.crash.reach('recovery: strays removed');
   const toStart: Machine[] = [];
   for (const machine of Array.from(machines.all())) {
-    await settle(host, machines, machine);
     const { record } = machine;
+    const why = stuck.get(machine.id);
+    if (why !== undefined) {
+      record.error = why;
+      continue;
+    }
+    await settle(host, machines, machine);
     // `creating` was never acknowledged: the control plane's repeat finishes it, or its delete removes it.
     if (record.phase !== 'ready' || machine.run !== null) continue;
     if (judged.has(machine)) await machine.judgeEnd();
@@ -149,8 +154,15 @@ export const limitAsRecorded = async ({ cgroups, logger }: Host, machines: reado
   }
 };
 
-/** Everything of a run that is not adopted goes, for known machines and unknown ones alike. */
-const removeStrays = async (host: Host, machines: Machines, running: Set<string>) => {
+/** Everything of a run that is not adopted goes, for known machines and unknown ones alike. Told is of whom something stays, and why. */
+const removeStrays = async (host: Host, machines: Machines, running: Set<string>): Promise<ReadonlyMap<string, string>> => {
+  const stuck = new Map<string, string>();
+  for (const machine of machines.all()) {
+    if (machine.run === null && machine.record.slot !== null) {
+      machine.record.slot = null;
+      await machine.save();
+    }
+  }
   const seen = new Set([
     ...(await host.cgroups.list()),
     ...entries(join(host.runDirectory, 'roots')),
@@ -160,23 +172,22 @@ const removeStrays = async (host: Host, machines: Machines, running: Set<string>
   for (const id of seen) {
     if (running.has(id)) continue;
     host.logger.info({ machine: id }, 'removing what a run has left');
-    await takeDown(host, id, null);
+    try {
+      await (machines.find(id)?.clean() ?? takeDown(host, id, null));
+    } catch (error) {
+      stuck.set(id, messageOf(error));
+      host.logger.error({ machine: id, error: messageChain(error) }, 'what a run has left could not be removed; the others are served');
+    }
   }
   for (const id of running) await host.roots.unmount(rootMount(host, id));
   for (const id of entries(join(host.runDirectory, 'copies'))) await host.roots.unmount(join(host.runDirectory, 'copies', id));
-  for (const machine of machines.all()) {
-    if (machine.run === null && machine.record.slot !== null) {
-      machine.record.slot = null;
-      await machine.save();
-    }
-  }
   const volumes = await host.storage.volumeList();
   if (volumes.length > 0 && host.journal.isEmpty()) {
     host.logger.error(
       { volumes: volumes.length },
       'the journal is empty, but the pool has volumes: they are kept, since a lost journal is no reason to delete data',
     );
-    return;
+    return stuck;
   }
   for (const volume of volumes) {
     if (machines.find(volume) !== undefined) continue;
@@ -184,6 +195,7 @@ const removeStrays = async (host: Host, machines: Machines, running: Set<string>
     if (host.journal.tombstone(volume) !== null || (await hasNothing(host, volume))) await host.storage.volumeDelete(volume);
     else host.logger.warn({ volume, path: host.storage.volumePath(volume) }, 'a volume of a machine that the journal does not know is left as it is');
   }
+  return stuck;
 };
 
 /** Of a machine that was being made when power was lost. */

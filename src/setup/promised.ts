@@ -12,23 +12,35 @@ import type { InstanceConfig, InstancePaths } from '../model/instance.ts';
 import { promisableMbps } from '../model/uplink-reserve.ts';
 import type { UpOptions } from './config.ts';
 
+/** Of what `up` is asked for, what bears on promises. */
+export type ShareOptions = Pick<UpOptions, 'cpuMillis' | 'memoryMib' | 'networkMbps' | 'overcommit'>;
+
 /**
  * The instance's share of the host as it is asked for, or refused, and then nothing is changed. What is promised is asked twice: from the
  * moment that the share is on record agents promise no more than it leaves, but until then they may have.
  */
-export const takeShare = async (options: UpOptions, existing: InstanceConfig | null, paths: InstancePaths, allotment: Allotment): Promise<AllottedInstance> => {
+export const takeShare = async (
+  options: ShareOptions,
+  existing: InstanceConfig | null,
+  paths: InstancePaths,
+  allotment: Allotment,
+): Promise<AllottedInstance> => {
   const { root } = paths;
+  const { cpuMillis, memoryMib } = options;
   const former = allotment.find(root);
-  const formerShare = former === null ? null : allotment.share(former.instance);
-  const demand = async () => {
-    if (existing !== null && formerShare !== null) await demandCarries(options, existing, paths, formerShare);
+  const before = former === null ? null : allotment.share(former.instance);
+  const demand = async (now: Share | null) => {
+    if (existing !== null && before !== null && now !== null) await demandCarries(options, existing, paths, before, now);
   };
-  const register = async (asked: Pick<UpOptions, keyof Share>) => allotment.register({ root, ...asked, promised: await promisedByDefault(allotment, root) });
-  await demand();
-  const entry = await register({ cpuMillis: options.cpuMillis, memoryMib: options.memoryMib });
+  const register = async (share: Pick<ShareOptions, keyof Share>) => allotment.register({ root, ...share, promised: await promisedByDefault(allotment, root) });
+  // What is not said stays as it is, also of an instance that had all the rest of the host.
+  const now = before === null ? null : { cpuMillis: cpuMillis ?? before.cpuMillis, memoryMib: memoryMib ?? before.memoryMib };
+  await demand(now);
+  const isAsked = cpuMillis !== undefined || memoryMib !== undefined;
+  const entry = await register(isAsked && now !== null ? now : { cpuMillis, memoryMib });
   if (isDeepStrictEqual(entry.share, former?.share)) return entry;
   try {
-    await demand();
+    await demand(allotment.share(entry.instance));
     return entry.share === null ? entry : await register(entry.share);
   } catch (error) {
     await allotment.putBack(root, former);
@@ -37,7 +49,7 @@ export const takeShare = async (options: UpOptions, existing: InstanceConfig | n
 };
 
 /** More than before is always taken, also where it is not enough yet. */
-const demandCarries = async (options: UpOptions, existing: InstanceConfig, paths: InstancePaths, share: Share): Promise<void> => {
+const demandCarries = async (options: ShareOptions, existing: InstanceConfig, paths: InstancePaths, before: Share, now: Share): Promise<void> => {
   const { cpuMillis, memoryMib, networkMbps, overcommit = {} } = options;
   const asked = [cpuMillis, memoryMib, networkMbps, ...Object.values(overcommit)];
   if (!asked.some((figure) => typeof figure === 'number')) return;
@@ -48,9 +60,8 @@ const demandCarries = async (options: UpOptions, existing: InstanceConfig, paths
   const largest = largestGuarantees(recordedMachines(paths.agentJournal));
   for (const kind of ['cpu', 'memory'] as const) {
     const key = kind === 'cpu' ? 'cpuMillis' : 'memoryMib';
-    const whole = options[key] ?? share[key];
-    demandShare(kind, guaranteed[key], Math.floor(share[key] * former[kind]), Math.floor(whole * ratios[kind]));
-    demandWhole(kind, largest[key], share[key], whole);
+    demandShare(kind, guaranteed[key], Math.floor(before[key] * former[kind]), Math.floor(now[key] * ratios[kind]));
+    demandWhole(kind, largest[key], before[key], now[key]);
   }
   if (info !== null) demandShare('disk', guaranteed.diskMib, info.pool.diskMib, Math.floor((info.pool.diskMib / former.disk) * ratios.disk));
   else if (ratios.disk < former.disk && guaranteed.diskMib > 0) refuseUnknownDisk();

@@ -116,6 +116,10 @@ describe('new code', { skip: skipInstance, timeout: 300_000 }, () => {
     const refused = await instance.refused('update', 'web', '--code', codeOf('six'), '--env', 'LEVEL=6');
     assert.match(refused, /an update that failed could not be undone yet: processes of machine \S+ did not end within 15 s\ntry again: cenote start web$/);
     assert.match(await instance.must('why', 'web'), /it does not run: an update that failed could not be undone yet/);
+    // An agent that starts meanwhile serves the others, and leaves this one as it is.
+    await instance.must('down');
+    await instance.must('up', '--no-hello', '--yes');
+    assert.match(await instance.must('why', 'web'), /it does not run: processes of machine \S+ did not end/);
     held[Symbol.dispose]();
     await instance.must('start', 'web');
     assert.match(await says('web'), /this is two/);

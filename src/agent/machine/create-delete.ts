@@ -35,6 +35,7 @@ export const deleteMachine = async (machine: Machine, generation: number): Promi
     const { host, record } = machine;
     record.phase = 'deleting';
     record.desired = 'stopped';
+    delete record.updating; // its way back goes with it
     await machine.save();
     await finishDelete(machine);
     host.events.emit('machine.deleted', machine.id, `${record.spec.name} was deleted`);

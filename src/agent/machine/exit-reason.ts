@@ -1,6 +1,7 @@
 /** How a machine ended, in words. */
 import { constants } from 'node:os';
 import type { CgroupUsage } from '../../host/cgroup/cgroup.ts';
+import type { RuntimeExit } from '../../host/runtime/runtime.ts';
 import type { MachineExit } from '../../model/machine.ts';
 
 const signalNames = new Map<number, string>(Object.entries(constants.signals).map(([name, number]) => [number, name]));
@@ -19,6 +20,9 @@ export const exitOf = (code: number, at: string, counts: LastCounts): MachineExi
       : `exited with code ${code}${metBefore(counts)}`;
   return { code, signal, outOfMemory, at, reason };
 };
+
+/** Of a run; null where nobody knows how it ended but that it was killed. */
+export const endOf = (exit: RuntimeExit | null, counts: LastCounts): MachineExit => exitOf(exit?.code ?? 137, exit?.at ?? new Date().toISOString(), counts);
 
 /** Programs end of themselves when the kernel refuses them something; what that was, they seldom say. */
 const metBefore = ({ outOfMemoryKills, refusedProcesses }: LastCounts): string => {

@@ -15,7 +15,7 @@ import type { HealthCheck } from '../../model/event.ts';
 import type { MachineExit, MachineSpec, MachineState, MachineStatus } from '../../model/machine.ts';
 import { stopSignal } from '../../model/signal.ts';
 import type { Host } from '../host.ts';
-import { exitOf, failedStart } from './exit-reason.ts';
+import { endOf, exitOf, failedStart } from './exit-reason.ts';
 import { healthPlan, watchHealth } from './health.ts';
 import type { HealthPlan, HealthState } from './health.ts';
 import { probeHealth } from './probe.ts';
@@ -58,6 +58,7 @@ export class Machine {
   #failures = 0;
   #restart: Restart | null = null;
   #gone = false;
+  #isClean = true;
 
   constructor(host: Host, record: MachineRecord) {
     this.host = host;
@@ -127,7 +128,7 @@ export class Machine {
       this.#transition = transition;
       let isRecorded = false;
       try {
-        if (transition !== 'deleting') await undoUpdate(this);
+        if (transition !== 'deleting' && transition !== 'stopping') await undoUpdate(this);
         await action();
         isRecorded = record.outcome !== null; // the action has concluded itself
         record.outcome = { error: null };
@@ -185,6 +186,7 @@ export class Machine {
     const { host, record } = this;
     const begun = performance.now();
     try {
+      if (!this.#isClean) await this.clean();
       const run = await bringUp(host, record.spec, (slot, trees) => {
         record.slot = slot;
         record.trees = trees;
@@ -225,7 +227,7 @@ export class Machine {
   async halt(graceSeconds: number): Promise<void> {
     this.#cancelRestart();
     const run = this.#run;
-    if (run === null) return this.#clean();
+    if (run === null) return this.clean();
     const { host } = this;
     this.#transition ??= 'stopping';
     const signal = stopSignal(this.spec.config.StopSignal);
@@ -243,7 +245,7 @@ export class Machine {
     this.#cancelRestart();
     this.#run?.stopHealth.abort();
     this.#run = null;
-    await this.#clean();
+    await this.clean();
   }
 
   /** Called once when the machine is deleted: later turns find nothing. */
@@ -278,9 +280,9 @@ export class Machine {
 
   /** An end that came while no agent watched. What follows from it is for `judgeEnd`, once nothing of the run is left. */
   async endedUnwatched(exit: RuntimeExit): Promise<void> {
-    this.record.exit = await this.#exitOf(exit);
+    this.record.exit = endOf(exit, await this.host.cgroups.usage(this.id));
     this.#tellEnd(this.record.exit);
-    await this.#clean();
+    await this.clean();
     await this.save();
   }
 
@@ -313,17 +315,13 @@ export class Machine {
   }
 
   async #endRun(run: Current, exit: RuntimeExit | null): Promise<MachineExit> {
-    const ended = await this.#exitOf(exit);
+    const ended = endOf(exit, await this.host.cgroups.usage(this.id));
     run.stopHealth.abort();
     this.#run = null;
-    await this.#clean();
+    await this.clean();
     // Told together with what follows from it.
     this.record.exit = ended;
     return ended;
-  }
-
-  async #exitOf(exit: RuntimeExit | null): Promise<MachineExit> {
-    return exitOf(exit?.code ?? 137, exit?.at ?? new Date().toISOString(), await this.host.cgroups.usage(this.id));
   }
 
   #tellEnd({ code, signal, outOfMemory, reason }: MachineExit): void {
@@ -331,9 +329,12 @@ export class Machine {
     this.host.events.emit('machine.exited', this.id, `${this.spec.name} ${reason}`, { code, signal, outOfMemory, ...restart });
   }
 
-  async #clean(): Promise<void> {
+  /** Nothing of a run is left. Where that fails, a start tries it again first. */
+  async clean(): Promise<void> {
+    this.#isClean = false;
     await takeDown(this.host, this.id, this.record.slot);
     this.record.slot = null;
+    this.#isClean = true;
   }
 
   #considerRestart(exit: MachineExit): void {

@@ -4,7 +4,7 @@
  */
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CenoteError, messageOf } from '../../base/errors.ts';
+import { CenoteError, messageChain, messageOf } from '../../base/errors.ts';
 import type { MachineUpdate } from '../../model/agent-api.ts';
 import type { MachineSpec, MachineStatus } from '../../model/machine.ts';
 import { checkMetadataSize, mergeNamed } from '../../model/metadata.ts';
@@ -49,8 +49,15 @@ export const updateMachine = (machine: Machine, request: MachineUpdate, code?: N
     // What cannot come up again is not ended.
     await host.network.checkPublish(next.publish, nicsOf(next));
     if (code !== undefined) demandCode(machine, code);
+    // It would be this one's way back.
+    if (record.updating !== undefined) throw new CenoteError('failed', 'what the last update has kept cannot be removed yet; see the agent’s log');
     record.updating = { former, formerConflicts, over: false };
-    await machine.save();
+    try {
+      await machine.save();
+    } catch (error) {
+      delete record.updating; // nothing has been done yet
+      throw error;
+    }
     try {
       if (code === undefined) await machine.halt(former.stopGraceSeconds);
       host.crash.reach('update: stopped');
@@ -80,16 +87,17 @@ export const updateMachine = (machine: Machine, request: MachineUpdate, code?: N
 
 /** Where this fails too, the way back stays open: it is gone before anything else is done with the machine. */
 const goBack = async (machine: Machine, updating: Updating): Promise<void> => {
+  const { host, record } = machine;
+  // What it is to be again, whatever comes of it: the new specification is not in force.
+  [record.spec, record.etcConflicts] = [updating.former, updating.formerConflicts];
   try {
-    if (!updating.over) {
-      await machine.halt(0);
-      machine.host.crash.reach('update: failed');
-      await restoreFormer(machine, updating);
-    }
+    await machine.halt(0);
+    host.crash.reach('update: failed');
+    await restoreData(machine);
     await endUpdate(machine, updating);
   } catch (error) {
-    machine.record.error = `an update that failed could not be undone yet: ${messageOf(error)}`;
-    throw new CenoteError('failed', machine.record.error, { cause: error, advice: `try again: cenote start ${machine.spec.name}` });
+    record.error = `an update that failed could not be undone yet: ${messageOf(error)}`;
+    throw new CenoteError('failed', record.error, { cause: error, advice: `try again: cenote start ${machine.spec.name}` });
   }
 };
 
@@ -119,25 +127,28 @@ const takeSafety = async ({ host, id, run }: Machine): Promise<void> => {
 
 /** What a crash cut short, or could not be undone when it failed, is undone before anything else, which then finds what the first found. */
 export const undoUpdate = async (machine: Machine): Promise<void> => {
-  const { updating } = machine.record;
+  const { host, record } = machine;
+  const { updating } = record;
   if (updating === undefined) return;
+  if (updating.over) {
+    // It is in force, and only what was kept for the way back is still there.
+    return endUpdate(machine, updating).catch((error: unknown) =>
+      host.logger.error({ machine: machine.id, error: messageChain(error) }, 'what an update kept could not be removed yet'),
+    );
+  }
   await goBack(machine, updating);
+  if (record.error !== null) record.error = 'an update of it failed and was undone; it has not been started since';
   await machine.save();
 };
 
 type Updating = NonNullable<MachineRecord['updating']>;
 
-const restoreFormer = async (machine: Machine, { former, formerConflicts }: Updating) => {
-  const { host, record } = machine;
-  const snapshots = host.storage.features.snapshots ? await host.storage.snapshotNames(machine.id) : [];
+const restoreData = async ({ host, id }: Machine): Promise<void> => {
   // Without the snapshot nothing of the data has been changed yet.
-  if (snapshots.includes(safetySnapshot)) {
-    await host.storage.snapshotRollback(machine.id, safetySnapshot);
-    host.crash.reach('update: rolled back');
-    await host.storage.commit();
-  }
-  record.spec = former;
-  record.etcConflicts = formerConflicts;
+  if (!host.storage.features.snapshots || !(await host.storage.snapshotNames(id)).includes(safetySnapshot)) return;
+  await host.storage.snapshotRollback(id, safetySnapshot);
+  host.crash.reach('update: rolled back');
+  await host.storage.commit();
 };
 
 /** What is to be is on record before the way back is closed; the record's own mark goes with the next save. */
