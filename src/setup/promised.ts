@@ -1,8 +1,8 @@
 /** What an instance's machines are guaranteed already stands: `up` cannot leave it less to share out. Asked of the agent or, while none runs, of its journal. */
+import { isDeepStrictEqual } from 'node:util';
 import { CenoteError } from '../base/errors.ts';
 import { formatCores, formatMib } from '../base/units.ts';
 import { AgentClient } from '../client/agent.ts';
-import { isDeepStrictEqual } from 'node:util';
 import { recordedGuarantees, recordedMachines } from '../agent/recorded.ts';
 import type { RecordedMachine } from '../agent/recorded.ts';
 import type { AllottedInstance, Allotment, Share } from '../host/allotment/allotment.ts';
