@@ -6,7 +6,7 @@ import type { VirtualHost } from './virtual-host.ts';
 
 export const guestNode = join(checkout, 'node_modules/.bin/node');
 const upTimeoutMs = 400_000;
-const testsTimeoutMs = 15 * 60_000;
+const testsTimeoutMs = 40 * 60_000;
 const attempts = 3;
 /** What `up` says when the services did not answer in time: an emulated host on a busy one may need longer, and repeating is safe. */
 const notInTime = /does not answer after/;
