@@ -1,8 +1,8 @@
 /** Actions on a machine that there is. Each checks what can be checked now; the host decides the rest when its turn comes. */
 import { CenoteError, invalid } from '../../base/errors.ts';
 import { checkTags } from '../../dns/tag-check.ts';
-import type { Accepted, ActionOptions, ResizeMachine, UpdateMachine } from '../../model/control-api.ts';
 import { checkResources } from '../../model/check-resources.ts';
+import type { Accepted, ActionOptions, ResizeMachine, UpdateMachine } from '../../model/control-api.ts';
 import { commandOf } from '../../model/command.ts';
 import { checkMetadataSize, mergeNamed } from '../../model/metadata.ts';
 import type { MetadataChange, NamedChange } from '../../model/metadata.ts';

@@ -1,8 +1,8 @@
 /** What a machine is to be guaranteed: from the package, single numbers and the defaults; and whether the pool has it. */
 import { CenoteError, invalid } from '../../base/errors.ts';
+import { formatCores } from '../../base/units.ts';
 import { refuseMoreThanAll, refuseShortfall } from '../../model/admission.ts';
 import type { AgentInfo } from '../../model/agent-api.ts';
-import { formatCores } from '../../base/units.ts';
 import { checkResources } from '../../model/check-resources.ts';
 import { guaranteesWithout, refuseUnsupported } from '../../model/resources.ts';
 import type { Guarantees, Resources } from '../../model/resources.ts';
