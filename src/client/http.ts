@@ -51,7 +51,7 @@ export const pathOf = (path: string, query: Query = {}): string => {
 
 export class HttpClient implements Disposable {
   readonly #options: HttpClientOptions;
-  readonly #agent = new Agent({ keepAlive: true, maxFreeSockets: 64, scheduling: 'lifo' });
+  readonly #agent = new Agent({ keepAlive: true, maxFreeSockets: 256, scheduling: 'lifo' });
 
   constructor(options: HttpClientOptions) {
     this.#options = options;

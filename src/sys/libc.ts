@@ -10,6 +10,12 @@ import { isErrno } from '../base/errno.ts';
 
 export { isErrno };
 
+/**
+ * An asynchronous call has a stack of its own. Only so many are kept; for each call beyond them one is mapped and unmapped, which takes ten
+ * times as long as the call (docs/benchmarks.md). More calls than may wait at once throw.
+ */
+koffi.config({ async_stack_size: 64 * 1024, async_heap_size: 64 * 1024, resident_async_pools: 32, max_async_calls: 4096 });
+
 const libc = koffi.load('libc.so.6');
 
 /** A failed system call: `code` is the errno's name (`EBUSY`), as Node's own errors have it. */

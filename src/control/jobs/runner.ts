@@ -67,7 +67,7 @@ const laneOf = ({ job: { action }, request }: StoredJob): Lane => {
   if (changing.has(action)) return 'changing';
   return waiting.has(action) ? 'waiting' : 'working';
 };
-const quickMs = 50;
+const quickMs = 250;
 const firstDelayMs = 100;
 const longestDelayMs = 5000;
 const leaseMs = 30_000;
@@ -76,12 +76,10 @@ export class JobRunner implements AsyncDisposable {
   readonly #options: RunnerOptions;
   readonly #queues = new Map<string, Entry[]>();
   readonly #ready: Record<Lane, Entry[]> = { working: [], changing: [], waiting: [], receiving: [] };
-  readonly #running: Record<Lane, Set<Promise<void>>> = {
-    working: new Set(),
-    changing: new Set(),
-    waiting: new Set(),
-    receiving: new Set(),
-  };
+  /** What the agent has been asked for; to record its answer takes no place. */
+  readonly #asked: Record<Lane, Set<Entry>> = { working: new Set(), changing: new Set(), waiting: new Set(), receiving: new Set() };
+  /** Those that end soon once no more is asked; uploads end by themselves. */
+  readonly #attempts = new Set<Promise<void>>();
   readonly #waiters = new Map<string, Set<(finished?: Accepted) => void>>();
   readonly #unfinished = new Set<string>();
   readonly #stopping = new AbortController();
@@ -152,22 +150,26 @@ export class JobRunner implements AsyncDisposable {
   #pump(lane: Lane): void {
     const { atOnce, changingAtOnce, waitingAtOnce } = this.#options;
     const bound = { working: atOnce, changing: changingAtOnce, waiting: waitingAtOnce, receiving: waitingAtOnce }[lane];
-    while (this.#running[lane].size < bound && !this.#stopping.signal.aborted) {
+    const asked = this.#asked[lane];
+    while (asked.size < bound && !this.#stopping.signal.aborted) {
       const entry = this.#ready[lane].shift();
       if (entry === undefined) return;
-      const run = this.#attempt(entry).catch((error: unknown) => {
+      asked.add(entry);
+      const onAnswered = () => {
+        asked.delete(entry);
+        this.#pump(lane);
+      };
+      const attempt = this.#attempt(entry, onAnswered).catch((error: unknown) => {
         this.#options.logger.error({ job: entry.stored.job.id, error: messageChain(error) }, 'job could not be recorded; it is tried again');
         this.#later(entry, longestDelayMs);
       });
-      this.#running[lane].add(run);
-      void run.finally(() => {
-        this.#running[lane].delete(run);
-        this.#pump(lane);
-      });
+      if (lane === 'receiving') continue;
+      this.#attempts.add(attempt);
+      void attempt.finally(() => this.#attempts.delete(attempt));
     }
   }
 
-  async #attempt(entry: Entry): Promise<void> {
+  async #attempt(entry: Entry, onAnswered: () => void): Promise<void> {
     const { store, trace, touched } = this.#options;
     const { stored } = entry;
     entry.attempts += 1;
@@ -180,6 +182,8 @@ export class JobRunner implements AsyncDisposable {
       if (this.#stopping.signal.aborted) return;
       await this.#afterFailure(entry, asCenoteError(thrown));
       return;
+    } finally {
+      onAnswered();
     }
     touched.touch(entry.machine);
     const finished = await finishSucceeded(store, stored, this.#owner, outcome);
@@ -307,6 +311,6 @@ export class JobRunner implements AsyncDisposable {
     clearInterval(this.#renewal);
     this.#stopping.abort();
     for (const waiter of [...this.#waiters.values()].flatMap((waiters) => [...waiters])) waiter();
-    await Promise.allSettled([...this.#running.working, ...this.#running.changing, ...this.#running.waiting]);
+    await Promise.allSettled(this.#attempts);
   }
 }

@@ -44,6 +44,9 @@ export const unsupportedIo = (disk: IoDisk | null, layout: 'v1' | 'v2', hasContr
   ];
 };
 
+export const hasSameIo = (one: Resources, other: Resources): boolean =>
+  one.ioWeight === other.ioWeight && limitFields.every((field) => one[field] === other[field]);
+
 const bytes = (mibps: number | null): number | null => (mibps === null ? null : mibps * 2 ** 20);
 
 /** v1: one file for each limit, in which a disk without one does not appear, and 0 takes it away. */

@@ -1,11 +1,14 @@
-/** A machine's limits on cgroup v1 and hybrid hosts, all of them or none. */
+/**
+ * A machine's limits on cgroup v1 and hybrid hosts, all of them or none. Where it is known what was last set (`former`), what stays the same is
+ * neither read nor written; but for memory, which the governor moves too, and the quota, which the meter does.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isErrno } from '../../base/errno.ts';
 import type { Resources } from '../../model/resources.ts';
 import { Change } from './change.ts';
 import { numberOf, tableOf } from './files.ts';
 import type { ControlFiles } from './files.ts';
-import { putIoV1 } from './io.ts';
+import { hasSameIo, putIoV1 } from './io.ts';
 import type { IoDisk } from './io.ts';
 import { cpuShares, memoryBytes, memoryLimit, quotaPeriodUs, quotaUs, tooSmall } from './settings.ts';
 
@@ -22,25 +25,32 @@ export interface GroupsV1 {
   blkio: string | null;
 }
 
-export const applyV1 = async (files: ControlFiles, groups: GroupsV1, resources: Resources, poolMib: number, disk: IoDisk | null): Promise<void> => {
+export const applyV1 = async (
+  files: ControlFiles,
+  groups: GroupsV1,
+  { resources, former, poolMib, disk }: { resources: Resources; former: Resources | null; poolMib: number; disk: IoDisk | null },
+): Promise<void> => {
   const { memory, cpu, pids, blkio } = groups;
   const limit = memoryLimit(resources, poolMib);
-  const former = numberOf(files.read(memory, memoryFile));
-  const formerWithSwap = files.find(memory, withSwapFile);
-  if (formerWithSwap !== null && limit < numberOf(formerWithSwap)) refuseTooSmall(files, memory, limit);
+  const formerLimit = numberOf(files.read(memory, memoryFile));
+  const withSwap = files.find(memory, withSwapFile);
+  const formerWithSwap = withSwap === null ? null : numberOf(withSwap);
+  if (formerWithSwap !== null && limit < formerWithSwap) refuseTooSmall(files, memory, limit);
   await using change = new Change(files);
   // The ceiling is for memory and swap together, else a machine that takes too much would fill the host's swap; and the kernel wants the
   // first never above the second. Less memory may be refused, so it comes first. More cannot be taken back once it is used: it comes last.
-  if (limit < former) await shrink(change, memory, memoryFile, former, limit);
-  if (formerWithSwap !== null && limit < numberOf(formerWithSwap)) await shrink(change, memory, withSwapFile, numberOf(formerWithSwap), limit);
-  change.put(memory, 'memory.soft_limit_in_bytes', memoryBytes(resources.memoryMib));
-  change.put(cpu, 'cpu.shares', cpuShares(resources));
-  change.put(cpu, 'cpu.cfs_period_us', quotaPeriodUs);
+  if (limit < formerLimit) await shrink(change, memory, memoryFile, formerLimit, limit);
+  if (formerWithSwap !== null && limit < formerWithSwap) await shrink(change, memory, withSwapFile, formerWithSwap, limit);
+  const put = (group: string, file: string, value: (resources: Resources) => number) =>
+    change.put(group, file, value(resources), former === null ? undefined : value(former));
+  put(memory, 'memory.soft_limit_in_bytes', ({ memoryMib }) => memoryBytes(memoryMib));
+  put(cpu, 'cpu.shares', cpuShares);
+  put(cpu, 'cpu.cfs_period_us', () => quotaPeriodUs);
   change.put(cpu, 'cpu.cfs_quota_us', quotaUs(resources) ?? -1);
-  change.put(pids, 'pids.max', resources.processes);
-  if (disk !== null && blkio !== null) putIoV1(change, blkio, disk, resources);
-  if (formerWithSwap !== null && limit > numberOf(formerWithSwap)) change.put(memory, withSwapFile, limit, numberOf(formerWithSwap));
-  if (limit > former) change.put(memory, memoryFile, limit, former);
+  put(pids, 'pids.max', ({ processes }) => processes);
+  if (disk !== null && blkio !== null && !(former !== null && hasSameIo(former, resources))) putIoV1(change, blkio, disk, resources);
+  if (formerWithSwap !== null && limit > formerWithSwap) change.put(memory, withSwapFile, limit, formerWithSwap);
+  if (limit > formerLimit) change.put(memory, memoryFile, limit, formerLimit);
   change.keep();
 };
 

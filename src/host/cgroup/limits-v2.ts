@@ -1,4 +1,7 @@
-/** A machine's limits on cgroup v2, all of them or none. */
+/**
+ * A machine's limits on cgroup v2, all of them or none. Where it is known what was last set (`former`), what stays the same is neither read nor
+ * written; but for memory, which the governor moves too, and the quota, which the meter does.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readFileSync } from 'node:fs';
 import { isErrno } from '../../base/errno.ts';
@@ -6,7 +9,7 @@ import type { Resources } from '../../model/resources.ts';
 import { Change } from './change.ts';
 import { numberOf, tableOf } from './files.ts';
 import type { ControlFiles } from './files.ts';
-import { putIoV2 } from './io.ts';
+import { hasSameIo, putIoV2 } from './io.ts';
 import type { IoDisk } from './io.ts';
 import { cpuWeight, memoryBytes, memoryLimit, quotaPeriodUs, quotaUs, tooSmall } from './settings.ts';
 
@@ -18,22 +21,27 @@ const vainAttempts = 5;
 /** How often a machine may grow back between the reclaim and the limit. */
 const attempts = 20;
 
-export const applyV2 = async (files: ControlFiles, group: string, resources: Resources, poolMib: number, disk: IoDisk | null): Promise<void> => {
+export const applyV2 = async (
+  files: ControlFiles,
+  group: string,
+  { resources, former, poolMib, disk }: { resources: Resources; former: Resources | null; poolMib: number; disk: IoDisk | null },
+): Promise<void> => {
   const limit = memoryLimit(resources, poolMib);
-  const former = numberOf(files.read(group, 'memory.max'));
+  const formerLimit = numberOf(files.read(group, 'memory.max'));
   await using change = new Change(files);
   // Less memory may be refused, so it comes first. More cannot be taken back once it is used: it comes last.
-  if (limit < former) await shrink(change, group, former, limit);
+  if (limit < formerLimit) await shrink(change, group, formerLimit, limit);
   // A hold for moments only (below, and the governor's); an agent that was killed in such a moment has left it.
   change.put(group, 'memory.high', 'max');
   // Not without end, else a machine that takes too much would fill the host's swap. Missing where the kernel does not count swap.
   if (files.find(group, 'memory.swap.max') !== null) change.put(group, 'memory.swap.max', limit);
-  change.put(group, 'memory.min', memoryBytes(resources.memoryMib));
-  change.put(group, 'cpu.weight', cpuWeight(resources));
+  const put = (file: string, value: (resources: Resources) => number) => change.put(group, file, value(resources), former === null ? undefined : value(former));
+  put('memory.min', ({ memoryMib }) => memoryBytes(memoryMib));
+  put('cpu.weight', cpuWeight);
   change.put(group, 'cpu.max', `${quotaUs(resources) ?? 'max'} ${quotaPeriodUs}`);
-  change.put(group, 'pids.max', resources.processes);
-  if (disk !== null) putIoV2(change, group, disk, resources);
-  if (limit > former) change.put(group, 'memory.max', limit);
+  put('pids.max', ({ processes }) => processes);
+  if (disk !== null && !(former !== null && hasSameIo(former, resources))) putIoV2(change, group, disk, resources);
+  if (limit > formerLimit) change.put(group, 'memory.max', limit);
   change.keep();
 };
 

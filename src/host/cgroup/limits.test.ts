@@ -181,26 +181,38 @@ const expectedV2 = (to: Resources): Record<string, string> => ({
 });
 
 for (const { name, make, apply, expected } of [
-  { name: 'v1', make: kernelV1, apply: (kernel: Kernel, to: Resources) => applyV1(kernel, groups, to, poolMib, disk), expected: expectedV1 },
-  { name: 'v2', make: kernelV2, apply: (kernel: Kernel, to: Resources) => applyV2(kernel, '/a', to, poolMib, disk), expected: expectedV2 },
+  {
+    name: 'v1',
+    make: kernelV1,
+    apply: (kernel: Kernel, to: Resources, former: Resources | null) => applyV1(kernel, groups, { resources: to, former, poolMib, disk }),
+    expected: expectedV1,
+  },
+  {
+    name: 'v2',
+    make: kernelV2,
+    apply: (kernel: Kernel, to: Resources, former: Resources | null) => applyV2(kernel, '/a', { resources: to, former, poolMib, disk }),
+    expected: expectedV2,
+  },
 ]) {
   test(`${name}: all limits are set, or all are as before, and nobody is killed`, async () => {
     await fc.assert(
       fc.asyncProperty(steps, async (walk) => {
         const kernel = make();
+        let known: Resources | null = null;
         for (const { to, usedMib, cacheMib, failAt } of walk) {
           const before = Object.fromEntries(kernel.values);
           const roomMib = Number(kernel.find('/memory/a', 'memory.limit_in_bytes') ?? kernel.values.get('/a/memory.max')) / mib;
           kernel.usedMib = Number.isNaN(roomMib) ? usedMib : Math.min(usedMib, roomMib);
           kernel.cacheMib = Math.min(cacheMib, kernel.usedMib);
           kernel.failAt = failAt ?? Infinity;
-          const failed = await apply(kernel, to).then(
+          const failed: (Error & { code: string }) | null = await apply(kernel, to, known).then(
             () => null,
             (error: unknown) => error as Error & { code: string },
           );
           kernel.failAt = Infinity;
           assert.equal(kernel.kills, 0);
           assert.deepEqual(Object.fromEntries(kernel.values), failed === null ? expected(to) : before);
+          known = failed === null ? to : null;
           // Without swap on this host the floor is known before any cache is dropped; with it, what is left when all is.
           const floorMib = kernel.usedMib - kernel.cacheMib;
           if (failed?.code === 'not_enough') assert.match(failed.message, new RegExp(`below ${floorMib}M, .*; ${limitOf(to) / mib}M was asked for`));
@@ -214,7 +226,7 @@ for (const { name, make, apply, expected } of [
 test('v2: a hold that a killed agent has left is let go', async () => {
   const kernel = kernelV2();
   kernel.values.set('/a/memory.high', String(16 * mib));
-  await applyV2(kernel, '/a', defaultResources, poolMib, disk);
+  await applyV2(kernel, '/a', { resources: defaultResources, former: null, poolMib, disk });
   assert.equal(kernel.values.get('/a/memory.high'), 'max');
 });
 

@@ -18,6 +18,7 @@ import { isMachine } from './parent.ts';
 import { finiteMib, memoryBytes, poolSwapBytes, sharesOf, weightOf } from './settings.ts';
 import { groupPressure } from './pressure.ts';
 import { freezeGroup, killGroup, thawGroup } from './stop.ts';
+import { Applied } from './applied.ts';
 import { UnitProperties, poolProperties } from './unit-properties.ts';
 import { waitUntilEmpty } from './wait.ts';
 
@@ -35,6 +36,7 @@ export class CgroupsV1 implements Cgroups {
   /** Every tree a machine has a directory in. */
   readonly #trees: string[];
   readonly #monitors: Monitors;
+  readonly #applied = new Applied();
   readonly #controller: (name: string) => string;
 
   constructor(layout: CgroupLayout, unified: string, options: CgroupOptions) {
@@ -103,7 +105,7 @@ export class CgroupsV1 implements Cgroups {
   apply(machine: string, resources: Resources): Promise<void> {
     const blkio = this.#disk === null ? null : this.#group('blkio', machine);
     const groups = { memory: this.#group('memory', machine), cpu: this.#group('cpu', machine), pids: this.#group('pids', machine), blkio };
-    return applyV1(kernelFiles, groups, resources, this.#poolMib, this.#disk);
+    return this.#applied.change(machine, resources, (former) => applyV1(kernelFiles, groups, { resources, former, poolMib: this.#poolMib, disk: this.#disk }));
   }
 
   oomScore(guaranteeMib: number): number {
@@ -162,6 +164,7 @@ export class CgroupsV1 implements Cgroups {
       () => this.#trees.every((tree) => removeGroup(join(tree, this.#parent, machine))),
       () => this.kill(machine),
     );
+    this.#applied.forget(machine);
   }
 
   async list(): Promise<string[]> {

@@ -13,6 +13,7 @@ import type { CgroupOptions } from './open.ts';
 import { childGroups, ifPresent, kernelFiles, makeGroup, readNumber, readPids, readTable, readText, removeGroup, write } from './files.ts';
 import { lookAtDisk, noTraffic, trafficV2, unsupportedIo } from './io.ts';
 import type { IoDisk } from './io.ts';
+import { Applied } from './applied.ts';
 import { applyV2 } from './limits-v2.ts';
 import { Monitors } from './monitors.ts';
 import { oomScoreWithin, rescoreAll } from './oom-score.ts';
@@ -37,6 +38,9 @@ export class CgroupsV2 implements Cgroups {
   readonly #monitors: Monitors;
   /** Bytes of `memory.min` by machine. */
   readonly #guaranteed = new Map<string, number>();
+  /** Of all of them. */
+  #guaranteedBytes = 0;
+  readonly #applied = new Applied();
   /** Null where nothing of it can be shared or limited. */
   readonly #disk: IoDisk | null;
 
@@ -91,9 +95,10 @@ export class CgroupsV2 implements Cgroups {
   }
 
   async apply(machine: string, resources: Resources): Promise<void> {
-    await applyV2(kernelFiles, this.#group(machine), resources, this.#poolMib, this.#disk);
-    this.#remember(machine, memoryBytes(resources.memoryMib));
-    void this.#protect();
+    await this.#applied.change(machine, resources, (former) =>
+      applyV2(kernelFiles, this.#group(machine), { resources, former, poolMib: this.#poolMib, disk: this.#disk }),
+    );
+    if (this.#remember(machine, memoryBytes(resources.memoryMib))) void this.#protect();
   }
 
   oomScore(guaranteeMib: number): number {
@@ -151,7 +156,8 @@ export class CgroupsV2 implements Cgroups {
       () => removeGroup(this.#group(machine)),
       () => this.kill(machine),
     );
-    if (this.#guaranteed.delete(machine)) void this.#protect();
+    this.#applied.forget(machine);
+    if (this.#remember(machine, 0)) void this.#protect();
   }
 
   async list(): Promise<string[]> {
@@ -162,13 +168,17 @@ export class CgroupsV2 implements Cgroups {
     this.#monitors[Symbol.dispose]();
   }
 
-  #remember(machine: string, bytes: number): void {
+  /** Whether it is another than before. */
+  #remember(machine: string, bytes: number): boolean {
+    const former = this.#guaranteed.get(machine) ?? 0;
+    this.#guaranteedBytes += bytes - former;
     if (bytes > 0) this.#guaranteed.set(machine, bytes);
     else this.#guaranteed.delete(machine);
+    return bytes !== former;
   }
 
   async #protect(): Promise<void> {
-    const guaranteed = this.#guaranteed.values().reduce((sum, bytes) => sum + bytes, 0);
+    const guaranteed = this.#guaranteedBytes;
     if (this.#unit === null) write(join(this.#tree, this.#parent), 'memory.min', guaranteed);
     else await this.#unit.set({ ...poolProperties(this.#poolMib, this.#poolWeight), MemoryMin: guaranteed });
   }
