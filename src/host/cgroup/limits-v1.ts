@@ -15,7 +15,11 @@ import { cpuShares, memoryBytes, memoryLimit, quotaPeriodUs, quotaUs, tooSmall }
 /** Missing where the kernel does not count swap. */
 export const withSwapFile = 'memory.memsw.limit_in_bytes';
 const memoryFile = 'memory.limit_in_bytes';
+const usageFile = 'memory.usage_in_bytes';
+const usageWithSwapFile = 'memory.memsw.usage_in_bytes';
 const attempts = 5;
+/** More than a machine takes between a look and the write that follows it. */
+const roomBytes = 16 * 2 ** 20;
 
 /** The machine's directory in each controller's tree. */
 export interface GroupsV1 {
@@ -35,12 +39,15 @@ export const applyV1 = async (
   const formerLimit = numberOf(files.read(memory, memoryFile));
   const withSwap = files.find(memory, withSwapFile);
   const formerWithSwap = withSwap === null ? null : numberOf(withSwap);
-  if (formerWithSwap !== null && limit < formerWithSwap) refuseTooSmall(files, memory, limit);
+  const lowersBoth = formerWithSwap !== null && limit < formerWithSwap;
+  const used = lowersBoth || limit < formerLimit ? numberOf(files.read(memory, formerWithSwap === null ? usageFile : usageWithSwapFile)) : 0;
+  if (lowersBoth && used > limit) refuseTooSmall(files, memory, limit);
+  const hasRoom = used + roomBytes <= limit;
   await using change = new Change(files);
   // The ceiling is for memory and swap together, else a machine that takes too much would fill the host's swap; and the kernel wants the
   // first never above the second. Less memory may be refused, so it comes first. More cannot be taken back once it is used: it comes last.
-  if (limit < formerLimit) await shrink(change, memory, memoryFile, formerLimit, limit);
-  if (formerWithSwap !== null && limit < formerWithSwap) await shrink(change, memory, withSwapFile, formerWithSwap, limit);
+  if (limit < formerLimit) await shrink(change, memory, memoryFile, formerLimit, limit, hasRoom);
+  if (lowersBoth) await shrink(change, memory, withSwapFile, formerWithSwap, limit, hasRoom);
   const put = (group: string, file: string, value: (resources: Resources) => number) =>
     change.put(group, file, value(resources), former === null ? undefined : value(former));
   put(memory, 'memory.soft_limit_in_bytes', ({ memoryMib }) => memoryBytes(memoryMib));
@@ -66,17 +73,28 @@ const refuseTooSmall = (files: ControlFiles, memory: string, limit: number): voi
   if (floor > limit) throw tooSmall(floor, limit, swapped);
 };
 
-/** The kernel reclaims by itself on this write and says EBUSY when it cannot get below; then the old limit still stands and nobody is killed. */
-const shrink = (change: Change, group: string, file: string, former: number, limit: number): Promise<void> => {
+/**
+ * The kernel reclaims by itself on this write and says EBUSY when it cannot get below; then the old limit still stands and nobody is killed. Where
+ * there is room it has nothing to do, and it is not worth a thread.
+ */
+const shrink = async (change: Change, group: string, file: string, formerLimit: number, limit: number, hasRoom: boolean): Promise<void> => {
   const { files } = change;
-  return change.putSlowly(group, file, former === Infinity ? -1 : former, async () => {
+  const former = formerLimit === Infinity ? -1 : formerLimit;
+  if (hasRoom) {
+    try {
+      return change.put(group, file, limit, former);
+    } catch (error) {
+      if (!isErrno(error, 'EBUSY')) throw error;
+    }
+  }
+  await change.putSlowly(group, file, former, async () => {
     for (let attempt = 1; ; attempt++) {
       try {
         await files.writeSlowly(group, file, limit);
         return;
       } catch (error) {
         if (!isErrno(error, 'EBUSY')) throw error;
-        if (attempt === attempts) throw tooSmall(numberOf(files.read(group, file.replace('limit', 'usage'))), limit);
+        if (attempt === attempts) throw tooSmall(numberOf(files.read(group, file === memoryFile ? usageFile : usageWithSwapFile)), limit);
         await sleep(attempt);
       }
     }
