@@ -10,6 +10,8 @@ import type { Interface } from 'node:readline';
 
 const port = 7000;
 const forks = 24;
+/** Of one process: what sockets hold within the 1,024 open files that it may have. */
+const socketsMib = 64;
 
 const server = String.raw`
 use strict; use IO::Socket::INET; use Socket; use IO::Handle; use File::Find; use Time::HiRes 'time';
@@ -37,11 +39,17 @@ while (1) {
         my @mine; for (1 .. $part) { push @mine, $block; substr($mine[-1], 0, 8) = sprintf '%08d', $_ } syswrite $done, 'x'; close $done; sleep 1000 }
       close $done; for (@children) { sysread $ready, my $one, 1 or ($answer = 'a child was killed', last) }
     } elsif ($verb eq 'take' && $kind eq 'sockets') {
-      for (my $got = 0; $got < $mib << 20;) {
-        socketpair(my $in, my $out, AF_UNIX, SOCK_STREAM, 0) or ($answer = "socketpair: $!", last);
-        $in->blocking(0); push @sockets, $in, $out;
-        while (my $sent = syswrite $in, $block, 1 << 16) { $got += $sent }
-      }
+      $answer = 'a child was killed' if grep { waitpid $_, 1 } @children;
+      pipe my $ready, my $done; my $begun = @children;
+      for (my $left = $mib; $left > 0; $left -= ${socketsMib}) { my $pid = fork; defined $pid or ($answer = "fork: $!", last); push(@children, $pid), next if $pid;
+        close $ready; close $peer; my $wanted = $left < ${socketsMib} ? $left : ${socketsMib};
+        for (my $got = 0; $got < $wanted << 20;) {
+          socketpair(my $in, my $out, AF_UNIX, SOCK_STREAM, 0) or die "socketpair: $!";
+          $in->blocking(0); push @sockets, $in, $out;
+          while (my $sent = syswrite $in, $block, 1 << 16) { $got += $sent }
+        }
+        syswrite $done, 'x'; close $done; sleep 1000 }
+      close $done; for ($begun .. $#children) { sysread $ready, my $one, 1 or ($answer = 'a child has ended', last) }
     } elsif ($verb eq 'take' && $kind eq 'platform') {
       my $left = $mib << 20;
       find(sub { return if $left <= 0 || -l || !-f; open my $file, '<', $_ or return; while ($left > 0 && (my $read = sysread $file, my $part, 1 << 20)) { $left -= $read } }, '/usr');
