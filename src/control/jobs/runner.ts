@@ -76,7 +76,7 @@ export class JobRunner implements AsyncDisposable {
   readonly #options: RunnerOptions;
   readonly #queues = new Map<string, Entry[]>();
   readonly #ready: Record<Lane, Entry[]> = { working: [], changing: [], waiting: [], receiving: [] };
-  /** What the agent has been asked for; to record its answer takes no place. */
+  /** What the agent has been asked for; to record that it was done takes no place. */
   readonly #asked: Record<Lane, Set<Entry>> = { working: new Set(), changing: new Set(), waiting: new Set(), receiving: new Set() };
   /** Those that end soon once no more is asked; uploads end by themselves. */
   readonly #attempts = new Set<Promise<void>>();

@@ -42,11 +42,11 @@ export const applyV1 = async (
   const lowersBoth = formerWithSwap !== null && limit < formerWithSwap;
   const used = lowersBoth || limit < formerLimit ? numberOf(files.read(memory, formerWithSwap === null ? usageFile : usageWithSwapFile)) : 0;
   if (lowersBoth && used > limit) refuseTooSmall(files, memory, limit);
-  const hasRoom = used + roomBytes <= limit;
+  let hasRoom = used + roomBytes <= limit;
   await using change = new Change(files);
   // The ceiling is for memory and swap together, else a machine that takes too much would fill the host's swap; and the kernel wants the
   // first never above the second. Less memory may be refused, so it comes first. More cannot be taken back once it is used: it comes last.
-  if (limit < formerLimit) await shrink(change, memory, memoryFile, formerLimit, limit, hasRoom);
+  if (limit < formerLimit) hasRoom = await shrink(change, memory, memoryFile, formerLimit, limit, hasRoom);
   if (lowersBoth) await shrink(change, memory, withSwapFile, formerWithSwap, limit, hasRoom);
   const put = (group: string, file: string, value: (resources: Resources) => number) =>
     change.put(group, file, value(resources), former === null ? undefined : value(former));
@@ -75,14 +75,15 @@ const refuseTooSmall = (files: ControlFiles, memory: string, limit: number): voi
 
 /**
  * The kernel reclaims by itself on this write and says EBUSY when it cannot get below; then the old limit still stands and nobody is killed. Where
- * there is room it has nothing to do, and it is not worth a thread.
+ * there is room it has nothing to do, and it is not worth a thread. Whether there was.
  */
-const shrink = async (change: Change, group: string, file: string, formerLimit: number, limit: number, hasRoom: boolean): Promise<void> => {
+const shrink = async (change: Change, group: string, file: string, formerLimit: number, limit: number, hasRoom: boolean): Promise<boolean> => {
   const { files } = change;
   const former = formerLimit === Infinity ? -1 : formerLimit;
   if (hasRoom) {
     try {
-      return change.put(group, file, limit, former);
+      change.put(group, file, limit, former);
+      return true;
     } catch (error) {
       if (!isErrno(error, 'EBUSY')) throw error;
     }
@@ -99,4 +100,5 @@ const shrink = async (change: Change, group: string, file: string, formerLimit: 
       }
     }
   });
+  return false;
 };
