@@ -15,6 +15,7 @@ import type { Trial } from './pool-trials.ts';
 const letGoMs = 30_000;
 /** Worth a word on why. */
 const muchSwappedMib = 20;
+const slowClaimMs = 10_000;
 /** The governor reads limits of the pool once a second. */
 export const seenMs = 1100;
 /** Of one that stands still, by the stand-in. */
@@ -183,6 +184,7 @@ export const runPoolTrials = async (instance: TestInstance, services: OwnService
     if (!dies && !standsStill) swappedMib = Math.max(swappedMib, trial.swappedMib);
     if (trial.swappedMib > muchSwappedMib)
       note(`seed ${one}: ${trial.swappedMib.toFixed(1)} MiB of neighbours' swapped, ${JSON.stringify(trial)}; ${lateness(services, from)}${byOthers(swapped)}`);
+    if (trial.claimMs > slowClaimMs) note(`seed ${one}: slow, ${JSON.stringify(trial)}; ${lateness(services, from)}`);
     if (trial.borrowerLost > 0) counts.lost += 1;
     claims.push(trial.claimMs);
     if (trial.claimMs > slowest.claimMs)
