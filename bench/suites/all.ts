@@ -2,6 +2,7 @@
 import type { Suite } from '../lib/suite.ts';
 import { cloudapiSuite } from './cloudapi.ts';
 import { densitySuite } from './density.ts';
+import { diskSuite } from './disk.ts';
 import { dnsSuite } from './dns.ts';
 import { execSuite } from './exec.ts';
 import { figure1Suite } from './figure1.ts';
@@ -32,6 +33,7 @@ export const suites: readonly Suite[] = [
   listSuite,
   insideSuite,
   poolSuite,
+  diskSuite,
   uplinkSuite,
   densitySuite,
 ];

@@ -10,6 +10,7 @@ import { instancePaths } from '../../src/model/instance.ts';
 import { PoolWorld, poolMib } from '../../test/host/pool-trials.ts';
 import { startInstance } from '../../test/support/instance.ts';
 import { calibrate, spin, wake } from '../lib/cpu-load.ts';
+import { takeAll } from '../lib/memory-load.ts';
 import { metOrNot, ms, p50p99, times } from '../lib/format.ts';
 import type { BenchInstance } from '../lib/instance.ts';
 import { summarise } from '../lib/statistics.ts';
@@ -27,12 +28,13 @@ export const poolSuite: Suite = {
   method:
     'CPU: the same Perl loops inside and on the bare host, in turns; shares from the kernel’s own counters over the whole time, against what the runnable threads of each can use (no more than a core each). ' +
     'Waking: a machine of half a core (a tenth with --small) sleeps for 10 to 30 ms and then works for 1 ms, while neighbours with as many threads as 32 a core want everything; the time is from when it was due. ' +
-    'Memory: an instance of 1 GiB; one machine of 64M holds 640M that cannot be compressed, three neighbours then claim all of their 480M at once; in turns with the same claims where nobody has borrowed.',
+    'Memory: one process takes what it can get, which cannot be compressed. An instance of 1 GiB; one machine of 64M holds 640M that cannot be compressed, three neighbours then claim all of their 480M at once; in turns with the same claims where nobody has borrowed.',
   run: async (bench) => {
     const instance = await bench.instance();
     const idleHost = await busyOnIdle(bench, instance);
     const shares = [await shareError(bench, instance, [2, 2, 2]), await shareError(bench, instance, [1, 2, 64])];
     const waking = await wakeTimes(bench, instance);
+    const own = await memoryTaken(bench, instance);
     const claims = await claimTimes(bench);
     const rows: Row[] = [
       {
@@ -53,6 +55,12 @@ export const poolSuite: Suite = {
         against: times(waking.loaded.p99 / waking.alone.p99),
         note: `${metOrNot(waking.loaded.p99 <= 4 * waking.alone.p99, '<= 4 times')}; ${metOrNot(waking.loaded.p99 - 1 <= 20, 'has its CPU within 20 ms at p99')}`,
       },
+      {
+        what: `memory that one process of a machine of 4 MiB takes, with a ceiling of ${own.ceilingMib} MiB`,
+        value: `${own.takenMib} MiB, then it is killed`,
+        against: `${((own.takenMib / own.ceilingMib) * 100).toFixed(1)} % of the ceiling`,
+        note: metOrNot(own.takenMib >= 0.98 * own.ceilingMib, '>= 98 %'),
+      },
       { what: 'all guarantees claimed at once, nobody has borrowed', value: p50p99(claims.alone), against: `longest ${ms(claims.alone.max)}` },
       {
         what: 'the same, neighbours of a borrower at ten times its guarantee',
@@ -61,7 +69,7 @@ export const poolSuite: Suite = {
         note: `${metOrNot(claims.times.max <= 1000, '<= 1 s')}; ${claims.killed} killed, ${claims.swappedMib.toFixed(1)} MiB of the neighbours' own swapped`,
       },
     ];
-    return { rows, data: { idleHost, shares, waking, claims } };
+    return { rows, data: { idleHost, shares, waking, own, claims } };
   },
 };
 
@@ -132,6 +140,15 @@ const wakeTimes = async (bench: Bench, instance: BenchInstance) => {
   await load;
   for (const { id } of [machine, ...neighbours]) await instance.remove(id);
   return { alone, loaded, rounds };
+};
+
+/** Perl and its stack are of it too. */
+const memoryTaken = async (bench: Bench, instance: BenchInstance): Promise<{ takenMib: number; ceilingMib: number }> => {
+  const ceilingMib = bench.count(1024, 256);
+  const machine = await instance.create({ name: 'pool-memory', command: idle, resources: { memoryCeilingMib: ceilingMib } });
+  const { stdout } = await instance.host.cenote('exec', 'pool-memory', '--', perl, '-e', takeAll);
+  await instance.remove(machine.id);
+  return { takenMib: Number(stdout.trim().split('\n').at(-1)), ceilingMib };
 };
 
 const claimTimes = async (bench: Bench) => {

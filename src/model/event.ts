@@ -69,11 +69,6 @@ export const GovernorThrottled = Type.Union([
   ),
   /** It grew faster than memory could be taken back from it. */
   Type.Object({ resource: Type.Literal('memory'), ...memoryOfMachine, ...memoryOfHost, limitMib: mib, until: Type.String() }, closed),
-  /** Its reads or writes were held back for the sake of a neighbour's share of the disk. */
-  Type.Object(
-    { resource: Type.Literal('io'), usedMibps: Type.Number(), limitMibps: Type.Number(), claimant: nullable(Type.String()), until: Type.String() },
-    closed,
-  ),
 ]);
 export type GovernorThrottled = Static<typeof GovernorThrottled>;
 
@@ -85,7 +80,7 @@ export const GovernorKilled = Type.Object(
     /** What had been taken back from it before. */
     reclaimedMib: mib,
     swapFreeMib: mib,
-    /** The 10 s average of `memory.pressure` full, in percent; null where the kernel has none. */
+    /** In percent of the last ten seconds: something in it waited for memory (`memory.pressure`, some avg10); null where the kernel does not tell. */
     pressure: nullable(Type.Number()),
     claimant: nullable(Type.String()),
     killed: Type.Array(Type.Object({ pid: Type.Integer(), command: Type.String(), memoryMib: mib }, closed)),

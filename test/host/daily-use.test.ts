@@ -49,6 +49,14 @@ describe('in daily use', { skip: skipInstance, timeout: 300_000 }, () => {
     assert.equal((await instance.must('exec', 'box', '--', 'nproc')).trim(), host);
   });
 
+  test('programs are told what their machine is guaranteed', async () => {
+    await instance.must('resize', 'box', '--cpu', '0.03', '--memory', '24M');
+    const told = (): Promise<string> => instance.must('exec', 'box', '--', 'printenv', 'CENOTE_CPU_GUARANTEE', 'CENOTE_MEMORY_GUARANTEE_MIB');
+    assert.equal(await told(), '0.03\n24\n');
+    await instance.must('reboot', 'box');
+    assert.match(await instance.must('exec', 'box', '--', 'cat', '/proc/1/environ'), /\0CENOTE_CPU_GUARANTEE=0\.03\0CENOTE_MEMORY_GUARANTEE_MIB=24\0/);
+  });
+
   test('exec takes a file as its input', async () => {
     const file = join(instance.directory, 'input');
     writeFileSync(file, 'line\n'.repeat(200_000));

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { hostPressure } from '../../src/host/cgroup/pressure.ts';
 import type { Event } from '../../src/model/event.ts';
 import type { Machine } from '../../src/model/control-api.ts';
 import { skipInstance, startInstance } from '../support/instance.ts';
@@ -15,7 +16,7 @@ import { seed } from '../support/seed.ts';
 import { governorDies, governorStandsStill, seenMs, swapIsOut } from './pool-run.ts';
 import { PoolWorld, poolMib } from './pool-trials.ts';
 
-const trials = Number(process.env['CENOTE_TEST_TRIALS'] ?? 8);
+const trials = Number(process.env['CENOTE_TEST_TRIALS'] ?? 4);
 /** Of the agent, in each of two tests. */
 const deaths = Math.max(2, Math.floor(trials / 6));
 const waitMs = 30_000;
@@ -92,6 +93,7 @@ describe('the pool', { skip: skipInstance, timeout: 1_200_000 }, () => {
     assert.ok(trial.swappedMib < 40, `${trial.swappedMib} MiB of those that claimed are swapped`);
     const [event] = await eventsOf(world.borrower, 'governor.killed');
     assert.ok(Number(event?.detail['swapFreeMib']) > 0);
+    assert.equal(typeof event?.detail['pressure'], hostPressure() === null ? 'object' : 'number');
     await world.settled();
   });
 

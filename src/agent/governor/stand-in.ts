@@ -71,7 +71,7 @@ const governMeanwhile = async (turn: StandInTurn, options: StandInOptions): Prom
 const startGoverning = ({ beside }: StandInTurn, { instance, place, journalPath, logger }: StandInOptions): Governor | null => {
   const parent = occupiedParent(instance);
   if (parent === null) return null;
-  const { memory } = openPoolControls({ parent });
+  const { memory, pressure } = openPoolControls({ parent });
   const groups = new Set(parent.machines);
   const running = recordedMachines(journalPath)
     .filter(({ id }) => groups.has(id))
@@ -87,7 +87,7 @@ const startGoverning = ({ beside }: StandInTurn, { instance, place, journalPath,
     readHostKills,
     machines: () => byId.values(),
     find,
-    listener: tellEvents(keepEvents(keptEventsPath(place.directory), logger), find),
+    listener: tellEvents(keepEvents(keptEventsPath(place.directory), logger), find, pressure),
     tuning: hostTuning(),
     keepTurn: () => true,
     logger,

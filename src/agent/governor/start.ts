@@ -2,8 +2,7 @@
 import type { Logger } from '../../base/logger.ts';
 import { readHostKills, readHostMemory } from '../../host/cgroup/host-memory.ts';
 import { readHostTime } from '../../host/metrics/host-clock.ts';
-import type { PoolCpu } from '../../host/cgroup/pool-cpu.ts';
-import type { PoolMemory } from '../../host/cgroup/pool-memory.ts';
+import type { PoolControls } from '../../host/cgroup/open.ts';
 import type { AgentTurn } from '../../host/cgroup/turn.ts';
 import type { BurstUsage } from '../../model/machine.ts';
 import type { Events } from '../events.ts';
@@ -23,7 +22,7 @@ export interface Governing extends AsyncDisposable {
 }
 
 export const startGovernor = (
-  { memory, cpu }: { memory: PoolMemory; cpu: PoolCpu },
+  { memory, cpu, pressure }: PoolControls,
   mostBytes: () => number,
   machines: Machines,
   events: Events,
@@ -50,7 +49,7 @@ export const startGovernor = (
       readHostKills,
       machines: running,
       find,
-      listener: tellEvents(events, find),
+      listener: tellEvents(events, find, pressure),
       tuning,
       keepTurn: () => turn.keep(),
       logger,

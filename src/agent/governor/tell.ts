@@ -1,6 +1,7 @@
 /** What the governor did, as events in words and numbers. */
 import { formatCpu, formatMib, mibOfBytes } from '../../base/units.ts';
 import type { KilledProcess } from '../../host/cgroup/pool-memory.ts';
+import type { Pressure } from '../../model/machine.ts';
 import type { Events } from '../events.ts';
 import type { GovernedMachine, GovernorListener } from './governor.ts';
 import type { MeterListener } from './meter.ts';
@@ -9,7 +10,11 @@ import type { MachineReading, Numbers } from './types.ts';
 const mib = (bytes: number): number => Math.round(mibOfBytes(bytes) * 10) / 10;
 const text = (bytes: number): string => formatMib(mibOfBytes(Math.max(0, bytes)));
 
-export const tellEvents = (events: Pick<Events, 'emit'>, find: (id: string) => GovernedMachine | undefined): GovernorListener => {
+export const tellEvents = (
+  events: Pick<Events, 'emit'>,
+  find: (id: string) => GovernedMachine | undefined,
+  pressureOf: (id: string) => Pressure | null,
+): GovernorListener => {
   const nameOf = (id: string): string => find(id)?.name ?? id;
   /** The ceiling as asked for: none is null, though the pool is one. */
   const ownDetail = (machine: string, numbers: Pick<Numbers, 'usedBytes' | 'guaranteeBytes'>) => ({
@@ -56,7 +61,7 @@ export const tellEvents = (events: Pick<Events, 'emit'>, find: (id: string) => G
           ...detailOf(machine, numbers),
           reclaimedMib: mib(numbers.reclaimedBytes),
           swapFreeMib: mib(numbers.swapFreeBytes),
-          pressure: null,
+          pressure: pressureOf(machine)?.memory ?? null,
           claimant: numbers.claimant,
           killed: [...processes],
         },

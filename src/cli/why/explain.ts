@@ -252,6 +252,9 @@ const memoryOf = ({ usedMib, guaranteeMib, borrowedMib }: { usedMib: number; gua
 const hostOf = ({ hostAvailableMib, hostReserveMib }: { hostAvailableMib: number; hostReserveMib: number }): string =>
   `${formatMib(hostAvailableMib)} of the pool were free, which keeps ${formatMib(hostReserveMib)}`;
 
+const waited = (pressure: number | null): string =>
+  pressure === null ? '' : `; something in it had waited for memory ${Math.round(pressure)} % of ten seconds`;
+
 const refusedWords = (action: string, reason: string): string => `${action} was refused: ${reason}`;
 
 const tellers: Tellers = {
@@ -259,7 +262,7 @@ const tellers: Tellers = {
     'reclaimed',
     `${formatMib(detail.reclaimedMib)} of borrowed memory was taken back in ${Math.round(detail.milliseconds)} ms for ${nameOf(detail.claimant)}: ${memoryOf(detail)}; ${hostOf(detail)}`,
   ],
-  'governor.throttled': (detail, nameOf) => {
+  'governor.throttled': (detail) => {
     switch (detail.resource) {
       case 'cpu':
         return [
@@ -268,16 +271,11 @@ const tellers: Tellers = {
         ];
       case 'memory':
         return ['throttled', `its memory was held at ${formatMib(detail.limitMib)} until ${detail.until}: ${memoryOf(detail)}; ${hostOf(detail)}`];
-      case 'io':
-        return [
-          'throttled',
-          `its disk I/O was held at ${mibps(detail.limitMibps)} for ${nameOf(detail.claimant)} until ${detail.until}; it moved ${mibps(detail.usedMibps)}`,
-        ];
     }
   },
   'governor.killed': (detail, nameOf) => [
     'killed',
-    `${detail.killed.map(({ command, pid, memoryMib }) => `${command} (process ${pid}, ${formatMib(memoryMib)})`).join(', ')} was killed for ${nameOf(detail.claimant)}, after ${formatMib(detail.reclaimedMib)} had been taken back and nothing more could be: ${memoryOf(detail)}; ${hostOf(detail)}, swap had ${formatMib(detail.swapFreeMib)} free`,
+    `${detail.killed.map(({ command, pid, memoryMib }) => `${command} (process ${pid}, ${formatMib(memoryMib)})`).join(', ')} was killed for ${nameOf(detail.claimant)}, after ${formatMib(detail.reclaimedMib)} had been taken back and nothing more could be: ${memoryOf(detail)}; ${hostOf(detail)}, swap had ${formatMib(detail.swapFreeMib)} free${waited(detail.pressure)}`,
   ],
   'machine.oom': (detail, _nameOf, machine) => {
     const killed = `the kernel killed ${detail.kills === 1 ? 'a process' : `${detail.kills} processes`} in it at`;

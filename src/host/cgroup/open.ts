@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { CenoteError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
+import type { Pressure } from '../../model/machine.ts';
 import type { Cgroups, PoolAmount } from './cgroup.ts';
 import { detectLayout } from './layout.ts';
 import type { ParentGroup } from './parent.ts';
@@ -11,6 +12,7 @@ import type { PoolCpu } from './pool-cpu.ts';
 import type { PoolMemory } from './pool-memory.ts';
 import { PoolMemoryV1 } from './pool-memory-v1.ts';
 import { PoolMemoryV2 } from './pool-memory-v2.ts';
+import { groupPressure } from './pressure.ts';
 import { CgroupsV2 } from './v2.ts';
 
 export interface CgroupOptions {
@@ -34,10 +36,18 @@ export const openCgroups = async (options: CgroupOptions): Promise<Cgroups> => {
   return opened;
 };
 
+export interface PoolControls {
+  memory: PoolMemory;
+  cpu: PoolCpu;
+  /** Of a machine; null where the kernel has none. */
+  pressure: (machine: string) => Pressure | null;
+}
+
 /** What the governor sees and moves, of the groups that `openCgroups` has made. */
-export const openPoolControls = ({ parent }: { parent: Pick<ParentGroup, 'path'> }): { memory: PoolMemory; cpu: PoolCpu } => {
+export const openPoolControls = ({ parent }: { parent: Pick<ParentGroup, 'path'> }): PoolControls => {
   const { v1, unified } = detectLayout();
   const within = (tree: string | null | undefined): string => join(tree ?? '', parent.path);
-  if (!v1.has('memory')) return { memory: new PoolMemoryV2(within(unified)), cpu: new PoolCpuV2(within(unified)) };
-  return { memory: new PoolMemoryV1(within(v1.get('memory'))), cpu: new PoolCpuV1(within(v1.get('cpu')), within(v1.get('cpuacct'))) };
+  const pressure = (machine: string) => groupPressure(join(within(unified), machine));
+  if (!v1.has('memory')) return { memory: new PoolMemoryV2(within(unified)), cpu: new PoolCpuV2(within(unified)), pressure };
+  return { memory: new PoolMemoryV1(within(v1.get('memory'))), cpu: new PoolCpuV1(within(v1.get('cpu')), within(v1.get('cpuacct'))), pressure };
 };
