@@ -25,6 +25,7 @@ export interface BenchInstance {
 }
 
 const waitSeconds = 120;
+export const perl = '/usr/bin/perl';
 /** So small that a thousand fit anywhere. */
 export const smallResources = { cpuMillis: 1, memoryMib: 4, diskMib: 16 } as const;
 
@@ -63,6 +64,10 @@ export const openBenchInstance = async (small: boolean, note: (text: string) => 
     },
   };
 };
+
+/** What a Perl program says inside a machine. */
+export const perlInside = async ({ host }: BenchInstance, name: string, script: string, ...args: (string | number)[]): Promise<string> =>
+  (await host.must('exec', name, '--', perl, '-e', script, ...args.map(String))).trim();
 
 /** The job must have succeeded in time. */
 const succeeded = (job: Job): void => {

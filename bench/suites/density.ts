@@ -146,10 +146,9 @@ const idleCpu = async ({ agentPidFile, controlPidFile }: BenchInstance, seconds:
   const before = taken();
   await sleep(seconds * 1000);
   const percents = taken().map(({ name, cpu }, index) => ({ name, percent: (cpu - before[index]!.cpu) / (seconds * 10) }));
-  const [{ percent: agentPercent }] = percents as [(typeof percents)[number]];
   return {
     percent: sum(percents.map(({ percent }) => percent)),
-    agent: agentPercent,
+    agent: percents[0]!.percent,
     parts: percents.map(({ name, percent }) => `${name} ${percent.toFixed(2)} %`).join(', '),
   };
 };

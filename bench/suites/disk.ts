@@ -1,8 +1,7 @@
 /** What a machine's reads of the pool's disk keep while its neighbours write as fast as they can. */
 import { readRandomly, write } from '../lib/disk-load.ts';
 import { metOrNot, ms, rate } from '../lib/format.ts';
-import { demand } from '../lib/instance.ts';
-import type { BenchInstance } from '../lib/instance.ts';
+import { demand, perlInside } from '../lib/instance.ts';
 import type { Row, Suite } from '../lib/suite.ts';
 
 const idle = ['/bin/sleep', '1000000'];
@@ -39,15 +38,15 @@ export const diskSuite: Suite = {
     const seconds = bench.count(10, 2);
     const make = async (name: string): Promise<string> => {
       const { id } = await instance.create({ name, command: idle, resources: { diskMib: 2 * fileMib + 64, ioWeight: usualWeight } });
-      await perl(instance, name, write, fileMib, 0);
+      await perlInside(instance, name, write, file, fileMib, 0);
       return id;
     };
     const reader = await make('disk-reads');
     const neighbours = Array.from({ length: writers }, (_, index) => `disk-writes-${index}`);
     const ids = [reader, ...(await Promise.all(neighbours.map(make)))];
-    const read = async (): Promise<Reads> => readsOf(await perl(instance, 'disk-reads', readRandomly, fileMib, seconds), seconds);
+    const read = async (): Promise<Reads> => readsOf(await perlInside(instance, 'disk-reads', readRandomly, file, fileMib, seconds), seconds);
     const beside = async (): Promise<Beside> => {
-      const writing = neighbours.map((name) => perl(instance, name, write, fileMib, seconds + 2));
+      const writing = neighbours.map((name) => perlInside(instance, name, write, file, fileMib, seconds + 2));
       await new Promise((resolve) => setTimeout(resolve, 1000));
       const reads = await read();
       const begunMs = performance.now();
@@ -78,9 +77,6 @@ export const diskSuite: Suite = {
 
 const percent = (part: number): string => `${(part * 100).toFixed(0)} %`;
 const shown = ({ perSecond, p50, p99, max }: Reads): string => `${rate(perSecond)}, p50 ${ms(p50)}, p99 ${ms(p99)}, longest ${ms(max)}`;
-
-const perl = async ({ host }: BenchInstance, name: string, script: string, mib: number, seconds: number): Promise<string> =>
-  (await host.must('exec', name, '--', '/usr/bin/perl', '-e', script, file, String(mib), String(seconds))).trim();
 
 const readsOf = (line: string, seconds: number): Reads => {
   const [count, bytes, p50, p99, max] = line.split(' ').map(Number) as [number, number, number, number, number];

@@ -12,6 +12,7 @@ import { startInstance } from '../../test/support/instance.ts';
 import { calibrate, spin, wake } from '../lib/cpu-load.ts';
 import { takeAll } from '../lib/memory-load.ts';
 import { metOrNot, ms, p50p99, times } from '../lib/format.ts';
+import { perl, perlInside } from '../lib/instance.ts';
 import type { BenchInstance } from '../lib/instance.ts';
 import { summarise } from '../lib/statistics.ts';
 import type { Bench, Row, Suite } from '../lib/suite.ts';
@@ -19,7 +20,6 @@ import { expectedShares } from '../lib/expected-shares.ts';
 
 const idle = ['/bin/sleep', '1000000'];
 const cpus = availableParallelism();
-const perl = '/usr/bin/perl';
 const timeoutMs = 120_000;
 
 export const poolSuite: Suite = {
@@ -73,8 +73,6 @@ export const poolSuite: Suite = {
   },
 };
 
-const inside = async ({ host }: BenchInstance, name: string, script: string, ...args: number[]): Promise<string> =>
-  (await host.must('exec', name, '--', perl, '-e', script, ...args.map(String))).trim();
 const bare = async (script: string, ...args: number[]): Promise<string> => (await run(perl, ['-e', script, ...args.map(String)], { timeoutMs })).trim();
 
 const busyOnIdle = async (bench: Bench, instance: BenchInstance): Promise<{ ratio: number; inside: number[]; bare: number[] }> => {
@@ -82,7 +80,7 @@ const busyOnIdle = async (bench: Bench, instance: BenchInstance): Promise<{ rati
   const seconds = bench.count(5, 2);
   const measured = { inside: [] as number[], bare: [] as number[] };
   for (let round = 0; round < bench.count(4, 2); round += 1) {
-    measured.inside.push(Number(await inside(instance, 'pool-busy', spin, cpus, seconds)));
+    measured.inside.push(Number(await perlInside(instance, 'pool-busy', spin, cpus, seconds)));
     measured.bare.push(Number(await bare(spin, cpus, seconds)));
   }
   await instance.remove(machine.id);
@@ -111,7 +109,7 @@ const shareError = async (
   );
   const seconds = bench.count(10, 3);
   const read = () => machines.map(({ id }) => cpuSecondsOf(instance.host.instance, id));
-  const running = Promise.all(machines.map(({ name }, index) => inside(instance, name, spin, threads[index]!, seconds + 3)));
+  const running = Promise.all(machines.map(({ name }, index) => perlInside(instance, name, spin, threads[index]!, seconds + 3)));
   await new Promise((resolve) => setTimeout(resolve, 2000));
   const before = read();
   await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
@@ -129,12 +127,12 @@ const wakeTimes = async (bench: Bench, instance: BenchInstance) => {
   const neighbours = await Promise.all(
     [0, 1].map((index) => instance.create({ name: `pool-load-${index}`, command: idle, resources: { cpuMillis: 20, processes: 256 } })),
   );
-  const rounds = Number(await inside(instance, 'pool-wakes', calibrate));
+  const rounds = Number(await perlInside(instance, 'pool-wakes', calibrate));
   const requests = bench.count(500, 100);
-  const measure = async () => summarise((await inside(instance, 'pool-wakes', wake, requests, 20, rounds)).split(',').map(Number));
+  const measure = async () => summarise((await perlInside(instance, 'pool-wakes', wake, requests, 20, rounds)).split(',').map(Number));
   const alone = await measure();
   const seconds = Math.ceil((requests * 30) / 1000) + 3;
-  const load = Promise.all(neighbours.map(({ name }) => inside(instance, name, spin, 16 * cpus, seconds)));
+  const load = Promise.all(neighbours.map(({ name }) => perlInside(instance, name, spin, 16 * cpus, seconds)));
   await new Promise((resolve) => setTimeout(resolve, 1000));
   const loaded = await measure();
   await load;

@@ -16,7 +16,7 @@ import { seed } from '../support/seed.ts';
 import { governorDies, governorStandsStill, seenMs, swapIsOut } from './pool-run.ts';
 import { PoolWorld, poolMib } from './pool-trials.ts';
 
-const trials = Number(process.env['CENOTE_TEST_TRIALS'] ?? 4);
+const trials = Number(process.env['CENOTE_TEST_TRIALS'] ?? 8);
 /** Of the agent, in each of two tests. */
 const deaths = Math.max(2, Math.floor(trials / 6));
 const waitMs = 30_000;

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { closeSync, readFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import { after, test } from 'node:test';
+import { loopFind } from '../../src/sys/loop.ts';
 import { cleanUp, newRoot, open, poolFile, skip } from '../support/storage-pools.ts';
 
 after(cleanUp);
@@ -10,8 +12,9 @@ const read = (disk: string, file: string): string => readFileSync(`/sys/block/${
 test("machines share the pool's own disk by weight, and in short turns", { skip }, async (context) => {
   const root = newRoot();
   const storage = await open(root);
-  const backing = (disk: string) => (existsSync(`/sys/block/${disk}/loop/backing_file`) ? read(disk, 'loop/backing_file') : null);
-  const disk = readdirSync('/sys/block').find((one) => backing(one) === poolFile(root))!;
+  const { path, fd } = loopFind(poolFile(root))!;
+  closeSync(fd);
+  const disk = basename(path);
   const scheduler = read(disk, 'queue/scheduler');
   if (!scheduler.includes('bfq')) return context.skip('this kernel has no bfq');
   assert.match(scheduler, /\[bfq\]/);

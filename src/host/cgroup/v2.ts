@@ -178,9 +178,8 @@ export class CgroupsV2 implements Cgroups {
   }
 
   async #protect(): Promise<void> {
-    const guaranteed = this.#guaranteedBytes;
-    if (this.#unit === null) write(join(this.#tree, this.#parent), 'memory.min', guaranteed);
-    else await this.#unit.set({ ...poolProperties(this.#poolMib, this.#poolWeight), MemoryMin: guaranteed });
+    if (this.#unit === null) write(join(this.#tree, this.#parent), 'memory.min', this.#guaranteedBytes);
+    else await this.#unit.set({ ...poolProperties(this.#poolMib, this.#poolWeight), MemoryMin: this.#guaranteedBytes });
   }
 }
 
