@@ -49,6 +49,12 @@ export class Events {
     for (const listener of this.#listeners) listener(event);
   }
 
+  /** What happens from now on, as it does. */
+  listen(listener: (event: Event) => void): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => this.#listeners.delete(listener) };
+  }
+
   /**
    * Events after a number, then those to come, until the signal. A reader that falls far behind is ended: it asks again from where it was. One that
    * asks for more than there has been knew a journal that was lost, or replaced by an old copy: it hears of what comes from now on.

@@ -108,6 +108,9 @@ export const effectiveMillis = (bank: Bank, terms: BankTerms): number => (bank.i
 /** Seconds it may go on at its ceiling. */
 export const bankSeconds = (bank: Bank, terms: BankTerms): number => (spanOf(terms) === 0 ? 0 : bank.balance / spanOf(terms));
 
+/** It left of its baseline what it had, and there is no more to be paid in: nothing about it changes until it works. */
+export const isIdle = (bank: Bank, terms: BankTerms): boolean => bank.balance === capacityOf(terms) && bank.usedMillis <= terms.baselineMillis;
+
 /** When to look again: before it could be empty, and before an emptied one could be overdue. */
 export const settleAfterMs = (bank: Bank, terms: BankTerms): number =>
   bank.isEmpty || spanOf(terms) === 0 ? 1000 : Math.min(1000, Math.max(50, (bank.balance / spanOf(terms)) * 1000));

@@ -25,7 +25,8 @@ test('a quota is not written while a resize is under way, which may end the mete
       },
     },
     cpus: 2,
-    machines: () => [machine],
+    machines: [machine],
+    find: () => machine,
     record: { loadBanks: () => new Map(), saveBanks: async () => {} },
     readHostTime,
     listener: { emptied: () => {} },
@@ -42,4 +43,89 @@ test('a quota is not written while a resize is under way, which may end the mete
   await sleep(1100);
   assert.deepEqual(written, [200]);
   assert.equal(quotaMillis, null);
+});
+
+/** Many with a bank, on a clock of the test's own, and what was read of whom since it was last asked. */
+const meterOf = (count: number, burstSeconds: number) => {
+  const plain = completeResources({ cpuMillis: 100, memoryMib: 16, diskMib: 64 });
+  const resources: Resources = { ...plain, burst: { baselineMillis: 200, burstSeconds } };
+  const machines = new Map(
+    Array.from({ length: count }, (_, index): [string, GovernedMachine] => [`m${index}`, { id: `m${index}`, name: 'm', resources, limits: new Semaphore(1) }]),
+  );
+  const used = new Map<string, number>();
+  let reads: string[] = [];
+  const meter = new CpuMeter({
+    cpu: {
+      read: (id) => {
+        reads.push(id);
+        return { cpuSeconds: used.get(id) ?? 0, quotaMillis: null };
+      },
+      setQuota: () => {},
+    },
+    cpus: 2,
+    machines: machines.values(),
+    find: (id) => machines.get(id),
+    record: { loadBanks: () => new Map(), saveBanks: async () => {} },
+    readHostTime,
+    listener: { emptied: () => {} },
+    logger: createLogger({ name: 'test', level: 'fatal' }),
+  });
+  const takeReads = (): string[] => {
+    const taken = reads;
+    reads = [];
+    return taken;
+  };
+  return { meter, machines, used, takeReads };
+};
+
+test('of a thousand that idle a hundred are looked at in a second, each in its turn', async () => {
+  const { meter, takeReads } = meterOf(1000, 60);
+  await using _meter = meter;
+  await sleep(1100); // all once, and once more to see that they idle
+  takeReads();
+  await sleep(3050);
+  const read = takeReads();
+  assert.ok(read.length >= 200 && read.length <= 400, `${read.length} reads in three seconds`);
+  assert.equal(new Set(read).size, read.length, 'none twice');
+});
+
+test('one that works is looked at every second from the round that finds it on; one that changes at once', async () => {
+  const { meter, used, takeReads } = meterOf(300, 60);
+  await using _meter = meter;
+  await sleep(1100);
+  const works = setInterval(() => used.set('m150', (used.get('m150') ?? 0) + 0.1), 100);
+  await sleep(4000);
+  takeReads();
+  await sleep(3050);
+  clearInterval(works);
+  assert.ok(takeReads().filter((id) => id === 'm150').length >= 2);
+  for (let index = 0; index < 3; index += 1) {
+    meter.attend('m299');
+    await sleep(1900);
+    assert.ok(takeReads().includes('m299'));
+  }
+});
+
+test('a bank that a round could see too late is looked at every second', async () => {
+  const { meter, takeReads } = meterOf(300, 5);
+  await using _meter = meter;
+  await sleep(1100);
+  takeReads();
+  await sleep(2050);
+  assert.ok(takeReads().length >= 300);
+});
+
+test('what has no bank any more, and what is gone, costs nothing', async () => {
+  const { meter, machines, takeReads } = meterOf(2, 60);
+  await using _meter = meter;
+  machines.delete('m0');
+  const { resources } = machines.get('m1')!;
+  machines.set('m1', { ...machines.get('m1')!, resources: { ...resources, burst: null } });
+  meter.attend('m0');
+  meter.attend('m1');
+  await sleep(1100);
+  takeReads();
+  await sleep(1100);
+  assert.deepEqual(takeReads(), []);
+  assert.equal(meter.usage({ id: 'm0', resources }), null);
 });

@@ -34,10 +34,11 @@ export const startGovernor = (
   const running = function* () {
     for (const machine of machines.all()) if (machine.run !== null) yield governed(machine);
   };
-  const find = (id: string) => {
+  const findAny = (id: string) => {
     const machine = machines.find(id);
-    return machine === undefined || machine.run === null ? undefined : governed(machine);
+    return machine === undefined ? undefined : governed(machine);
   };
+  const find = (id: string) => (machines.find(id)?.run === null ? undefined : findAny(id));
   const tuning = hostTuning();
   const up = new AsyncDisposableStack();
   const begin = (): Governor => {
@@ -56,9 +57,9 @@ export const startGovernor = (
     });
   };
   up.use(governInTurns(turn, begin, logger));
-  const all = function* () {
-    for (const machine of machines.all()) yield governed(machine);
-  };
-  const meter = up.use(new CpuMeter({ cpu, cpus: tuning.cpus, machines: all, record: journal, readHostTime, listener: tellMeter(events, find), logger }));
+  const all = Array.from(machines.all(), governed);
+  const listener = tellMeter(events, find);
+  const meter = up.use(new CpuMeter({ cpu, cpus: tuning.cpus, machines: all, find: findAny, record: journal, readHostTime, listener, logger }));
+  up.use(events.listen(({ subject }) => meter.attend(subject)));
   return { burstUsage: (machine) => meter.usage(governed(machine)), [Symbol.asyncDispose]: () => up.disposeAsync() };
 };
