@@ -1,14 +1,17 @@
 /** The pool on the command line: what there is, who has it, the picture, and why a machine is as it is. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { runAny } from '../../src/exec/run.ts';
 import { drawPicture } from '../../src/cli/pool/picture.ts';
 import type { PoolReport } from '../../src/cli/pool/report.ts';
 import { displayWidth } from '../../src/cli/table.ts';
+import { explain } from '../../src/cli/why/explain.ts';
 import type { Machine } from '../../src/model/control-api.ts';
 import type { EventDetails } from '../../src/model/event.ts';
-import { cliFixture, failed, succeeded } from '../support/cli-fixture.ts';
+import { cliFixture, failed, launcher, succeeded } from '../support/cli-fixture.ts';
 import type { CliFixture } from '../support/cli-fixture.ts';
 import { eventually } from '../support/control-fixture.ts';
+import { watchScript } from '../support/terminal-script.ts';
 import type { MachineUsage } from '../../src/model/machine.ts';
 
 describe('the pool on the command line', () => {
@@ -19,7 +22,7 @@ describe('the pool on the command line', () => {
     for (const [name, ...flags] of [
       ['web', '--cpu', '0.5', '--memory', '256M', '--net', '10'],
       ['db', '--cpu', '1', '--memory', '1G', '--memory-ceiling', '2G'],
-      ['job', '--cpu', '0.1', '--cpu-ceiling', '0.5', '--net-ceiling', '100'],
+      ['job', '--cpu', '0.1', '--cpu-ceiling', '0.5', '--net-ceiling', '100', '--io-weight', '300', '--io-read', '20M', '--io-write-ops', '50'],
     ])
       succeeded(await cli.cenote('create', name!, ...flags));
     for (const { name, id } of (await cli.cenote('ls', '--json')).json<Machine[]>()) ids[name] = id;
@@ -38,8 +41,9 @@ describe('the pool on the command line', () => {
     assert.match(stdout, /^memory +8G +512M +0M +1\.31G +\S+ +876M +44M +4G$/m);
     assert.match(stdout, /^disk I\/O +- +- +- +- +- +5\.0M\/s +- +-$/m);
     assert.match(stdout, /^network +- +- +- +10 Mbit\/s +- +116 Mbit\/s +106 Mbit\/s +-$/m);
-    assert.match(stdout, /^web +2\.00 +0\.5 +1\.50 +- +300M +256M +44M +- +1M +1G +5\.0M\/s +- +20 +- +-$/m);
+    assert.match(stdout, /^web +2\.00 +0\.5 +1\.50 +- +300M +256M +44M +- +1M +1G +5\.0M\/s +- +weight 100 +20 +- +10 +10 +-$/m);
     assert.match(stdout, /^job +0\.50 +0\.1\.\.0\.5 +0\.40 +0\.70s /m);
+    assert.match(stdout, /^job .* weight 300, reads 20M\/s, writes 50\/s +- +96 +0\.\.100 +96 +-$/m);
     assert.match(stdout, /^db .* 0\/0\/55$/m);
     const report = (await cli.cenote('pool', '--json')).json<PoolReport>();
     assert.deepEqual(
@@ -82,6 +86,30 @@ describe('the pool on the command line', () => {
     failed(await cli.cenote('pool', '--interval', '5'), 2, /--interval is for --watch/);
     failed(await cli.cenote('pool', '--picture', '--json'), 2, /--picture is drawn/);
     failed(await cli.cenote('top', '--once', '--interval', '5'), 2, /not with --once/);
+  });
+
+  it('goes on until q: frames that fit the terminal as it is, and the screen as it was', async (test) => {
+    const env = { PATH: process.env['PATH']!, CENOTE_NODE: process.execPath, TERM: 'xterm-256color' };
+    const python = await runAny('python3', ['-c', 'import os; os.waitstatus_to_exitcode'], { env }).catch(() => undefined);
+    if (python?.code !== 0) return test.skip('python3 (3.9 or later) is not here to make a pseudo-terminal');
+    const words = [launcher, '--root', cli.root, 'pool', '--watch', '--interval', '1'];
+    const { stdout, stderr } = await runAny('python3', ['-c', watchScript, ...words], { env, timeoutMs: 120_000 });
+    const { code, restored, drawn } = JSON.parse(stdout || JSON.stringify({ drawn: stderr })) as { code: number; restored: boolean; drawn: string };
+    assert.deepEqual([code, restored], [0, true], drawn);
+    const [before, ...frames] = drawn.split('\u001b[H').map((part) => part.split('\u001b[J')[0]!);
+    assert.equal(before, '\u001b[?1049h\u001b[?25l');
+    assert.ok(drawn.trimEnd().endsWith('\u001b[?25h\u001b[?1049l'), 'the other screen is left');
+    const [first, last] = [frames[0]!, frames.at(-1)!].map((frame) => frame.replaceAll('\u001b[K', '').replaceAll('\r', '').split('\n'));
+    for (const [lines, width, height] of [
+      [first!, 160, 70],
+      [last!, 70, 16],
+    ] as const) {
+      assert.match(lines[0]!, /^3 running, 2 of them borrow: 1\.90 cores/);
+      assert.ok(lines.length < height && lines.every((line) => displayWidth(line) <= width), lines.join('\n'));
+    }
+    assert.match(first!.join('\n'), /this pool, now[^]*^RESOURCE [^]*^web /m, 'where there is room the picture too');
+    assert.doesNotMatch(last!.join('\n'), /this pool, now/);
+    assert.match(last!.join('\n'), /^memory /m);
   });
 
   const why = async (name: string) => succeeded(await cli.cenote('why', name)).stdout;
@@ -174,6 +202,20 @@ describe('the pool on the command line', () => {
     assert.match(await whyWith('db', { memoryMib: 500, swapMib: 100 }), /in swap: .* within its guarantee of 1G: cenote doctor says/);
     assert.doesNotMatch(await whyWith('db', { memoryMib: 1000, swapMib: 20 }), /swap/);
     assert.doesNotMatch(await whyWith('db', { memoryMib: 2047, workingSetMib: 300 }), /memory ceiling/, 'caches fill what they may have');
+  });
+
+  it('says what its CPU ceiling has cost a machine that it does not hold back now', async () => {
+    const machine = (await cli.cenote('get', 'job', '--json')).json<Machine>();
+    const pool = (await cli.cenote('pool', '--json')).json<PoolReport>();
+    const told = (throttledSeconds: number, throttledInAllSeconds: number): string[] => {
+      const machines = pool.machines.map((one) => (one.id === machine.id ? { ...one, cpu: { ...one.cpu, throttledSeconds, throttledInAllSeconds } } : one));
+      const now = Date.parse(machine.startedAt!) + 7_200_000;
+      return explain({ machine, jobs: [], events: [], pool: { ...pool, machines }, now }).map(({ at, says }) => `${at === null ? 'now' : 'then'}: ${says}`);
+    };
+    const before = 'then: since it was started, 2h ago, its processes waited 12m in all at its CPU ceiling';
+    assert.ok(told(0, 754).includes(before));
+    assert.doesNotMatch(told(0, 4).join('\n'), /CPU ceiling/);
+    assert.doesNotMatch(told(0.5, 754).join('\n'), /in all/, 'it is held back now');
   });
 
   it('says what is in the bank of metered bursting', async () => {

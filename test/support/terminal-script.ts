@@ -36,3 +36,40 @@ _, status = os.waitpid(pid, 0)
 after = termios.tcgetattr(terminal)
 print('exit', os.waitstatus_to_exitcode(status), 'raw', not raw[3] & termios.ECHO, 'restored', before[3] == after[3] and before[0] == after[0])
 `;
+
+/**
+ * Runs a screen that goes on in a pseudo-terminal of 160x70, lets it draw twice, makes the terminal 70x16, lets it draw twice more, and types q.
+ * Prints JSON: the exit code, whether the terminal was left as it was, and all that was drawn.
+ */
+export const watchScript = `
+import fcntl, json, os, pty, select, struct, sys, termios, time
+words = sys.argv[1:]
+pid, terminal = pty.fork()
+if pid == 0:
+    time.sleep(0.2)
+    os.execvp(words[0], words)
+size = lambda rows, columns: fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack('HHHH', rows, columns, 0, 0))
+size(70, 160)
+before = termios.tcgetattr(terminal)
+seen = b''
+def frames(count):
+    global seen
+    end = time.time() + 30
+    while seen.count(b'\\x1b[J') < count:
+        if time.time() > end: sys.exit('only seen: %r' % seen)
+        if select.select([terminal], [], [], 0.1)[0]:
+            try: seen += os.read(terminal, 65536)
+            except OSError: sys.exit('it ended: %r' % seen)
+frames(2)
+size(16, 70)
+frames(seen.count(b'\\x1b[J') + 3)
+os.write(terminal, b'q')
+while True:
+    try: more = os.read(terminal, 65536)
+    except OSError: break
+    if not more: break
+    seen += more
+_, status = os.waitpid(pid, 0)
+after = termios.tcgetattr(terminal)
+print(json.dumps({'code': os.waitstatus_to_exitcode(status), 'restored': before[3] == after[3] and before[0] == after[0], 'drawn': seen.decode()}))
+`;

@@ -15,7 +15,7 @@ const lookMs = 1000;
 
 export const command = defineCommand({
   detail:
-    'CAPACITY is the host’s, RESERVE is kept for the host itself, ELSEWHERE is not in this instance’s share (other instances’, or nobody’s), LEFT is to be guaranteed yet, BORROWED is used above guarantees, FREE is idle now. Of a machine, WAITS is how much of the last 10 s it waited for CPU/memory/disk, in percent. Rates are measured over a second, or between two looks. On a narrow terminal columns are left out, and named. With --json the figures are computed likewise.',
+    'CAPACITY is the host’s, RESERVE is kept for the host itself, ELSEWHERE is not in this instance’s share (other instances’, or nobody’s), LEFT is to be guaranteed yet, BORROWED is used above guarantees, FREE is idle now. Disk I/O goes by weights: it has no capacity that could be guaranteed or borrowed. Of a machine, IN, OUT and what stands beside them are Mbit/s, and WAITS is how much of the last 10 s it waited for CPU/memory/disk, in percent. Rates are measured over a second, or between two looks. On a narrow terminal columns are left out, and named. With --json the figures are computed likewise.',
   args: {},
   flags: {
     watch: toggle('go on; q or Ctrl-C ends it', { short: 'w' }),

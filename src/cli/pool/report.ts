@@ -31,7 +31,8 @@ export interface MachineReport {
   id: string;
   name: string;
   resources: Resources;
-  cpu: { usedMillis: number; borrowedMillis: number; throttledSeconds: number };
+  /** `throttledInAllSeconds`: since it was started; a resize changes the ceiling, not the count. */
+  cpu: { usedMillis: number; borrowedMillis: number; throttledSeconds: number; throttledInAllSeconds: number };
   /** `ownMib`: of what it uses, all but file caches that can be dropped at once. `swappedMib` is besides. */
   memory: { usedMib: number; ownMib: number; swappedMib: number; borrowedMib: number; limitMib: number };
   diskUsedMib: number;
@@ -85,7 +86,12 @@ const reportMachine = (former: PoolMachine | undefined, { name, resources, usage
     id: usage.id,
     name,
     resources,
-    cpu: { usedMillis, borrowedMillis: above(usedMillis, resources.cpuMillis), throttledSeconds: rate('throttledSeconds') * seconds },
+    cpu: {
+      usedMillis,
+      borrowedMillis: above(usedMillis, resources.cpuMillis),
+      throttledSeconds: rate('throttledSeconds') * seconds,
+      throttledInAllSeconds: usage.throttledSeconds,
+    },
     memory: {
       usedMib: usage.memoryMib,
       ownMib: usage.workingSetMib,

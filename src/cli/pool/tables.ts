@@ -1,6 +1,7 @@
 /** The report as two tables. Pure. */
 import { formatCores, formatMib } from '../../base/units.ts';
-import { formatCpuRange, formatMbps, formatSizeRange } from '../format.ts';
+import { formatCpuRange, formatMbps, formatMibps, formatSizeRange } from '../format.ts';
+import type { Resources } from '../../model/resources.ts';
 import type { Column } from '../table.ts';
 import type { MachineReport, PoolReport, ResourceReport } from './report.ts';
 
@@ -62,10 +63,28 @@ export const machineColumns: readonly Column<MachineReport>[] = [
   { title: amountTitle, cell: ({ resources }) => formatMib(resources.diskMib), right: true, yields: 3 },
   { title: 'READ', cell: ({ io }) => dash(io.readMibps, mibps(io.readMibps)), right: true, yields: 4 },
   { title: 'WRITE', cell: ({ io }) => dash(io.writeMibps, mibps(io.writeMibps)), right: true, yields: 4 },
+  { title: amountTitle, cell: ({ resources }) => formatIo(resources), right: true, yields: 4 },
   { title: 'IN', cell: ({ network }) => dash(network.receivedMbps, mbps(network.receivedMbps)), right: true, yields: 5 },
   { title: 'OUT', cell: ({ network }) => dash(network.sentMbps, mbps(network.sentMbps)), right: true, yields: 5 },
+  { title: amountTitle, cell: ({ resources }) => formatLink(resources), right: true, yields: 5 },
+  { title: 'BORROWED', cell: ({ network }) => dash(network.borrowedMbps, mbps(network.borrowedMbps)), right: true, yields: 5 },
   { title: 'WAITS', cell: ({ pressure }) => (pressure === null ? '-' : formatPressure(pressure)), right: true, yields: 1 },
 ];
+
+/** A weight guarantees a part, not a rate; the limits are its ceiling. */
+const formatIo = ({ ioWeight, ioReadMibps, ioWriteMibps, ioReadIops, ioWriteIops }: Resources): string => {
+  const limits = [
+    [ioReadMibps, (limit: number) => `reads ${formatMibps(limit)}`],
+    [ioWriteMibps, (limit: number) => `writes ${formatMibps(limit)}`],
+    [ioReadIops, (limit: number) => `reads ${limit}/s`],
+    [ioWriteIops, (limit: number) => `writes ${limit}/s`],
+  ] as const;
+  return [`weight ${ioWeight}`, ...limits.flatMap(([limit, format]) => (limit === null ? [] : [format(limit)]))].join(', ');
+};
+
+/** Mbit/s; without a ceiling it may have what the uplink has. */
+const formatLink = ({ networkMbps, networkCeilingMbps }: Resources): string =>
+  networkCeilingMbps === null ? dash(networkMbps, String(networkMbps)) : `${networkMbps}..${networkCeilingMbps}`;
 
 /** CPU, memory and disk, in percent of the time. */
 const formatPressure = ({ cpu, memory, io }: NonNullable<MachineReport['pressure']>): string =>

@@ -6,7 +6,7 @@ import type { DroppedPackets } from '../../model/machine.ts';
 import type { Resources } from '../../model/resources.ts';
 import { eventDetails } from '../../model/event.ts';
 import type { Event, EventDetails, Job } from '../../model/event.ts';
-import { formatAge, formatMbps, plural } from '../format.ts';
+import { formatAge, formatDuration, formatMbps, plural } from '../format.ts';
 import { isRefused } from '../jobs.ts';
 import { checkWords } from '../machine/check-words.ts';
 import { isRetried, retrySentence } from '../machine/restart-words.ts';
@@ -40,6 +40,8 @@ const noRoomMib = 2;
 const noRoom = 0.01;
 /** Of what it has in memory and swap: less in swap is what it has not touched since it began. */
 const notableSwap = 0.05;
+/** In seconds, all its processes together: less is what every ceiling does at a peak. */
+const notableThrottled = 5;
 const mostOfAKind = 5;
 /** The governor looks once a second for what the kernel has killed. */
 const sameEndMs = 2000;
@@ -50,7 +52,9 @@ const worthAsking = 100;
 export const explain = (known: Known): Reason[] => {
   const state = fromState(known);
   const events = state.length > 0 ? withoutLastEnd(known) : known.events;
-  const happened = [...fromEvents({ ...known, events }), ...fromJobs(known)].toSorted((one, other) => (one.at! < other.at! ? 1 : -1));
+  const happened = [...fromEvents({ ...known, events }), ...fromJobs(known), ...throttledBefore(known)].toSorted((one, other) =>
+    one.at! < other.at! ? 1 : -1,
+  );
   return [...state, ...fromHealth(known), ...pending(known), ...fromPool(known), ...happened];
 };
 
@@ -91,6 +95,14 @@ const fromPool = ({ machine, pool }: Known): Reason[] => {
   if (pool === null || own === undefined) return [];
   const says = [cpuNow(machine, own, pool), memoryNow(machine, own, pool), diskNow(machine, own, pool), networkNow(own), processesNow(machine, own)].flat();
   return says.map(([kind, text]) => ({ kind, at: null, says: text }));
+};
+
+/** Before now, by the kernel's own count, which nobody has to keep. */
+const throttledBefore = ({ machine, pool, now }: Known): Reason[] => {
+  const { throttledSeconds = 0, throttledInAllSeconds: seconds = 0 } = pool?.machines.find(({ id }) => id === machine.id)?.cpu ?? {};
+  if (throttledSeconds > 0 || seconds < notableThrottled || machine.startedAt === null) return [];
+  const says = `since it was started, ${ago(machine.startedAt, now)}, its processes waited ${formatDuration(seconds)} in all at its CPU ceiling`;
+  return [{ kind: 'throttled', at: machine.startedAt, says }];
 };
 
 /** The oldest first: they are done in that order. */
