@@ -15,6 +15,18 @@ const socketsMib = 64;
 
 const server = String.raw`
 use strict; use IO::Socket::INET; use Socket; use IO::Handle; use File::Find; use Time::HiRes 'time';
+# A process for each part, which takes it and keeps it; 'ok' when all have it.
+sub apart {
+  my ($peer, $children, $parts, $take) = @_;
+  pipe my $ready, my $done; my $begun = @$children;
+  for my $part (@$parts) {
+    my $pid = fork; defined $pid or return "fork: $!"; push(@$children, $pid), next if $pid;
+    # Nobody waits for one that was killed because another still holds the end of a pipe, or the connection.
+    close $ready; close $peer; $take->($part); syswrite $done, 'x'; close $done; sleep; exit;
+  }
+  close $done; for ($begun .. $#$children) { sysread $ready, my $one, 1 or return 'a child has ended' }
+  return 'ok';
+}
 $SIG{CHLD} = 'IGNORE';
 my $server = IO::Socket::INET->new(LocalPort => ${port}, Listen => 64, ReuseAddr => 1) or die;
 open my $random, '<', '/dev/urandom'; read $random, my $block, 1 << 20;
@@ -32,24 +44,17 @@ while (1) {
     } elsif ($verb eq 'take' && $kind eq 'entries') {
       mkdir "/dev/shm/e$$"; for (1 .. $mib * 1024) { $count++; open my $f, '>', "/dev/shm/e$$/$count" or ($answer = "open: $!", last) }
     } elsif ($verb eq 'take' && $kind eq 'forks') {
-      pipe my $ready, my $done; my $part = int($mib / ${forks}) || 1;
-      for (1 .. ${forks}) { my $pid = fork; defined $pid or ($answer = "fork: $!", last); push(@children, $pid), next if $pid;
-        # Nobody waits for one that was killed because another still holds the end of a pipe, or the connection.
-        close $ready; close $peer;
-        my @mine; for (1 .. $part) { push @mine, $block; substr($mine[-1], 0, 8) = sprintf '%08d', $_ } syswrite $done, 'x'; close $done; sleep 1000 }
-      close $done; for (@children) { sysread $ready, my $one, 1 or ($answer = 'a child was killed', last) }
+      $answer = apart($peer, \@children, [(int($mib / ${forks}) || 1) x ${forks}], sub { for (1 .. shift) { push @held, $block; substr($held[-1], 0, 8) = sprintf '%08d', $_ } });
     } elsif ($verb eq 'take' && $kind eq 'sockets') {
       $answer = 'a child was killed' if grep { waitpid $_, 1 } @children;
-      pipe my $ready, my $done; my $begun = @children;
-      for (my $left = $mib; $left > 0; $left -= ${socketsMib}) { my $pid = fork; defined $pid or ($answer = "fork: $!", last); push(@children, $pid), next if $pid;
-        close $ready; close $peer; my $wanted = $left < ${socketsMib} ? $left : ${socketsMib};
+      my @parts = (${socketsMib}) x int($mib / ${socketsMib}); push @parts, $mib % ${socketsMib} if $mib % ${socketsMib};
+      $answer = apart($peer, \@children, \@parts, sub {
+        my ($wanted) = @_;
         for (my $got = 0; $got < $wanted << 20;) {
           socketpair(my $in, my $out, AF_UNIX, SOCK_STREAM, 0) or die "socketpair: $!";
           $in->blocking(0); push @sockets, $in, $out;
           while (my $sent = syswrite $in, $block, 1 << 16) { $got += $sent }
-        }
-        syswrite $done, 'x'; close $done; sleep 1000 }
-      close $done; for ($begun .. $#children) { sysread $ready, my $one, 1 or ($answer = 'a child has ended', last) }
+        } }) if $answer eq 'ok';
     } elsif ($verb eq 'take' && $kind eq 'platform') {
       my $left = $mib << 20;
       find(sub { return if $left <= 0 || -l || !-f; open my $file, '<', $_ or return; while ($left > 0 && (my $read = sysread $file, my $part, 1 << 20)) { $left -= $read } }, '/usr');
@@ -95,13 +100,13 @@ export class MemoryTaker implements Disposable {
 
   /** A new process in the machine at this address. */
   static async at(address: string): Promise<MemoryTaker> {
-    for (const deadline = Date.now() + 30_000; ;) {
+    for (const deadline = performance.now() + 30_000; ;) {
       const socket = connect({ host: address, port });
       const connected = Promise.withResolvers<boolean>();
       socket.once('connect', () => connected.resolve(true));
       socket.once('error', () => connected.resolve(false));
       if (await connected.promise) return new MemoryTaker(socket);
-      if (Date.now() > deadline) throw new Error(`nothing listens at ${address}:${port}`);
+      if (performance.now() > deadline) throw new Error(`nothing listens at ${address}:${port}`);
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }
