@@ -1,14 +1,19 @@
 /** A machine's size as the kernel itself has it: control files and quota groups, read back as resources. */
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, readlinkSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { basename, join } from 'node:path';
 import { detectLayout } from '../../src/host/cgroup/layout.ts';
+import { parentPaths } from '../../src/host/cgroup/parent.ts';
 import type { AgentInfo } from '../../src/model/agent-api.ts';
 import type { Resources } from '../../src/model/resources.ts';
 import type { TestInstance } from './instance.ts';
 
 const layout = detectLayout();
-const isV1 = layout.v1.has('memory');
+/** Whether memory is governed by cgroup v1. */
+export const isV1 = layout.v1.has('memory');
 const mib = 2 ** 20;
+/** There a weight does not tell thousandths of a core. */
+const hasCoarseWeights = availableParallelism() > 10;
 
 export class KernelNumbers {
   readonly #cenote: Pick<TestInstance, 'instance' | 'root'>;
@@ -33,7 +38,8 @@ export class KernelNumbers {
     const ioMax = (key: string) => (new RegExp(`^${number} .*${key}=(\\S+)`, 'm').exec(control('io', 'io.max')) ?? [])[1] ?? '';
     const has = (field: string) => !this.unsupported.has(field);
     return {
-      cpuMillis: isV1 ? Math.round((Number(control('cpu', 'cpu.shares')) * 1000) / 1024) : Number(control('cpu', 'cpu.weight')) * 10,
+      ...(isV1 ? { cpuMillis: Math.round((Number(control('cpu', 'cpu.shares')) * 1000) / 1024) } : {}),
+      ...(isV1 || hasCoarseWeights ? {} : { cpuMillis: Number(control('cpu', 'cpu.weight')) }),
       cpuCeilingMillis: orNull(quota, 100),
       memoryMib: Number(control('memory', isV1 ? 'memory.soft_limit_in_bytes' : 'memory.min')) / mib,
       memoryCeilingMib: memoryCeilingMib === this.#agent.pool.memoryMib ? null : memoryCeilingMib,
@@ -55,21 +61,22 @@ export class KernelNumbers {
     return this.pids(id).map((pid) => Number(readFileSync(`/proc/${pid}/oom_score_adj`, 'utf8')));
   }
 
-  /** Quotas of all machines' volumes, in MiB, the smallest first; a quota group does not say whose it is. */
+  /** Quotas of all machines' volumes, in MiB, the smallest first. Groups of volumes that are gone may be there for a while. */
   quotas(): number[] {
     const disk = this.#disk();
     const files = readdirSync('/sys/fs/btrfs').map((name) => join('/sys/fs/btrfs', name));
     const pool = files.find((path) => existsSync(join(path, 'devices', disk)))!;
-    return readdirSync(join(pool, 'qgroups'))
-      .filter((name) => name.startsWith('1_'))
-      .map((name) => Number(readFileSync(join(pool, 'qgroups', name, 'max_referenced'), 'utf8')) / mib)
-      .filter((quota) => quota > 0)
+    const volumes = join(this.#cenote.root, 'storage/pool/volumes');
+    return readdirSync(volumes)
+      .map((id) => readlinkSync(join(volumes, id, 'group')))
+      .map((group) => Number(readFileSync(join(pool, 'qgroups', `1_${group}`, 'max_referenced'), 'utf8')) / mib)
       .toSorted((a, b) => a - b);
   }
 
   #control(controller: string, id: string, file: string): string {
     const tree = isV1 ? layout.v1.get(controller)! : layout.unified!;
-    return readFileSync(join(tree, `cenote-${this.#cenote.instance}`, id, file), 'utf8').trim();
+    const parent = parentPaths(this.#cenote.instance).find((path) => existsSync(join(tree, path)))!;
+    return readFileSync(join(tree, parent, id, file), 'utf8').trim();
   }
 
   /** The pool's, as `loop3`. */

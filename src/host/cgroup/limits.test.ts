@@ -9,7 +9,7 @@ import { lookAtDisk, unsupportedIo } from './io.ts';
 import type { IoDisk } from './io.ts';
 import { applyV1 } from './limits-v1.ts';
 import { applyV2 } from './limits-v2.ts';
-import { cpuShares, cpuWeight } from './settings.ts';
+import { cpuShares, cpuWeight, machineWeight } from './settings.ts';
 
 const mib = 2 ** 20;
 const poolMib = 4096;
@@ -238,4 +238,18 @@ test('what the disk cannot do is said, each with its reason', () => {
   for (const nothing of [unsupportedIo(null, 'v2', true), unsupportedIo(disk, 'v2', false)]) assert.equal(nothing.length, 5);
   assert.equal(lookAtDisk(null, '/nowhere', null), null);
   assert.deepEqual(lookAtDisk('0:0', '/nowhere', '/nowhere'), { number: '0:0', weights: null });
+});
+
+test('weights are in the ratio of the guarantees, small ones too, on a host of any size', () => {
+  for (const millis of [1, 5, 15, 1000, 9999]) assert.equal(machineWeight(millis, 10), millis);
+  const guarantee = fc.integer({ min: 1, max: 512 }).chain((cpus) => fc.record({ cpus: fc.constant(cpus), millis: fc.integer({ min: 1, max: cpus * 1000 }) }));
+  fc.assert(
+    fc.property(guarantee, ({ cpus, millis }) => {
+      const weight = machineWeight(millis, cpus);
+      const least = Math.max(1, cpus / 10);
+      assert.ok(weight >= 1 && weight <= 10_000);
+      // Rounded by half of the least that there is; who has less has that.
+      assert.ok(Math.abs(weight * least - Math.max(millis, least)) <= least / 2 + 1e-6);
+    }),
+  );
 });

@@ -3,22 +3,28 @@
  * to the agent's own group reaches them. A monitor is moved as soon as it has been started, through descriptors that are held open, so that
  * it has used hardly any memory and not yet divided.
  */
-import { closeSync, openSync, readFileSync, write } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, write as writeDescriptor } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { isErrno } from '../../sys/libc.ts';
-import { makeGroup } from './files.ts';
+import { makeGroup, write } from './files.ts';
 import { monitorsName } from './parent.ts';
 
-const writeTo = promisify(write);
+const writeTo = promisify(writeDescriptor);
+
+/** What all monitors together weigh among machines: they sleep, and what they do is short, as with the kernel's own default on v1. */
+export const monitorsMillis = 1000;
 
 export class Monitors implements Disposable {
   readonly #directories: string[];
   readonly #path: string;
+  readonly #settings: Readonly<Record<string, number>>;
   readonly #lists: number[] = [];
 
-  constructor(trees: readonly string[], parent: string) {
+  /** `settings`: control files that the group is to have, by name. */
+  constructor(trees: readonly string[], parent: string, settings: Readonly<Record<string, number>>) {
     this.#path = join(parent, monitorsName);
+    this.#settings = settings;
     this.#directories = trees.map((tree) => join(tree, this.#path));
     this.#open();
   }
@@ -47,6 +53,7 @@ export class Monitors implements Disposable {
   #open(): void {
     for (const directory of this.#directories) {
       makeGroup(directory);
+      for (const [file, value] of Object.entries(this.#settings)) if (existsSync(join(directory, file))) write(directory, file, value);
       this.#lists.push(openSync(join(directory, 'cgroup.procs'), 'w'));
     }
   }

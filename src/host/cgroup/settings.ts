@@ -1,5 +1,6 @@
 /** How guarantees and ceilings read in the kernel's own numbers. */
 import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { CenoteError } from '../../base/errors.ts';
 import type { Resources } from '../../model/resources.ts';
 
@@ -13,9 +14,20 @@ export const quotaUs = (resources: Resources): number | null =>
 export const sharesOf = (cpuMillis: number): number => Math.min(262_144, Math.max(2, Math.round((cpuMillis * 1024) / 1000)));
 export const cpuShares = (resources: Resources): number => sharesOf(resources.cpuMillis);
 
-/** v2 `cpu.weight`: 100 a core, linear, so that the ratio of two guarantees is the ratio of their weights; 0.01 core is 1. */
-export const weightOf = (cpuMillis: number): number => Math.min(10_000, Math.max(1, Math.round(cpuMillis / 10)));
-export const cpuWeight = (resources: Resources): number => weightOf(resources.cpuMillis);
+const weightWithin = (weight: number): number => Math.min(10_000, Math.max(1, Math.round(weight)));
+
+/** v2 `cpu.weight` of all machines together, beside the host's other groups: 100 a core, which is what the kernel gives a group that nobody has touched. */
+export const poolWeight = (cpuMillis: number): number => weightWithin(cpuMillis / 10);
+
+/** One for the whole life of a process: weights that are compared were made with the same. */
+const hostCpus = availableParallelism();
+
+/**
+ * v2 `cpu.weight` of a machine among machines: linear, so that the ratio of two guarantees is the ratio of their weights, and as fine as the
+ * 10,000 there are allow for all CPUs of a host: up to ten of them, 1 a thousandth of a core.
+ */
+export const machineWeight = (cpuMillis: number, cpus: number = hostCpus): number => weightWithin(cpuMillis * Math.min(1, 10 / cpus));
+export const cpuWeight = (resources: Resources): number => machineWeight(resources.cpuMillis);
 
 /** Of a limit as the kernel has it; null where there is none. */
 export const finiteMib = (bytes: number): number | null => (Number.isFinite(bytes) ? Math.floor(bytes / 2 ** 20) : null);

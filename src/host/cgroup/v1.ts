@@ -15,7 +15,7 @@ import { Monitors } from './monitors.ts';
 import { setLimit } from './pool-memory-v1.ts';
 import { oomScoreWithin, rescoreAll } from './oom-score.ts';
 import { isMachine } from './parent.ts';
-import { finiteMib, memoryBytes, poolSwapBytes, sharesOf, weightOf } from './settings.ts';
+import { finiteMib, memoryBytes, poolSwapBytes, sharesOf, poolWeight } from './settings.ts';
 import { groupPressure } from './pressure.ts';
 import { freezeGroup, killGroup, thawGroup } from './stop.ts';
 import { Applied } from './applied.ts';
@@ -57,7 +57,7 @@ export class CgroupsV1 implements Cgroups {
     this.unsupported = unsupportedIo(this.#disk, 'v1', blkio !== undefined);
     const cpuset = layout.v1.get('cpuset');
     if (cpuset !== undefined) fillCpuset(cpuset, path);
-    this.#monitors = new Monitors(treesThatTell(layout), path);
+    this.#monitors = new Monitors(treesThatTell(layout), path, {});
   }
 
   get poolMib(): number {
@@ -71,7 +71,7 @@ export class CgroupsV1 implements Cgroups {
     if (isLimited) this.#poolMib = memoryMib;
     if (this.#unit === null) write(this.#group('cpu', ''), 'cpu.shares', sharesOf(cpuMillis));
     // After the kernel, which may have to reclaim: systemd would wait for that. It knows no limit for memory and swap together, and leaves ours.
-    else await this.#unit.set(poolProperties(this.#poolMib, weightOf(cpuMillis)));
+    else await this.#unit.set(poolProperties(this.#poolMib, poolWeight(cpuMillis)));
     return isLimited;
   }
 

@@ -15,10 +15,10 @@ import { lookAtDisk, noTraffic, trafficV2, unsupportedIo } from './io.ts';
 import type { IoDisk } from './io.ts';
 import { Applied } from './applied.ts';
 import { applyV2 } from './limits-v2.ts';
-import { Monitors } from './monitors.ts';
+import { Monitors, monitorsMillis } from './monitors.ts';
 import { oomScoreWithin, rescoreAll } from './oom-score.ts';
 import { isMachine, keeperName } from './parent.ts';
-import { finiteMib, memoryBytes, poolSwapBytes, weightOf } from './settings.ts';
+import { finiteMib, machineWeight, memoryBytes, poolSwapBytes, poolWeight } from './settings.ts';
 import { heldV2, put } from './pool-memory-v2.ts';
 import { groupPressure } from './pressure.ts';
 import { freezeGroup, killGroup, thawGroup } from './stop.ts';
@@ -47,7 +47,7 @@ export class CgroupsV2 implements Cgroups {
   constructor(tree: string, options: CgroupOptions) {
     this.#tree = tree;
     this.#parent = options.parent.path;
-    this.#poolWeight = weightOf(options.pool.cpuMillis);
+    this.#poolWeight = poolWeight(options.pool.cpuMillis);
     const { unit } = options.parent;
     this.#unit = unit === null ? null : new UnitProperties(unit, options.logger);
     const parent = join(tree, this.#parent);
@@ -62,7 +62,7 @@ export class CgroupsV2 implements Cgroups {
     const disk = lookAtDisk(options.disk, parent, tree);
     this.#disk = hasIo ? disk : null;
     this.unsupported = unsupportedIo(disk, 'v2', hasIo);
-    this.#monitors = new Monitors([tree], this.#parent);
+    this.#monitors = new Monitors([tree], this.#parent, { 'cpu.weight': machineWeight(monitorsMillis) });
     for (const machine of childGroups(parent).filter(isMachine)) this.#remember(machine, ifPresent(() => readNumber(join(parent, machine), 'memory.min')) ?? 0);
   }
 
@@ -72,7 +72,7 @@ export class CgroupsV2 implements Cgroups {
 
   async setPool({ memoryMib, cpuMillis }: PoolAmount): Promise<boolean> {
     const parent = this.#group('');
-    this.#poolWeight = weightOf(cpuMillis);
+    this.#poolWeight = poolWeight(cpuMillis);
     // A limit below what is used would kill.
     const isLimited = await reclaimOnce(parent, memoryBytes(memoryMib));
     if (isLimited) this.#poolMib = memoryMib;
