@@ -1,10 +1,20 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { bankSeconds, effectiveMillis, keepBank, openBank, restoreBank, settleAfterMs, settleBank } from './cpu-bank.ts';
+import { bankSeconds, effectiveMillis, isIdle, keepBank, openBank, restoreBank, settleAfterMs, settleBank } from './cpu-bank.ts';
 import type { Bank, BankTerms } from './cpu-bank.ts';
 
 const terms: BankTerms = { baselineMillis: 500, ceilingMillis: 2000, burstSeconds: 10 };
+
+test('a bank that was empty when the agent ended is closed until it is looked at again, however full it is by then', () => {
+  const empty = live(full(terms), terms, 2000, 60).bank;
+  assert.ok(empty.isEmpty);
+  const kept = keepBank(empty, { boot: 'one', upSeconds: 1000 });
+  const restored = restoreBank(kept, terms, { atMs: 0, cpuSeconds: empty.readCpuSeconds }, { boot: 'one', upSeconds: 9000 });
+  assert.equal(isIdle(restored, terms), false, 'it would stay at its baseline until its turn comes');
+  const next = settleBank(restored, terms, { atMs: 1000, cpuSeconds: empty.readCpuSeconds });
+  assert.deepEqual([next.isEmpty, isIdle(next, terms)], [false, true]);
+});
 
 /** A machine that takes all it gets, or what it wants where that is less, for so many seconds. */
 const live = (start: Bank, own: BankTerms, wantsMillis: number, seconds: number): { bank: Bank; cpuSeconds: number } => {

@@ -108,8 +108,8 @@ export const effectiveMillis = (bank: Bank, terms: BankTerms): number => (bank.i
 /** Seconds it may go on at its ceiling. */
 export const bankSeconds = (bank: Bank, terms: BankTerms): number => (spanOf(terms) === 0 ? 0 : bank.balance / spanOf(terms));
 
-/** It left of its baseline what it had, and there is no more to be paid in: nothing about it changes until it works. */
-export const isIdle = (bank: Bank, terms: BankTerms): boolean => bank.balance === capacityOf(terms) && bank.usedMillis <= terms.baselineMillis;
+/** Its bank is full and open, and it used no more than its baseline: nothing changes until it works. */
+export const isIdle = (bank: Bank, terms: BankTerms): boolean => !bank.isEmpty && bank.balance === capacityOf(terms) && bank.usedMillis <= terms.baselineMillis;
 
 /** When to look again: before it could be empty, and before an emptied one could be overdue. */
 export const settleAfterMs = (bank: Bank, terms: BankTerms): number =>

@@ -1,6 +1,6 @@
 /**
  * Metered bursting on the real clock: settles the banks of those machines that have one, and moves their quotas. Others cost nothing, and of
- * full banks of machines that idle a bounded number is looked at in a second. Banks are put on record now and then and at the end, so that
+ * machines that idle with a full bank only so many are looked at in a second. Banks are put on record now and then and at the end, so that
  * neither a new agent nor a restart of the machine fills them.
  */
 import { messageChain } from '../../base/errors.ts';
@@ -53,7 +53,8 @@ export class CpuMeter implements AsyncDisposable {
   /** All banks in turn, for those that idle. */
   #round: Iterator<string> = [].values();
   #roundAtMs = -Infinity;
-  #isNew = false;
+  /** There is one of which nothing is on record. */
+  #isUnsaved = false;
   #savedAtMs = -Infinity;
   #timer: NodeJS.Timeout | null = null;
   #stopped = false;
@@ -100,7 +101,7 @@ export class CpuMeter implements AsyncDisposable {
     try {
       this.#attendIdle();
       for (const id of this.#attended) pauseMs = Math.min(pauseMs, this.#look(id));
-      if (this.#isNew || performance.now() - this.#savedAtMs > saveEveryMs) void this.#save();
+      if (this.#isUnsaved || performance.now() - this.#savedAtMs > saveEveryMs) void this.#save();
     } catch (error) {
       this.#options.logger.error({ error: messageChain(error) }, 'metered bursting could not be settled');
     }
@@ -110,7 +111,8 @@ export class CpuMeter implements AsyncDisposable {
   /** Once a second, the next of the round. */
   #attendIdle(): void {
     const now = performance.now();
-    if (now - this.#roundAtMs < longestPauseMs) return;
+    // A timer may be a little early.
+    if (now - this.#roundAtMs < longestPauseMs - busyPauseMs) return;
     this.#roundAtMs = now;
     for (let looked = 0; looked < Math.min(idleASecond, this.#banks.size); looked += 1) {
       let next = this.#round.next();
@@ -126,14 +128,18 @@ export class CpuMeter implements AsyncDisposable {
   #look(id: string): number {
     const machine = this.#options.find(id);
     const terms = machine === undefined ? null : this.#termsOf(machine.resources);
-    if (machine === undefined || terms === null) {
-      this.#banks.delete(id);
-      this.#kept.delete(id);
-    } else {
+    if (machine !== undefined && terms !== null) {
+      const former = this.#banks.get(id);
       const bank = this.#settleOne(machine, terms);
       if (bank !== null) this.#banks.set(id, bank);
       if (machine.limits.isFull) return busyPauseMs;
-      if (bank !== null && !this.#canWait(bank, terms)) return settleAfterMs(bank, terms);
+      // What one uses is known from its second look on.
+      if (bank !== null && (former === undefined || !this.#canWait(bank, terms))) return settleAfterMs(bank, terms);
+    } else {
+      // A resize that is under way may yet be undone, of which no event tells.
+      if (machine?.limits.isFull === true) return busyPauseMs;
+      this.#banks.delete(id);
+      this.#kept.delete(id);
     }
     this.#attended.delete(id);
     return Infinity;
@@ -141,7 +147,8 @@ export class CpuMeter implements AsyncDisposable {
 
   /** Until the round comes to it: by then it cannot have emptied its bank. */
   #canWait(bank: Bank, terms: BankTerms): boolean {
-    const roundMs = Math.ceil(this.#banks.size / idleASecond) * longestPauseMs;
+    // At the start there are more than have a bank by now.
+    const roundMs = Math.ceil((this.#banks.size + this.#attended.size) / idleASecond) * longestPauseMs;
     return isIdle(bank, terms) && bankSeconds(bank, terms) * 1000 > 2 * roundMs;
   }
 
@@ -149,7 +156,7 @@ export class CpuMeter implements AsyncDisposable {
   async #save(): Promise<void> {
     const { record, readHostTime, logger } = this.#options;
     this.#savedAtMs = performance.now();
-    this.#isNew = false;
+    this.#isUnsaved = false;
     try {
       const now = readHostTime();
       const changed = new Map<string, KeptBank>();
@@ -181,7 +188,7 @@ export class CpuMeter implements AsyncDisposable {
 
   #open(id: string, terms: BankTerms, at: { atMs: number; cpuSeconds: number }, { quotaMillis }: MachineCpu): Bank {
     const kept = this.#kept.get(id);
-    this.#isNew ||= kept === undefined;
+    this.#isUnsaved ||= kept === undefined;
     return kept === undefined ? openBank(terms, at, quotaMillis === terms.baselineMillis) : restoreBank(kept, terms, at, this.#options.readHostTime());
   }
 }
