@@ -43,7 +43,7 @@ describe('the pool on the command line', () => {
     assert.match(stdout, /^network +- +- +- +10 Mbit\/s +- +116 Mbit\/s +106 Mbit\/s +-$/m);
     assert.match(stdout, /^web +2\.00 +0\.5 +1\.50 +- +300M +256M +44M +- +1M +1G +5\.0M\/s +- +weight 100 +20 +- +10 +10 +-$/m);
     assert.match(stdout, /^job +0\.50 +0\.1\.\.0\.5 +0\.40 +0\.70s /m);
-    assert.match(stdout, /^job .* weight 300, reads 20M\/s, writes 50\/s +- +96 +0\.\.100 +96 +-$/m);
+    assert.match(stdout, /^job .* weight 300, reads at most 20M\/s, writes at most 50 a second +- +96 +0\.\.100 +96 +-$/m);
     assert.match(stdout, /^db .* 0\/0\/55$/m);
     const report = (await cli.cenote('pool', '--json')).json<PoolReport>();
     assert.deepEqual(
@@ -212,7 +212,7 @@ describe('the pool on the command line', () => {
       const now = Date.parse(machine.startedAt!) + 7_200_000;
       return explain({ machine, jobs: [], events: [], pool: { ...pool, machines }, now }).map(({ at, says }) => `${at === null ? 'now' : 'then'}: ${says}`);
     };
-    const before = 'then: since it was started, 2h ago, its processes waited 12m in all at its CPU ceiling';
+    const before = 'then: since it was started, 2h ago, its processes waited 12m in all at a CPU ceiling';
     assert.ok(told(0, 754).includes(before));
     assert.doesNotMatch(told(0, 4).join('\n'), /CPU ceiling/);
     assert.doesNotMatch(told(0.5, 754).join('\n'), /in all/, 'it is held back now');

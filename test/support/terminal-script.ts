@@ -1,20 +1,25 @@
 /** A person at a terminal, in Python, which has pseudo-terminals. */
 
-/**
- * Runs a program in a pseudo-terminal of 91x31: types each text when the one before it was answered, resizes to 77x22 in between,
- * and prints what came, the exit status, and whether the terminal was left as it was.
- */
-export const terminalScript = `
-import fcntl, os, pty, select, signal, struct, sys, termios, time
-root, words = sys.argv[1], sys.argv[2:]
+/** Starts a program in a pseudo-terminal of a size. */
+const inTerminal = (words: string, rows: number, columns: number): string => `
+import fcntl, json, os, pty, select, struct, sys, termios, time
+words = ${words}
 pid, terminal = pty.fork()
 if pid == 0:
     time.sleep(0.2)
     os.execvp(words[0], words)
 size = lambda rows, columns: fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack('HHHH', rows, columns, 0, 0))
-size(31, 91)
+size(${rows}, ${columns})
 before = termios.tcgetattr(terminal)
 seen = b''
+`;
+
+/**
+ * Runs a program in a pseudo-terminal of 91x31: types each text when the one before it was answered, resizes to 77x22 in between,
+ * and prints what came, the exit status, and whether the terminal was left as it was.
+ */
+export const terminalScript = `
+${inTerminal('sys.argv[2:]', 31, 91)}
 def expect(text):
     global seen
     end = time.time() + 30
@@ -38,20 +43,11 @@ print('exit', os.waitstatus_to_exitcode(status), 'raw', not raw[3] & termios.ECH
 `;
 
 /**
- * Runs a screen that goes on in a pseudo-terminal of 160x70, lets it draw twice, makes the terminal 70x16, lets it draw twice more, and types q.
+ * Runs a screen that goes on in a pseudo-terminal of 160x70, lets it draw twice, makes the terminal 70x16, lets it draw three times more, and types q.
  * Prints JSON: the exit code, whether the terminal was left as it was, and all that was drawn.
  */
 export const watchScript = `
-import fcntl, json, os, pty, select, struct, sys, termios, time
-words = sys.argv[1:]
-pid, terminal = pty.fork()
-if pid == 0:
-    time.sleep(0.2)
-    os.execvp(words[0], words)
-size = lambda rows, columns: fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack('HHHH', rows, columns, 0, 0))
-size(70, 160)
-before = termios.tcgetattr(terminal)
-seen = b''
+${inTerminal('sys.argv[1:]', 70, 160)}
 def frames(count):
     global seen
     end = time.time() + 30

@@ -1,6 +1,7 @@
 /** The report as two tables. Pure. */
 import { formatCores, formatMib } from '../../base/units.ts';
-import { formatCpuRange, formatMbps, formatMibps, formatSizeRange } from '../format.ts';
+import { formatCpuRange, formatMbps, formatSizeRange } from '../format.ts';
+import { formatIo } from '../machine/resource-flags.ts';
 import type { Resources } from '../../model/resources.ts';
 import type { Column } from '../table.ts';
 import type { MachineReport, PoolReport, ResourceReport } from './report.ts';
@@ -70,17 +71,6 @@ export const machineColumns: readonly Column<MachineReport>[] = [
   { title: 'BORROWED', cell: ({ network }) => dash(network.borrowedMbps, mbps(network.borrowedMbps)), right: true, yields: 5 },
   { title: 'WAITS', cell: ({ pressure }) => (pressure === null ? '-' : formatPressure(pressure)), right: true, yields: 1 },
 ];
-
-/** A weight guarantees a part, not a rate; the limits are its ceiling. */
-const formatIo = ({ ioWeight, ioReadMibps, ioWriteMibps, ioReadIops, ioWriteIops }: Resources): string => {
-  const limits = [
-    [ioReadMibps, (limit: number) => `reads ${formatMibps(limit)}`],
-    [ioWriteMibps, (limit: number) => `writes ${formatMibps(limit)}`],
-    [ioReadIops, (limit: number) => `reads ${limit}/s`],
-    [ioWriteIops, (limit: number) => `writes ${limit}/s`],
-  ] as const;
-  return [`weight ${ioWeight}`, ...limits.flatMap(([limit, format]) => (limit === null ? [] : [format(limit)]))].join(', ');
-};
 
 /** Mbit/s; without a ceiling it may have what the uplink has. */
 const formatLink = ({ networkMbps, networkCeilingMbps }: Resources): string =>

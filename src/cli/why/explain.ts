@@ -40,7 +40,7 @@ const noRoomMib = 2;
 const noRoom = 0.01;
 /** Of what it has in memory and swap: less in swap is what it has not touched since it began. */
 const notableSwap = 0.05;
-/** In seconds, all its processes together: less is what every ceiling does at a peak. */
+/** In seconds, summed over CPUs: less is what every ceiling does at a peak. */
 const notableThrottled = 5;
 const mostOfAKind = 5;
 /** The governor looks once a second for what the kernel has killed. */
@@ -101,7 +101,7 @@ const fromPool = ({ machine, pool }: Known): Reason[] => {
 const throttledBefore = ({ machine, pool, now }: Known): Reason[] => {
   const { throttledSeconds = 0, throttledInAllSeconds: seconds = 0 } = pool?.machines.find(({ id }) => id === machine.id)?.cpu ?? {};
   if (throttledSeconds > 0 || seconds < notableThrottled || machine.startedAt === null) return [];
-  const says = `since it was started, ${ago(machine.startedAt, now)}, its processes waited ${formatDuration(seconds)} in all at its CPU ceiling`;
+  const says = `since it was started, ${ago(machine.startedAt, now)}, its processes waited ${formatDuration(seconds)} in all at ${machine.resources.burst === null ? 'a CPU ceiling' : 'its baseline or a CPU ceiling'}`;
   return [{ kind: 'throttled', at: machine.startedAt, says }];
 };
 
