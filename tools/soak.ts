@@ -150,7 +150,7 @@ const suites: Record<string, () => Promise<string>> = {
   },
   virtual: async () => {
     if (skipVirtualHost !== false) return `skipped: ${skipVirtualHost}`;
-    await runTests(virtualTests, { TEST_VIRTUAL: '1' });
+    await runTests(virtualTests, { TEST_VIRTUAL: '1', CENOTE_TEST_SEED: String(seed) });
     return virtualTests.map((path) => basename(path, '.test.ts')).join(', ');
   },
   'power-loss': async () => {

@@ -201,8 +201,8 @@ export class PoolWorld {
       const memory = this.#ofBorrower();
       return memory === null ? Infinity : memory.usedMib - memory.cacheMib + memory.swappedMib;
     };
-    for (const deadline = Date.now() + emptyWaitMs; kernelMemory(this.#instance.instance).usedMib > poolMib / 2 || left() > restMib; await sleep(20))
-      if (Date.now() > deadline) return left() > restMib ? this.renewBorrower() : undefined;
+    for (const deadline = performance.now() + emptyWaitMs; kernelMemory(this.#instance.instance).usedMib > poolMib / 2 || left() > restMib; await sleep(20))
+      if (performance.now() > deadline) return left() > restMib ? this.renewBorrower() : undefined;
   }
 
   /** A borrower that lost a process may have left a file in memory, which nothing but its end gives back. */

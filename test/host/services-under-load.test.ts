@@ -21,7 +21,6 @@ import { MemoryTaker, memoryMachineCommand } from '../support/memory-machine.ts'
 const skip = skipInstance || (runsSystemd() ? 'systemd keeps the services of this host' : false);
 const services = ['agent', 'control'] as const;
 const fewest = 10;
-const most = 100;
 const wait = 120;
 const threads = 64;
 const busy = `fork or last for 2 .. ${threads}; 1 while 1`;
@@ -48,9 +47,11 @@ test('agent and control plane answer while machines take all CPU and memory', { 
   // Takes until it is killed at the pool's limit, or holds all of it, and begins anew.
   let taken = 0;
   let isOver = false;
+  let current: MemoryTaker | null = null;
   const takes = (async () => {
     while (!isOver) {
       using taker = await MemoryTaker.at(greedy.address);
+      current = taker;
       for (let mib = 0; mib < 2 * poolMib && !isOver; mib += 64) {
         const took = await taker.take('own', 64).catch(() => null);
         if (took === null) break;
@@ -59,8 +60,14 @@ test('agent and control plane answer while machines take all CPU and memory', { 
       if (!isOver) await taker.check().catch(() => null);
     }
   })();
+  after(() => {
+    isOver = true;
+    current?.[Symbol.dispose]();
+    return takes.catch(() => undefined);
+  });
   const answers: number[] = [];
-  for (let round = 0; round < fewest || (round < most && taken < 2 * poolMib); round += 1) {
+  const deadline = performance.now() + 300_000;
+  for (let round = 0; round < fewest || (performance.now() < deadline && taken < 2 * poolMib); round += 1) {
     const begunMs = performance.now();
     const [info] = await Promise.all([control.info(), control.machineList(), control.pool()]);
     assert.ok(info.agent !== null, 'the control plane has its agent');
@@ -69,8 +76,6 @@ test('agent and control plane answer while machines take all CPU and memory', { 
     const { job } = await control.machineDelete(id, { wait });
     assert.equal(job.state, 'succeeded', job.reason ?? '');
   }
-  isOver = true;
-  await takes;
   context.diagnostic(`three questions at once: ${answers.map((ms) => Math.round(ms)).join(', ')} ms; ${taken} MiB taken meanwhile`);
   assert.ok(taken >= 2 * poolMib, 'there was no need');
   assert.deepEqual(services.map(pidOf), pids, 'a service was started anew');
@@ -86,7 +91,10 @@ const checkRanks = (instance: string, pids: readonly number[], machine: string):
   assert.ok(weightOf(serviceGroup(instance)) > weightOf(ownGroup(instance)));
   const inMachine = readFileSync(`${v1.get('pids') ?? unified!}${ownGroup(instance)}/${machine}/cgroup.procs`, 'utf8').split('\n')[0];
   for (const pid of pids) {
-    assert.match(readFileSync(`/proc/${pid}/cgroup`, 'utf8'), new RegExp(`^\\d+:(?:[^:]*\\bcpu\\b[^:]*|):${serviceGroup(instance)}/`, 'm'));
+    assert.match(
+      readFileSync(`/proc/${pid}/cgroup`, 'utf8'),
+      new RegExp(`^\\d+:${v1.has('cpu') ? '[^:]*\\bcpu\\b[^:]*' : ''}:${serviceGroup(instance)}/`, 'm'),
+    );
     assert.ok(scoreOf(pid) < scoreOf(inMachine!));
   }
   const swappiness = `${v1.get('memory') ?? ''}${serviceGroup(instance)}/memory.swappiness`;

@@ -31,9 +31,13 @@ export const helloAnswers = async (host: VirtualHost): Promise<void> => {
   await host.succeed(ask, { timeoutMs: upTimeoutMs });
 };
 
+/** What of this run's environment says which tests, and which of them: for those inside the same. */
+const handedOn = ['CENOTE_TEST_SEED', 'CENOTE_TEST_TRIALS'];
+
 /** A file of tests, by the host itself. */
 export const runInside = async (host: VirtualHost, file: string, onLine: (line: string) => void): Promise<void> => {
-  const command = `cd ${checkout} && ${guestNode} --test --test-reporter=spec ${file}`;
+  const variables = handedOn.flatMap((name) => (process.env[name] === undefined ? [] : [`${name}=${Number(process.env[name])}`]));
+  const command = `cd ${checkout} && ${variables.join(' ')} ${guestNode} --test --test-reporter=spec ${file}`;
   const { code, stdout, stderr } = await host.run(command, { timeoutMs: testsTimeoutMs, onLine });
   assert.equal(code, 0, stdout.slice(stdout.indexOf('failing tests')) + stderr.slice(-2000));
 };

@@ -15,7 +15,7 @@ import { newDisk, startVirtualHost } from './virtual-host.ts';
 import type { VirtualHost } from './virtual-host.ts';
 import type { VirtualDisk } from './virtual-disk.ts';
 
-const insideTests = ['test/virtual/inside/cgroup2.test.ts', 'test/virtual/inside/pool.test.ts'];
+const insideTests = ['test/virtual/inside/cgroup2.test.ts', 'test/virtual/inside/pool.test.ts', 'test/virtual/inside/resizes.test.ts'];
 /** Where a system call costs four times as much, and beside other work, it was not through in 20 minutes. */
 const timeout = 60 * 60_000;
 const seed = 1;
@@ -30,6 +30,7 @@ describe('a host with Debian’s kernel, systemd and cgroup v2 only', { skip: sk
   const boot = async () => {
     host = stack.use(await startVirtualHost({ disk, init: 'systemd', memoryMib: 2560 }));
   };
+  const swaps = () => host.succeed('tail -n +2 /proc/swaps');
   before(async () => {
     stack.use(await lockVirtualHosts());
     disk = stack.use(await newDisk());
@@ -44,9 +45,15 @@ describe('a host with Debian’s kernel, systemd and cgroup v2 only', { skip: sk
 
   it('comes up, and hello answers', async (context) => {
     await host.succeed(audit);
+    assert.equal(await swaps(), '', 'Debian’s host comes without swap');
     const { hello, seconds } = await bringUp(host, ['--pool-size', '1G', '--memory', '1G']);
     context.diagnostic(`boot ${(host.bootMs / 1000).toFixed(1)} s, up ${seconds.toFixed(1)} s, hello running after ${hello?.runningMs} ms`);
     await helloAnswers(host);
+    // Half of the host's memory, since it had none: else borrowed memory could only come back by a kill.
+    const [, sizeKib] = /^\/dev\/zram\d+\s+partition\s+(\d+)\s[^\n]*$/.exec(await swaps()) ?? [];
+    assert.ok(sizeKib !== undefined, 'there is one, of zram');
+    const totalKib = Number(await host.succeed('sed -n "s/^MemTotal: *\\([0-9]*\\).*/\\1/p" /proc/meminfo'));
+    assert.ok(Math.abs(Number(sizeKib) - totalKib / 2) < 2048, `${sizeKib} KiB of swap on a host of ${totalKib}`);
   });
 
   for (const file of insideTests)
@@ -68,6 +75,7 @@ describe('a host with Debian’s kernel, systemd and cgroup v2 only', { skip: sk
   it('destroy leaves nothing', async () => {
     await host.succeed(`${checkout}/cenote destroy --yes`, { timeoutMs: 300_000 });
     assert.equal((await host.run(audit)).stdout, '');
+    assert.equal(await swaps(), '', 'the swap that `up` made is still there');
     assert.equal(
       await host.succeed('ls -d /var/lib/cenote* /run/cenote* /etc/systemd/system/cenote* /run/systemd/system.control/cenote* 2>/dev/null || true'),
       '',

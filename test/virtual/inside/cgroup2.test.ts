@@ -69,13 +69,13 @@ it('writes guarantees and ceilings, and changes them live', { skip }, async () =
     stopGraceSeconds: 1,
   });
   const limits = () => ['memory.min', 'memory.max', 'cpu.weight', 'cpu.max', 'pids.max'].map((file) => group(id, file));
-  assert.deepEqual(limits(), [String(64 * mib), String(128 * mib), '10', 'max 100000', '60']);
+  assert.deepEqual(limits(), [String(64 * mib), String(128 * mib), '100', 'max 100000', '60']);
   const { pid } = JSON.parse(await inside('echo "{\\"pid\\": $$}"')) as { pid: number };
   assert.ok(pid > 0);
   await done(control.machineResize(id, { resources: { cpuMillis: 200, cpuCeilingMillis: 500, memoryMib: 96, memoryCeilingMib: 160, processes: 80 } }, wait));
-  assert.deepEqual(limits(), [String(96 * mib), String(160 * mib), '20', '50000 100000', '80']);
+  assert.deepEqual(limits(), [String(96 * mib), String(160 * mib), '200', '50000 100000', '80']);
   await done(control.machineResize(id, { resources: { cpuMillis: 100, cpuCeilingMillis: null, memoryMib: 64, memoryCeilingMib: 128, processes: 60 } }, wait));
-  assert.deepEqual(limits(), [String(64 * mib), String(128 * mib), '10', 'max 100000', '60']);
+  assert.deepEqual(limits(), [String(64 * mib), String(128 * mib), '100', 'max 100000', '60']);
 });
 
 it('shares and limits the disk and the link, live', { skip }, async () => {

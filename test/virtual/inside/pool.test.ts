@@ -3,12 +3,11 @@
  * that `cenote up` has made at the default root; skipped elsewhere.
  */
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
 import { once } from 'node:events';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ControlClient } from '../../../src/client/control.ts';
-import { start } from '../../../src/exec/run.ts';
+import { run, start } from '../../../src/exec/run.ts';
 import { readHostMemory } from '../../../src/host/cgroup/host-memory.ts';
 import type { Event } from '../../../src/model/event.ts';
 import { defaultRoot, instancePaths } from '../../../src/model/instance.ts';
@@ -18,15 +17,14 @@ import type { Trial } from '../../host/pool-trials.ts';
 import { kernelMemory } from '../../support/kernel-memory.ts';
 import { MemoryTaker } from '../../support/memory-machine.ts';
 import { agentPid } from './agent-pid.ts';
+import { seed, skipInside } from './inside.ts';
 
 const paths = instancePaths(defaultRoot);
-const skip = !existsSync('/sys/fs/cgroup/cgroup.controllers') || !existsSync(paths.config) ? 'wants a host of its own, with cgroup v2 only' : false;
-const seed = Number(process.env['CENOTE_TEST_SEED'] ?? 1);
 const trials = Number(process.env['CENOTE_TEST_TRIALS'] ?? 3);
 const swap = hasSwap();
 const agentBackMs = 120_000;
 
-describe(`the pool ${swap ? 'with' : 'without'} swap`, { skip }, () => {
+describe(`the pool ${swap ? 'with' : 'without'} swap`, { skip: skipInside }, () => {
   const control = new ControlClient(paths.controlSocket);
   let world: PoolWorld;
   let mayHaveLost = false;
@@ -89,6 +87,25 @@ describe(`the pool ${swap ? 'with' : 'without'} swap`, { skip }, () => {
       for (const deadline = Date.now() + agentBackMs; !(await agentAnswers()); await sleep(200)) assert.ok(Date.now() < deadline, 'no agent came back');
       await settle(trial);
     });
+
+  it('neighbours have what they claim while the host’s clock jumps ten years ahead and back', async (context) => {
+    const begunMs = Date.now() - performance.now();
+    const jump = (years: number) => run('date', ['--set', `@${Math.round((begunMs + performance.now()) / 1000) + years * 365 * 86_400}`]);
+    try {
+      for (const [round, years] of [10, 0].entries()) {
+        const meanwhile = async (below: (limit: number) => number): Promise<void> => {
+          await sleep(below(250));
+          await jump(years);
+        };
+        const trial = await world.trial(seed + trials + round, { meanwhile });
+        context.diagnostic(JSON.stringify(trial));
+        await settle(trial);
+      }
+    } finally {
+      await jump(0);
+    }
+    assert.ok(await agentAnswers());
+  });
 
   it('a borrower that is busy with all it has is not killed for it', { skip: swap ? false : 'needs swap' }, async () => {
     using held = new DisposableStack();
