@@ -75,14 +75,18 @@ const meterOf = (count: number, burstSeconds: number) => {
     reads = [];
     return taken;
   };
-  return { meter, machines, used, takeReads };
+  /** Each once, and once more to see that it idles. */
+  const settled = async (): Promise<void> => {
+    while (reads.length < 2 * count) await sleep(20);
+    takeReads();
+  };
+  return { meter, machines, used, takeReads, settled };
 };
 
 test('of a thousand that idle a hundred are looked at in a second, each in its turn', async () => {
-  const { meter, takeReads } = meterOf(1000, 60);
+  const { meter, takeReads, settled } = meterOf(1000, 60);
   await using _meter = meter;
-  await sleep(1100); // all once, and once more to see that they idle
-  takeReads();
+  await settled();
   await sleep(3050);
   const read = takeReads();
   assert.ok(read.length >= 200 && read.length <= 400, `${read.length} reads in three seconds`);
@@ -90,9 +94,9 @@ test('of a thousand that idle a hundred are looked at in a second, each in its t
 });
 
 test('one that works is looked at every second from the round that finds it on; one that changes at once', async () => {
-  const { meter, used, takeReads } = meterOf(300, 60);
+  const { meter, used, takeReads, settled } = meterOf(300, 60);
   await using _meter = meter;
-  await sleep(1100);
+  await settled();
   const works = setInterval(() => used.set('m150', (used.get('m150') ?? 0) + 0.1), 100);
   await sleep(4000);
   takeReads();
@@ -107,10 +111,9 @@ test('one that works is looked at every second from the round that finds it on; 
 });
 
 test('a bank that a round could see too late is looked at every second', async () => {
-  const { meter, takeReads } = meterOf(300, 5);
+  const { meter, takeReads, settled } = meterOf(300, 5);
   await using _meter = meter;
-  await sleep(1100);
-  takeReads();
+  await settled();
   await sleep(2050);
   assert.ok(takeReads().length >= 300);
 });
