@@ -14,10 +14,10 @@ import type { Accepted, CreateMachine, Machine } from '../../../src/model/contro
 import { defaultRoot, instancePaths } from '../../../src/model/instance.ts';
 import { agentPid } from './agent-pid.ts';
 import { shell } from './exec.ts';
+import { skipInside } from './inside.ts';
 
 const paths = instancePaths(defaultRoot);
 const socket = paths.controlSocket;
-const skip = !existsSync('/sys/fs/cgroup/cgroup.controllers') || !existsSync(paths.config) ? 'wants a host of its own, with cgroup v2 only' : false;
 const tree = `/sys/fs/cgroup${parentPaths('default').find((path) => existsSync(`/sys/fs/cgroup${path}`))}`;
 const mib = 1024 * 1024;
 const jobSeconds = 120;
@@ -53,7 +53,7 @@ const inside = async (script: string): Promise<string> => {
   return output.trim();
 };
 
-it('says what host this is', { skip }, async () => {
+it('says what host this is', { skip: skipInside }, async () => {
   const { agent } = await control.info();
   assert.equal(agent?.host.cgroup, 'v2');
   assert.equal(agent?.storage.driver, 'btrfs');
@@ -61,7 +61,7 @@ it('says what host this is', { skip }, async () => {
   assert.ok(hostFacts().isOnHost('default'));
 });
 
-it('writes guarantees and ceilings, and changes them live', { skip }, async () => {
+it('writes guarantees and ceilings, and changes them live', { skip: skipInside }, async () => {
   const { id } = await create({
     name,
     command: reaper,
@@ -78,7 +78,7 @@ it('writes guarantees and ceilings, and changes them live', { skip }, async () =
   assert.deepEqual(limits(), [String(64 * mib), String(128 * mib), '100', 'max 100000', '60']);
 });
 
-it('shares and limits the disk and the link, live', { skip }, async () => {
+it('shares and limits the disk and the link, live', { skip: skipInside }, async () => {
   const { agent } = await control.info();
   // On v2 all of it can be had, as long as the kernel's bfq can be loaded.
   const hasWeight = agent!.unsupported.length === 0;
@@ -104,7 +104,7 @@ it('shares and limits the disk and the link, live', { skip }, async () => {
   assert.ok(own.pressure !== null && own.writtenBytes >= 16 * mib, JSON.stringify(own));
 });
 
-it('a shrink that cannot be is refused with the floor, and nothing is held back by it', { skip }, async () => {
+it('a shrink that cannot be is refused with the floor, and nothing is held back by it', { skip: skipInside }, async () => {
   const { id } = await control.machineGet(name);
   // Swap takes what nobody touches, so it is touched all the time.
   await inside(`(perl -e '$x = "a" x 60e6; $i = 0; while (1) { substr($x, ($i += 4096) % 6e7, 1) = "b" }' & echo $! > /var/tmp/pid) > /dev/null 2>&1`);
@@ -119,13 +119,13 @@ it('a shrink that cannot be is refused with the floor, and nothing is held back 
   await inside('kill $(cat /var/tmp/pid)');
 });
 
-it('shows a machine its own group, memory and no controls', { skip }, async () => {
+it('shows a machine its own group, memory and no controls', { skip: skipInside }, async () => {
   assert.equal(await inside('cat /sys/fs/cgroup/memory.max'), String(128 * mib));
   assert.notEqual((await shell(socket, name, 'echo max > /sys/fs/cgroup/memory.max')).code, 0);
   assert.match(await inside('grep MemTotal /proc/meminfo'), /\b131072 kB/);
 });
 
-it('takes page cache back to become smaller, and refuses below what is in use', { skip }, async () => {
+it('takes page cache back to become smaller, and refuses below what is in use', { skip: skipInside }, async () => {
   const { id } = await control.machineGet(name);
   await inside('head -c 40000000 /dev/zero > /var/tmp/cached; cat /var/tmp/cached > /dev/null');
   await done(control.machineResize(id, { resources: { memoryMib: 16, memoryCeilingMib: 32 } }, wait));
@@ -135,7 +135,7 @@ it('takes page cache back to become smaller, and refuses below what is in use', 
   await done(control.machineResize(id, { resources: { memoryMib: 64, memoryCeilingMib: 128 } }, wait));
 });
 
-it('a fork bomb ends at the limit of processes', { skip }, async () => {
+it('a fork bomb ends at the limit of processes', { skip: skipInside }, async () => {
   const { id } = await control.machineGet(name);
   await shell(socket, name, 'i=0; while [ $i -lt 100 ]; do sleep 5 & i=$((i+1)); done 2>/dev/null');
   assert.ok(Number(group(id, 'pids.current')) <= 60);
@@ -143,7 +143,7 @@ it('a fork bomb ends at the limit of processes', { skip }, async () => {
   for (const deadline = Date.now() + 60_000; Number(group(id, 'pids.current')) > 5; await sleep(500)) assert.ok(Date.now() < deadline, 'they do not end');
 });
 
-it('what asks for more memory than the ceiling is killed, and nothing else', { skip }, async () => {
+it('what asks for more memory than the ceiling is killed, and nothing else', { skip: skipInside }, async () => {
   const { id } = await control.machineGet(name);
   const others = await control.machineList();
   const { code } = await shell(socket, name, 'head -c 400000000 /dev/urandom | tail -c 400000000 > /dev/null');
@@ -156,7 +156,7 @@ it('what asks for more memory than the ceiling is killed, and nothing else', { s
   );
 });
 
-it('holds the disk quota to the megabyte, and moves it both ways', { skip }, async () => {
+it('holds the disk quota to the megabyte, and moves it both ways', { skip: skipInside }, async () => {
   const { id } = await control.machineGet(name);
   const fill = async () => {
     await shell(socket, name, 'rm -f /var/tmp/fill; dd if=/dev/urandom of=/var/tmp/fill bs=64k count=4000 conv=fsync');
@@ -173,7 +173,7 @@ it('holds the disk quota to the megabyte, and moves it both ways', { skip }, asy
   await done(control.machineResize(id, { resources: { diskMib: 64 } }, wait));
 });
 
-it('snapshots stand still for a moment, and rolling back brings the data back', { skip }, async () => {
+it('snapshots stand still for a moment, and rolling back brings the data back', { skip: skipInside }, async () => {
   const { id } = await control.machineGet(name);
   await inside('echo before > /srv/state');
   await done(control.snapshotCreate(id, { name: 'first' }, wait));
@@ -186,7 +186,7 @@ it('snapshots stand still for a moment, and rolling back brings the data back', 
   await done(control.snapshotDelete(id, 'first', wait));
 });
 
-it('monitors have a group of their own, and what all are guaranteed is the sum', { skip }, async () => {
+it('monitors have a group of their own, and what all are guaranteed is the sum', { skip: skipInside }, async () => {
   const machines = (await control.machineList()).filter(({ state }) => state === 'running');
   const monitors = group('monitors', 'cgroup.procs').split('\n');
   assert.equal(monitors.length, machines.length);
@@ -198,7 +198,7 @@ it('monitors have a group of their own, and what all are guaranteed is the sum',
   assert.equal(group('.', 'memory.max'), String(agent!.pool.memoryMib * mib));
 });
 
-it('an agent that is killed comes back, and no machine notices', { skip }, async () => {
+it('an agent that is killed comes back, and no machine notices', { skip: skipInside }, async () => {
   const processes = () =>
     new Map(readdirSync(tree, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [[entry.name, group(entry.name, 'cgroup.procs')]] : [])));
   const before = processes();
@@ -212,7 +212,7 @@ it('an agent that is killed comes back, and no machine notices', { skip }, async
   assert.deepEqual(processes(), before);
 });
 
-it('logs, stop, start and delete', { skip }, async () => {
+it('logs, stop, start and delete', { skip: skipInside }, async () => {
   const machine = await create({
     name: 'speaker',
     command: ['/bin/sh', '-c', 'echo spoken; exec sleep 1000'],
@@ -229,7 +229,7 @@ it('logs, stop, start and delete', { skip }, async () => {
   assert.equal(existsSync(`${tree}/${machine.id}`), false);
 });
 
-it('a create takes little more than its parts', { skip }, async (context) => {
+it('a create takes little more than its parts', { skip: skipInside }, async (context) => {
   const times: number[] = [];
   for (let round = 0; round < 5; round += 1) {
     const begun = performance.now();

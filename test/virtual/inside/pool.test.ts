@@ -16,13 +16,12 @@ import { PoolWorld, missedMib, poolMib } from '../../host/pool-trials.ts';
 import type { Trial } from '../../host/pool-trials.ts';
 import { kernelMemory } from '../../support/kernel-memory.ts';
 import { MemoryTaker } from '../../support/memory-machine.ts';
-import { agentPid } from './agent-pid.ts';
+import { agentAnswers, agentBack, agentPid } from './agent-pid.ts';
 import { seed, skipInside } from './inside.ts';
 
 const paths = instancePaths(defaultRoot);
 const trials = Number(process.env['CENOTE_TEST_TRIALS'] ?? 3);
 const swap = hasSwap();
-const agentBackMs = 120_000;
 
 describe(`the pool ${swap ? 'with' : 'without'} swap`, { skip: skipInside }, () => {
   const control = new ControlClient(paths.controlSocket);
@@ -43,7 +42,6 @@ describe(`the pool ${swap ? 'with' : 'without'} swap`, { skip: skipInside }, () 
     if (borrowerLost > 0) await world.renewBorrower();
     await world.settled();
   };
-  const agentAnswers = async (): Promise<boolean> => (await control.info()).agent !== null;
   const kills = async (): Promise<Event[]> => {
     const all: Event[] = [];
     for await (const events of control.events()) all.push(...events);
@@ -84,7 +82,7 @@ describe(`the pool ${swap ? 'with' : 'without'} swap`, { skip: skipInside }, () 
         if (signal === 'SIGSTOP' && (await agentPid()) === pid) process.kill(pid, 'SIGCONT');
       }
       context.diagnostic(JSON.stringify(trial));
-      for (const deadline = Date.now() + agentBackMs; !(await agentAnswers()); await sleep(200)) assert.ok(Date.now() < deadline, 'no agent came back');
+      await agentBack(control);
       await settle(trial);
     });
 
@@ -104,7 +102,7 @@ describe(`the pool ${swap ? 'with' : 'without'} swap`, { skip: skipInside }, () 
     } finally {
       await jump(0);
     }
-    assert.ok(await agentAnswers());
+    assert.ok(await agentAnswers(control));
   });
 
   it('a borrower that is busy with all it has is not killed for it', { skip: swap ? false : 'needs swap' }, async () => {

@@ -4,18 +4,16 @@
  */
 import assert from 'node:assert/strict';
 import { after, describe, it } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { AgentClient } from '../../../src/client/agent.ts';
 import { ControlClient } from '../../../src/client/control.ts';
 import { defaultRoot, instancePaths } from '../../../src/model/instance.ts';
 import { runResizes } from '../../host/resize-run.ts';
 import { runShrinkCrashes } from '../../host/shrink-run.ts';
-import { agentPid } from './agent-pid.ts';
+import { agentBack, agentPid } from './agent-pid.ts';
 import { seed, skipInside } from './inside.ts';
 
 const resizes = 120;
 const kills = 4;
-const agentBackMs = 120_000;
 
 describe('resizes', { skip: skipInside }, () => {
   const paths = instancePaths(defaultRoot);
@@ -42,11 +40,7 @@ describe('resizes', { skip: skipInside }, () => {
         const pid = (await agentPid())!;
         return async () => void process.kill(pid, 'SIGKILL');
       },
-      agentBack: async () => {
-        const answers = async (): Promise<boolean> => (await control.info()).agent !== null;
-        for (const deadline = performance.now() + agentBackMs; !(await answers()); await sleep(200))
-          assert.ok(performance.now() < deadline, 'no agent came back');
-      },
+      agentBack: () => agentBack(control),
       note: (text) => context.diagnostic(text),
     });
   });
