@@ -38,6 +38,9 @@ const batch = 60;
 /** On v1 the ceiling is of memory and swap together, and a busy machine has more; on v2 it could be swapped, so there it is more than any pool has. */
 const cannotBe: Partial<Resources> = isV1 ? { memoryMib: 16, memoryCeilingMib: 24 } : { memoryMib: 2 ** 20, memoryCeilingMib: null };
 
+/** All of them fit the pool of the virtual host, which is the one with v2, beside what is there. */
+const largestDiskMib = isV1 ? 100 : 80;
+
 export const runResizes = async (
   instance: Pick<TestInstance, 'instance' | 'root'>,
   { control, agent }: Pick<OwnServices, 'control' | 'agent'>,
@@ -126,7 +129,7 @@ const randomSize = (below: (limit: number) => number): Partial<Resources> => {
     ['cpuCeilingMillis', () => (below(3) === 0 ? null : between(200, 2000))],
     ['memoryMib', () => between(16, 128)],
     ['memoryCeilingMib', () => (below(3) === 0 ? null : between(Math.max(128, busyNeeds.memoryMib), 512))],
-    ['diskMib', () => between(2 * busyNeeds.diskMib, 80)],
+    ['diskMib', () => between(2 * busyNeeds.diskMib, largestDiskMib)],
     ['processes', () => between(2 * busyNeeds.processes, 500)],
     ['networkCeilingMbps', () => (below(2) === 0 ? null : between(10, 1000))],
   ];
