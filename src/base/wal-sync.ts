@@ -20,8 +20,11 @@ export const walPragmas = {
   checkpoint: 'PRAGMA synchronous = OFF; PRAGMA wal_checkpoint(PASSIVE); PRAGMA synchronous = NORMAL;',
 } as const;
 
-/** Pages in the log that are not in the database: so many that writing them takes a few milliseconds, in which the process stands still. */
-const mostPages = 1000;
+/**
+ * Pages in the log that are not in the database: so many that writing them takes a few milliseconds, in which the process stands still. Three
+ * times as many take twice as long, for what is written again and again is in the log many times and goes to the database once.
+ */
+const mostPages = 3000;
 
 /**
  * SQLite's index of the log, which is memory that its connections share and a file beside the database: two copies of a header of twelve words, in

@@ -29,7 +29,7 @@ const statements = {
   undo: CompiledQuery.raw('rollback to savepoint one'),
 };
 /** So few that those who wait for the first of them have begun what follows while the next are written. */
-const mostTogether = 32;
+const mostTogether = 16;
 const firstDelayMs = 100;
 const longestDelayMs = 2000;
 

@@ -11,7 +11,7 @@ import { accountDelete, accountEnsure } from './account.ts';
 import { systemContext } from './context.ts';
 import { machineGet, machineInsert, machineRemove, machineSave } from './machine.ts';
 import type { StoredMachine } from './machine.ts';
-import { setAsideByAccount, setAsideInAll } from './set-aside.ts';
+import { setAsideFor } from './set-aside.ts';
 import { Store } from './store.ts';
 
 const accounts = ['default', 'other'];
@@ -82,8 +82,9 @@ for (const database of databases) {
       const run = async (all: Step[]): Promise<void> => {
         for (const step of all) await take(step);
         const having = (account: string) => [...there.values()].filter((one) => one.account === account).map(({ reserved }) => reserved);
-        for (const account of accounts) assert.deepEqual(await setAsideByAccount(systemContext, store.db, account), sumOf(having(account)), account);
-        assert.deepEqual(await setAsideInAll(systemContext, store.db), sumOf(accounts.flatMap(having)));
+        const inAll = sumOf(accounts.flatMap(having));
+        for (const account of accounts)
+          assert.deepEqual(await setAsideFor(systemContext, store.db, account), { inAccount: sumOf(having(account)), inAll }, account);
       };
       await fc.assert(fc.asyncProperty(steps, run), { numRuns: 20 });
 

@@ -18,25 +18,24 @@ export interface SetAside extends Guarantees {
 const everybody = '*';
 const nothing: SetAside = { machines: 0, cpuMillis: 0, memoryMib: 0, diskMib: 0, networkMbps: 0 };
 
-const ofHolder = new Compiled((db, { holder }: Slots<{ holder: string }>) => db.selectFrom('set_aside').selectAll().where('holder', '=', holder));
+const ofHolders = new Compiled((db, { account, all }: Slots<{ account: string; all: string }>) =>
+  db
+    .selectFrom('set_aside')
+    .selectAll()
+    .where((eb) => eb.or([eb('holder', '=', account), eb('holder', '=', all)])),
+);
 
-const setAsideOf = async (db: Db, holder: string): Promise<SetAside> => {
-  const row = await ofHolder.row(db, { holder });
-  if (row === undefined) return nothing;
-  const { machines, cpu_millis: cpuMillis, memory_mib: memoryMib, disk_mib: diskMib, network_mbps: networkMbps } = row;
-  return { machines, cpuMillis, memoryMib, diskMib, networkMbps };
-};
-
-/** What all machines have. */
-export const setAsideInAll = (context: RequestContext, db: Db): Promise<SetAside> => {
+/** What the machines of one account have, and what all machines have. */
+export const setAsideFor = async (context: RequestContext, db: Db, account: string): Promise<{ inAccount: SetAside; inAll: SetAside }> => {
   authorize(context, 'read');
-  return setAsideOf(db, everybody);
-};
-
-/** What the machines of one account have. */
-export const setAsideByAccount = (context: RequestContext, db: Db, account: string): Promise<SetAside> => {
-  authorize(context, 'read');
-  return setAsideOf(db, account);
+  const rows = await ofHolders.rows(db, { account, all: everybody });
+  const of = (holder: string): SetAside => {
+    const row = rows.find((one) => one.holder === holder);
+    if (row === undefined) return nothing;
+    const { machines, cpu_millis: cpuMillis, memory_mib: memoryMib, disk_mib: diskMib, network_mbps: networkMbps } = row;
+    return { machines, cpuMillis, memoryMib, diskMib, networkMbps };
+  };
+  return { inAccount: of(account), inAll: of(everybody) };
 };
 
 const columns = ['machines', 'cpu_millis', 'memory_mib', 'disk_mib', 'network_mbps'] as const;

@@ -104,8 +104,7 @@ each('a store of the first schema is brought up to date: nothing changes for its
     assert.deepEqual([stored.spec.resources, stored.machine.resources], [now, now]);
     assert.deepEqual([stored.machine.package, stored.reserved.networkMbps], [{ name: 'large', version: 1 }, 0]);
     const added = { machines: 1, cpuMillis: 100, memoryMib: 64, diskMib: 256, networkMbps: 0 };
-    assert.deepEqual(await setAside.setAsideInAll(systemContext, store.db), added);
-    assert.deepEqual(await setAside.setAsideByAccount(systemContext, store.db, 'default'), added);
+    assert.deepEqual(await setAside.setAsideFor(systemContext, store.db, 'default'), { inAccount: added, inAll: added });
     const [unfinished] = await job.jobListUnfinished(systemContext, store.db);
     assert.deepEqual(unfinished!.request, { package: { name: 'large', resources: now, version: 1 }, patch: {} });
     await assert.rejects(packages.packageDelete(systemContext, store.db, 'large'), { code: 'in_use' });

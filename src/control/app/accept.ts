@@ -61,6 +61,6 @@ export const acceptAction = async <A extends Action>(
   });
   control.trace(`${action}:accepted`);
   control.changes.tell(accepted.machine?.id ?? null);
-  if (stored !== undefined) control.jobs.enqueue(structuredClone(stored));
+  if (stored !== undefined) control.jobs.enqueue({ ...stored, job: { ...stored.job } });
   return accepted;
 };

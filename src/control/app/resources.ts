@@ -8,7 +8,7 @@ import { guaranteesWithout, refuseUnsupported } from '../../model/resources.ts';
 import type { Guarantees, Resources } from '../../model/resources.ts';
 import type { RequestContext } from '../../store/context.ts';
 import { accountGet } from '../../store/account.ts';
-import { setAsideByAccount, setAsideInAll } from '../../store/set-aside.ts';
+import { setAsideFor } from '../../store/set-aside.ts';
 import type { SetAside } from '../../store/set-aside.ts';
 import { namedBy } from './field.ts';
 import { refuseOverQuota } from './quota.ts';
@@ -50,7 +50,7 @@ export const admit = async (
 ): Promise<void> => {
   refuseUnsupported(asked, host.unsupported);
   refuseIdleBank(asked, host.host.cpus);
-  const [inAccount, inAll] = [await setAsideByAccount(context, db, context.account), await setAsideInAll(context, db)];
+  const { inAccount, inAll } = await setAsideFor(context, db, context.account);
   refuseOverQuota(await accountGet(context, db, context.account), without(inAccount, already), asked, already);
   refuseShortfall(host.pool, without(inAll, already), asked, already);
   refuseMoreThanAll(host.held, asked, already);

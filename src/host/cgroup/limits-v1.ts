@@ -53,7 +53,8 @@ export const applyV1 = async (
   put(memory, 'memory.soft_limit_in_bytes', ({ memoryMib }) => memoryBytes(memoryMib));
   put(cpu, 'cpu.shares', cpuShares);
   put(cpu, 'cpu.cfs_period_us', () => quotaPeriodUs);
-  change.put(cpu, 'cpu.cfs_quota_us', quotaUs(resources) ?? -1);
+  const isMetered = resources.burst !== null || former?.burst !== null;
+  change.put(cpu, 'cpu.cfs_quota_us', quotaUs(resources) ?? -1, isMetered ? undefined : (quotaUs(former) ?? -1));
   put(pids, 'pids.max', ({ processes }) => processes);
   if (disk !== null && blkio !== null && !(former !== null && hasSameIo(former, resources))) putIoV1(change, blkio, disk, resources);
   if (formerWithSwap !== null && limit > formerWithSwap) change.put(memory, withSwapFile, limit, formerWithSwap);

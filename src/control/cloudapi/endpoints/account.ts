@@ -3,7 +3,7 @@ import { Type } from 'typebox';
 import { AccountProfile } from '../../../model/account.ts';
 import { externalNetwork } from '../../../model/nics.ts';
 import { accountGet, accountSetNamesEnabled, accountSetProfile } from '../../../store/account.ts';
-import { setAsideByAccount } from '../../../store/set-aside.ts';
+import { setAsideFor } from '../../../store/set-aside.ts';
 import { networkDefault } from '../../../store/network.ts';
 import { namedBy } from '../../app/field.ts';
 import { networkMakeDefault } from '../../app/network.ts';
@@ -50,7 +50,7 @@ export const accountEndpoints = [
     parameters: none,
     answer: Type.Array(Type.Object({ by: Type.Enum(['machines', 'ram', 'quota', 'cpu']), value: Type.Number(), used: Type.Number() })),
     handle: async ({ control, context, account }) => {
-      const used = await setAsideByAccount(context, control.store.db, account.id);
+      const { inAccount: used } = await setAsideFor(context, control.store.db, account.id);
       const { machines, memoryMib, diskMib, cpuMillis } = account.quota;
       // In machines, MiB, GiB, and (an addition) cores.
       const limits = [
