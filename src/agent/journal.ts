@@ -219,6 +219,7 @@ export class Journal implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (let rest = this.#turn ?? this.#syncing; rest !== null; rest = this.#turn ?? this.#syncing) await rest;
+    await this.#wal.settled();
     this.#database.close();
     this.#wal[Symbol.dispose]();
   }

@@ -4,12 +4,14 @@
  * on the thread pool. What is in the log and synced is found again after a power loss, exactly as with `synchronous = FULL`.
  *
  * Checkpoints keep SQLite's order: the log is synced, what it has is written to the database, that is synced, and only then comes the commit at
- * which SQLite may begin the log anew. It writes without a sync of its own, and we sync; until then nothing more is committed.
+ * which SQLite may begin the log anew. It writes without a sync of its own, and we sync. Until it has written nothing more is committed; while
+ * the database is synced, somebody reads, and SQLite begins no log anew that is read from: what is committed meanwhile goes to its end.
  *
  * The files keep their names as long as a connection is open. Closing our descriptor of one drops SQLite's locks on it, so they are closed when the
  * connections are.
  */
 import { closeSync, fdatasync, openSync, readSync } from 'node:fs';
+import { DatabaseSync } from 'node:sqlite';
 
 /** Of the connection that commits; `checkpoint` is done with by it, in one go and without a transaction. */
 export const walPragmas = {
@@ -21,10 +23,13 @@ export const walPragmas = {
 } as const;
 
 /**
- * Pages in the log that are not in the database: so many that writing them takes a few milliseconds, in which the process stands still. Three
+ * Pages in the log that are not in the database: so many that writing them takes two milliseconds, in which the process stands still. Three
  * times as many take twice as long, for what is written again and again is in the log many times and goes to the database once.
  */
-const mostPages = 3000;
+const mostPages = 2000;
+
+/** A log of so many times as many is to begin anew: nothing is committed until the database is synced. Where nothing happens to be, it does so before. */
+const longestTimes = 4;
 
 /**
  * SQLite's index of the log, which is memory that its connections share and a file beside the database: two copies of a header of twelve words, in
@@ -34,19 +39,33 @@ const indexWords = 25;
 const lastFrameWord = 4;
 const writtenFrameWord = 24;
 
+export interface WalSyncOptions {
+  mostPages?: number;
+  /** Makes on disk what was written through the descriptor. */
+  sync?: (fd: number) => Promise<void>;
+}
+
 export class WalSync implements Disposable {
   readonly #log: number;
   readonly #database: number;
   readonly #index: number;
   readonly #words = new Uint32Array(indexWords);
+  readonly #path: string;
   readonly #execute: (sql: string) => void;
+  readonly #mostPages: number;
+  readonly #sync: (fd: number) => Promise<void>;
   /** The last frame when a checkpoint was last made: as long as somebody reads what was before, there is no use in another at once. */
   #tried = 0;
   #holds = false;
+  /** The database's own sync after a checkpoint. */
+  #settling: Promise<void> | undefined;
   #closed = false;
 
   /** After the first write through a connection that stays open: the log is there from then on. `execute` is that connection's. */
-  constructor(databasePath: string, execute: (sql: string) => void) {
+  constructor(databasePath: string, execute: (sql: string) => void, options: WalSyncOptions = {}) {
+    this.#path = databasePath;
+    this.#mostPages = options.mostPages ?? mostPages;
+    this.#sync = options.sync ?? synced;
     this.#log = openSync(`${databasePath}-wal`, 'r');
     this.#database = openSync(databasePath, 'r');
     this.#index = openSync(`${databasePath}-shm`, 'r');
@@ -60,13 +79,18 @@ export class WalSync implements Disposable {
 
   /** Everything committed before the call is on disk when it resolves. One at a time. */
   async sync(): Promise<void> {
-    this.#holds = this.#isLong();
+    this.#holds = this.#settling === undefined && this.#isLong();
     try {
-      await synced(this.#log);
+      await this.#sync(this.#log);
       if (this.#holds) await this.#checkpoint();
     } finally {
       this.#holds = false;
     }
+  }
+
+  /** Resolves when no sync of the database is under way: before its connections are closed. */
+  async settled(): Promise<void> {
+    await this.#settling;
   }
 
   #isLong(): boolean {
@@ -74,21 +98,41 @@ export class WalSync implements Disposable {
     const [last, written] = [this.#words[lastFrameWord]!, this.#words[writtenFrameWord]!];
     // The log has begun anew.
     if (last < this.#tried) this.#tried = 0;
-    if (last - Math.max(written, this.#tried) < mostPages) return false;
+    if (last - Math.max(written, this.#tried) < this.#mostPages) return false;
     this.#tried = last;
     return true;
   }
 
   async #checkpoint(): Promise<void> {
+    const reader = this.#tried < longestTimes * this.#mostPages ? this.#readLog() : undefined;
     try {
       this.#execute(walPragmas.checkpoint);
     } catch {
       // A full disk, say: all is in the log still, and who commits is told.
       this.#execute(walPragmas.synced);
+      reader?.close();
       return;
     }
+    this.#settling = this.#syncDatabase(reader);
+    if (reader === undefined) await this.#settling;
+  }
+
+  /** As long as it is open the log goes on where it is. Before a checkpoint: after one there is nothing in the log to read, and it would not count. */
+  #readLog(): DatabaseSync | undefined {
     try {
-      await synced(this.#database);
+      using opened = new DisposableStack();
+      const reader = opened.adopt(new DatabaseSync(this.#path, { readOnly: true }), (one) => one.close());
+      reader.exec('BEGIN; SELECT count(*) FROM sqlite_schema;');
+      opened.move();
+      return reader;
+    } catch {
+      return undefined; // no more files, say: then nothing is committed meanwhile
+    }
+  }
+
+  async #syncDatabase(reader: DatabaseSync | undefined): Promise<void> {
+    try {
+      await this.#sync(this.#database);
     } catch (error) {
       // Were it to go on, the log would begin anew over what may not be in the database. The next process finds all of it in the log.
       queueMicrotask(() => {
@@ -96,6 +140,8 @@ export class WalSync implements Disposable {
       });
       await new Promise(() => {});
     }
+    reader?.close();
+    this.#settling = undefined;
   }
 
   /** After the connections. */

@@ -86,6 +86,7 @@ export const sqliteEngine = (path: string): Engine => {
       await sql`insert into sqlite_sequence (name, seq) values (${table}, ${sequence})`.execute(transaction);
     },
     [Symbol.asyncDispose]: async () => {
+      await wal?.settled();
       await reader.destroy();
       await writer.destroy();
       wal?.[Symbol.dispose]();
