@@ -59,8 +59,10 @@ while (1) {
       my $left = $mib << 20;
       find(sub { return if $left <= 0 || -l || !-f; open my $file, '<', $_ or return; while ($left > 0 && (my $read = sysread $file, my $part, 1 << 20)) { $left -= $read } }, '/usr');
     } elsif ($verb eq 'take') {
+      # Of those that were killed, which left them on the machine's disk.
+      for (glob '/tmp/t*') { unlink if m{/t([0-9]+)[.]} && !kill 0, $1 }
       my $path = ($kind eq 'shared' ? '/dev/shm' : '/tmp') . "/t$$." . @files; push @files, $path;
-      open my $file, '>', $path or die; for (1 .. $mib) { syswrite($file, $block) == 1 << 20 or ($answer = "write: $!", last) }
+      open my $file, '>', $path or die; for (1 .. $mib) { (syswrite($file, $block) // 0) == 1 << 20 or ($answer = 'write: ' . ($! || 'in part'), last) }
       close $file;
       if ($kind eq 'cache') { open $file, '<', $path; IO::Handle::sync($file); for my $round (1, 2) { seek $file, 0, 0; 1 while sysread $file, my $part, 1 << 20 } }
     } elsif ($verb eq 'check') {
