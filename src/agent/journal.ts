@@ -218,8 +218,10 @@ export class Journal implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (let rest = this.#turn ?? this.#syncing; rest !== null; rest = this.#turn ?? this.#syncing) await rest;
-    await this.#wal.settled();
+    do {
+      for (let rest = this.#turn ?? this.#syncing; rest !== null; rest = this.#turn ?? this.#syncing) await rest;
+      await this.#wal.settled();
+    } while (this.#turn !== null || this.#syncing !== null);
     this.#database.close();
     this.#wal[Symbol.dispose]();
   }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { cpSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, statSync, utimesSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -23,6 +23,7 @@ test('what was committed before a sync is in the files, also after the log began
     const found = new DatabaseSync(copy);
     assert.equal(found.prepare('SELECT count(*) AS count FROM t').get()?.['count'], 100);
     found.close();
+    await wal.settled();
     database.close();
   } finally {
     rmSync(directory, { recursive: true, force: true });
@@ -46,6 +47,7 @@ test('the log begins anew after a while, and what was in it is in the database',
     assert.ok(statSync(`${path}-wal`).size < written / 2, `${statSync(`${path}-wal`).size} bytes of log after ${written}`);
     assert.ok(statSync(path).size > written / 2);
     assert.equal(database.prepare('SELECT count(*) AS count FROM t').get()?.['count'], rows);
+    await wal.settled();
     database.close();
   } finally {
     rmSync(directory, { recursive: true, force: true });
@@ -130,6 +132,7 @@ test('what is committed while the database is synced goes to the end of the log,
     await wal.settled();
     await commit(8000);
     assert.notEqual(head(), before);
+    await wal.settled();
     database.close();
   } finally {
     rmSync(directory, { recursive: true, force: true });
@@ -166,6 +169,30 @@ test('the log stays short however much is committed between two syncs', async ()
     reader.close();
     for (let n = 0; n < 20; n += 1) await write(1);
     assert.ok(pages() < 30_000, `${pages()} pages of log`);
+    await wal.settled();
+    database.close();
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+});
+
+test('what a sync of the log could not write is written once more, for the next', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'cenote-wal-'));
+  try {
+    const path = join(directory, 'a.db');
+    const database = new DatabaseSync(path);
+    database.exec(`${walPragmas.open} ${walPragmas.synced} CREATE TABLE t (text TEXT) STRICT;`);
+    let fails = true;
+    using wal = new WalSync(path, (sql) => database.exec(sql), { sync: () => (fails ? Promise.reject(new Error('EIO')) : Promise.resolve()) });
+    database.prepare('INSERT INTO t VALUES (?)').run('x'.repeat(3_000_000));
+    const log = `${path}-wal`;
+    const written = readFileSync(log);
+    utimesSync(log, 1, 1);
+    await assert.rejects(wal.sync(), /EIO/);
+    assert.ok(statSync(log).mtimeMs > 1000);
+    assert.ok(readFileSync(log).equals(written));
+    fails = false;
+    await wal.sync();
     database.close();
   } finally {
     rmSync(directory, { recursive: true, force: true });

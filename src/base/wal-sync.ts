@@ -10,7 +10,7 @@
  * The files keep their names as long as a connection is open. Closing our descriptor of one drops SQLite's locks on it, so they are closed when the
  * connections are.
  */
-import { closeSync, fdatasync, openSync, readSync } from 'node:fs';
+import { closeSync, fdatasync, openSync, readSync, writeSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 
 /** Of the connection that commits; `checkpoint` is done with by it, in one go and without a transaction. */
@@ -30,6 +30,8 @@ const mostPages = 2000;
 
 /** A log of so many times as many is to begin anew: nothing is committed until the database is synced. Where nothing happens to be, it does so before. */
 const longestTimes = 4;
+
+const rewriteBytes = 2 ** 20;
 
 /**
  * SQLite's index of the log, which is memory that its connections share and a file beside the database: two copies of a header of twelve words, in
@@ -66,7 +68,7 @@ export class WalSync implements Disposable {
     this.#path = databasePath;
     this.#mostPages = options.mostPages ?? mostPages;
     this.#sync = options.sync ?? synced;
-    this.#log = openSync(`${databasePath}-wal`, 'r');
+    this.#log = openSync(`${databasePath}-wal`, 'r+');
     this.#database = openSync(databasePath, 'r');
     this.#index = openSync(`${databasePath}-shm`, 'r');
     this.#execute = execute;
@@ -81,7 +83,7 @@ export class WalSync implements Disposable {
   async sync(): Promise<void> {
     this.#holds = this.#settling === undefined && this.#isLong();
     try {
-      await this.#sync(this.#log);
+      await this.#syncLog();
       if (this.#holds) await this.#checkpoint();
     } finally {
       this.#holds = false;
@@ -91,6 +93,23 @@ export class WalSync implements Disposable {
   /** Resolves when no sync of the database is under way: before its connections are closed. */
   async settled(): Promise<void> {
     await this.#settling;
+  }
+
+  /**
+   * The kernel says once that it could not write, and takes the pages for clean then: the next sync would succeed without them, and what comes after
+   * the gap would be lost with it. So they are written once more, to be synced with what follows.
+   */
+  async #syncLog(): Promise<void> {
+    try {
+      await this.#sync(this.#log);
+    } catch (error) {
+      try {
+        rewrite(this.#log);
+      } catch (worse) {
+        endProcess(worse);
+      }
+      throw error;
+    }
   }
 
   #isLong(): boolean {
@@ -109,8 +128,8 @@ export class WalSync implements Disposable {
       this.#execute(walPragmas.checkpoint);
     } catch {
       // A full disk, say: all is in the log still, and who commits is told.
-      this.#execute(walPragmas.synced);
       reader?.close();
+      this.#execute(walPragmas.synced);
       return;
     }
     this.#settling = this.#syncDatabase(reader);
@@ -135,9 +154,7 @@ export class WalSync implements Disposable {
       await this.#sync(this.#database);
     } catch (error) {
       // Were it to go on, the log would begin anew over what may not be in the database. The next process finds all of it in the log.
-      queueMicrotask(() => {
-        throw error;
-      });
+      endProcess(error);
       await new Promise(() => {});
     }
     reader?.close();
@@ -153,6 +170,19 @@ export class WalSync implements Disposable {
     closeSync(this.#index);
   }
 }
+
+/** The same bytes in the same places. Nobody commits meanwhile: whoever does is in this thread. */
+const rewrite = (fd: number): void => {
+  const part = Buffer.alloc(rewriteBytes);
+  for (let at = 0, read = 0; (read = readSync(fd, part, 0, part.length, at)) > 0; at += read) {
+    if (writeSync(fd, part, 0, read, at) < read) throw new Error('the log could not be written once more');
+  }
+};
+
+const endProcess = (error: unknown): void =>
+  queueMicrotask(() => {
+    throw error;
+  });
 
 const synced = (fd: number): Promise<void> => {
   const { promise, resolve, reject } = Promise.withResolvers<void>();

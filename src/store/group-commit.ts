@@ -101,6 +101,7 @@ export class GroupCommit {
   /** Nothing is tried again after this; resolves when no sync is under way. */
   async close(): Promise<void> {
     this.#closing.abort();
+    while (this.#busy) await turn();
     await this.#settled;
   }
 

@@ -17,8 +17,6 @@ const mostStatements = 500;
 const nothingDone = { changes: 0, lastInsertRowid: 0 };
 
 const openDatabase = (path: string, pragmas: string): DatabaseSync => {
-  // Machines' environments hold secrets: the file, and what SQLite puts beside it with the same mode, are its owner's only.
-  closeSync(openSync(path, 'a', 0o600));
   const database = new DatabaseSync(path, { enableForeignKeyConstraints: true, timeout: 5000 });
   database.exec(`${walPragmas.open} pragma temp_store = memory; pragma cache_size = -16384; ${pragmas}`);
   return database;
@@ -60,7 +58,13 @@ const clearly = <T>(work: () => T): T => {
 export const sqliteEngine = (path: string): Engine => {
   const through = (open: () => DatabaseSync) => new Kysely<Schema>({ dialect: new SqliteDialect({ database: async () => kyselyDatabase(open()) }) });
   let writing: DatabaseSync | undefined;
-  const writer = through(() => (writing = openDatabase(path, '')));
+  const writer = through(() => {
+    // Machines' environments hold secrets: the file, and what SQLite puts beside it with the same mode, are its owner's only. Before anyone has it
+    // open: to close a descriptor of it would drop SQLite's locks.
+    closeSync(openSync(path, 'a', 0o600));
+    writing = openDatabase(path, '');
+    return writing;
+  });
   // Opened when it is first read from, after the writer.
   const reader = through(() => openDatabase(path, 'pragma query_only = on'));
   let wal: WalSync | undefined;
