@@ -17,7 +17,7 @@ const cache = '/var/cache/cenote-figure1';
 const diskMib = 2048;
 const timeoutMs = 15 * 60_000;
 const packages = ['busybox-static', 'iproute2', 'kmod', 'libatomic1'];
-const hostPackages = ['qemu-system-x86', 'qemu-utils', 'mmdebstrap', 'libarchive-tools'];
+const hostPackages = ['qemu-system-x86', 'qemu-utils', 'kmod', 'mmdebstrap', 'libarchive-tools'];
 const initramfsScript = join(import.meta.dirname, '../../test/virtual/guest/initramfs.sh');
 
 export interface GuestImage {

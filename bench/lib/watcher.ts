@@ -1,5 +1,6 @@
 /** A machine that keeps asking another by datagrams, and says when answers begin and when they cease. */
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import type { CreateMachine, Machine } from '../../src/model/control-api.ts';
 import type { BenchInstance } from './instance.ts';
 
@@ -32,13 +33,19 @@ const timeoutMs = 10_000;
 
 /** What a watcher says, from now on. */
 export class Watch implements AsyncDisposable {
-  readonly #stop = new AbortController();
+  readonly #stop: AbortController;
   readonly #reading: Promise<void>;
   #waiting: { word: string; resolve: (at: number) => void } | undefined;
 
-  constructor({ client }: BenchInstance, id: string) {
+  /** It is listened to when this resolves: what it said before nobody would hear. */
+  static async of({ client }: BenchInstance, id: string): Promise<Watch> {
+    const stop = new AbortController();
+    return new Watch(await client.logs(id, { follow: true, tail: 0 }, { signal: stop.signal }), stop);
+  }
+
+  private constructor(stream: Readable, stop: AbortController) {
+    this.#stop = stop;
     this.#reading = (async () => {
-      const stream = await client.logs(id, { follow: true, tail: 0 }, { signal: this.#stop.signal });
       for await (const line of createInterface({ input: stream })) {
         const [word = '', at] = (line === '' ? '' : (JSON.parse(line) as { text: string }).text).split(' ');
         if (word === this.#waiting?.word) this.#waiting.resolve(Number(at));

@@ -99,7 +99,7 @@ export const firewallSuite: Suite = {
 const effects = async (instance: BenchInstance, asking: string, rounds: number): Promise<Record<'ruleOn' | 'ruleOff' | 'tagOn' | 'tagOff', Summary>> => {
   const { client } = instance;
   const { id } = await client.firewallRuleCreate({ rule });
-  await using watch = new Watch(instance, asking);
+  await using watch = await Watch.of(instance, asking);
   const samples = { ruleOn: [] as number[], ruleOff: [] as number[], tagOn: [] as number[], tagOff: [] as number[] };
   const tag = (role: string) => client.machineUpdate(asking, { tags: { role } }, wait);
   for (let round = 0; round < rounds; round += 1) {
