@@ -8,8 +8,11 @@ import { checked, declare, openFlags, undisturbed } from './libc.ts';
 const openat2Number = 437;
 const resolveNoMagicLinks = 0x02;
 const resolveInRoot = 0x10;
-/** Something on the way may be renamed while the kernel walks it. */
-const raceAttempts = 65;
+/**
+ * Something may be renamed while the kernel walks through a `..`. Who does nothing else on another core breaks off a walk of sixty of them some
+ * hundred times in a row: so often that it has its turn at some time, and that it takes 50 ms at most.
+ */
+const raceAttempts = 2000;
 
 const openat2Function = declare('long syscall(long number, int directory, const char* path, void* how, size_t size)');
 
