@@ -208,7 +208,7 @@ describe('networks of IPv6', () => {
     assert.match(await machine.run('ip', '-6', 'route', 'show', 'default'), /dev eth1/);
     assert.match(await machine.run('ip', '-4', 'route', 'show', 'default'), /dev eth0/);
     await world.network.setNics(second, machine.pid, null);
-    assert.match(await place('green-a').run('ping', '-c1', '-W1', 'fd00:10::21'), /1 received/);
+    assert.match(await place('green-a').run('ping', '-c1', '-W5', 'fd00:10::21'), /1 received/);
     await world.network.setNics({ ...second, nics: [former.nics![0]!, on(greenNet.id, 'fd00:10::20', 1, false)] }, machine.pid, null);
     assert.doesNotMatch(await machine.run('ip', '-6', 'addr'), /::21/);
     // Another leads everywhere when the first goes.
