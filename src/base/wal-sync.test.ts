@@ -6,37 +6,42 @@ import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { WalSync, walPragmas } from './wal-sync.ts';
 
-test('what was committed before a sync is in the files, also after the log began anew', async () => {
+/** The `WalSync` that `work` gives ends as everywhere: no sync is under way, and the database is closed before it. */
+const withDatabase = async (work: (path: string, database: DatabaseSync) => Promise<WalSync>): Promise<void> => {
   const directory = mkdtempSync(join(tmpdir(), 'cenote-wal-'));
   try {
     const path = join(directory, 'a.db');
     const database = new DatabaseSync(path);
+    const wal = await work(path, database);
+    await wal.settled();
+    database.close();
+    wal[Symbol.dispose]();
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+};
+
+test('what was committed before a sync is in the files, also after the log began anew', () =>
+  withDatabase(async (path, database) => {
     database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 5; CREATE TABLE t (n INTEGER) STRICT;');
-    using wal = new WalSync(path, (sql) => database.exec(sql));
+    const wal = new WalSync(path, (sql) => database.exec(sql));
     for (let n = 0; n < 100; n += 1) {
       database.exec(`INSERT INTO t VALUES (${n})`);
       await wal.sync();
     }
     // As a reader finds it who comes after the process was killed.
-    const copy = join(directory, 'copy');
+    const copy = `${path}.copy`;
     for (const ending of ['', '-wal']) cpSync(`${path}${ending}`, `${copy}${ending}`);
     const found = new DatabaseSync(copy);
     assert.equal(found.prepare('SELECT count(*) AS count FROM t').get()?.['count'], 100);
     found.close();
-    await wal.settled();
-    database.close();
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
-});
+    return wal;
+  }));
 
-test('the log begins anew after a while, and what was in it is in the database', async () => {
-  const directory = mkdtempSync(join(tmpdir(), 'cenote-wal-'));
-  try {
-    const path = join(directory, 'a.db');
-    const database = new DatabaseSync(path);
+test('the log begins anew after a while, and what was in it is in the database', () =>
+  withDatabase(async (path, database) => {
     database.exec(`${walPragmas.open} ${walPragmas.synced} CREATE TABLE t (text TEXT) STRICT;`);
-    using wal = new WalSync(path, (sql) => database.exec(sql));
+    const wal = new WalSync(path, (sql) => database.exec(sql));
     const insert = database.prepare('INSERT INTO t VALUES (?)');
     const rows = 15_000;
     for (let n = 0; n < rows; n += 1) {
@@ -47,23 +52,16 @@ test('the log begins anew after a while, and what was in it is in the database',
     assert.ok(statSync(`${path}-wal`).size < written / 2, `${statSync(`${path}-wal`).size} bytes of log after ${written}`);
     assert.ok(statSync(path).size > written / 2);
     assert.equal(database.prepare('SELECT count(*) AS count FROM t').get()?.['count'], rows);
-    await wal.settled();
-    database.close();
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
-});
+    return wal;
+  }));
 
-test('nothing is committed between the sync before a checkpoint and the checkpoint', async () => {
-  const directory = mkdtempSync(join(tmpdir(), 'cenote-wal-'));
-  try {
-    const path = join(directory, 'a.db');
-    const database = new DatabaseSync(path);
+test('nothing is committed between the sync before a checkpoint and the checkpoint', () =>
+  withDatabase(async (path, database) => {
     database.exec(`${walPragmas.open} ${walPragmas.synced} CREATE TABLE t (n INTEGER) STRICT;`);
     database.exec('ALTER TABLE t ADD COLUMN text TEXT');
     const insert = database.prepare('INSERT INTO t VALUES (?, ?)');
     let checkpoints = 0;
-    using wal = new WalSync(path, (sql) => {
+    const wal = new WalSync(path, (sql) => {
       assert.ok(!wal.mayCommit);
       checkpoints += 1;
       database.exec(sql);
@@ -79,18 +77,11 @@ test('nothing is committed between the sync before a checkpoint and the checkpoi
       assert.ok(wal.mayCommit);
     }
     assert.equal(checkpoints, 3);
-    await wal.settled();
-    database.close();
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
-});
+    return wal;
+  }));
 
-test('what is committed while the database is synced goes to the end of the log, which begins anew only after that', async () => {
-  const directory = mkdtempSync(join(tmpdir(), 'cenote-wal-'));
-  try {
-    const path = join(directory, 'a.db');
-    const database = new DatabaseSync(path);
+test('what is committed while the database is synced goes to the end of the log, which begins anew only after that', () =>
+  withDatabase(async (path, database) => {
     database.exec(`${walPragmas.open} ${walPragmas.synced} CREATE TABLE t (text TEXT) STRICT;`);
     const insert = database.prepare('INSERT INTO t VALUES (?)');
     const synced = Promise.withResolvers<void>();
@@ -99,7 +90,7 @@ test('what is committed while the database is synced goes to the end of the log,
       log ??= fd;
       return fd === log ? Promise.resolve() : synced.promise;
     };
-    using wal = new WalSync(path, (sql) => database.exec(sql), { sync });
+    const wal = new WalSync(path, (sql) => database.exec(sql), { sync });
     /** SQLite writes other salts there when it begins anew. */
     const head = () => readFileSync(`${path}-wal`).subarray(0, 32).toString('hex');
     const commit = async (bytes: number): Promise<void> => {
@@ -117,7 +108,7 @@ test('what is committed while the database is synced goes to the end of the log,
     assert.equal(head(), before);
     assert.ok(statSync(`${path}-wal`).size > size);
     // Were the power lost now, all of it would be found by the log alone.
-    const copy = join(directory, 'copy');
+    const copy = `${path}.copy`;
     for (const ending of ['', '-wal']) cpSync(`${path}${ending}`, `${copy}${ending}`);
     const found = new DatabaseSync(copy);
     assert.equal(found.prepare('SELECT count(*) AS count FROM t').get()?.['count'], 21);
@@ -132,21 +123,14 @@ test('what is committed while the database is synced goes to the end of the log,
     await wal.settled();
     await commit(8000);
     assert.notEqual(head(), before);
-    await wal.settled();
-    database.close();
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
-});
+    return wal;
+  }));
 
-test('the log stays short however much is committed between two syncs', async () => {
-  const directory = mkdtempSync(join(tmpdir(), 'cenote-wal-'));
-  try {
-    const path = join(directory, 'a.db');
-    const database = new DatabaseSync(path);
+test('the log stays short however much is committed between two syncs', () =>
+  withDatabase(async (path, database) => {
     database.exec(`${walPragmas.open} ${walPragmas.synced} CREATE TABLE t (text TEXT) STRICT;`);
     let checkpoints = 0;
-    using wal = new WalSync(path, (sql) => {
+    const wal = new WalSync(path, (sql) => {
       checkpoints += 1;
       database.exec(sql);
     });
@@ -169,21 +153,14 @@ test('the log stays short however much is committed between two syncs', async ()
     reader.close();
     for (let n = 0; n < 20; n += 1) await write(1);
     assert.ok(pages() < 30_000, `${pages()} pages of log`);
-    await wal.settled();
-    database.close();
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
-});
+    return wal;
+  }));
 
-test('what a sync of the log could not write is written once more, for the next', async () => {
-  const directory = mkdtempSync(join(tmpdir(), 'cenote-wal-'));
-  try {
-    const path = join(directory, 'a.db');
-    const database = new DatabaseSync(path);
+test('what a sync of the log could not write is written once more, for the next', () =>
+  withDatabase(async (path, database) => {
     database.exec(`${walPragmas.open} ${walPragmas.synced} CREATE TABLE t (text TEXT) STRICT;`);
     let fails = true;
-    using wal = new WalSync(path, (sql) => database.exec(sql), { sync: () => (fails ? Promise.reject(new Error('EIO')) : Promise.resolve()) });
+    const wal = new WalSync(path, (sql) => database.exec(sql), { sync: () => (fails ? Promise.reject(new Error('EIO')) : Promise.resolve()) });
     database.prepare('INSERT INTO t VALUES (?)').run('x'.repeat(3_000_000));
     const log = `${path}-wal`;
     const written = readFileSync(log);
@@ -193,11 +170,8 @@ test('what a sync of the log could not write is written once more, for the next'
     assert.ok(readFileSync(log).equals(written));
     fails = false;
     await wal.sync();
-    database.close();
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
-});
+    return wal;
+  }));
 
 test('a database without a log is refused', () => {
   assert.throws(() => new WalSync(join(tmpdir(), 'cenote-no-such.db'), () => {}), /ENOENT/);

@@ -82,8 +82,7 @@ export class GroupCommit {
     if (this.#ended) throw beingReplaced();
     this.#ended = true;
     try {
-      while (this.#busy) await turn();
-      await this.#settled;
+      await this.#idle();
       const value = await this.#engine.writer.transaction().execute(async (transaction) => {
         await this.#engine.begin(transaction, true);
         return work(transaction);
@@ -101,6 +100,11 @@ export class GroupCommit {
   /** Nothing is tried again after this; resolves when no sync is under way. */
   async close(): Promise<void> {
     this.#closing.abort();
+    await this.#idle();
+  }
+
+  /** Nothing is written, and the last group is on disk. */
+  async #idle(): Promise<void> {
     while (this.#busy) await turn();
     await this.#settled;
   }

@@ -1,6 +1,6 @@
 /**
  * A machine's limits on cgroup v1 and hybrid hosts, all of them or none. Where it is known what was last set (`former`), what stays the same is
- * neither read nor written; but for memory, which the governor moves too, and the quota, which the meter does.
+ * neither read nor written; but for memory, which the governor moves too, and the quota of one that is metered, which the meter does.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isErrno } from '../../base/errno.ts';
