@@ -75,6 +75,8 @@ export const governorStandsStill = async (
   try {
     trial = await world.trial(seed, {
       leastMib: missedMib,
+      // Who begins to borrow while nobody governs yet is known to the kernel by size alone (docs/architecture.md, the stand-in).
+      mayGrow: since === 'before' || !world.isDry,
       meanwhile: async (below) => {
         await sleep(below(250));
         standStill();

@@ -61,6 +61,8 @@ export interface TrialOptions {
   meanwhile?: (below: (limit: number) => number) => Promise<void>;
   /** What is borrowed at least. */
   leastMib?: number;
+  /** At times what is borrowed is still being taken when it is claimed. */
+  mayGrow?: boolean;
 }
 
 export class PoolWorld {
@@ -68,7 +70,6 @@ export class PoolWorld {
   readonly neighbours: readonly Machine[];
   readonly #instance: Named;
   readonly #control: ControlClient;
-  /** Where there is nothing to push memory to. */
   #isDry = !hasSwap();
   /** What it borrows of the kernel's own. */
   #kernelMib = 0;
@@ -103,12 +104,17 @@ export class PoolWorld {
     this.#isDry = !hasSwap();
   }
 
+  /** Without swap to push memory to. */
+  get isDry(): boolean {
+    return this.#isDry;
+  }
+
   /** Whether processes of the borrower may be killed for what neighbours claim. */
   get mayLose(): boolean {
     return this.#isDry || this.#kernelMib > mostKernelMib;
   }
 
-  async trial(seed: number, { meanwhile, leastMib = 200 }: TrialOptions = {}): Promise<Trial> {
+  async trial(seed: number, { meanwhile, leastMib = 200, mayGrow = true }: TrialOptions = {}): Promise<Trial> {
     const below = random(seed);
     const pick = <T>(all: readonly T[]): T => all[below(all.length)]!;
     using held = new DisposableStack();
@@ -128,11 +134,13 @@ export class PoolWorld {
       if (kernelKinds.has(kind)) this.#kernelMib += part;
       const taker = held.use(await MemoryTaker.at(this.borrower.address));
       kinds.push(kind);
-      borrowing.push(this.#orLost(taker.take(kind, part), () => (borrowerLost += 1)));
+      const taking = this.#orLost(taker.take(kind, part), () => (borrowerLost += 1));
+      taking.catch(() => {}); // heard below
+      borrowing.push(taking);
       left -= part;
     }
     // Mostly it has what it borrows when it is claimed; at times it is just taking it, as fast as it can.
-    const stillGrowing = below(4) === 0;
+    const stillGrowing = below(4) === 0 && mayGrow;
     if (!stillGrowing) await Promise.all(borrowing);
     const begun = performance.now();
     let claimedMib = 0;

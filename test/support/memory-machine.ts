@@ -7,8 +7,11 @@ import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import type { Interface } from 'node:readline';
+import { within } from '../../src/base/within.ts';
 
 const port = 7000;
+/** The longest that a claim was ever seen to take, beside whatever else the host had to do, was half a minute. */
+const answerTimeoutMs = 300_000;
 const forks = 24;
 /** Of one process: what sockets hold within the 1,024 open files that it may have. */
 const socketsMib = 64;
@@ -127,7 +130,9 @@ export class MemoryTaker implements Disposable {
     const answer = Promise.withResolvers<string>();
     this.#waiting.push(answer);
     this.#socket.write(`${line}\n`);
-    const [word, seconds] = (await answer.promise.catch((cause: unknown) => Promise.reject(new Error(line, { cause })))).split(' ');
+    const told = await within(answer.promise, answerTimeoutMs).catch((cause: unknown) => Promise.reject(new Error(line, { cause })));
+    if (told === null) throw new Error(`${line}: no answer within ${answerTimeoutMs / 1000} s`);
+    const [word, seconds] = told.split(' ');
     if (word !== 'ok') throw new Error(`${line}: ${word?.replaceAll('_', ' ')}`);
     return Number(seconds) * 1000;
   }

@@ -5,6 +5,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { within } from '../../src/base/within.ts';
 import { start } from '../../src/exec/run.ts';
 import { AgentClient } from '../../src/client/agent.ts';
 import { ControlClient } from '../../src/client/control.ts';
@@ -15,6 +16,7 @@ import { asUser, servicesOf } from '../../src/setup/service-list.ts';
 import type { TestInstance } from './instance.ts';
 
 const startTimeoutMs = 30_000;
+const stopTimeoutMs = 60_000;
 
 export class OwnService {
   readonly #child: ChildProcess;
@@ -40,9 +42,14 @@ export class OwnService {
     return this.#end;
   }
 
+  /** One that does not end in time is a fault, and does not outlive the test that finds it. */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<string> {
     this.#child.kill(signal);
-    return this.ended;
+    const end = await within(this.ended, stopTimeoutMs);
+    if (end !== null) return end;
+    this.#child.kill('SIGKILL');
+    await this.ended;
+    throw new Error(`process ${this.pid} did not end within ${stopTimeoutMs / 1000} s of ${signal}`);
   }
 }
 

@@ -281,6 +281,20 @@ test('when a calm governor dies, the kernel knows who borrows', () => {
   );
 });
 
+test('who begins to borrow in a small pool is known to the kernel long before it is all lent, as somebody might stop governing then', () => {
+  const small = Array.from({ length: 8 }, (_, index) => machine(`small${index}`, 8, 1024, { bytesPerMs: fillPerMs / 8 }));
+  const kernel = world(1024, 0, [...small, machine('claims', 600, 1024)]);
+  kernel.run(1000);
+  for (const one of small) one.wantsBytes = 100 * mib;
+  // 240 MiB are borrowed by then, and all that is guaranteed is free.
+  kernel.run(100);
+  assert.ok(small.every(({ isOffered }) => isOffered));
+  kernel.machines.at(-1)!.wantsBytes = 590 * mib;
+  kernel.run(2000, { isGoverned: false });
+  assert.deepEqual(kernel.violations, []);
+  assert.ok(kernel.kills.length > 0 && !kernel.kills.includes('claims'));
+});
+
 test('while there is swap, a borrower is killed in only when nothing came of it for seconds, or nothing could', () => {
   const guaranteeBytes = 64 * mib;
   const ceilingBytes = 1024 * mib;

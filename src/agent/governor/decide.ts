@@ -17,7 +17,7 @@ import type { HostMemory, PoolTotals } from '../../host/cgroup/pool-memory.ts';
 import { placeBars, sinceMet } from './bars.ts';
 import { BorrowerRound, isWorthOffering } from './borrowers.ts';
 import { lastReport, worthTelling } from './report.ts';
-import { isLent, looseAbove, lookAfterMs, reserveFor, tightBelow, worthALook } from './reserve.ts';
+import { isLent, looseAbove, lookAfterMs, reserveFor, soonerForBorrowers, takenUnattended, tightBelow, worthALook } from './reserve.ts';
 import type { Action, Decision, GovernorState, Look, MachineReading, Outcome, Readings, Watch } from './types.ts';
 
 export interface Tuning {
@@ -107,7 +107,7 @@ const letGo = (
 ): Omit<Decision, 'reports'> => {
   const watched = new Map<string, Watch>();
   let isReleasing = false;
-  const mayBeMissed = isLent(pool.limitBytes, headroomBytes, state.unclaimedBytes);
+  const mayBeMissed = isLent(pool.limitBytes, headroomBytes - takenUnattended(tuning.cpus), state.unclaimedBytes);
   for (const one of machines) {
     const { isSwapHeld, isOffered: wasOffered } = state.watched.get(one.id) ?? freshWatch;
     const isOffered = mayBeMissed && isWorthOffering(one, wasOffered);
@@ -120,12 +120,12 @@ const letGo = (
     isReleasing ||= isHeld;
   }
   const hasChanged = Math.abs(pool.usedBytes - state.poolAtLookBytes) > worthALook(pool.limitBytes);
-  const afterMs = lookAfterMs(headroomBytes, tuning.cpus);
-  const mayLook = nowMs + afterMs - state.lookedAtMs >= lookCostMs / calmShare;
+  const afterMs = lookAfterMs(headroomBytes, tuning.cpus) / (mayBeMissed ? soonerForBorrowers : 1);
+  const mayLook = nowMs - state.lookedAtMs >= lookCostMs / calmShare;
   return {
     state: { ...state, watched: look === 'totals' ? state.watched : watched, claimant: null },
     actions,
-    next: isReleasing ? { look: 'watched', afterMs: 20 } : { look: hasChanged && mayLook ? 'all' : 'totals', afterMs },
+    next: isReleasing ? { look: 'watched', afterMs: 20 } : hasChanged && mayLook ? { look: 'all', afterMs: 0 } : { look: 'totals', afterMs },
   };
 };
 

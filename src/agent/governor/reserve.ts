@@ -24,5 +24,16 @@ export const swapIsBackAbove = (poolBytes: number): number => 2 * swapEndsBelow(
 export const tightBelow = (poolBytes: number): number => floorOf(poolBytes) + mostForClaims(poolBytes) + within(64 * mib, poolBytes / 8, 4 * gib);
 export const looseAbove = (poolBytes: number): number => tightBelow(poolBytes) * 1.25;
 
-/** Half the time in which what is free could be gone, at what the host's CPUs can fill at most. */
-export const lookAfterMs = (freeBytes: number, cpus: number): number => within(10, (freeBytes / (cpus * 1.5 * gib)) * 500, 1000);
+/** What the host's CPUs can fill at most, bytes a second. */
+const fillRate = (cpus: number): number => cpus * 1.5 * gib;
+
+/** Half the time in which what is free could be gone. */
+export const lookAfterMs = (freeBytes: number, cpus: number): number => within(10, (freeBytes / fillRate(cpus)) * 500, 1000);
+
+/** The longest that nobody governs while an agent stands still: until its stand-in has found out (host/cgroup/turn.ts). */
+const unattendedSeconds = 0.8;
+/** What machines can take meanwhile. */
+export const takenUnattended = (cpus: number): number => fillRate(cpus) * unattendedSeconds;
+
+/** While so little is free that all could be lent before anybody else governs, who begins to borrow is to be seen in an eighth of the time. */
+export const soonerForBorrowers = 4;

@@ -11,19 +11,24 @@ import type { Governor } from './governor.ts';
 export const onLate = (logger: Logger) => (): void => logger.warn('the stand-in does not let go: governing all the same');
 
 /** `begin` is called each time that the turn is ours. */
-export const governInTurns = (turn: AgentTurn, begin: () => Governor, logger: Logger): AsyncDisposable => {
+export const governInTurns = (turn: Pick<AgentTurn, 'regain'>, begin: () => Governor, logger: Logger): AsyncDisposable => {
   let governor = begin();
+  let isEnding = false;
   const goOn = async (): Promise<void> => {
     while ((await governor.over) === 'lost') {
       logger.warn('this agent stood still, and its stand-in governed meanwhile');
       await governor[Symbol.asyncDispose]();
+      if (isEnding) return;
       await turn.regain(onLate(logger));
+      // Whoever ends us has ended the former one, and would wait for this one for ever.
+      if (isEnding) return;
       governor = begin();
     }
   };
   const governing = goOn();
   return {
     [Symbol.asyncDispose]: async () => {
+      isEnding = true;
       await governor[Symbol.asyncDispose]();
       await governing;
     },
