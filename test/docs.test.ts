@@ -13,6 +13,7 @@ import { networkRoutes as agentNetworks } from '../src/agent/http/networks.ts';
 import { machineDataRoutes } from '../src/agent/http/machine-data.ts';
 import { machineRoutes as agentMachines } from '../src/agent/http/machines.ts';
 import { nameRoutes as agentNames } from '../src/agent/http/names.ts';
+import { resizeRoutes } from '../src/agent/http/resizes.ts';
 import { errorCodes } from '../src/base/errors.ts';
 import { endpoints } from '../src/control/cloudapi/endpoints/all.ts';
 import { openApiDocument } from '../src/control/cloudapi/openapi.ts';
@@ -45,7 +46,7 @@ const agentRoutes = async (): Promise<string[]> => {
   const routes: string[] = [];
   await using app: FastifyInstance = fastify({ exposeHeadRoutes: false });
   app.addHook('onRoute', ({ method, url }) => void routes.push(...[method].flat().map((one) => `${one} ${url}`)));
-  for (const add of [infoRoutes, agentMachines, machineDataRoutes, agentImages, agentFirewall, agentNetworks, agentNames]) add(app, nothing);
+  for (const add of [infoRoutes, agentMachines, machineDataRoutes, agentImages, agentFirewall, agentNetworks, agentNames, resizeRoutes]) add(app, nothing);
   await app.ready();
   // Not a route of the server's: an Upgrade, see src/agent/http/exec.ts.
   return [...routes, 'GET /v1/machines/:id/exec'].toSorted();

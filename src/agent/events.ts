@@ -1,11 +1,15 @@
 /** The agent's event log: numbered, kept in the journal, and told to whoever follows. */
 import type { Logger } from '../base/logger.ts';
+import { setImmediate as turn } from 'node:timers/promises';
 import { messageChain } from '../base/errors.ts';
 import type { Event, EventDetails } from '../model/event.ts';
 import type { Journal } from './journal.ts';
 
 /** Events that explain something have a shape of their own; others say what they like. */
 type DetailOf<T extends string> = T extends keyof EventDetails ? [detail: EventDetails[T]] : [detail?: Record<string, unknown>];
+
+/** Of what a reader has not taken yet. */
+const mostBehind = 10_000;
 
 /** An event before it has a number. */
 export type Happened = Omit<Event, 'sequence'>;
@@ -56,11 +60,11 @@ export class Events {
   }
 
   /**
-   * Events after a number, then those to come, until the signal. A reader that falls far behind is ended: it asks again from where it was. One that
+   * Events after a number, then those to come, until the signal: as many at a time as happened in a turn of the event loop. A reader that falls far behind is ended: it asks again from where it was. One that
    * asks for more than there has been knew a journal that was lost, or replaced by an old copy: it hears of what comes from now on.
    */
-  async *follow(after: number, signal: AbortSignal): AsyncGenerator<Event> {
-    const waiting: Event[] = [];
+  async *follow(after: number, signal: AbortSignal): AsyncGenerator<readonly Event[]> {
+    let waiting: Event[] = [];
     let wake: (() => void) | null = null;
     let last = Math.min(after, this.#sequence);
     const listener = (event: Event) => {
@@ -71,14 +75,17 @@ export class Events {
     this.#listeners.add(listener);
     signal.addEventListener('abort', onAbort);
     try {
-      for (const event of this.#journal.eventsAfter(last)) {
-        last = event.sequence;
-        yield event;
-      }
-      while (!signal.aborted && waiting.length < 10_000) {
-        const event = waiting.shift();
-        if (event === undefined) await new Promise<void>((resolve) => (wake = resolve));
-        else if (event.sequence > last) yield event;
+      const before = this.#journal.eventsAfter(last);
+      last = before.at(-1)?.sequence ?? last;
+      if (before.length > 0) yield before;
+      while (!signal.aborted && waiting.length < mostBehind) {
+        if (waiting.length === 0) {
+          await new Promise<void>((resolve) => (wake = resolve));
+          await turn();
+        }
+        const events = waiting.filter(({ sequence }) => sequence > last);
+        waiting = [];
+        if (events.length > 0) yield events;
       }
     } finally {
       this.#listeners.delete(listener);

@@ -150,14 +150,14 @@ export class Machines {
     });
   }
 
-  resize(id: string, request: MachineResize): Promise<MachineStatus> {
+  resize({ id, generation, resources }: MachineResize): Promise<MachineStatus> {
     const machine = this.get(id);
-    return machine.request(request.generation, null, async () => {
+    return machine.request(generation, null, async () => {
       // Two changes, each of which fits what the machine is, may not fit each other.
-      checkResources(request.resources);
-      refuseUnsupported(request.resources, this.#host.cgroups.unsupported);
-      using reserved = this.#books.reserve(request.resources, machine.spec.resources);
-      await resizeMachine(machine, request.resources);
+      checkResources(resources);
+      refuseUnsupported(resources, this.#host.cgroups.unsupported);
+      using reserved = this.#books.reserve(resources, machine.spec.resources);
+      await resizeMachine(machine, resources);
       reserved.keep();
     });
   }

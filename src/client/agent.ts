@@ -25,6 +25,7 @@ import type { PoolStatus } from '../model/pool.ts';
 import type { MachineProcess, MachineStatus, MachineUsage, Snapshot } from '../model/machine.ts';
 import type { NetworkUsage } from '../model/network-usage.ts';
 import { HttpClient } from './http.ts';
+import { Resizes } from './resizes.ts';
 
 export interface CallOptions {
   signal?: AbortSignal | undefined;
@@ -37,9 +38,11 @@ const part = encodeURIComponent;
 
 export class AgentClient implements Disposable {
   readonly http: HttpClient;
+  readonly #resizes: Resizes;
 
   constructor(socketPath: string, advice = 'see whether it runs: cenote doctor') {
     this.http = new HttpClient({ place: socketPath, peer: "the host's agent", advice });
+    this.#resizes = new Resizes((json, signal) => this.http.ndjson('POST', '/v1/resizes', { json, timeoutMs: workMs, signal }));
   }
 
   info(options: CallOptions = {}): Promise<AgentInfo> {
@@ -118,8 +121,9 @@ export class AgentClient implements Disposable {
     return this.#post(`/v1/machines/${part(id)}/restart`, json, graceMs(json.graceSeconds), options);
   }
 
-  machineResize(id: string, json: MachineResize, options: CallOptions = {}): Promise<MachineStatus> {
-    return this.#post(`/v1/machines/${part(id)}/resize`, json, workMs, options);
+  /** With others that are asked for in the same moment. */
+  machineResize(id: string, asked: Omit<MachineResize, 'id'>, { signal }: CallOptions = {}): Promise<MachineStatus> {
+    return this.#resizes.ask({ id, ...asked }, signal);
   }
 
   machineUpdate(id: string, json: MachineUpdate, options: CallOptions = {}): Promise<MachineStatus> {

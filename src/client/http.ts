@@ -30,7 +30,7 @@ export interface HttpRequest {
   stream?: Readable | undefined;
   headers?: OutgoingHttpHeaders | undefined;
   signal?: AbortSignal | undefined;
-  /** How long the answer may take to begin; without it there is no end. */
+  /** How long the answer may take to begin, and each of its lines where it is read by lines; without it there is no end. */
   timeoutMs?: number | undefined;
 }
 
@@ -108,11 +108,17 @@ export class HttpClient implements Disposable {
   /** One line of JSON at a time; ends with the stream, and leaving the loop closes it. */
   async *ndjson<T>(method: string, path: string, options: HttpRequest = {}): AsyncGenerator<T[]> {
     const response = await this.stream(method, path, options);
+    const { timeoutMs } = options;
+    const timer = timeoutMs === undefined ? undefined : setTimeout(() => response.destroy(this.#late(method, path)), timeoutMs);
     try {
-      yield* jsonLines<T>(response);
+      for await (const values of jsonLines<T>(response)) {
+        timer?.refresh();
+        yield values;
+      }
     } catch (error) {
       throw this.failure(error, options.signal);
     } finally {
+      clearTimeout(timer);
       response.destroy();
     }
   }

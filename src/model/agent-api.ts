@@ -6,11 +6,11 @@
  *   GET    /v1/machines/:id                         MachineStatus
  *   PUT    /v1/machines/:id                         MachineCreate -> MachineStatus (answers when created, and running if asked)
  *   POST   /v1/machines/:id/start|stop|restart      MachineAction -> MachineStatus (answers when done)
- *   POST   /v1/machines/:id/resize                  MachineResize -> MachineStatus
  *   POST   /v1/machines/:id/update                  MachineUpdate -> MachineStatus
  *   PUT    /v1/machines/:id/code?request=JSON        MachineUpdate, body tar -> MachineStatus
  *   POST   /v1/machines/:id/rename                  MachineRename -> MachineStatus
  *   DELETE /v1/machines/:id                         Generation -> 204 (also for one that is gone already)
+ *   POST   /v1/resizes                              MachineResize[] -> application/x-ndjson stream of ResizeOutcome, each when it is done
  *   GET    /v1/machines/:id/usage                   MachineUsage
  *   GET    /v1/machines/:id/processes               MachineProcess[]
  *   GET    /v1/machines/:id/logs?follow=&tail=      application/x-ndjson stream of LogLine
@@ -40,7 +40,9 @@
  */
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
+import type { ErrorBody } from '../base/errors.ts';
 import { DesiredState, MachineName, MachineSpec } from './machine.ts';
+import type { MachineStatus } from './machine.ts';
 import type { Platform, PlatformRef } from './image.ts';
 import { ImageConfig } from './image.ts';
 import { MetadataChange } from './metadata.ts';
@@ -71,8 +73,16 @@ export type MachineCreate = Static<typeof MachineCreate>;
 export const MachineAction = Type.Object({ generation, graceSeconds: Type.Optional(Type.Integer({ minimum: 0, maximum: 3600 })) }, closed);
 export type MachineAction = Static<typeof MachineAction>;
 
-export const MachineResize = Type.Object({ generation, resources: Resources }, closed);
+export const MachineResize = Type.Object({ id: Type.String({ format: 'uuid' }), generation, resources: Resources }, closed);
 export type MachineResize = Static<typeof MachineResize>;
+
+export const mostResizes = 256;
+/** Changes of machines that have nothing to do with each other but that they were asked for in one moment. */
+export const MachineResizes = Type.Array(MachineResize, { minItems: 1, maxItems: mostResizes });
+export type MachineResizes = Static<typeof MachineResizes>;
+
+/** Of the one that was asked for as the `index`th, from 0. */
+export type ResizeOutcome = { index: number; status: MachineStatus } | { index: number; error: ErrorBody };
 
 /**
  * The whole new specification; the agent finds what differs, and restores the old one when the new does not come up healthy. Of metadata, which the

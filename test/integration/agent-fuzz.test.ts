@@ -5,7 +5,7 @@ import { Readable } from 'node:stream';
 import fc from 'fast-check';
 import { errorCodes } from '../../src/base/errors.ts';
 import type { ErrorBody } from '../../src/base/errors.ts';
-import { Generation, MachineAction, MachineCreate, MachineRename, MachineResize, MachineUpdate, SnapshotCreate } from '../../src/model/agent-api.ts';
+import { Generation, MachineAction, MachineCreate, MachineRename, MachineResizes, MachineUpdate, SnapshotCreate } from '../../src/model/agent-api.ts';
 import type { MachineSpec } from '../../src/model/machine.ts';
 import { agentFixture } from '../support/agent-fixture.ts';
 import type { AgentFixture } from '../support/agent-fixture.ts';
@@ -25,7 +25,7 @@ const orders: readonly Order[] = [
   { method: 'GET', path: '/v1/machines/ID/usage', body: null },
   { method: 'PUT', path: '/v1/machines/ID', body: MachineCreate },
   ...['start', 'stop', 'restart'].map((verb) => ({ method: 'POST', path: `/v1/machines/ID/${verb}`, body: MachineAction })),
-  { method: 'POST', path: '/v1/machines/ID/resize', body: MachineResize },
+  { method: 'POST', path: '/v1/resizes', body: MachineResizes },
   { method: 'POST', path: '/v1/machines/ID/update', body: MachineUpdate },
   { method: 'PUT', path: '/v1/machines/ID/code', body: null },
   { method: 'POST', path: '/v1/machines/ID/rename', body: MachineRename },
@@ -46,6 +46,7 @@ const otherId = '11111111-1111-4111-8111-111111111111';
 const bodyOf = (order: Order, known: MachineSpec): fc.Arbitrary<unknown> => {
   if (order.body === null) return fc.option(fc.jsonValue({ maxDepth: 1 }), { nil: undefined, freq: 10 });
   return fc.tuple(fromSchema(order.body as JsonSchema), fc.integer({ min: 0, max: 20 }), fc.integer({ min: 1, max: 40 })).map(([made, change, generation]) => {
+    if (Array.isArray(made)) return made.map((one: unknown) => (typeof one === 'object' && change > 0 ? { ...one, id: known.id, generation } : one));
     if (typeof made !== 'object' || made === null || !('generation' in made) || change === 0) return made;
     if (!('spec' in made) || typeof made.spec !== 'object' || made.spec === null) return { ...made, generation };
     const entries = Object.entries(made.spec);

@@ -152,7 +152,7 @@ describe('the pool on the command line', () => {
     } satisfies EventDetails['governor.killed']);
     cli.simulated.emit('machine.oom', ids['db']!, 'out of memory', { of: 'another version' });
     cli.simulated.fault = ({ path }) =>
-      path.endsWith('/resize') ? { kind: 'refuse', code: 'not_enough', message: 'memory cannot be brought below 90M' } : undefined;
+      path === '/v1/resizes' ? { kind: 'refuse', code: 'not_enough', message: 'memory cannot be brought below 90M' } : undefined;
     assert.equal((await cli.cenote('resize', 'web', '--memory-ceiling', '300M')).code, 7);
     cli.simulated.fault = () => undefined;
     const told = await eventually(
@@ -242,7 +242,7 @@ describe('the pool on the command line', () => {
   });
 
   it('says what is pending', async () => {
-    cli.simulated.fault = ({ path }) => (path.endsWith('/resize') ? { kind: 'silence' } : undefined);
+    cli.simulated.fault = ({ path }) => (path === '/v1/resizes' ? { kind: 'silence' } : undefined);
     assert.match(succeeded(await cli.cenote('resize', 'job', '--processes', '70', '--no-wait')).stdout, /^resizing job: job \S+\n$/);
     // For its first quarter of a second it is shown as waiting.
     await eventually(

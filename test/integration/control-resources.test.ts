@@ -229,7 +229,7 @@ test('the audit says who, what and how it ended, also of what is gone', async ()
   const { client, agent } = fixture;
   const { machine } = await client.machineCreate({ name: 'a' }, { wait: 10 });
   agent.fault = ({ path }) =>
-    path.endsWith('/resize') ? { kind: 'refuse', code: 'not_enough', message: 'disk: 90M are in use, 16M were asked for' } : undefined;
+    path === '/v1/resizes' ? { kind: 'refuse', code: 'not_enough', message: 'disk: 90M are in use, 16M were asked for' } : undefined;
   const resized = await client.machineResize('a', { resources: { diskMib: 16 } }, { wait: 10 });
   assert.equal(resized.machine!.state, 'running');
   assert.equal(resized.machine!.resources.diskMib, defaultResources.diskMib);

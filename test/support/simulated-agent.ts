@@ -12,7 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocketServer } from 'ws';
 import { CenoteError, errorCodes } from '../../src/base/errors.ts';
 import type { ErrorCode } from '../../src/base/errors.ts';
-import type { AgentInfo, ImageCreate, MachineCreate, MachineUpdate } from '../../src/model/agent-api.ts';
+import type { AgentInfo, ImageCreate, MachineCreate, MachineResize, MachineUpdate } from '../../src/model/agent-api.ts';
 import type { Event } from '../../src/model/event.ts';
 import { externalNetwork, nicsOf } from '../../src/model/nics.ts';
 import type { FloatingState, NetworkDefinition } from '../../src/model/network.ts';
@@ -24,8 +24,8 @@ import { networkUsageOf, poolOf, usageOf } from './simulated-pool.ts';
 import type { SimulatedPool } from './simulated-pool.ts';
 import { mergeNamed } from '../../src/model/metadata.ts';
 import { noGuarantees } from '../../src/model/resources.ts';
-import type { PoolSize, Resources, Unsupported } from '../../src/model/resources.ts';
-import { baseImage, clash, hostPlatform, later, platformsAtFirst, start, statusOf, stop, systemImage } from './simulated-content.ts';
+import type { PoolSize, Unsupported } from '../../src/model/resources.ts';
+import { baseImage, clash, hostPlatform, later, outcomeOf, platformsAtFirst, start, statusOf, stop, systemImage } from './simulated-content.ts';
 import type { Held } from './simulated-content.ts';
 import { echo, requestOf, sendFile, sendLogs, sizeOf, textOf } from './simulated-streams.ts';
 import type { StreamCounters } from './simulated-streams.ts';
@@ -156,14 +156,16 @@ export class SimulatedAgent implements AsyncDisposable, StreamCounters {
 
   async #route(call: AgentCall, url: URL, request: IncomingMessage, response: ServerResponse, drop: () => boolean): Promise<void> {
     const [, resource, id = '', verb, name = '', last] = url.pathname.slice(1).split('/').map(decodeURIComponent);
-    const answer = (value: unknown, status = 200): void => {
+    const answerText = (text: string | undefined, status: number): void => {
       if (drop()) {
         request.socket.destroy();
         return;
       }
       response.writeHead(status, { 'content-type': 'application/json' });
-      response.end(value === undefined ? undefined : JSON.stringify(value));
+      response.end(text);
     };
+    const answer = (value: unknown, status = 200): void => answerText(value === undefined ? undefined : JSON.stringify(value), status);
+    const answerLines = (values: readonly unknown[]): void => answerText(values.map((value) => `${JSON.stringify(value)}\n`).join(''), 200);
     const route = `${call.method} ${resource}${id === '' ? '' : '/:id'}${verb === undefined ? '' : `/${verb}`}${name === '' ? '' : '/:name'}${last === undefined ? '' : `/${last}`}`;
     const body = async <T>(): Promise<T> => JSON.parse(await textOf(request)) as T;
     switch (route) {
@@ -180,15 +182,6 @@ export class SimulatedAgent implements AsyncDisposable, StreamCounters {
         return answer(this.#change<{ generation: number }>(id, await body(), 'machine.started', start));
       case 'POST machines/:id/stop':
         return answer(this.#change<{ generation: number }>(id, await body(), 'machine.stopped', stop));
-      case 'POST machines/:id/resize':
-        return answer(
-          this.#change<{ generation: number; resources: Resources }>(
-            id,
-            await body(),
-            'machine.resized',
-            (status, { resources }) => (status.spec = { ...status.spec, resources }),
-          ),
-        );
       case 'POST machines/:id/update':
         return answer(
           this.#change<MachineUpdate>(id, await body(), 'machine.updated', (status, { spec, metadata }) => {
@@ -212,6 +205,8 @@ export class SimulatedAgent implements AsyncDisposable, StreamCounters {
         await body();
         if (this.machines.delete(id)) this.emit('machine.deleted', id, 'deleted');
         return answer(undefined, 204);
+      case 'POST resizes':
+        return answerLines((await body<MachineResize[]>()).map((asked, index) => outcomeOf(index, () => this.#resize(asked))));
       case 'GET machines/:id/usage':
         return answer(usageOf(this.#held(id).status, this.usages.get(id)));
       case 'GET pool':
@@ -345,6 +340,10 @@ export class SimulatedAgent implements AsyncDisposable, StreamCounters {
     apply(status, asked);
     this.emit(event, id, event);
     return status;
+  }
+
+  #resize(asked: MachineResize): MachineStatus {
+    return this.#change(asked.id, asked, 'machine.resized', (status, { resources }) => (status.spec = { ...status.spec, resources }));
   }
 
   #snapshot(id: string, name: string): Snapshot {

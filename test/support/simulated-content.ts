@@ -1,5 +1,7 @@
 /** What a simulated host has from the start, and the status of a machine on it. */
 import { nicsOf, placesOfNics } from '../../src/model/nics.ts';
+import { asCenoteError } from '../../src/base/errors.ts';
+import type { ResizeOutcome } from '../../src/model/agent-api.ts';
 import type { Image, Platform } from '../../src/model/image.ts';
 import type { MachineSpec, MachineStatus, Snapshot } from '../../src/model/machine.ts';
 
@@ -47,6 +49,15 @@ export const statusOf = (spec: MachineSpec, generation: number, desired: 'runnin
   health: 'none',
   sequence: 0,
 });
+
+/** Of one among several that are asked for together. */
+export const outcomeOf = (index: number, change: () => MachineStatus): ResizeOutcome => {
+  try {
+    return { index, status: change() };
+  } catch (error) {
+    return { index, error: asCenoteError(error).toBody() };
+  }
+};
 
 /** Whether two machines have the same name in one account, or the same address on one network. */
 export const clash = (one: MachineSpec, other: MachineSpec): boolean =>

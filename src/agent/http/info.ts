@@ -37,7 +37,7 @@ export const infoRoutes: AgentRoutes = (app, { host, machines, instance, started
     const lines = async function* () {
       // An empty line at once tells the client that it is being followed.
       yield '\n';
-      for await (const event of host.events.follow(after, closed.signal)) yield `${JSON.stringify(event)}\n`;
+      for await (const events of host.events.follow(after, closed.signal)) yield events.map((event) => `${JSON.stringify(event)}\n`).join('');
     };
     return reply.type('application/x-ndjson').send(Readable.from(lines()));
   });

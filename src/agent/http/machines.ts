@@ -1,6 +1,6 @@
 /** Machines and their lives. */
 import { Type } from 'typebox';
-import { Generation, MachineAction, MachineCreate, MachineRename, MachineResize, MachineUpdate } from '../../model/agent-api.ts';
+import { Generation, MachineAction, MachineCreate, MachineRename, MachineUpdate } from '../../model/agent-api.ts';
 import type { AgentRoutes } from './server.ts';
 
 const params = Type.Object({ id: Type.String({ format: 'uuid' }) });
@@ -15,7 +15,6 @@ export const machineRoutes: AgentRoutes = (app, { machines }) => {
   app.post<ById & { Body: MachineAction }>('/v1/machines/:id/start', schema(MachineAction), ({ params: { id }, body }) => machines.start(id, body));
   app.post<ById & { Body: MachineAction }>('/v1/machines/:id/stop', schema(MachineAction), ({ params: { id }, body }) => machines.stop(id, body));
   app.post<ById & { Body: MachineAction }>('/v1/machines/:id/restart', schema(MachineAction), ({ params: { id }, body }) => machines.restart(id, body));
-  app.post<ById & { Body: MachineResize }>('/v1/machines/:id/resize', schema(MachineResize), ({ params: { id }, body }) => machines.resize(id, body));
   app.post<ById & { Body: MachineUpdate }>('/v1/machines/:id/update', schema(MachineUpdate), ({ params: { id }, body }) => machines.update(id, body));
   app.post<ById & { Body: MachineRename }>('/v1/machines/:id/rename', schema(MachineRename), ({ params: { id }, body }) =>
     machines.rename(id, body.generation, body.name),

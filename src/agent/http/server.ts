@@ -24,6 +24,7 @@ import { machineRoutes } from './machines.ts';
 import { networkRoutes } from './networks.ts';
 import { machineDataRoutes } from './machine-data.ts';
 import { nameRoutes } from './names.ts';
+import { resizeRoutes } from './resizes.ts';
 
 export interface AgentServerOptions {
   host: Host;
@@ -74,7 +75,8 @@ export const prepareServer = async (options: AgentServerOptions): Promise<AgentS
     const body: ErrorBody = { code: 'not_found', message: `there is no ${request.method} ${request.url.slice(0, 200)}` };
     void reply.status(404).send(body);
   });
-  for (const routes of [infoRoutes, machineRoutes, machineDataRoutes, imageRoutes, firewallRoutes, networkRoutes, nameRoutes]) routes(app, options);
+  for (const routes of [infoRoutes, machineRoutes, machineDataRoutes, resizeRoutes, imageRoutes, firewallRoutes, networkRoutes, nameRoutes])
+    routes(app, options);
   app.server.on('upgrade', execRoute(options));
   await app.ready();
   const listen = async (): Promise<void> => {

@@ -153,13 +153,18 @@ export class BtrfsVolumes {
       const volume = this.#get(id);
       const before = volume.quotaMib;
       if (quotaMib >= before && before > 0) return this.#setLimit(volume, quotaMib);
-      if (!this.#fits(volume, quotaMib)) {
+      using numbers = this.#pool.groups.open(volume.group);
+      const fits = (): boolean => {
+        const { settled, coming, noting } = numbers.usage();
+        return settled + coming + noting + bytesOfMib(volume.inheritedMib + shrinkMarginMib) <= bytesOfMib(quotaMib);
+      };
+      if (!fits()) {
         // What is reserved counts twice while it is on its way; a commit settles it.
         await this.#pool.commit();
-        if (!this.#fits(volume, quotaMib)) throw tooSmall(quotaMib, this.usage(id).usedMib);
+        if (!fits()) throw tooSmall(quotaMib, this.usage(id).usedMib);
       }
       await this.#setLimit(volume, quotaMib);
-      if (this.#fits(volume, quotaMib)) return;
+      if (fits()) return;
       // The machine wrote between the question and the limit.
       if (before > 0) await this.#setLimit(volume, before);
       throw tooSmall(quotaMib, this.usage(id).usedMib);
@@ -246,11 +251,6 @@ export class BtrfsVolumes {
     const volume = this.#volumes.get(checkVolumeId(id));
     if (volume === undefined) throw new CenoteError('not_found', `there is no volume ${id}`);
     return volume;
-  }
-
-  #fits(volume: Volume, quotaMib: number): boolean {
-    const { settled, coming, noting } = this.#pool.groups.usage(volume.group);
-    return settled + coming + noting + bytesOfMib(volume.inheritedMib + shrinkMarginMib) <= bytesOfMib(quotaMib);
   }
 
   async #setLimit(volume: Volume, quotaMib: number): Promise<void> {

@@ -1,0 +1,39 @@
+/** Other sizes of machines, many at a time: each is told of as soon as it is done, and waits for no slower one. */
+import { Readable } from 'node:stream';
+import { asCenoteError } from '../../base/errors.ts';
+import { MachineResizes } from '../../model/agent-api.ts';
+import type { MachineResize, ResizeOutcome } from '../../model/agent-api.ts';
+import type { Machines } from '../machines.ts';
+import type { AgentRoutes } from './server.ts';
+
+export const resizeRoutes: AgentRoutes = (app, { machines }) => {
+  app.post<{ Body: MachineResizes }>('/v1/resizes', { schema: { body: MachineResizes } }, ({ body }, reply) =>
+    reply.type('application/x-ndjson').send(outcomesOf(machines, body)),
+  );
+};
+
+/** Lines of what one sync of the journal has ended go together. */
+const outcomesOf = (machines: Machines, asked: readonly MachineResize[]): Readable => {
+  const stream = new Readable({ read: () => {} });
+  let [lines, left] = ['', asked.length];
+  const flush = (): void => {
+    stream.push(lines);
+    lines = '';
+    if (left === 0) stream.push(null);
+  };
+  const tell = (outcome: ResizeOutcome): void => {
+    if (lines === '') process.nextTick(flush);
+    lines += `${JSON.stringify(outcome)}\n`;
+    left -= 1;
+  };
+  for (const [index, one] of asked.entries()) void outcomeOf(machines, one, index).then(tell);
+  return stream;
+};
+
+const outcomeOf = async (machines: Machines, asked: MachineResize, index: number): Promise<ResizeOutcome> => {
+  try {
+    return { index, status: await machines.resize(asked) };
+  } catch (error) {
+    return { index, error: asCenoteError(error).toBody() };
+  }
+};
