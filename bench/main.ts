@@ -9,6 +9,7 @@ import { messageChain } from '../src/base/errors.ts';
 import { writeDocument } from './lib/document.ts';
 import { measureHostCosts } from './lib/host-costs.ts';
 import { hostFacts, loadAverage, waitForQuiet } from './lib/host.ts';
+import { standingInstances } from '../test/support/instance.ts';
 import { openBenchInstance } from './lib/instance.ts';
 import type { BenchInstance } from './lib/instance.ts';
 import type { StoredResult } from './lib/document.ts';
@@ -32,7 +33,12 @@ if (process.getuid?.() !== 0) {
 const chosen = positionals.length === 0 ? suites : suites.filter(({ name }) => positionals.includes(name));
 const results = join(import.meta.dirname, 'results');
 mkdirSync(results, { recursive: true });
-const note = (text: string): void => console.log(`  ${text}`);
+/** The signal that ends the run early. */
+let endedBy: number | undefined;
+const note = (text: string): void => {
+  if (endedBy !== undefined) throw new Error('ended early');
+  console.log(`  ${text}`);
+};
 let instance: Promise<BenchInstance> | undefined;
 const bench: Bench = {
   count: (full, small) => (values.small ? small : full),
@@ -41,19 +47,29 @@ const bench: Bench = {
 };
 
 const leave = async (): Promise<boolean> => {
-  const left = (await (await instance?.catch(() => undefined))?.destroy()) ?? [];
+  (await instance?.catch(() => undefined))?.close();
+  const left = (await Promise.all(standingInstances().map((one) => one.destroy()))).flat();
   for (const line of left) console.error(`left behind: ${line}`);
   return left.length === 0;
 };
+/** Also what suites have made of their own is taken away; so the suite that runs fails, and undoes what else it has done. */
+const undoMs = 30_000;
 for (const [signal, number] of [
   ['SIGINT', 2],
   ['SIGTERM', 15],
 ] as const)
-  process.once(signal, () => void leave().finally(() => process.exit(128 + number)));
+  process.once(signal, () => {
+    endedBy = number;
+    setTimeout(() => process.exit(128 + number), undoMs).unref();
+    // Of what was under way, as it finds its machines gone.
+    process.on('unhandledRejection', () => undefined);
+    void leave();
+  });
 
 let failed = false;
 try {
   for (const suite of chosen) {
+    if (endedBy !== undefined) break;
     const quiet = await waitForQuiet(Number(values['quiet-wait']));
     const loadBefore = loadAverage();
     const costs = await measureHostCosts();
@@ -79,6 +95,7 @@ try {
       for (const row of rows) note([row.what, row.value, row.against, row.note].filter((part) => part !== undefined).join(' | '));
     } catch (error) {
       failed = true;
+      if (endedBy !== undefined) break;
       console.error(`${suite.name} failed: ${messageChain(error)}`);
       if (error instanceof Error) console.error(error.stack);
       // What it had begun is not to be in the way of the others.
@@ -88,5 +105,5 @@ try {
 } finally {
   if (!(await leave())) failed = true;
 }
-if (!values['no-document']) writeDocument(results, suites);
-process.exitCode = failed ? 1 : 0;
+if (!values['no-document'] && endedBy === undefined) writeDocument(results, suites);
+process.exitCode = endedBy === undefined ? Number(failed) : 128 + endedBy;

@@ -4,7 +4,8 @@
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { makeGroup, removeGroup, write } from '../../src/host/cgroup/files.ts';
+import { isErrno } from '../../src/base/errno.ts';
+import { ifPresent, makeGroup, readPids, removeGroup, write } from '../../src/host/cgroup/files.ts';
 import { detectLayout } from '../../src/host/cgroup/layout.ts';
 
 export interface Reserve extends Disposable {
@@ -19,6 +20,8 @@ export interface Reserve extends Disposable {
 const generator = { 'cpu.shares': 200_000, 'cpu.weight': 10_000 } as const;
 const measured = { 'cpu.shares': 20_000, 'cpu.weight': 2000 } as const;
 const periodUs = 100_000;
+const removeRounds = 100;
+const removeEveryMs = 10;
 
 const cpuTree = (): string => {
   const { v1, unified } = detectLayout();
@@ -32,11 +35,31 @@ const set = (group: string, values: Record<string, string | number>): void => {
   for (const [file, value] of Object.entries(values)) if (existsSync(join(group, file))) write(group, file, value);
 };
 
+const killOne = (pid: number): void => {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if (!isErrno(error, 'ESRCH')) throw error;
+  }
+};
+
+/** Takes a group away with those in it; also when the process ends before it is disposed of, and who is in it still works. */
+const leaving = (group: string, inner: readonly string[] = []): Disposable => {
+  const end = (): void => {
+    process.off('exit', end);
+    for (const pid of [group, ...inner].flatMap((one) => ifPresent(() => readPids(one)) ?? [])) killOne(pid);
+    // A process that was killed has to end first. Nothing asynchronous is done when a process exits.
+    for (let round = 0; !removeGroup(group) && round < removeRounds; round += 1) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, removeEveryMs);
+  };
+  process.on('exit', end);
+  return { [Symbol.dispose]: end };
+};
+
 export const openReserve = (): Reserve => {
   const group = join(cpuTree(), `cenote-bench-load-${process.pid}`);
   makeGroup(group);
   set(group, generator);
-  return { files: [join(group, 'cgroup.procs')], [Symbol.dispose]: () => void removeGroup(group) };
+  return { files: [join(group, 'cgroup.procs')], ...leaving(group) };
 };
 
 export const favourInstance = (instance: string): void => set(join(cpuTree(), `cenote-${instance}`), measured);
@@ -56,5 +79,5 @@ export const openSlices = (count: number, cpuMillis: number): Slices => {
     makeGroup(group);
     set(group, { 'cpu.cfs_period_us': periodUs, 'cpu.cfs_quota_us': quota, 'cpu.max': `${quota} ${periodUs}` });
   }
-  return { hold: (index, pid) => write(groups[index]!, 'cgroup.procs', pid), [Symbol.dispose]: () => void removeGroup(parent) };
+  return { hold: (index, pid) => write(groups[index]!, 'cgroup.procs', pid), ...leaving(parent, groups) };
 };

@@ -54,6 +54,10 @@ export interface TestInstance extends AsyncDisposable {
   destroy(): Promise<string[]>;
 }
 
+const standing = new Set<TestInstance>();
+/** Those that this process has made and not yet taken away, for who is ended early. */
+export const standingInstances = (): readonly TestInstance[] => [...standing];
+
 const defaultShare = { cpuMillis: 100, memoryMib: 1024 };
 const callTimeoutMs = 180_000;
 const untilTimeoutMs = 60_000;
@@ -91,6 +95,7 @@ export const startInstance = async (options: InstanceOptions): Promise<TestInsta
   const destroy = async (): Promise<string[]> => {
     if (gone) return [];
     gone = true;
+    standing.delete(made);
     const problems: string[] = [];
     if (existsSync(root)) {
       const destroyed = await cenote('destroy', '--yes');
@@ -146,6 +151,7 @@ export const startInstance = async (options: InstanceOptions): Promise<TestInsta
     },
   };
 
+  standing.add(made);
   try {
     const { cpuMillis, memoryMib } = { ...defaultShare, ...options };
     const up = ['up', '--no-hello', '--pool-size', `${options.poolSizeMib}M`, '--cpu', String(cpuMillis / 1000), '--memory', `${memoryMib}M`];
