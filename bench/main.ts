@@ -6,10 +6,10 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { messageChain } from '../src/base/errors.ts';
+import { standingInstances } from '../test/support/instance.ts';
 import { writeDocument } from './lib/document.ts';
 import { measureHostCosts } from './lib/host-costs.ts';
 import { hostFacts, loadAverage, waitForQuiet } from './lib/host.ts';
-import { standingInstances } from '../test/support/instance.ts';
 import { openBenchInstance } from './lib/instance.ts';
 import type { BenchInstance } from './lib/instance.ts';
 import type { StoredResult } from './lib/document.ts';
@@ -53,7 +53,8 @@ const leave = async (): Promise<boolean> => {
   return left.length === 0;
 };
 /** Also what suites have made of their own is taken away; so the suite that runs fails, and undoes what else it has done. */
-const undoMs = 30_000;
+/** As long as an instance may take to go. */
+const undoMs = 200_000;
 for (const [signal, number] of [
   ['SIGINT', 2],
   ['SIGTERM', 15],
@@ -75,6 +76,7 @@ try {
     const costs = await measureHostCosts();
     const begun = performance.now();
     console.log(`${suite.name}: ${suite.title} (load ${loadBefore}${quiet ? '' : ', not quiet'})`);
+    if (endedBy !== undefined) break;
     try {
       const { rows, data } = await suite.run(bench);
       const seconds = Math.round((performance.now() - begun) / 100) / 10;

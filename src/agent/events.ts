@@ -1,6 +1,6 @@
 /** The agent's event log: numbered, kept in the journal, and told to whoever follows. */
-import type { Logger } from '../base/logger.ts';
 import { setImmediate as turn } from 'node:timers/promises';
+import type { Logger } from '../base/logger.ts';
 import { messageChain } from '../base/errors.ts';
 import type { Event, EventDetails } from '../model/event.ts';
 import type { Journal } from './journal.ts';
@@ -26,6 +26,8 @@ export class Events {
   readonly #journal: Journal;
   readonly #logger: Logger;
   readonly #listeners = new Set<(event: Event) => void>();
+  /** Told, and not yet in the journal. */
+  readonly #unsaved = new Set<Event>();
   #sequence: number;
 
   constructor(journal: Journal, logger: Logger) {
@@ -49,7 +51,11 @@ export class Events {
     const { at, type, subject, message, detail } = what;
     const event: Event = { sequence: this.#sequence, at, type, subject, message, detail };
     this.#logger.info({ event: type, subject, ...detail }, message);
-    this.#journal.appendEvent(event).catch((error: unknown) => this.#logger.error({ error: messageChain(error) }, 'an event could not be kept'));
+    this.#unsaved.add(event);
+    this.#journal
+      .appendEvent(event)
+      .catch((error: unknown) => this.#logger.error({ error: messageChain(error) }, 'an event could not be kept'))
+      .finally(() => this.#unsaved.delete(event));
     for (const listener of this.#listeners) listener(event);
   }
 
@@ -76,6 +82,8 @@ export class Events {
     signal.addEventListener('abort', onAbort);
     try {
       const before = this.#journal.eventsAfter(last);
+      const saved = before.at(-1)?.sequence ?? last;
+      before.push(...this.#unsaved.values().filter(({ sequence }) => sequence > saved));
       last = before.at(-1)?.sequence ?? last;
       if (before.length > 0) yield before;
       while (!signal.aborted && waiting.length < mostBehind) {

@@ -17,7 +17,11 @@ export const newMachineId = (): MachineId => randomUUID() as MachineId;
 export const newImageId = (): ImageId => randomUUID() as ImageId;
 export const newAccountId = (): AccountId => randomUUID() as AccountId;
 export const newTokenId = (): TokenId => randomUUID() as TokenId;
-export const newJobId = (): JobId => randomUUID() as JobId;
+/** In the order of time (RFC 9562, version 7): there are many, and an index of them that grows at its end is written in one place. */
+export const newJobId = (): JobId => {
+  const ms = Date.now().toString(16).padStart(12, '0');
+  return `${ms.slice(0, 8)}-${ms.slice(8)}-7${randomUUID().slice(15)}` as JobId;
+};
 
 /** The first eight digits, as listings show them. */
 export const shortId = (id: string): string => id.slice(0, 8);

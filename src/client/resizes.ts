@@ -48,8 +48,10 @@ export class Resizes {
     } catch (error) {
       broken = asCenoteError(error);
     }
+    // What is wrong with one is not to be said of the others.
+    if (broken.code === 'invalid_argument' && calls.length > 1) for (const call of calls) void this.#sendTogether([call], signal);
     // Settled already, but for those that had no answer.
-    for (const call of calls) call.reject(broken);
+    else for (const call of calls) call.reject(broken);
   }
 }
 

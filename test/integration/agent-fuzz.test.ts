@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { errorCodes } from '../../src/base/errors.ts';
 import type { ErrorBody } from '../../src/base/errors.ts';
 import { Generation, MachineAction, MachineCreate, MachineRename, MachineResizes, MachineUpdate, SnapshotCreate } from '../../src/model/agent-api.ts';
+import type { ResizeOutcome } from '../../src/model/agent-api.ts';
 import type { MachineSpec } from '../../src/model/machine.ts';
 import { agentFixture } from '../support/agent-fixture.ts';
 import type { AgentFixture } from '../support/agent-fixture.ts';
@@ -74,12 +75,26 @@ test('every order from its schema', async () => {
       fc.asyncProperty(ids, bodyOf(order, known), async (id, body) => {
         const path = order.path.replace('ID', id);
         const { status, text } = await send(fixture, order.method, path, body);
+        const told = `${order.method} ${path} ${JSON.stringify(body)}: ${text}`;
+        const refusals: ErrorBody[] = [];
         if (status >= 400) {
-          const answer = JSON.parse(text) as ErrorBody;
-          const told = `${order.method} ${path} ${JSON.stringify(body)}: ${text}`;
-          assert.equal(status, errorCodes[answer.code].status, told);
-          assert.notEqual(answer.code, 'internal', told);
-          assert.ok(answer.message.length > 0 && answer.message.length < 2000 && !answer.message.includes('\n'), told);
+          refusals.push(JSON.parse(text) as ErrorBody);
+          assert.equal(status, errorCodes[refusals[0]!.code].status, told);
+        } else if (path === '/v1/resizes') {
+          const outcomes = text
+            .split('\n')
+            .filter(Boolean)
+            .map((line) => JSON.parse(line) as ResizeOutcome);
+          assert.deepEqual(
+            outcomes.map(({ index }) => index).toSorted((a, b) => a - b),
+            (body as unknown[]).map((_, index) => index),
+            told,
+          );
+          refusals.push(...outcomes.flatMap((outcome) => ('error' in outcome ? [outcome.error] : [])));
+        }
+        for (const { code, message } of refusals) {
+          assert.notEqual(code, 'internal', told);
+          assert.ok(message.length > 0 && message.length < 2000 && !message.includes('\n'), told);
         }
         const machines = await fixture.client.machineList();
         for (const [field, most] of Object.entries(pool) as [keyof typeof pool, number][])

@@ -84,6 +84,10 @@ test('a lost answer is asked for again and acts once', async () => {
     const made = await client.machineCreate({ name: `made-${when}` }, { wait: 20 });
     assert.equal(made.job.state, 'succeeded', made.job.reason ?? '');
     drops = 2;
+    const resized = await client.machineResize(`made-${when}`, { resources: { diskMib: 77 } }, { wait: 20 });
+    assert.equal(resized.job.state, 'succeeded', resized.job.reason ?? '');
+    assert.equal(resized.machine!.resources.diskMib, 77);
+    drops = 2;
     const snapshot = await client.snapshotCreate(`made-${when}`, { name: 'one' }, { wait: 20 });
     assert.equal(snapshot.job.state, 'succeeded', snapshot.job.reason ?? '');
     assert.equal(snapshot.job.result['name'], 'one');
@@ -93,7 +97,24 @@ test('a lost answer is asked for again and acts once', async () => {
     assert.equal((await client.machineDelete(`made-${when}`, { wait: 20 })).job.state, 'succeeded');
   }
   assert.deepEqual(agent.doubled, []);
-  assert.equal(agent.events.filter(({ type }) => type === 'machine.created').length, 2);
+  for (const type of ['machine.created', 'machine.resized']) assert.equal(agent.events.filter((event) => event.type === type).length, 2, type);
+});
+
+test('actions of one machine that are accepted together are each done to what the one before has made of it', async () => {
+  await using fixture = await controlFixture();
+  const { client } = fixture;
+  await Promise.all(['a', 'b'].map((name) => client.machineCreate({ name }, { wait: 10 })));
+  const asked = ['a', 'b'].flatMap((name) => [
+    client.machineResize(name, { resources: { cpuMillis: 33 } }, { wait: 10 }),
+    client.machineUpdate(name, { tags: { colour: 'red' } }, { wait: 10 }),
+    client.machineResize(name, { resources: { processes: 44 } }, { wait: 10 }),
+    client.machineResize(name, { resources: { diskMib: 55 } }, { wait: 10 }),
+  ]);
+  for (const { job } of await Promise.all(asked)) assert.equal(job.state, 'succeeded', job.reason ?? '');
+  for (const name of ['a', 'b']) {
+    const { resources, tags } = await client.machineGet(name);
+    assert.deepEqual([resources.cpuMillis, resources.processes, resources.diskMib, tags], [33, 44, 55, { colour: 'red' }]);
+  }
 });
 
 test('slow actions hold up neither other machines nor the order on their own', async () => {

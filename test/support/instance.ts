@@ -92,10 +92,12 @@ export const startInstance = async (options: InstanceOptions): Promise<TestInsta
 
   let gone = false;
   let instance = '';
+  let coming: Promise<unknown> | undefined;
   const destroy = async (): Promise<string[]> => {
     if (gone) return [];
     gone = true;
     standing.delete(made);
+    await coming?.catch(() => undefined);
     const problems: string[] = [];
     if (existsSync(root)) {
       const destroyed = await cenote('destroy', '--yes');
@@ -155,7 +157,9 @@ export const startInstance = async (options: InstanceOptions): Promise<TestInsta
   try {
     const { cpuMillis, memoryMib } = { ...defaultShare, ...options };
     const up = ['up', '--no-hello', '--pool-size', `${options.poolSizeMib}M`, '--cpu', String(cpuMillis / 1000), '--memory', `${memoryMib}M`];
-    instance = (await made.json<{ instance: string }>(...up)).instance;
+    const arriving = made.json<{ instance: string }>(...up);
+    coming = arriving;
+    ({ instance } = await arriving);
     options.note?.(`instance ${instance} at ${root}, ${runsSystemd() ? 'systemd' : 'supervisor'}`);
     return made;
   } catch (error) {

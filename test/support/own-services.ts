@@ -151,8 +151,11 @@ export class OwnServices implements AsyncDisposable {
     this.#over = true;
     this.agent[Symbol.dispose]();
     this.control[Symbol.dispose]();
-    await this.stop('control');
-    await this.stop('agent');
+    try {
+      await this.stop('control');
+    } finally {
+      await this.stop('agent');
+    }
   }
 }
 

@@ -22,7 +22,7 @@ const needEndsMs = 500;
 const tellEveryMs = 5000;
 const heldToldAfterMs = 1000;
 /** What cannot be read cheaply is written again after so long. */
-const assertEveryMs = 5000;
+export const assertEveryMs = 5000;
 
 /** From when it borrows something worth a kill until it is back within its guarantee. */
 export const isWorthOffering = ({ usedBytes, guaranteeBytes }: MachineReading, isOffered: boolean): boolean =>

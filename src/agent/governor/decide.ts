@@ -4,7 +4,8 @@
  *
  * While the pool has plenty, nothing is held and only two numbers are read, however many machines there are; all are looked at, at a
  * bounded rate, only when these have changed. Once so much is lent that not all guarantees could be claimed without taking back, the kernel
- * is told who borrows, and who is not to be swapped, for the case that there is no governor when they are. When the pool gets tight, those
+ * is told who is not to be swapped, and when it could come to that before anybody else governs, who borrows: for the case that there is no
+ * governor then. When the pool gets tight, those
  * above their guarantees are watched and held to what they use and their part of what is free above a reserve. When the reserve is touched,
  * borrowed memory is taken back: cache first, then memory of its own to swap, from the largest borrower relative to its guarantee. Where
  * nothing is left to reclaim, or less than is missing since they hold the kernel's own memory, and the reserve is half gone, a process
@@ -15,7 +16,7 @@
 import { gaveLittle } from '../../host/cgroup/pool-memory.ts';
 import type { HostMemory, PoolTotals } from '../../host/cgroup/pool-memory.ts';
 import { placeBars, sinceMet } from './bars.ts';
-import { BorrowerRound, isWorthOffering } from './borrowers.ts';
+import { assertEveryMs, BorrowerRound, isWorthOffering } from './borrowers.ts';
 import { lastReport, worthTelling } from './report.ts';
 import { isLent, looseAbove, lookAfterMs, reserveFor, soonerForBorrowers, takenUnattended, tightBelow, worthALook } from './reserve.ts';
 import type { Action, Decision, GovernorState, Look, MachineReading, Outcome, Readings, Watch } from './types.ts';
@@ -107,20 +108,22 @@ const letGo = (
 ): Omit<Decision, 'reports'> => {
   const watched = new Map<string, Watch>();
   let isReleasing = false;
-  const mayBeMissed = isLent(pool.limitBytes, headroomBytes - takenUnattended(tuning.cpus), state.unclaimedBytes);
+  const mayBeMissed = state.unclaimedBytes > 0 && isLent(pool.limitBytes, headroomBytes - takenUnattended(tuning.cpus), state.unclaimedBytes);
   for (const one of machines) {
-    const { isSwapHeld, isOffered: wasOffered } = state.watched.get(one.id) ?? freshWatch;
+    const { isSwapHeld, isOffered: wasOffered, assertedAtMs } = state.watched.get(one.id) ?? freshWatch;
     const isOffered = mayBeMissed && isWorthOffering(one, wasOffered);
+    // A machine that was started anew has new processes.
+    const isWritten = isOffered !== wasOffered || (isOffered && nowMs - assertedAtMs > assertEveryMs);
     if (isOffered && !wasOffered) actions.push({ do: 'protect', machine: one.id, protection: 'none' });
-    if (isOffered !== wasOffered) actions.push({ do: 'offer', machine: one.id, isOffered });
+    if (isWritten) actions.push({ do: 'offer', machine: one.id, isOffered });
     const isHeld = isSwapHeld || one.limitBytes < one.ceilingBytes;
     if (isSwapHeld) actions.push({ do: 'swap', machine: one.id, isAllowed: true, ceilingBytes: one.ceilingBytes });
     else if (isHeld) actions.push({ do: 'limit', machine: one.id, bytes: one.ceilingBytes, maySwap: true });
-    if (isHeld || isOffered) watched.set(one.id, { ...freshWatch, isOffered, assertedAtMs: nowMs });
+    if (isHeld || isOffered) watched.set(one.id, { ...freshWatch, isOffered, assertedAtMs: isWritten ? nowMs : assertedAtMs });
     isReleasing ||= isHeld;
   }
   const hasChanged = Math.abs(pool.usedBytes - state.poolAtLookBytes) > worthALook(pool.limitBytes);
-  const afterMs = lookAfterMs(headroomBytes, tuning.cpus) / (mayBeMissed ? soonerForBorrowers : 1);
+  const afterMs = lookAfterMs(headroomBytes, tuning.cpus, mayBeMissed ? soonerForBorrowers : 1);
   const mayLook = nowMs - state.lookedAtMs >= lookCostMs / calmShare;
   return {
     state: { ...state, watched: look === 'totals' ? state.watched : watched, claimant: null },

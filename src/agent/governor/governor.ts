@@ -190,10 +190,7 @@ export class Governor implements AsyncDisposable {
       case 'protect':
         return memory.protect(action.machine, action.protection);
       case 'offer':
-        return void this.#inOrder(`offer ${action.machine}`, async () => {
-          const governed = this.#options.find(action.machine);
-          if (governed !== undefined) await memory.offer(action.machine, action.isOffered, bytesOfMib(governed.resources.memoryMib));
-        });
+        return void this.#inOrder(`offer ${action.machine}`, () => this.#offer(action.machine, action.isOffered));
       case 'swap':
         return this.#onLimits(action.machine, 0, ({ id, ceilingBytes }) => memory.allowSwap(id, action.isAllowed, ceilingBytes));
       case 'limit':
@@ -215,6 +212,16 @@ export class Governor implements AsyncDisposable {
           this.#schedule(0);
         });
     }
+  }
+
+  /** Unless it has been decided otherwise by then. All of a machine's processes are written to, which is part of what the look that led to it has cost. */
+  async #offer(machine: string, isOffered: boolean): Promise<void> {
+    const { memory, find } = this.#options;
+    const governed = find(machine);
+    if (governed === undefined || isOffered !== (this.#state.watched.get(machine)?.isOffered ?? false)) return;
+    const begun = performance.now();
+    await memory.offer(machine, isOffered, bytesOfMib(governed.resources.memoryMib));
+    this.#lookCostMs += performance.now() - begun;
   }
 
   /** When nobody else writes them, and with what is true by then: a resize may have come between the decision and this. */

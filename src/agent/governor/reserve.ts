@@ -27,8 +27,8 @@ export const looseAbove = (poolBytes: number): number => tightBelow(poolBytes) *
 /** What the host's CPUs can fill at most, bytes a second. */
 const fillRate = (cpus: number): number => cpus * 1.5 * gib;
 
-/** Half the time in which what is free could be gone. */
-export const lookAfterMs = (freeBytes: number, cpus: number): number => within(10, (freeBytes / fillRate(cpus)) * 500, 1000);
+/** Half the time in which what is free could be gone, and `sooner` a part of that. */
+export const lookAfterMs = (freeBytes: number, cpus: number, sooner = 1): number => Math.max(10, within(10, (freeBytes / fillRate(cpus)) * 500, 1000) / sooner);
 
 /** The longest that nobody governs while an agent stands still: until its stand-in has found out (host/cgroup/turn.ts). */
 const unattendedSeconds = 0.8;

@@ -39,14 +39,14 @@ export const acceptAction = async <A extends Action>(
   action: A,
   prepare: (db: Db, stored: StoredMachine, pending: readonly StoredJob[]) => Promise<JobRequests[A]> | JobRequests[A],
 ): Promise<Accepted> => {
-  const { accepted, stored } = await control.store.transaction(async (db) => {
+  const { accepted, stored, target } = await control.store.transaction(async (db) => {
     const target = await machineGet(context, db, idOrName);
     const { machine } = target;
     if (action !== 'delete') demandMade(target);
     const pending = await jobListUnfinishedByMachine(context, db, machine.id);
     const deleting = pending.find(({ job }) => job.action === 'delete');
     if (deleting !== undefined) {
-      if (action === 'delete') return { accepted: { job: deleting.job, machine }, stored: undefined };
+      if (action === 'delete') return { accepted: { job: deleting.job, machine }, stored: undefined, target: undefined };
       throw new CenoteError('wrong_state', `machine ${JSON.stringify(machine.name)} is being deleted`);
     }
     if (pending.length >= mostPending)
@@ -57,10 +57,10 @@ export const acceptAction = async <A extends Action>(
     applyPending(target, [made]);
     await jobInsert(context, db, made, control.jobs.lease());
     await machineSave(context, db, target);
-    return { accepted: { job: made.job, machine }, stored: made };
+    return { accepted: { job: made.job, machine }, stored: made, target };
   });
   control.trace(`${action}:accepted`);
   control.changes.tell(accepted.machine?.id ?? null);
-  if (stored !== undefined) control.jobs.enqueue({ ...stored, job: { ...stored.job } });
+  if (stored !== undefined) control.jobs.enqueue({ ...stored, job: { ...stored.job } }, target);
   return accepted;
 };

@@ -14,6 +14,7 @@ import { systemContext as system } from '../../store/context.ts';
 import { jobMarkRunning, jobNote, jobRenewLeases, jobTakeUnfinished } from '../../store/job.ts';
 import type { Lease, StoredJob } from '../../store/job.ts';
 import { machineFind, machineSave } from '../../store/machine.ts';
+import type { StoredMachine } from '../../store/machine.ts';
 import type { Store } from '../../store/store.ts';
 import type { Touched } from '../agent/touched.ts';
 import { wakeOrTimeout } from '../wake.ts';
@@ -54,6 +55,8 @@ export interface RunnerOptions {
 interface Entry {
   stored: StoredJob;
   machine: string;
+  /** As the transaction that accepted the job has left it, for a job that begins at once: the store has nothing newer to say. */
+  target: StoredMachine | undefined;
   attempts: number;
   repeat: boolean;
   noted: boolean;
@@ -95,7 +98,7 @@ export class JobRunner implements AsyncDisposable {
   /** Takes up what an earlier process left, and what the store has and this one was not told of. */
   async resume(): Promise<void> {
     const unfinished = await this.#options.store.transaction((db) => jobTakeUnfinished(system, db, this.lease()));
-    for (const stored of unfinished) this.#add(stored, true);
+    for (const stored of unfinished) this.#add(stored, undefined, true);
   }
 
   /** For a job that is being accepted: it is this process's own. */
@@ -103,9 +106,9 @@ export class JobRunner implements AsyncDisposable {
     return { owner: this.#owner, until: new Date(Date.now() + leaseMs).toISOString() };
   }
 
-  /** Only after the transaction that made the job. */
-  enqueue(stored: StoredJob): void {
-    this.#add(stored, false);
+  /** Only after the transaction that made the job, and at once after it where `target` is given, the machine as that has left it. */
+  enqueue(stored: StoredJob, target?: StoredMachine): void {
+    this.#add(stored, target, false);
   }
 
   /** The job's end; undefined when the time is over first, or it had ended before. */
@@ -128,9 +131,9 @@ export class JobRunner implements AsyncDisposable {
     return finished;
   }
 
-  #add(stored: StoredJob, repeat: boolean): void {
+  #add(stored: StoredJob, target: StoredMachine | undefined, repeat: boolean): void {
     if (this.#unfinished.has(stored.job.id)) return;
-    const entry: Entry = { stored, machine: stored.job.machine!, attempts: 0, repeat, noted: stored.job.reason !== null };
+    const entry: Entry = { stored, machine: stored.job.machine!, target: undefined, attempts: 0, repeat, noted: stored.job.reason !== null };
     this.#unfinished.add(stored.job.id);
     const queue = this.#queues.get(entry.machine);
     if (queue !== undefined) {
@@ -138,7 +141,10 @@ export class JobRunner implements AsyncDisposable {
       return;
     }
     this.#queues.set(entry.machine, [entry]);
+    entry.target = target;
     this.#makeReady(entry);
+    // Later it may be another.
+    entry.target = undefined;
   }
 
   #makeReady(entry: Entry): void {
@@ -195,7 +201,7 @@ export class JobRunner implements AsyncDisposable {
   async #call(entry: Entry): Promise<Outcome> {
     const { agent, store } = this.#options;
     const { job, generation, request } = entry.stored;
-    const target = await machineFind(system, store.db, entry.machine);
+    const target = entry.target ?? (await machineFind(system, store.db, entry.machine));
     if (target === undefined) throw new CenoteError('not_found', 'the machine is gone');
     if (!isAction(job.action)) throw new CenoteError('internal', `there is no action ${job.action}`);
     const answering = this.#options.answering();

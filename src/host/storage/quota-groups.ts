@@ -30,17 +30,19 @@ export interface GroupUsage {
 
 /** What the kernel counts of a group, as long as it is held open; all 0 of one that is gone. */
 export class GroupNumbers implements Disposable {
-  readonly #opened = new DisposableStack();
+  readonly #opened: DisposableStack;
   readonly #files: Record<'referenced' | 'rsv_data' | 'rsv_meta_pertrans' | 'rsv_meta_prealloc', number | null>;
 
   constructor(directory: string) {
-    const open = (file: string) => openIfThere(`${directory}/${file}`, this.#opened);
+    using opened = new DisposableStack();
+    const open = (file: string) => openIfThere(`${directory}/${file}`, opened);
     this.#files = {
       referenced: open('referenced'),
       rsv_data: open('rsv_data'),
       rsv_meta_pertrans: open('rsv_meta_pertrans'),
       rsv_meta_prealloc: open('rsv_meta_prealloc'),
     };
+    this.#opened = opened.move();
   }
 
   usage(): GroupUsage {
@@ -53,7 +55,7 @@ export class GroupNumbers implements Disposable {
   }
 }
 
-/** A number and a line's end. */
+/** Of a number and a line's end; between a read and what is made of it nobody else reads. */
 const numberBuffer = Buffer.alloc(32);
 
 const openIfThere = (path: string, opened: DisposableStack): number | null => {
