@@ -66,8 +66,9 @@ export class Events {
   }
 
   /**
-   * Events after a number, then those to come, until the signal: as many at a time as happened in a turn of the event loop. A reader that falls far behind is ended: it asks again from where it was. One that
-   * asks for more than there has been knew a journal that was lost, or replaced by an old copy: it hears of what comes from now on.
+   * Events after a number, then those to come, until the signal: as many at a time as happened in a turn of the event loop. A reader that falls
+   * far behind is ended: it asks again from where it was. One that asks for more than there has been knew a journal that was lost, or replaced by
+   * an old copy: it hears of what comes from now on.
    */
   async *follow(after: number, signal: AbortSignal): AsyncGenerator<readonly Event[]> {
     let waiting: Event[] = [];

@@ -5,13 +5,12 @@
  * While the pool has plenty, nothing is held and only two numbers are read, however many machines there are; all are looked at, at a
  * bounded rate, only when these have changed. Once so much is lent that not all guarantees could be claimed without taking back, the kernel
  * is told who is not to be swapped, and when it could come to that before anybody else governs, who borrows: for the case that there is no
- * governor then. When the pool gets tight, those
- * above their guarantees are watched and held to what they use and their part of what is free above a reserve. When the reserve is touched,
- * borrowed memory is taken back: cache first, then memory of its own to swap, from the largest borrower relative to its guarantee. Where
- * nothing is left to reclaim, or less than is missing since they hold the kernel's own memory, and the reserve is half gone, a process
- * inside such a borrower is killed. As long as claims take of the reserve, and shortly after, those within their guarantees are barred from
- * swap (bars.ts). Should the kernel have to kill first, because it all goes too fast or because there is no governor any
- * more, it begins with borrowers.
+ * governor then. When the pool gets tight, those above their guarantees are watched and held to what they use and their part of what is free
+ * above a reserve. When the reserve is touched, borrowed memory is taken back: cache first, then memory of its own to swap, from the largest
+ * borrower relative to its guarantee. Where nothing is left to reclaim, or less than is missing since they hold the kernel's own memory, and
+ * the reserve is half gone, a process inside such a borrower is killed. As long as claims take of the reserve, and shortly after, those within
+ * their guarantees are barred from swap (bars.ts). Should the kernel have to kill first, because it all goes too fast or because there is no
+ * governor any more, it begins with borrowers.
  */
 import { gaveLittle } from '../../host/cgroup/pool-memory.ts';
 import type { HostMemory, PoolTotals } from '../../host/cgroup/pool-memory.ts';
