@@ -52,9 +52,9 @@ const leave = async (): Promise<boolean> => {
   for (const line of left) console.error(`left behind: ${line}`);
   return left.length === 0;
 };
-/** Also what suites have made of their own is taken away; so the suite that runs fails, and undoes what else it has done. */
 /** As long as an instance may take to go. */
 const undoMs = 200_000;
+// Also what suites have made of their own is taken away; so the suite that runs fails, and undoes what else it has done.
 for (const [signal, number] of [
   ['SIGINT', 2],
   ['SIGTERM', 15],

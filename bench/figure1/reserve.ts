@@ -4,9 +4,9 @@
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { isErrno } from '../../src/base/errno.ts';
 import { ifPresent, makeGroup, readPids, removeGroup, write } from '../../src/host/cgroup/files.ts';
 import { detectLayout } from '../../src/host/cgroup/layout.ts';
+import { identify, signalProcess } from '../../src/sys/process-identity.ts';
 
 export interface Reserve extends Disposable {
   /** To write a pid to. */
@@ -35,19 +35,12 @@ const set = (group: string, values: Record<string, string | number>): void => {
   for (const [file, value] of Object.entries(values)) if (existsSync(join(group, file))) write(group, file, value);
 };
 
-const killOne = (pid: number): void => {
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch (error) {
-    if (!isErrno(error, 'ESRCH')) throw error;
-  }
-};
-
 /** Takes a group away with those in it; also when the process ends before it is disposed of, and who is in it still works. */
 const leaving = (group: string, inner: readonly string[] = []): Disposable => {
   const end = (): void => {
     process.off('exit', end);
-    for (const pid of [group, ...inner].flatMap((one) => ifPresent(() => readPids(one)) ?? [])) killOne(pid);
+    const pids = [group, ...inner].flatMap((one) => ifPresent(() => readPids(one)) ?? []);
+    for (const identity of pids.flatMap((pid) => identify(pid) ?? [])) signalProcess(identity, 'SIGKILL');
     // A process that was killed has to end first. Nothing asynchronous is done when a process exits.
     for (let round = 0; !removeGroup(group) && round < removeRounds; round += 1) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, removeEveryMs);
   };

@@ -92,7 +92,7 @@ export const startInstance = async (options: InstanceOptions): Promise<TestInsta
 
   let gone = false;
   let instance = '';
-  let coming: Promise<unknown> | undefined;
+  let coming: Promise<{ instance: string }> | undefined;
   const destroy = async (): Promise<string[]> => {
     if (gone) return [];
     gone = true;
@@ -157,9 +157,8 @@ export const startInstance = async (options: InstanceOptions): Promise<TestInsta
   try {
     const { cpuMillis, memoryMib } = { ...defaultShare, ...options };
     const up = ['up', '--no-hello', '--pool-size', `${options.poolSizeMib}M`, '--cpu', String(cpuMillis / 1000), '--memory', `${memoryMib}M`];
-    const arriving = made.json<{ instance: string }>(...up);
-    coming = arriving;
-    ({ instance } = await arriving);
+    coming = made.json(...up);
+    ({ instance } = await coming);
     options.note?.(`instance ${instance} at ${root}, ${runsSystemd() ? 'systemd' : 'supervisor'}`);
     return made;
   } catch (error) {
