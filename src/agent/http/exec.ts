@@ -67,6 +67,7 @@ const serve = (machine: Machine, client: WebSocket, onError: (error: Error) => v
     client.close();
   };
   const late = setTimeout(() => client.terminate(), firstMessageMs);
+  const gone = new Promise<void>((resolve) => client.once('close', resolve));
   client.on('error', onError);
   client.once('message', (data) => {
     clearTimeout(late);
@@ -84,6 +85,8 @@ const serve = (machine: Machine, client: WebSocket, onError: (error: Error) => v
       .then((session) => {
         client.off('message', keep);
         attach(client, session);
+        // He may have gone while the process was being made.
+        void gone.then(() => session.close());
         for (const message of early) client.emit('message', message, true);
         void session.exited.then(async (exit) => {
           await Promise.all([ended(session.stdout), session.stderr === null ? null : ended(session.stderr)]);
@@ -95,7 +98,7 @@ const serve = (machine: Machine, client: WebSocket, onError: (error: Error) => v
         finish({ code: 126, error: message });
       });
   });
-  client.once('close', () => clearTimeout(late));
+  void gone.then(() => clearTimeout(late));
 };
 
 const begin = async (machine: Machine, data: RawData): Promise<ExecSession> => {
@@ -137,16 +140,17 @@ const attach = (client: WebSocket, session: ExecSession) => {
           clearInterval(probe);
           client.resume();
         });
-        client.once('close', () => clearInterval(probe));
       }
     } else if (channel === execChannel.stdinEnd) session.stdin.end();
     else if (channel === execChannel.resize) resize(session, rest);
   });
-  client.once('close', () => session.close());
 };
 
 /** One that is not read from is not seen to go, but by what cannot be sent to it; the control plane between passes that on. */
-const probing = (client: WebSocket): NodeJS.Timeout => setInterval(() => client.ping(), probeMs);
+const probing = (client: WebSocket): NodeJS.Timeout => {
+  const probe = setInterval(() => (client.readyState === client.CLOSED ? clearInterval(probe) : client.ping()), probeMs);
+  return probe;
+};
 
 const resize = (session: ExecSession, data: Buffer) => {
   try {

@@ -4,7 +4,7 @@
  * The runtime writes the process's pid once it has started, and ends without one when it could not start: then what it said on standard
  * error (or the terminal) is the reason and not the command's own output, and its exit status is no status of the command's.
  */
-import { existsSync, rmSync, writeFileSync, readFileSync } from 'node:fs';
+import { rmSync, writeFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import type { Readable, Writable } from 'node:stream';
@@ -13,6 +13,7 @@ import { randomUUID } from 'node:crypto';
 import type { ChildProcess } from 'node:child_process';
 import { ReadStream } from 'node:tty';
 import { CenoteError } from '../../base/errors.ts';
+import { within } from '../../base/within.ts';
 import type { ExecExit, ExecStart } from '../../model/agent-api.ts';
 import { start } from '../../exec/run.ts';
 import { isErrno } from '../../sys/libc.ts';
@@ -37,6 +38,8 @@ interface ExecRequest {
 const consoleTimeoutSeconds = 10;
 const passedTerminalMs = 1000;
 const startPollMs = 5;
+/** Of a runtime that has said nothing for so long nothing more is expected. */
+const startTimeoutMs = 10_000;
 /** As shells have it: 127 where there is no such program, 126 where it cannot be run. */
 const [noSuchProgram, notRun] = [127, 126];
 
@@ -61,34 +64,24 @@ export const execInMachine = async ({ program, state, directory, machine, reques
   const args = ['-n', String(oomScoreAdj), '--', program, '--root', state, 'exec', '--process', processFile, '--pid-file', pidFile];
   if (request.tty) args.push('--tty', '--console-socket', socket);
   let terminal: number | null = null;
-  let child: ChildProcess;
-  let ended: Promise<Ended>;
-  let begun: Promise<boolean>;
+  let running: Running | null = null;
   try {
     using listener = request.tty ? listenForConsole(socket, consoleTimeoutSeconds) : null;
-    child = start('choom', [...args, machine], { stdio: [request.stdin && !request.tty ? 'pipe' : 'ignore', 'pipe', 'pipe'] });
-    // Heard from the first moment: it may have ended before its terminal is here.
-    ended = endOf(child);
-    begun = begunOrNot(ended, pidFile);
-    if (listener !== null) terminal = await receiveTerminal(listener.receive(), child);
+    running = watched(start('choom', [...args, machine], { stdio: [request.stdin && !request.tty ? 'pipe' : 'ignore', 'pipe', 'pipe'] }), pidFile);
+    if (listener !== null) terminal = await receiveTerminal(listener.receive(), running.child);
   } catch (error) {
-    tidy();
+    if (running === null) tidy();
+    else void end(running).finally(tidy);
     throw error;
   }
+  const { child, begun } = running;
   // Held from the first moment: what nobody reads when a child ends, Node throws away.
   const said = terminal === null ? child.stderr!.pipe(new PassThrough()) : new ReadStream(terminal);
-  const exited = exitOf(ended, begun, said, request.command[0] ?? '').finally(tidy);
-  const kill = () => {
-    try {
-      process.kill(Number(readFileSync(pidFile, 'utf8')), 'SIGKILL');
-    } catch (error) {
-      if (!isErrno(error, 'ENOENT', 'ESRCH')) throw error;
-    }
-    child.kill('SIGKILL');
-  };
+  const exited = exitOf(running, said, request.command[0] ?? '').finally(tidy);
+  const close = (): void => void end(running);
   return terminal === null
-    ? pipeSession(child, said as PassThrough, begun, exited, kill)
-    : terminalSession(terminal, said as ReadStream, child, begun, exited, kill);
+    ? pipeSession(child, said as PassThrough, begun, exited, close)
+    : terminalSession(terminal, said as ReadStream, child, begun, exited, close);
 };
 
 /** How the runtime ended; what it was given as exit status is the command's, if that was started. */
@@ -98,24 +91,69 @@ interface Ended {
   error?: Error;
 }
 
+/** A call of the runtime. */
+interface Running {
+  child: ChildProcess;
+  ended: Promise<Ended>;
+  /** The process that it has started in the machine, once that is known; null when it has started none. */
+  begun: Promise<number | null>;
+}
+
+/** Heard from the first moment: it may have ended before its terminal is here. */
+const watched = (child: ChildProcess, pidFile: string): Running => {
+  const ended = endOf(child);
+  return { child, ended, begun: begunOf(ended, pidFile) };
+};
+
 const endOf = (child: ChildProcess): Promise<Ended> =>
   new Promise((resolve) => {
     child.once('error', (error) => resolve({ code: null, signal: null, error }));
     child.once('exit', (code, signal) => resolve({ code, signal }));
   });
 
-/** Whether the process was started, once that is known. */
-const begunOrNot = (ended: Promise<Ended>, pidFile: string): Promise<boolean> =>
+const begunOf = (ended: Promise<Ended>, pidFile: string): Promise<number | null> =>
   new Promise((resolve) => {
-    const settle = (begun: boolean): void => {
+    const settle = (pid: number | null): void => {
       clearInterval(poll);
-      resolve(begun);
+      resolve(pid);
     };
     const poll = setInterval(() => {
-      if (existsSync(pidFile)) settle(true);
+      const pid = pidIn(pidFile);
+      if (pid !== null) settle(pid);
     }, startPollMs);
-    void ended.then(() => settle(existsSync(pidFile)));
+    void ended.then(() => settle(pidIn(pidFile)));
   });
+
+/** Null while there is none: the file is empty for a moment before the pid is in it, and a signal to 0 would be for the agent itself. */
+const pidIn = (file: string): number | null => {
+  try {
+    const pid = Number(readFileSync(file, 'utf8'));
+    return Number.isSafeInteger(pid) && pid > 0 ? pid : null;
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return null;
+    throw error;
+  }
+};
+
+/**
+ * Ends the process and the runtime that waits for it. The runtime is not killed before it has said which process that is: it writes
+ * so only after the process runs, which nobody would then know of.
+ */
+const end = async ({ child, ended, begun }: Running): Promise<void> => {
+  const pid = await within(begun, startTimeoutMs);
+  // Until it ends, the runtime has not reaped the process, so the pid is no other's.
+  if (pid !== null && child.exitCode === null && child.signalCode === null) killIfThere(pid);
+  child.kill('SIGKILL');
+  await ended;
+};
+
+const killIfThere = (pid: number): void => {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if (!isErrno(error, 'ESRCH')) throw error;
+  }
+};
 
 /** The runtime either passes the terminal or ends with an error on its own output. */
 const receiveTerminal = (received: Promise<number>, child: ChildProcess): Promise<number> => {
@@ -142,10 +180,10 @@ const cleanMessage = (text: string): string =>
     .at(-1)
     ?.replace(/^\S+Z: /, '') ?? '';
 
-const exitOf = async (ended: Promise<Ended>, begun: Promise<boolean>, said: Readable, program: string): Promise<ExecExit> => {
+const exitOf = async ({ ended, begun }: Running, said: Readable, program: string): Promise<ExecExit> => {
   const { code, signal, error } = await ended;
   if (error !== undefined) return { code: notRun, error: error.message };
-  if ((await begun) || signal !== null) return signal === null ? { code: code ?? 0 } : { code: 137 };
+  if ((await begun) !== null || signal !== null) return signal === null ? { code: code ?? 0 } : { code: 137 };
   const message = cleanMessage(await textOf(said));
   return /^executable file .* not found/.test(message)
     ? { code: noSuchProgram, error: `there is no program ${program} in the machine` }
@@ -163,25 +201,25 @@ const textOf = async (stream: Readable): Promise<string> => {
   return text;
 };
 
-const pipeSession = (child: ChildProcess, said: PassThrough, begun: Promise<boolean>, exited: Promise<ExecExit>, kill: () => void): ExecSession => {
+const pipeSession = (child: ChildProcess, said: PassThrough, begun: Promise<number | null>, exited: Promise<ExecExit>, close: () => void): ExecSession => {
   const stdin: Writable = child.stdin ?? new PassThrough().resume();
   stdin.on('error', () => {}); // the process may end without reading all
   const stderr = new PassThrough();
-  void begun.then((started) => (started ? said.pipe(stderr) : stderr.end()));
-  return { stdin, stdout: child.stdout!, stderr, resize: () => {}, exited, close: kill };
+  void begun.then((pid) => (pid === null ? stderr.end() : said.pipe(stderr)));
+  return { stdin, stdout: child.stdout!, stderr, resize: () => {}, exited, close };
 };
 
 const terminalSession = (
   fd: number,
   terminal: ReadStream,
   child: ChildProcess,
-  begun: Promise<boolean>,
+  begun: Promise<number | null>,
   exited: Promise<ExecExit>,
-  kill: () => void,
+  close: () => void,
 ): ExecSession => {
   const stdout = new PassThrough();
-  void begun.then((started) => {
-    if (!started) return stdout.end();
+  void begun.then((pid) => {
+    if (pid === null) return stdout.end();
     terminal.on('data', (chunk: Buffer) => {
       if (!stdout.write(chunk)) terminal.pause();
     });
@@ -206,7 +244,7 @@ const terminalSession = (
     resize: (columns, rows) => setWindowSize(fd, columns, rows),
     exited,
     close: () => {
-      kill();
+      close();
       stdin.destroy();
       terminal.destroy();
     },

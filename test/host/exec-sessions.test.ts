@@ -1,4 +1,7 @@
-/** A terminal whose program reads slowly, or nothing: it holds up nobody, and who reads at last has every byte. Needs root. */
+/**
+ * Exec sessions: as many as may be, each ended with whoever asked for it, at whatever moment he goes; and a terminal whose program reads
+ * slowly, or nothing: it holds up nobody, and who reads at last has every byte. Needs root.
+ */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
@@ -60,6 +63,21 @@ test('as many sessions as a machine may have', { skip: skipInstance }, async () 
   sockets.pop()!.terminate();
   while (typeof (await open()) === 'string') await sleep(50);
   for (const socket of sockets) socket.terminate();
+  await cenote.until('web', ['sh', '-c', '! cat /proc/[0-9]*/cmdline | tr "\\0" " " | grep -q "sleep 5432[1]"']);
+});
+
+test('who goes while his program is being started leaves none behind', { skip: skipInstance }, async () => {
+  await using cenote = await startInstance({ poolSizeMib: 1024, memoryMib: 1024 });
+  await cenote.must('create', 'web', '--memory', '64M', '--disk', '64M');
+  const visit = async (tty: boolean, stayMs: number): Promise<void> => {
+    const socket = new WebSocket(`ws+unix:${instancePaths(cenote.root).controlSocket}:/v1/machines/web/exec`);
+    await once(socket, 'open');
+    socket.send(JSON.stringify({ command: ['sleep', '54321'], tty, stdin: false }));
+    await sleep(stayMs);
+    socket.terminate();
+  };
+  // From before the runtime has begun to after the program runs, which takes some 20 ms where nothing else is done.
+  for (let stayMs = 0; stayMs < 40; stayMs += 1) await Promise.all([visit(false, stayMs), visit(true, stayMs), visit(false, stayMs)]);
   await cenote.until('web', ['sh', '-c', '! cat /proc/[0-9]*/cmdline | tr "\\0" " " | grep -q "sleep 5432[1]"']);
 });
 
