@@ -5,6 +5,7 @@
  */
 import { readdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { jsonLine } from '../src/base/json-lines.ts';
 import { run } from '../src/exec/run.ts';
 import { detectLayout } from '../src/host/cgroup/layout.ts';
 import { openDocker } from './peers/docker.ts';
@@ -18,7 +19,7 @@ import { openPodman } from './peers/podman.ts';
 const [directory, countsText] = process.argv.slice(2);
 if (directory === undefined || countsText === undefined) throw new Error('usage: peers.ts DIRECTORY COUNTS');
 const counts = JSON.parse(countsText) as PeerCounts;
-const tell = (line: unknown): boolean => process.stdout.write(`${JSON.stringify(line)}\n`);
+const tell = (line: unknown): boolean => process.stdout.write(jsonLine(line));
 const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 await run('ip', ['link', 'set', 'lo', 'up']);

@@ -6,6 +6,7 @@ import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { jsonLine } from '../base/json-lines.ts';
 import type { Logger } from '../base/logger.ts';
 import { messageOf } from '../base/errors.ts';
 import { instanceSuffixes, isEverybodys, namedMachine, serviceSuffixes } from '../dns/machine-names.ts';
@@ -143,7 +144,7 @@ export class MachineNames implements AsyncDisposable {
     const socket = this.#socket;
     if (socket === undefined) return;
     if (socket.writableLength > mostUnread) socket.destroy();
-    else socket.write(`${JSON.stringify(told)}\n`);
+    else socket.write(jsonLine(told));
   }
 
   async #follow(): Promise<void> {

@@ -7,6 +7,7 @@ import type { Duplex, Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CenoteError, errorCodes } from '../base/errors.ts';
 import type { ErrorBody } from '../base/errors.ts';
+import { jsonLines } from '../base/json-lines.ts';
 import type { Remote } from './remote.ts';
 
 // Not an `import`: the ES module of node:http also loads the WebSocket and fetch it re-exports, which cost every command 25 ms.
@@ -275,16 +276,3 @@ export const parseErrorBody = (text: string): ErrorBody | undefined => {
     return undefined;
   }
 };
-
-/** The values of a stream of JSON lines, as many at a time as arrived together. */
-export async function* jsonLines<T>(stream: AsyncIterable<Buffer>): AsyncGenerator<T[]> {
-  const decoder = new TextDecoder();
-  let rest = '';
-  for await (const chunk of stream) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
-    rest = lines.pop()!;
-    const values = lines.filter((line) => line !== '').map((line) => JSON.parse(line) as T);
-    if (values.length > 0) yield values;
-  }
-  if (rest.trim() !== '') yield [JSON.parse(rest) as T];
-}

@@ -3,6 +3,7 @@ import { rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { Socket } from 'node:net';
 import { createInterface } from 'node:readline';
+import { jsonLine } from '../base/json-lines.ts';
 import type { Logger } from '../base/logger.ts';
 import { messageOf } from '../base/errors.ts';
 import type { Told } from '../dns/told.ts';
@@ -61,7 +62,7 @@ export class Tellers implements AsyncDisposable {
 
   #say(socket: Socket): void {
     const status = this.#options.status();
-    if (status !== undefined) socket.write(`${JSON.stringify(status)}\n`);
+    if (status !== undefined) socket.write(jsonLine(status));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

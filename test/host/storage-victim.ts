@@ -5,13 +5,14 @@
 import { randomUUID } from 'node:crypto';
 import { writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { jsonLine } from '../../src/base/json-lines.ts';
 import { createLogger } from '../../src/base/logger.ts';
 import { openStorage } from '../../src/host/storage/open.ts';
 
 const root = process.argv[2]!;
 const logger = createLogger({ name: 'victim', level: 'silent' });
 const storage = await openStorage({ root, driver: 'btrfs', sizeMib: 512, logger });
-const say = (fact: Record<string, string>) => writeSync(1, `${JSON.stringify(fact)}\n`);
+const say = (fact: Record<string, string>) => writeSync(1, jsonLine(fact));
 const file = (id: string) => join(storage.volumePath(id), 'upper', 'file');
 
 say({ event: 'ready' });

@@ -16,6 +16,7 @@ import { extract, pack as tarPack } from 'tar-stream';
 import type { Header } from 'tar-stream';
 import { WebSocketServer } from 'ws';
 import type { WebSocket } from 'ws';
+import { jsonLine } from '../../src/base/json-lines.ts';
 import { runAny } from '../../src/exec/run.ts';
 import type { RunResult } from '../../src/exec/run.ts';
 import { execChannel } from '../../src/model/agent-api.ts';
@@ -68,7 +69,7 @@ class FrontAgent implements AsyncDisposable {
   say(machine: string, text: string, stream: LogLine['stream'] = 'stdout'): void {
     const line = { at: new Date().toISOString(), stream, text };
     this.logs.set(machine, [...(this.logs.get(machine) ?? []), line]);
-    for (const follower of this.#followers) if (follower.machine === machine) follower.response.write(`${JSON.stringify(line)}\n`);
+    for (const follower of this.#followers) if (follower.machine === machine) follower.response.write(jsonLine(line));
   }
 
   /** As an agent that is killed: what follows output is cut off, and for a while nobody answers. */
@@ -102,7 +103,7 @@ class FrontAgent implements AsyncDisposable {
     const tail = url.searchParams.get('tail');
     response.writeHead(200, { 'content-type': 'text/plain' });
     response.flushHeaders();
-    for (const line of tail === null ? all : all.slice(Math.max(0, all.length - Number(tail)))) response.write(`${JSON.stringify(line)}\n`);
+    for (const line of tail === null ? all : all.slice(Math.max(0, all.length - Number(tail)))) response.write(jsonLine(line));
     if (url.searchParams.get('follow') !== 'true') return void response.end();
     const follower = { machine, response };
     this.#followers.add(follower);

@@ -12,6 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocketServer } from 'ws';
 import { CenoteError, errorCodes } from '../../src/base/errors.ts';
 import type { ErrorCode } from '../../src/base/errors.ts';
+import { jsonLine, jsonLinesType } from '../../src/base/json-lines.ts';
 import type { AgentInfo, ImageCreate, MachineCreate, MachineResize, MachineUpdate } from '../../src/model/agent-api.ts';
 import type { Event } from '../../src/model/event.ts';
 import { externalNetwork, nicsOf } from '../../src/model/nics.ts';
@@ -122,7 +123,7 @@ export class SimulatedAgent implements AsyncDisposable, StreamCounters {
     this.events.push(event);
     const held = this.machines.get(subject);
     if (held !== undefined) held.status.sequence = event.sequence;
-    for (const follower of this.#followers) follower.write(`${JSON.stringify(event)}\n`);
+    for (const follower of this.#followers) follower.write(jsonLine(event));
   }
 
   /** A machine ends by itself. */
@@ -165,7 +166,7 @@ export class SimulatedAgent implements AsyncDisposable, StreamCounters {
       response.end(text);
     };
     const answer = (value: unknown, status = 200): void => answerText(value === undefined ? undefined : JSON.stringify(value), status);
-    const answerLines = (values: readonly unknown[]): void => answerText(values.map((value) => `${JSON.stringify(value)}\n`).join(''), 200);
+    const answerLines = (values: readonly unknown[]): void => answerText(values.map(jsonLine).join(''), 200);
     const route = `${call.method} ${resource}${id === '' ? '' : '/:id'}${verb === undefined ? '' : `/${verb}`}${name === '' ? '' : '/:name'}${last === undefined ? '' : `/${last}`}`;
     const body = async <T>(): Promise<T> => JSON.parse(await textOf(request)) as T;
     switch (route) {
@@ -365,18 +366,18 @@ export class SimulatedAgent implements AsyncDisposable, StreamCounters {
   }
 
   async #platformBuild({ name, include }: { name: string; include: string[] }, response: ServerResponse): Promise<void> {
-    response.writeHead(200, { 'content-type': 'application/x-ndjson' });
-    for (const message of ['packages are fetched', 'packages are unpacked']) response.write(`${JSON.stringify({ message })}\n`);
+    response.writeHead(200, { 'content-type': jsonLinesType });
+    for (const message of ['packages are fetched', 'packages are unpacked']) response.write(jsonLine({ message }));
     const platform: Platform = { ...hostPlatform, name, version: String(this.platforms.filter((one) => one.name === name).length + 1), include };
     this.platforms.push(platform);
-    response.end(`${JSON.stringify({ message: 'built', platform })}\n`);
+    response.end(jsonLine({ message: 'built', platform }));
     this.emit('platform.created', name, 'built');
   }
 
   #follow(after: number, response: ServerResponse): void {
-    response.writeHead(200, { 'content-type': 'application/x-ndjson' });
+    response.writeHead(200, { 'content-type': jsonLinesType });
     response.flushHeaders();
-    for (const event of this.events.filter(({ sequence }) => sequence > after)) response.write(`${JSON.stringify(event)}\n`);
+    for (const event of this.events.filter(({ sequence }) => sequence > after)) response.write(jsonLine(event));
     this.#followers.add(response);
     response.on('close', () => this.#followers.delete(response));
   }

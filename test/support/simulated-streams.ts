@@ -1,6 +1,7 @@
 /** The simulated agent's streams: logs, files of any size, uploads that are counted, exec that echoes. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { WebSocket } from 'ws';
+import { jsonLine } from '../../src/base/json-lines.ts';
 import { execChannel } from '../../src/model/agent-api.ts';
 
 export interface StreamCounters {
@@ -14,7 +15,7 @@ export const sendLogs = (counters: StreamCounters, url: URL, response: ServerRes
   response.writeHead(200, { 'content-type': 'text/plain' });
   response.flushHeaders();
   for (let line = 0; line < Number(url.searchParams.get('tail') ?? 3); line += 1) {
-    response.write(`${JSON.stringify({ at: new Date(0).toISOString(), stream: 'stdout', text: `line ${line}` })}\n`);
+    response.write(jsonLine({ at: new Date(0).toISOString(), stream: 'stdout', text: `line ${line}` }));
   }
   if (url.searchParams.get('follow') !== 'true') response.end();
   else response.on('close', () => (counters.cancelled += 1));

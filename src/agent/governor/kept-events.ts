@@ -5,6 +5,7 @@
 import { appendFileSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { isErrno } from '../../base/errno.ts';
 import { messageChain } from '../../base/errors.ts';
+import { jsonLine } from '../../base/json-lines.ts';
 import type { Logger } from '../../base/logger.ts';
 import { happened } from '../events.ts';
 import type { Events, Happened } from '../events.ts';
@@ -19,7 +20,7 @@ export const keepEvents = (path: string, logger: Logger): Pick<Events, 'emit'> =
     logger.info({ event: type, subject, ...detail }, message);
     try {
       const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
-      if (size < mostBytes) appendFileSync(path, `${JSON.stringify(happened(type, subject, message, detail))}\n`, { mode: 0o600 });
+      if (size < mostBytes) appendFileSync(path, jsonLine(happened(type, subject, message, detail)), { mode: 0o600 });
     } catch (error) {
       // A full disk keeps nobody from governing.
       logger.warn({ error: messageChain(error) }, 'what was done could not be written down');

@@ -1,6 +1,7 @@
 /** Images and platforms of this host. */
 import { PassThrough, Readable } from 'node:stream';
 import { asCenoteError, invalid } from '../../base/errors.ts';
+import { jsonLine, jsonLinesType } from '../../base/json-lines.ts';
 import { requestInQuery } from '../../base/request-in-query.ts';
 import { ImageCreate, PlatformBuild } from '../../model/agent-api.ts';
 import type { Progress } from '../../model/agent-api.ts';
@@ -40,7 +41,7 @@ export const imageRoutes: AgentRoutes = (app, { host, machines }) => {
     const closed = new AbortController();
     request.raw.socket.once('close', () => closed.abort());
     const lines = new PassThrough();
-    const tell = (progress: Progress) => void lines.write(`${JSON.stringify(progress)}\n`);
+    const tell = (progress: Progress) => void lines.write(jsonLine(progress));
     host.platforms
       .platformBuild(request.body, tell, closed.signal)
       .then((platform) => {
@@ -52,7 +53,7 @@ export const imageRoutes: AgentRoutes = (app, { host, machines }) => {
         tell({ message, error: { code, message } });
       })
       .finally(() => lines.end());
-    return reply.type('application/x-ndjson').send(lines);
+    return reply.type(jsonLinesType).send(lines);
   });
 
   app.delete<{ Params: { name: string; version: string } }>('/v1/platforms/:name/:version', async ({ params }, reply) => {

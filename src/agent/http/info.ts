@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism, hostname, release, totalmem } from 'node:os';
 import { Readable } from 'node:stream';
+import { jsonLine, jsonLinesType } from '../../base/json-lines.ts';
 import type { AgentInfo } from '../../model/agent-api.ts';
 import { poolStatus } from '../pool.ts';
 import type { AgentRoutes } from './server.ts';
@@ -37,8 +38,8 @@ export const infoRoutes: AgentRoutes = (app, { host, machines, instance, started
     const lines = async function* () {
       // An empty line at once tells the client that it is being followed.
       yield '\n';
-      for await (const events of host.events.follow(after, closed.signal)) yield events.map((event) => `${JSON.stringify(event)}\n`).join('');
+      for await (const events of host.events.follow(after, closed.signal)) yield events.map(jsonLine).join('');
     };
-    return reply.type('application/x-ndjson').send(Readable.from(lines()));
+    return reply.type(jsonLinesType).send(Readable.from(lines()));
   });
 };

@@ -5,6 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import { Type } from 'typebox';
 import type { FastifyRequest } from 'fastify';
 import { CenoteError, invalid } from '../../base/errors.ts';
+import { jsonLine, jsonLinesType } from '../../base/json-lines.ts';
 import { requestInQuery } from '../../base/request-in-query.ts';
 import { Generation, MachineUpdate, SnapshotCreate } from '../../model/agent-api.ts';
 import type { MachineUsage } from '../../model/machine.ts';
@@ -47,9 +48,9 @@ export const machineDataRoutes: AgentRoutes = (app, { host, machines, burstUsage
     const lines = async function* () {
       yield '\n';
       for await (const line of host.runtime.logs(machine.id, { follow: follow === 'true', tail: tail === undefined ? null : Number(tail), signal }))
-        yield `${JSON.stringify(line)}\n`;
+        yield jsonLine(line);
     };
-    return reply.type('application/x-ndjson').send(Readable.from(lines()));
+    return reply.type(jsonLinesType).send(Readable.from(lines()));
   });
 
   app.get<WithPath>('/v1/machines/:id/files', { schema: { params } }, async (request, reply) => {

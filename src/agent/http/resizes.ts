@@ -1,6 +1,7 @@
 /** Other sizes of machines, many at a time: each is told of as soon as it is done, and waits for no slower one. */
 import { Readable } from 'node:stream';
 import { asCenoteError, messageChain } from '../../base/errors.ts';
+import { jsonLine, jsonLinesType } from '../../base/json-lines.ts';
 import type { Logger } from '../../base/logger.ts';
 import { MachineResizes } from '../../model/agent-api.ts';
 import type { MachineResize, ResizeOutcome } from '../../model/agent-api.ts';
@@ -9,7 +10,7 @@ import type { AgentRoutes } from './server.ts';
 
 export const resizeRoutes: AgentRoutes = (app, { host, machines }) => {
   app.post<{ Body: MachineResizes }>('/v1/resizes', { schema: { body: MachineResizes } }, ({ body }, reply) =>
-    reply.type('application/x-ndjson').send(outcomesOf(machines, body, host.logger)),
+    reply.type(jsonLinesType).send(outcomesOf(machines, body, host.logger)),
   );
 };
 
@@ -24,7 +25,7 @@ const outcomesOf = (machines: Machines, asked: readonly MachineResize[], logger:
   };
   const tell = (outcome: ResizeOutcome): void => {
     if (lines === '') process.nextTick(flush);
-    lines += `${JSON.stringify(outcome)}\n`;
+    lines += jsonLine(outcome);
     left -= 1;
   };
   for (const [index, one] of asked.entries()) void outcomeOf(machines, one, index, logger).then(tell);

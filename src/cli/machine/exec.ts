@@ -1,5 +1,6 @@
 import type { ExecStart } from '../../model/agent-api.ts';
 import { CenoteError } from '../../base/errors.ts';
+import { jsonLine } from '../../base/json-lines.ts';
 import { defineCommand, many, one, toggle, value } from '../command.ts';
 import type { Context } from '../context.ts';
 import type { Output } from '../output.ts';
@@ -89,7 +90,7 @@ class JsonOutput {
   }
 
   #line(value: object): Promise<void> {
-    return this.#output.bytes(Buffer.from(`${JSON.stringify(value)}\n`));
+    return this.#output.bytes(Buffer.from(jsonLine(value)));
   }
 }
 

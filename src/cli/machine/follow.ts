@@ -59,7 +59,7 @@ export const followLogs = async (context: Context, machineId: string, options: F
 
 /** A stream that ends although it is followed has been ended by a server that goes. */
 async function* linesOf(response: Readable, follow: boolean): AsyncGenerator<LogLine[]> {
-  const { jsonLines } = await import('../../client/http.ts');
+  const { jsonLines } = await import('../../base/json-lines.ts');
   const broken = (cause?: unknown): CenoteError =>
     new CenoteError('unavailable', 'the output broke off: the agent or the control plane has gone away', {
       cause,

@@ -1,4 +1,5 @@
 /** The control plane itself, the pool, jobs, events. */
+import { jsonLinesType } from '../../base/json-lines.ts';
 import { ControlInfo } from '../../model/control-api.ts';
 import { Job } from '../../model/event.ts';
 import { PoolStatus } from '../../model/pool.ts';
@@ -49,6 +50,6 @@ export const otherRoutes = (app: App, control: Control): void => {
     const after = integerOf(query, 'after', { minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
     const subject = query.get('subject') ?? undefined;
     const pages = events.read(request.caller, { after, subject, follow: booleanOf(query, 'follow') }, abortOnClose(reply.raw));
-    await sendStream(reply, linesOf(eventsTold(control, request.caller, pages)), 200, { 'content-type': 'application/x-ndjson' });
+    await sendStream(reply, linesOf(eventsTold(control, request.caller, pages)), 200, { 'content-type': jsonLinesType });
   });
 };

@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { jsonLine } from '../../base/json-lines.ts';
 import type { Query } from '../../client/http.ts';
 import type { Control } from '../control.ts';
 import type { AgentLink } from '../agent/link.ts';
@@ -55,7 +56,7 @@ export const sendStream = async (reply: FastifyReply, source: Readable, status: 
 export const linesOf = <T>(batches: AsyncIterable<T[]>): Readable =>
   Readable.from(
     (async function* () {
-      for await (const batch of batches) yield batch.map((value) => `${JSON.stringify(value)}\n`).join('');
+      for await (const batch of batches) yield batch.map(jsonLine).join('');
     })(),
     { objectMode: false },
   );

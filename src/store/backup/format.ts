@@ -8,6 +8,7 @@ import type { Static } from 'typebox';
 import { Check } from 'typebox/schema';
 import { invalid } from '../../base/errors.ts';
 import type { CenoteError } from '../../base/errors.ts';
+import { jsonLine } from '../../base/json-lines.ts';
 
 const closed = { additionalProperties: false } as const;
 
@@ -41,7 +42,7 @@ export async function* sealed(header: Header, tables: AsyncIterable<Rows>): Asyn
   const digest = createHash('sha256');
   let rows = 0;
   const add = (value: unknown): string => {
-    const line = `${JSON.stringify(value)}\n`;
+    const line = jsonLine(value);
     digest.update(line);
     return line;
   };
@@ -50,7 +51,7 @@ export async function* sealed(header: Header, tables: AsyncIterable<Rows>): Asyn
     rows += batch.rows.length;
     yield add(batch);
   }
-  yield `${JSON.stringify({ rows, sha256: digest.digest('hex') })}\n`;
+  yield jsonLine({ rows, sha256: digest.digest('hex') });
 }
 
 export interface Copy {

@@ -1,5 +1,6 @@
 /** What an instance holds, as one line of JSON: its machines with their data and the data of each snapshot (machines are rolled back to see it). */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { jsonLine } from '../../../src/base/json-lines.ts';
 import { ControlClient } from '../../../src/client/control.ts';
 import type { Machine } from '../../../src/model/control-api.ts';
 import { defaultRoot, instancePaths } from '../../../src/model/instance.ts';
@@ -41,7 +42,7 @@ const main = async (): Promise<void> => {
       one.snapshots[snapshot.name] = await read(name);
     }
   }
-  process.stdout.write(`${JSON.stringify(found)}\n`);
+  process.stdout.write(jsonLine(found));
 };
 
 const read = async (machine: string): Promise<string | null> => {

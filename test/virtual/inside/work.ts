@@ -4,6 +4,7 @@
  * (power-loss.ts) remembers them.
  */
 import { writeSync } from 'node:fs';
+import { jsonLine } from '../../../src/base/json-lines.ts';
 import { ControlClient } from '../../../src/client/control.ts';
 import type { Accepted } from '../../../src/model/control-api.ts';
 import { defaultRoot, instancePaths } from '../../../src/model/instance.ts';
@@ -110,6 +111,6 @@ const take = async (control: ControlClient, { verb, machine, value }: Step): Pro
 };
 
 /** At once, whatever happens next. */
-const say = (line: Line): void => void writeSync(1, `${JSON.stringify(line)}\n`);
+const say = (line: Line): void => void writeSync(1, jsonLine(line));
 
 if (import.meta.main) await main();
