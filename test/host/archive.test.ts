@@ -1,6 +1,7 @@
 /** The real archiver on the real kernel: what a hostile archive or a hostile root can and cannot do. Needs root. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import {
   chmodSync,
@@ -19,7 +20,8 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
+import { Readable, Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { after, before, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
@@ -225,6 +227,22 @@ test('a full disk and a full file table say so', async () => {
   } finally {
     await run('umount', [small]);
   }
+});
+
+test('a reader who goes ends the packing, of a file and of a tree, whether it is told or not', async () => {
+  const root = machineRoot();
+  writeFileSync(join(root, 'large'), randomBytes(8 * 1024 * 1024), { mode: 0o644 });
+  for (const path of ['/large', '/'])
+    for (const isTold of [false, true]) {
+      const told = new AbortController();
+      const reader = new Writable({
+        write(_chunk, _encoding, done) {
+          if (isTold) told.abort();
+          done(new Error('he has gone'));
+        },
+      });
+      await assert.rejects(pipeline(await archiver.pack({ root, path, userNamespace }, told.signal), reader), { message: 'he has gone' });
+    }
 });
 
 test('an abort ends the program and says so', async () => {

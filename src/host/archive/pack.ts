@@ -23,11 +23,18 @@ export const packFrom = (where: Confinement, signal: AbortSignal): Readable => {
     if (!stat.isDirectory() && !stat.isFile()) throw invalid('path', `${where.path} is neither a file nor a directory`);
     const operands = stat.isDirectory() ? ['-C', handedOver, '.'] : ['-H', '-P', handedOver];
     const child = startConfined(where.userNamespace, fd, [...plain, ...operands], ['ignore', 'pipe']);
-    const stop = () => void child.kill('SIGKILL');
-    const bytes = stat.isDirectory() ? (child.stdout! as AsyncIterable<Buffer>) : renamed(child.stdout!, baseName(where.path));
+    const stdout = child.stdout!;
+    const stop = () => {
+      child.kill('SIGKILL');
+      stdout.destroy();
+    };
+    const bytes = stat.isDirectory() ? (stdout as AsyncIterable<Buffer>) : renamed(stdout, baseName(where.path));
     const end = ended(child);
     end.catch(() => {}); // looked at when the bytes are through
-    return Readable.from(withVerdict(bytes, end, stop, where.path, signal), { objectMode: false, highWaterMark: 256 * 1024 });
+    return Readable.from(withVerdict({ bytes, letGo: () => stdout.destroy(), end, stop }, where.path, signal), {
+      objectMode: false,
+      highWaterMark: 256 * 1024,
+    });
   } finally {
     closeSync(fd);
   }
@@ -69,13 +76,16 @@ async function* renamed(source: AsyncIterable<Buffer>, name: string): AsyncGener
 /** What a running machine removes or cuts while it is read is no fault of the archive. */
 const isPassing = (line: string): boolean => /No such file or directory|File shrank|Error exit delayed|skipping|socket/i.test(line);
 
-async function* withVerdict(
-  bytes: AsyncIterable<Buffer>,
-  end: ReturnType<typeof ended>,
-  stop: () => void,
-  path: string,
-  signal: AbortSignal,
-): AsyncGenerator<Buffer, void> {
+interface Packing {
+  bytes: AsyncIterable<Buffer>;
+  /** Nothing more is read of them. */
+  letGo: () => void;
+  /** Of the program; it waits until all that it has written is read, or let go. */
+  end: ReturnType<typeof ended>;
+  stop: () => void;
+}
+
+async function* withVerdict({ bytes, letGo, end, stop }: Packing, path: string, signal: AbortSignal): AsyncGenerator<Buffer, void> {
   signal.addEventListener('abort', stop, { once: true });
   try {
     signal.throwIfAborted();
@@ -83,7 +93,9 @@ async function* withVerdict(
     try {
       yield* bytes;
     } catch (error) {
-      damage = error; // the program's own words say more
+      // The program's own words say more; or whoever read has gone, and it would wait for him for ever.
+      damage = error;
+      letGo();
     }
     const { code, said } = await end;
     signal.throwIfAborted();
