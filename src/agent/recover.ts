@@ -212,7 +212,7 @@ export const stopAll = async (host: Host, machines: readonly Machine[]): Promise
           if (machine.record.desired !== 'stopped') return; // a newer request came first
           await machine.halt(machine.spec.stopGraceSeconds);
           await machine.save();
-        })
+        }, Infinity)
         .catch((error: unknown) => host.logger.error({ machine: machine.id, error: messageChain(error) }, 'a stop could not be finished')),
     ),
   );
@@ -228,7 +228,7 @@ export const haltForShutdown = async (host: Host, machines: Machines): Promise<v
         .turn(async () => {
           await machine.halt(Math.min(machine.spec.stopGraceSeconds, shutdownGraceSeconds));
           await machine.save();
-        })
+        }, Infinity)
         .catch((error: unknown) => host.logger.error({ machine: machine.id, error: messageChain(error) }, 'a machine could not be stopped for the shutdown')),
     ),
   );
@@ -248,7 +248,7 @@ export const startAll = async (host: Host, machines: readonly Machine[]): Promis
           } finally {
             await machine.save();
           }
-        })
+        }, Infinity)
         .catch((error: unknown) => host.logger.error({ machine: machine.id, error: messageChain(error) }, 'a machine could not be brought back')),
     ),
   );

@@ -14,8 +14,9 @@ export class SerialQueue {
     return this.#length;
   }
 
-  run<T>(task: () => Promise<T>): Promise<T> {
-    if (this.#length >= this.#limit) throw new CenoteError('too_busy', `${this.#length} actions are waiting already`);
+  /** `mostWaiting`: beyond them it is refused. Infinity is for what happens of itself, which nobody would ask for again. */
+  run<T>(task: () => Promise<T>, mostWaiting = this.#limit): Promise<T> {
+    if (this.#length >= mostWaiting) return Promise.reject(new CenoteError('too_busy', `${this.#length} actions are waiting already`));
     this.#length += 1;
     const result = this.#last.then(task).finally(() => {
       this.#length -= 1;

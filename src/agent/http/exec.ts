@@ -4,12 +4,16 @@ import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
 import type { RawData, WebSocket } from 'ws';
 import { Check, Errors } from 'typebox/schema';
-import { CenoteError, asCenoteError, errorCodes } from '../../base/errors.ts';
+import { isErrno } from '../../base/errno.ts';
+import { CenoteError, asCenoteError, errorCodes, messageChain } from '../../base/errors.ts';
+import { within } from '../../base/within.ts';
 import { ExecStart, execChannel } from '../../model/agent-api.ts';
 import type { ExecExit, ExecResize } from '../../model/agent-api.ts';
-import type { ExecSession } from '../../host/runtime/runtime.ts';
+import type { ExecProcess, ExecSession } from '../../host/runtime/runtime.ts';
+
 import { processOf } from '../machine/process.ts';
 import type { Machine } from '../machine/machine.ts';
+import type { Run } from '../machine/run.ts';
 import type { AgentServerOptions } from './server.ts';
 
 const path = /^\/v1\/machines\/([0-9a-f-]{36})\/exec(?:\?|$)/;
@@ -20,16 +24,26 @@ const maxMessageBytes = 1024 * 1024;
 const highWaterBytes = 1024 * 1024;
 /** Of a machine at once: each costs a process of the runtime's, which is the host's and not the machine's. */
 const mostSessions = 64;
+const lastSessionsMs = 5000;
 
-export const execRoute = ({ machines, host }: AgentServerOptions) => {
+export interface ExecRoute extends AsyncDisposable {
+  upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+}
+
+export const execRoute = ({ machines, host }: AgentServerOptions): ExecRoute => {
   const server = new WebSocketServer({ noServer: true, maxPayload: maxMessageBytes, perMessageDeflate: false });
-  const sessions = new Map<string, number>();
-  const count = (id: string, change: 1 | -1): void => {
-    const now = (sessions.get(id) ?? 0) + change;
-    if (now === 0) sessions.delete(id);
-    else sessions.set(id, now);
+  const sessions = new Map<string, Set<Promise<void>>>();
+  const hold = (id: string, session: Promise<void>): void => {
+    const others = sessions.get(id) ?? new Set();
+    sessions.set(id, others.add(session));
+    void session.finally(() => {
+      others.delete(session);
+      if (others.size === 0) sessions.delete(id);
+    });
   };
-  return (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+  const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    // From here on nobody else listens, and who is refused may have gone.
+    socket.on('error', () => socket.destroy());
     try {
       const id = path.exec(request.url ?? '')?.[1];
       if (id === undefined) throw new CenoteError('not_found', 'there is nothing to upgrade to here');
@@ -38,19 +52,31 @@ export const execRoute = ({ machines, host }: AgentServerOptions) => {
         throw new CenoteError('wrong_state', `${machine.spec.name} is ${machine.state}, not running`, {
           advice: `start it with \`cenote start ${machine.spec.name}\``,
         });
-      if ((sessions.get(id) ?? 0) >= mostSessions)
+      if ((sessions.get(id)?.size ?? 0) >= mostSessions)
         throw new CenoteError('too_busy', `${machine.spec.name} has ${mostSessions} exec sessions, as many as may be at once`, {
           advice: 'end one of them',
           retryable: true,
         });
       server.handleUpgrade(request, socket, head, (client) => {
-        count(id, 1);
-        client.once('close', () => count(id, -1));
-        serve(machine, client, (error) => host.logger.info({ machine: id, error: error.message }, 'exec failed'));
+        client.on('error', (error) => host.logger.info({ machine: id, error: error.message }, 'exec failed'));
+        hold(
+          id,
+          serve(machine, client).catch((error: unknown) =>
+            host.logger.error({ machine: id, error: messageChain(error) }, 'an exec session could not be ended'),
+          ),
+        );
       });
     } catch (error) {
       refuse(socket, asCenoteError(error));
     }
+  };
+  return {
+    upgrade,
+    // Nobody would be there for what goes on. Of a process that is only being begun, in a machine that stands still, the next agent knows.
+    [Symbol.asyncDispose]: async () => {
+      for (const client of server.clients) client.terminate();
+      await within(Promise.allSettled([...sessions.values()].flatMap((some) => [...some])), lastSessionsMs);
+    },
   };
 };
 
@@ -61,44 +87,51 @@ const refuse = (socket: Duplex, error: CenoteError) => {
   );
 };
 
-const serve = (machine: Machine, client: WebSocket, onError: (error: Error) => void) => {
-  const finish = (exit: ExecExit) => {
-    send(client, execChannel.exit, Buffer.from(JSON.stringify(exit)));
-    client.close();
-  };
-  const late = setTimeout(() => client.terminate(), firstMessageMs);
+/** Resolves when the client has gone, and the process with it. */
+const serve = async (machine: Machine, client: WebSocket): Promise<void> => {
   const gone = new Promise<void>((resolve) => client.once('close', resolve));
-  client.on('error', onError);
+  const late = setTimeout(() => client.terminate(), firstMessageMs);
+  let session: Promise<ExecSession | null> = Promise.resolve(null);
   client.once('message', (data) => {
     clearTimeout(late);
-    // What comes while the process is being made waits at the client's; what has been read already waits here.
-    const early: RawData[] = [];
-    const keep = (message: RawData) => void early.push(message);
-    client.on('message', keep);
-    client.pause();
-    const probe = probing(client);
-    begin(machine, data)
-      .finally(() => {
-        clearInterval(probe);
-        client.resume();
-      })
-      .then((session) => {
-        client.off('message', keep);
-        attach(client, session);
-        // He may have gone while the process was being made.
-        void gone.then(() => session.close());
-        for (const message of early) client.emit('message', message, true);
-        void session.exited.then(async (exit) => {
-          await Promise.all([ended(session.stdout), session.stderr === null ? null : ended(session.stderr)]);
-          finish(exit);
-        });
-      })
-      .catch((error: unknown) => {
-        const { message } = asCenoteError(error);
-        finish({ code: 126, error: message });
-      });
+    session = converse(machine, client, data);
   });
-  void gone.then(() => clearTimeout(late));
+  await gone;
+  clearTimeout(late);
+  // He may have gone while the process was being made.
+  await (await session)?.close();
+};
+
+/** What the first message asks for, with the client at its ends; null when that cannot be, which the client is told. */
+const converse = async (machine: Machine, client: WebSocket, first: RawData): Promise<ExecSession | null> => {
+  // What comes while the process is being made waits at the client's; what has been read already waits here.
+  const early: RawData[] = [];
+  const keep = (message: RawData) => void early.push(message);
+  client.on('message', keep);
+  client.pause();
+  const probe = probing(client);
+  try {
+    const session = await begin(machine, first).finally(() => {
+      clearInterval(probe);
+      client.resume();
+    });
+    client.off('message', keep);
+    attach(client, session);
+    for (const message of early) client.emit('message', message, true);
+    void session.exited.then(async (exit) => {
+      await Promise.all([ended(session.stdout), session.stderr === null ? null : ended(session.stderr)]);
+      finish(client, exit);
+    });
+    return session;
+  } catch (error) {
+    finish(client, { code: 126, error: asCenoteError(error).message });
+    return null;
+  }
+};
+
+const finish = (client: WebSocket, exit: ExecExit): void => {
+  send(client, execChannel.exit, Buffer.from(JSON.stringify(exit)));
+  client.close();
 };
 
 const begin = async (machine: Machine, data: RawData): Promise<ExecSession> => {
@@ -113,10 +146,20 @@ const begin = async (machine: Machine, data: RawData): Promise<ExecSession> => {
   const { run } = machine;
   if (run === null) throw new CenoteError('wrong_state', `${machine.spec.name} is not running`);
   // By the machine as it is now: it may have been resized since its first process began.
-  const base = processOf(machine.spec, `/proc/${run.process.pid}/root`, request.user);
+  const base = processIn(machine, run, request.user);
   const extra = Object.entries(request.env ?? {}).map(([name, value]) => `${name}=${value}`);
   const terminal = request.tty && request.env?.['TERM'] === undefined ? ['TERM=xterm'] : [];
   return machine.host.runtime.exec(machine.id, request, { ...base, env: [...base.env, ...terminal, ...extra], cwd: request.workingDirectory ?? base.cwd });
+};
+
+const processIn = (machine: Machine, { process }: Run, user?: string): ExecProcess => {
+  try {
+    return processOf(machine.spec, `/proc/${process.pid}/root`, user);
+  } catch (error) {
+    // What follows from its end waits for its turn.
+    if (isErrno(error, 'ENOENT', 'ESRCH')) throw new CenoteError('wrong_state', `${machine.spec.name} has just ended`, { cause: error });
+    throw error;
+  }
 };
 
 const attach = (client: WebSocket, session: ExecSession) => {
@@ -136,10 +179,13 @@ const attach = (client: WebSocket, session: ExecSession) => {
       if (session.stdin.writable && !session.stdin.write(rest)) {
         client.pause();
         const probe = probing(client);
-        session.stdin.once('drain', () => {
+        // One that ends without having read all closes its input, and never drains it.
+        const goOn = (): void => {
           clearInterval(probe);
           client.resume();
-        });
+          session.stdin.off('drain', goOn).off('close', goOn);
+        };
+        session.stdin.on('drain', goOn).on('close', goOn);
       }
     } else if (channel === execChannel.stdinEnd) session.stdin.end();
     else if (channel === execChannel.resize) resize(session, rest);

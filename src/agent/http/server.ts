@@ -77,7 +77,8 @@ export const prepareServer = async (options: AgentServerOptions): Promise<AgentS
   });
   for (const routes of [infoRoutes, machineRoutes, machineDataRoutes, resizeRoutes, imageRoutes, firewallRoutes, networkRoutes, nameRoutes])
     routes(app, options);
-  app.server.on('upgrade', execRoute(options));
+  const exec = execRoute(options);
+  app.server.on('upgrade', exec.upgrade);
   await app.ready();
   const listen = async (): Promise<void> => {
     rmSync(options.socketPath, { force: true });
@@ -85,7 +86,14 @@ export const prepareServer = async (options: AgentServerOptions): Promise<AgentS
     chmodSync(options.socketPath, 0o660);
     chownSync(options.socketPath, 0, options.socketGroup);
   };
-  return { listen, [Symbol.asyncDispose]: () => app.close() };
+  return {
+    listen,
+    [Symbol.asyncDispose]: async () => {
+      // What has left HTTP behind it would wait for, and not end.
+      await exec[Symbol.asyncDispose]();
+      await app.close();
+    },
+  };
 };
 
 const fromFastify = (error: FastifyError): CenoteError => {

@@ -145,13 +145,13 @@ export class Machine {
     });
   }
 
-  /** A turn that changes nothing a generation counts: snapshots, copies, recovery. */
-  turn<T>(action: () => Promise<T>): Promise<T> {
+  /** A turn that changes nothing a generation counts: snapshots, copies, recovery. `mostWaiting`: Infinity for what nobody asks for. */
+  turn<T>(action: () => Promise<T>, mostWaiting?: number): Promise<T> {
     return this.#queue.run(async () => {
       if (this.#gone) throw new CenoteError('not_found', `there is no machine ${this.id}`);
       await undoUpdate(this);
       return action();
-    });
+    }, mostWaiting);
   }
 
   /** On record when it resolves; told to the resolver at once. */
@@ -274,7 +274,7 @@ export class Machine {
         }
         this.#tellEnd(this.record.exit!);
         await this.save();
-      })
+      }, Infinity)
       .catch((error: unknown) => this.host.logger.error({ machine: this.id, error: messageChain(error) }, 'the end of a machine could not be dealt with'));
   }
 
@@ -362,7 +362,7 @@ export class Machine {
   #scheduleRestart(delayMs: number): void {
     this.#cancelRestart();
     const begin = () =>
-      void this.turn(() => this.#bootAgain(restart)).catch((error: unknown) =>
+      void this.turn(() => this.#bootAgain(restart), Infinity).catch((error: unknown) =>
         this.host.logger.error({ machine: this.id, error: messageChain(error) }, 'a restart failed'),
       );
     const restart: Restart = { at: new Date(Date.now() + delayMs).toISOString(), timer: setTimeout(begin, delayMs) };

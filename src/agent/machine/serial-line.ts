@@ -19,7 +19,7 @@ export const openSerialLine = async (machine: Machine, run: Run): Promise<void> 
   const { host, id, spec } = machine;
   try {
     const request = { command: ['/usr/bin/perl', '-e', await readFile(program, 'utf8')], tty: false, stdin: false };
-    const session = await host.runtime.exec(id, request, { ...run.defaults(), user: root, cwd: '/' });
+    const session = await host.runtime.exec(id, request, { ...run.defaults(), user: root, cwd: '/', isUnattended: true });
     let said = '';
     session.stdout.resume();
     session.stderr?.on('data', (chunk: Buffer) => (said = (said + chunk.toString('utf8')).slice(0, 1000)));

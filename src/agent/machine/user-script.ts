@@ -33,7 +33,11 @@ export const runUserScript = (machine: Machine, run: Run): void => {
 };
 
 const execute = async (host: Host, id: string, run: Run, script: string): Promise<number> => {
-  const session = await host.runtime.exec(id, { command: ['/bin/sh', '-c', start], tty: false, stdin: true }, { ...run.defaults(), user: root, cwd: '/' });
+  const session = await host.runtime.exec(
+    id,
+    { command: ['/bin/sh', '-c', start], tty: false, stdin: true },
+    { ...run.defaults(), user: root, cwd: '/', isUnattended: true },
+  );
   session.stdout.resume();
   session.stderr?.resume();
   session.stdin.on('error', () => undefined); // it may end before it has read all

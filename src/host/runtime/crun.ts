@@ -30,7 +30,7 @@ import { isErrno } from '../../sys/libc.ts';
 import { SealedProgram } from '../../sys/sealed-program.ts';
 import { spawnWithPipe } from '../../sys/spawn.ts';
 import type { Spawned } from '../../sys/spawn.ts';
-import { execInMachine } from './exec.ts';
+import { endLeftSessions, execInMachine } from './exec.ts';
 import { ExitWatch, alive } from './exit-watch.ts';
 import { currentName, readLog } from './log-file.ts';
 import type { LogOptions } from './log-file.ts';
@@ -190,6 +190,7 @@ class CrunRuntime implements Runtime {
       if (process === null) continue;
       if (alive(process.pid)) {
         running.set(machine, process);
+        endLeftSessions(this.#bundle(machine), (pid) => isIn(machine, pid));
         keepRotated(this.#log(machine));
         this.#watchLog(machine);
       }
@@ -272,6 +273,16 @@ const endMonitor = async (pid: number, machine: string): Promise<void> => {
     // It ends by itself within milliseconds; killed in the middle of writing it would leave half a file.
     if (round >= monitorPatience) signalIfThere(pid, 'SIGKILL');
     await sleep(1);
+  }
+};
+
+/** By its control groups, which are named after the machine. */
+const isIn = (machine: string, pid: number): boolean => {
+  try {
+    return readFileSync(`/proc/${pid}/cgroup`, 'utf8').includes(machine);
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ESRCH')) return false;
+    throw error;
   }
 };
 

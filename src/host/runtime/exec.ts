@@ -4,21 +4,22 @@
  * The runtime writes the process's pid once it has started, and ends without one when it could not start: then what it said on standard
  * error (or the terminal) is the reason and not the command's own output, and its exit status is no status of the command's.
  */
-import { rmSync, writeFileSync, readFileSync } from 'node:fs';
+import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import type { Readable, Writable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { stripVTControlCharacters } from 'node:util';
 import { randomUUID } from 'node:crypto';
 import type { ChildProcess } from 'node:child_process';
 import { ReadStream } from 'node:tty';
 import { CenoteError } from '../../base/errors.ts';
-import { within } from '../../base/within.ts';
 import type { ExecExit, ExecStart } from '../../model/agent-api.ts';
 import { start } from '../../exec/run.ts';
 import { isErrno } from '../../sys/libc.ts';
 import { TerminalInput } from '../../sys/terminal-input.ts';
 import { listenForConsole, setWindowSize } from '../../sys/terminal.ts';
+import type { ConsoleListener } from '../../sys/terminal.ts';
 import { processCapabilities } from './specification.ts';
 import type { ExecProcess, ExecSession } from './runtime.ts';
 
@@ -35,16 +36,15 @@ interface ExecRequest {
   oomScoreAdj: number;
 }
 
-const consoleTimeoutSeconds = 10;
-const passedTerminalMs = 1000;
+const terminalTimeoutMs = 10_000;
 const startPollMs = 5;
-/** Of a runtime that has said nothing for so long nothing more is expected. */
-const startTimeoutMs = 10_000;
+/** What there is of one that somebody waits for, who is gone when the agent is; and of one that goes on without. */
+const prefixes = { attended: 'x', unattended: 'u' } as const;
 /** As shells have it: 127 where there is no such program, 126 where it cannot be run. */
 const [noSuchProgram, notRun] = [127, 126];
 
 export const execInMachine = async ({ program, state, directory, machine, request, process: as, oomScoreAdj }: ExecRequest): Promise<ExecSession> => {
-  const name = join(directory, `x${randomUUID().slice(0, 8)}`);
+  const name = join(directory, `${prefixes[as.isUnattended === true ? 'unattended' : 'attended']}${randomUUID().slice(0, 8)}`);
   const [processFile, pidFile, socket] = [`${name}.json`, `${name}.pid`, `${name}.tty`];
   const specification = {
     terminal: request.tty,
@@ -66,9 +66,9 @@ export const execInMachine = async ({ program, state, directory, machine, reques
   let terminal: number | null = null;
   let running: Running | null = null;
   try {
-    using listener = request.tty ? listenForConsole(socket, consoleTimeoutSeconds) : null;
+    using listener = request.tty ? listenForConsole(socket) : null;
     running = watched(start('choom', [...args, machine], { stdio: [request.stdin && !request.tty ? 'pipe' : 'ignore', 'pipe', 'pipe'] }), pidFile);
-    if (listener !== null) terminal = await receiveTerminal(listener.receive(), running.child);
+    if (listener !== null) terminal = await receiveTerminal(listener, running.child);
   } catch (error) {
     if (running === null) tidy();
     else void end(running).finally(tidy);
@@ -78,7 +78,11 @@ export const execInMachine = async ({ program, state, directory, machine, reques
   // Held from the first moment: what nobody reads when a child ends, Node throws away.
   const said = terminal === null ? child.stderr!.pipe(new PassThrough()) : new ReadStream(terminal);
   const exited = exitOf(running, said, request.command[0] ?? '').finally(tidy);
-  const close = (): void => void end(running);
+  const close = async (): Promise<void> => {
+    await end(running);
+    // What the command has left running may hold them open for ever.
+    for (const stream of [child.stdout!, child.stderr!, said]) stream.destroy();
+  };
   return terminal === null
     ? pipeSession(child, said as PassThrough, begun, exited, close)
     : terminalSession(terminal, said as ReadStream, child, begun, exited, close);
@@ -136,15 +140,25 @@ const pidIn = (file: string): number | null => {
 };
 
 /**
- * Ends the process and the runtime that waits for it. The runtime is not killed before it has said which process that is: it writes
- * so only after the process runs, which nobody would then know of.
+ * Ends the process and the runtime that waits for it. The runtime is not killed before it has said which process that is, however long that
+ * takes (in a machine that is frozen, say): it says so only when the process runs already, which nobody would know of.
  */
 const end = async ({ child, ended, begun }: Running): Promise<void> => {
-  const pid = await within(begun, startTimeoutMs);
+  const pid = await begun;
   // Until it ends, the runtime has not reaped the process, so the pid is no other's.
   if (pid !== null && child.exitCode === null && child.signalCode === null) killIfThere(pid);
   child.kill('SIGKILL');
   await ended;
+};
+
+/** Of a former agent, whose sessions ended with it: processes that are still in the machine. `isIn` says whether a process is. */
+export const endLeftSessions = (directory: string, isIn: (pid: number) => boolean): void => {
+  for (const file of readdirSync(directory)) {
+    if (!file.startsWith(prefixes.attended) || !file.endsWith('.pid')) continue;
+    const pid = pidIn(join(directory, file));
+    if (pid !== null && isIn(pid)) killIfThere(pid);
+    rmSync(join(directory, file), { force: true });
+  }
 };
 
 const killIfThere = (pid: number): void => {
@@ -156,20 +170,20 @@ const killIfThere = (pid: number): void => {
 };
 
 /** The runtime either passes the terminal or ends with an error on its own output. */
-const receiveTerminal = (received: Promise<number>, child: ChildProcess): Promise<number> => {
+const receiveTerminal = async (listener: ConsoleListener, child: ChildProcess): Promise<number> => {
   let said = '';
-  child.stderr!.on('data', (chunk: Buffer) => (said += chunk.toString('utf8').slice(0, 4096)));
-  const ended = new Promise<never>((_resolve, reject) =>
-    child.on('close', (code) => {
-      const refuse = (): void => reject(new CenoteError('failed', `the process could not be started: ${cleanMessage(said) || `code ${code}`}`));
-      // One that ends without a word has passed the terminal and spoken there; it may be on its way to us still.
-      if (said === '') setTimeout(refuse, passedTerminalMs);
-      else refuse();
-    }),
-  );
-  ended.catch(() => {}); // the terminal came, and this is late
-  received.catch(() => {}); // when the runtime ended first, the wait for the terminal times out later, unheard
-  return Promise.race([received, ended]);
+  let code: number | string | null | undefined;
+  child.stderr!.on('data', (chunk: Buffer) => (said = (said + chunk.toString('utf8')).slice(-4096)));
+  child.once('error', (error) => (code = error.message));
+  child.once('close', (status) => (code ??= status));
+  for (const deadline = performance.now() + terminalTimeoutMs; performance.now() < deadline; await sleep(startPollMs)) {
+    // In this order: one that has ended may have passed the terminal before, and spoken there.
+    const hasEnded = code !== undefined;
+    const terminal = listener.receive();
+    if (terminal !== undefined) return terminal;
+    if (hasEnded) throw new CenoteError('failed', `the process could not be started: ${cleanMessage(said) || `code ${code}`}`);
+  }
+  throw new CenoteError('failed', `the process could not be started: the runtime has passed no terminal in ${terminalTimeoutMs / 1000} s`);
 };
 
 /** The runtime's last line, without its time and colours. */
@@ -201,7 +215,13 @@ const textOf = async (stream: Readable): Promise<string> => {
   return text;
 };
 
-const pipeSession = (child: ChildProcess, said: PassThrough, begun: Promise<number | null>, exited: Promise<ExecExit>, close: () => void): ExecSession => {
+const pipeSession = (
+  child: ChildProcess,
+  said: PassThrough,
+  begun: Promise<number | null>,
+  exited: Promise<ExecExit>,
+  close: () => Promise<void>,
+): ExecSession => {
   const stdin: Writable = child.stdin ?? new PassThrough().resume();
   stdin.on('error', () => {}); // the process may end without reading all
   const stderr = new PassThrough();
@@ -215,7 +235,7 @@ const terminalSession = (
   child: ChildProcess,
   begun: Promise<number | null>,
   exited: Promise<ExecExit>,
-  close: () => void,
+  close: () => Promise<void>,
 ): ExecSession => {
   const stdout = new PassThrough();
   void begun.then((pid) => {
@@ -241,12 +261,15 @@ const terminalSession = (
     stdin,
     stdout,
     stderr: null,
-    resize: (columns, rows) => setWindowSize(fd, columns, rows),
+    resize: (columns, rows) => {
+      // The number may be another's terminal already.
+      if (!terminal.destroyed) setWindowSize(fd, columns, rows);
+    },
     exited,
     close: () => {
-      close();
-      stdin.destroy();
+      ends();
       terminal.destroy();
+      return close();
     },
   };
 };

@@ -51,7 +51,7 @@ export class FakeRuntime implements Runtime {
 
   async exec(): Promise<ExecSession> {
     const [stdin, stdout, stderr] = [new PassThrough().resume(), new PassThrough().end(), new PassThrough().end()];
-    return { stdin, stdout, stderr, resize: () => {}, exited: Promise.resolve({ code: 0 }), close: () => {} };
+    return { stdin, stdout, stderr, resize: () => {}, exited: Promise.resolve({ code: 0 }), close: async () => {} };
   }
 
   async *logs(): AsyncGenerator<LogLine> {}

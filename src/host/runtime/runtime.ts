@@ -23,6 +23,8 @@ export interface ExecProcess {
   cwd: string;
   user: ProcessUser;
   noNewPrivileges: boolean;
+  /** Nobody waits for it: it goes on when the agent ends. All others are ended then, or by the next agent. */
+  isUnattended?: boolean;
 }
 
 export interface RuntimeProcess {
@@ -39,8 +41,8 @@ export interface ExecSession {
   stderr: Readable | null;
   resize(columns: number, rows: number): void;
   exited: Promise<ExecExit>;
-  /** Ends the process if it still runs. */
-  close(): void;
+  /** Ends the process if it still runs; resolves when it has, or was never begun. Nothing more is read of what it wrote. */
+  close(): Promise<void>;
 }
 
 export interface Runtime {
