@@ -100,5 +100,11 @@ const notifyOnce = ({ address, port }: Secondary, from: string, zone: Zone, wait
       const code = message[3]! & 0x0f;
       settle(code === 0 ? undefined : new Error(`refused with code ${code}`));
     });
-    socket.bind({ address: from }, () => socket.connect(port, address, () => socket.send(notifyMessage(id, zone))));
+    socket.bind({ address: from }, () =>
+      socket.connect(port, address, (error?: Error | null) => {
+        // Where there is no way, Node says so here and not by an event.
+        if (error) settle(error);
+        else socket.send(notifyMessage(id, zone));
+      }),
+    );
   });
