@@ -39,6 +39,8 @@ export const proxyUpgrade = async (
   const gone = new AbortController();
   const abort = () => gone.abort();
   socket.on('close', abort);
+  // Whoever has gone while it was found out who calls does not say so again.
+  if (socket.destroyed) abort();
   const headers = { ...request.headers, connection: 'Upgrade', upgrade: request.headers.upgrade, host: 'localhost' };
   const answer = await upgrade(client, path, headers, AbortSignal.any([gone.signal, signal]));
   socket.off('close', abort);
@@ -73,6 +75,7 @@ const join = (one: Duplex, other: Duplex): void => {
   ] as const) {
     from.on('error', () => to.destroy());
     from.on('close', () => to.destroy());
+    if (from.destroyed) to.destroy();
     from.pipe(to);
   }
 };
