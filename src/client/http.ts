@@ -218,22 +218,21 @@ const framing = (body: string | undefined, { stream, headers }: HttpRequest): Ou
 
 const queueFull = (error: unknown): boolean => error instanceof CenoteError && error.code === 'unavailable' && error.context['code'] === 'EAGAIN';
 
-/** Nothing of a body is taken before there is somebody to take it. */
+/** Pipes a body; when the source breaks, the request does, with the source's error. Nothing of it is taken before there is somebody to take it. */
 const feedWhenConnected = (source: Readable, outgoing: ClientRequest): void => {
-  outgoing.once('socket', (socket) => {
-    if (socket.connecting) socket.once('encrypted' in socket ? 'secureConnect' : 'connect', () => feed(source, outgoing));
-    else feed(source, outgoing);
-  });
-};
-
-/** Pipes a body; when the source breaks, the request does, with the source's error. */
-const feed = (source: Readable, outgoing: ClientRequest): void => {
+  const broken = (): void => {
+    if (!source.readableEnded) outgoing.destroy(source.errored ?? undefined);
+  };
   source.on('error', (error) => outgoing.destroy(error));
-  source.on('close', () => {
-    if (!source.readableEnded) outgoing.destroy();
-  });
+  source.on('close', broken);
+  // One that broke before does not say so again, and would keep the request waiting for the rest.
+  if (source.destroyed) broken();
   outgoing.on('close', () => source.unpipe(outgoing));
-  source.pipe(outgoing);
+  const feed = (): void => void source.pipe(outgoing);
+  outgoing.once('socket', (socket) => {
+    if (socket.connecting) socket.once('encrypted' in socket ? 'secureConnect' : 'connect', feed);
+    else feed();
+  });
 };
 
 /** As the option `signal` of node:http does, at a fraction of what that costs. */
