@@ -36,6 +36,8 @@ const framed = (channel: number, bytes: Uint8Array): Buffer => {
 export const openExec = async (client: HttpClient, machineId: string, start: ExecStart, handlers: ExecHandlers, signal: AbortSignal): Promise<ExecSession> => {
   const path = `/v1/machines/${encodeURIComponent(machineId)}/exec`;
   const headers = (await client.proof('GET', path)) as Record<string, string>;
+  // An SSH agent may have asked a person, who may have changed his mind.
+  if (signal.aborted) throw client.failure(signal.reason, signal);
   // Whatever the address says, the connection is the client's, which may be TLS.
   const socket = new WebSocket(`ws://${client.host}${path}`, {
     createConnection: () => client.connect() as Socket,
