@@ -9,18 +9,18 @@ import { checkHealthcheck } from '../../model/image.ts';
 import { checkSignal } from '../../model/signal.ts';
 import type { ImageContent } from '../../host/platform/platform.ts';
 import { withPlainRoot } from '../machine/files.ts';
+import { abortOnClose } from './machine-data.ts';
 import type { AgentRoutes } from './server.ts';
 
 export const imageRoutes: AgentRoutes = (app, { host, machines }) => {
   app.get('/v1/images', () => host.platforms.imageList());
 
-  app.post<{ Querystring: { request?: string }; Body: unknown }>('/v1/images', { bodyLimit: Number.MAX_SAFE_INTEGER }, async (request) => {
+  app.post<{ Querystring: { request?: string }; Body: unknown }>('/v1/images', { bodyLimit: Number.MAX_SAFE_INTEGER }, async (request, reply) => {
     const wanted = requestInQuery(ImageCreate, request.query.request);
     checkSignal('config.StopSignal', wanted.config.StopSignal ?? '');
     checkHealthcheck('config', wanted.config);
-    const closed = new AbortController();
-    request.raw.socket.once('close', () => closed.abort());
-    const create = (content: ImageContent) => host.platforms.imageCreate(wanted, content, closed.signal);
+    const gone = abortOnClose(reply.raw);
+    const create = (content: ImageContent) => host.platforms.imageCreate(wanted, content, gone);
     const { fromMachine, fromImage } = wanted;
     if (fromMachine !== undefined && fromImage !== undefined) throw invalid('fromImage', 'is not together with fromMachine');
     const given = (): ImageContent => (fromImage === undefined ? { tar: request.body instanceof Readable ? request.body : emptyBody() } : { image: fromImage });
@@ -38,12 +38,11 @@ export const imageRoutes: AgentRoutes = (app, { host, machines }) => {
   app.get('/v1/platforms', () => host.platforms.platformList());
 
   app.post<{ Body: PlatformBuild }>('/v1/platforms', { schema: { body: PlatformBuild } }, (request, reply) => {
-    const closed = new AbortController();
-    request.raw.socket.once('close', () => closed.abort());
+    const gone = abortOnClose(reply.raw);
     const lines = new PassThrough();
     const tell = (progress: Progress) => void lines.write(jsonLine(progress));
     host.platforms
-      .platformBuild(request.body, tell, closed.signal)
+      .platformBuild(request.body, tell, gone)
       .then((platform) => {
         host.events.emit('platform.built', platform.name, `platform ${platform.name}@${platform.version} was built`);
         tell({ message: `built ${platform.name}@${platform.version}`, platform });

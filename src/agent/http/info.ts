@@ -5,6 +5,7 @@ import { Readable } from 'node:stream';
 import { jsonLine, jsonLinesType } from '../../base/json-lines.ts';
 import type { AgentInfo } from '../../model/agent-api.ts';
 import { poolStatus } from '../pool.ts';
+import { abortOnClose } from './machine-data.ts';
 import type { AgentRoutes } from './server.ts';
 
 const version = (JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string }).version;
@@ -32,13 +33,12 @@ export const infoRoutes: AgentRoutes = (app, { host, machines, instance, started
   app.get('/v1/pool', () => poolStatus(host, machines, plan(), burstUsage));
 
   app.get<{ Querystring: { after?: string } }>('/v1/events', (request, reply) => {
-    const closed = new AbortController();
-    request.raw.socket.once('close', () => closed.abort());
+    const gone = abortOnClose(reply.raw);
     const after = /^\d{1,15}$/.test(request.query.after ?? '') ? Number(request.query.after) : 0;
     const lines = async function* () {
       // An empty line at once tells the client that it is being followed.
       yield '\n';
-      for await (const events of host.events.follow(after, closed.signal)) yield events.map(jsonLine).join('');
+      for await (const events of host.events.follow(after, gone)) yield events.map(jsonLine).join('');
     };
     return reply.type(jsonLinesType).send(Readable.from(lines()));
   });

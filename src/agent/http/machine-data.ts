@@ -1,9 +1,9 @@
 /** What is inside machines: use, processes, output, files, snapshots. */
 import { once } from 'node:events';
+import type { ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { Type } from 'typebox';
-import type { FastifyRequest } from 'fastify';
 import { CenoteError, invalid } from '../../base/errors.ts';
 import { jsonLine, jsonLinesType } from '../../base/json-lines.ts';
 import { requestInQuery } from '../../base/request-in-query.ts';
@@ -20,10 +20,15 @@ type ById = { Params: { id: string } };
 type ByName = { Params: { id: string; name: string } };
 type WithPath = ById & { Querystring: { path?: string } };
 
-const closing = (request: FastifyRequest['raw']): AbortSignal => {
-  const closed = new AbortController();
-  request.socket.once('close', () => closed.abort());
-  return closed.signal;
+/** Aborts when the client goes before it has its answer, or has gone already. A response is closed once; its socket is kept for many more. */
+export const abortOnClose = (response: ServerResponse): AbortSignal => {
+  const gone = new AbortController();
+  const look = (): void => {
+    if (!response.writableFinished) gone.abort();
+  };
+  response.on('close', look);
+  if (response.closed) look();
+  return gone.signal;
 };
 
 const pathOf = (query: { path?: string }): string => {
@@ -44,7 +49,7 @@ export const machineDataRoutes: AgentRoutes = (app, { host, machines, burstUsage
     const machine = machines.get(request.params.id);
     const { follow, tail } = request.query;
     if (tail !== undefined && !/^\d{1,9}$/.test(tail)) throw invalid('tail', 'must be a number of lines');
-    const signal = closing(request.raw);
+    const signal = abortOnClose(reply.raw);
     const lines = async function* () {
       yield '\n';
       for await (const line of host.runtime.logs(machine.id, { follow: follow === 'true', tail: tail === undefined ? null : Number(tail), signal }))
@@ -67,7 +72,7 @@ export const machineDataRoutes: AgentRoutes = (app, { host, machines, burstUsage
           reply.raw.destroy();
         });
       },
-      closing(request.raw),
+      abortOnClose(reply.raw),
     );
     return reply;
   });
@@ -75,7 +80,7 @@ export const machineDataRoutes: AgentRoutes = (app, { host, machines, burstUsage
   app.put<WithPath & { Body: Readable }>('/v1/machines/:id/files', { schema: { params }, bodyLimit: Number.MAX_SAFE_INTEGER }, async (request, reply) => {
     const path = pathOf(request.query);
     if (!(request.body instanceof Readable)) throw invalid('body', 'must be a tar archive (content type application/x-tar)');
-    await copyIn(machines.get(request.params.id), path, request.body, closing(request.raw));
+    await copyIn(machines.get(request.params.id), path, request.body, abortOnClose(reply.raw));
     if (!request.body.readableEnded && !request.body.destroyed) await once(request.body.resume(), 'close');
     return reply.status(204).send();
   });
@@ -83,10 +88,10 @@ export const machineDataRoutes: AgentRoutes = (app, { host, machines, burstUsage
   app.put<ById & { Querystring: { request?: string }; Body: unknown }>(
     '/v1/machines/:id/code',
     { schema: { params }, bodyLimit: Number.MAX_SAFE_INTEGER },
-    async ({ params: { id }, query, body, raw }) => {
+    async ({ params: { id }, query, body }, reply) => {
       const content = body instanceof Readable ? body : null;
       try {
-        return await machines.update(id, requestInQuery(MachineUpdate, query.request), { content, signal: closing(raw) });
+        return await machines.update(id, requestInQuery(MachineUpdate, query.request), { content, signal: abortOnClose(reply.raw) });
       } finally {
         content?.resume();
       }

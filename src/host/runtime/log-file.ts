@@ -126,16 +126,18 @@ const openRotated = async (directory: string, file: FileHandle | null): Promise<
 /** Wakes when something in the directory changed; a change between two waits is not lost. */
 class Wake implements AsyncDisposable {
   readonly #controller = new AbortController();
+  readonly #signal: AbortSignal;
+  readonly #stir = () => {
+    this.#changed = true;
+    this.#wake?.();
+  };
   #changed = false;
   #wake: (() => void) | null = null;
 
   constructor(directory: string, signal: AbortSignal) {
-    const stir = () => {
-      this.#changed = true;
-      this.#wake?.();
-    };
-    watch(directory, { signal: this.#controller.signal, persistent: false }, stir).on('error', stir);
-    signal.addEventListener('abort', stir, { once: true });
+    this.#signal = signal;
+    watch(directory, { signal: this.#controller.signal, persistent: false }, this.#stir).on('error', this.#stir);
+    signal.addEventListener('abort', this.#stir, { once: true });
   }
 
   async wait(): Promise<void> {
@@ -146,5 +148,6 @@ class Wake implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#controller.abort();
+    this.#signal.removeEventListener('abort', this.#stir);
   }
 }
