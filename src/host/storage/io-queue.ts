@@ -2,7 +2,7 @@
  * The queue of the disk beneath the pool. Machines share the disk by weight only where its scheduler is bfq (or where the host's operator has
  * set up iocost), so a disk that is the pool's alone, a loop device above all, gets bfq; one that the host uses too is left as it is.
  */
-import { existsSync, readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Logger } from '../../base/logger.ts';
 import { isErrno } from '../../base/errno.ts';
@@ -61,7 +61,9 @@ export const shareByWeight = (queue: IoQueue, record: string, logger: Logger): v
   if (scheduler === null || (scheduler === 'bfq' && !existsSync(record))) return;
   try {
     if (scheduler !== 'bfq') {
-      writeFileSync(record, JSON.stringify({ number: queue.number, scheduler } satisfies Former), { mode: 0o600 });
+      // Whole or not at all, whenever we are killed.
+      writeFileSync(`${record}.new`, JSON.stringify({ number: queue.number, scheduler } satisfies Former), { mode: 0o600, flush: true });
+      renameSync(`${record}.new`, record);
       writeFileSync(queue.scheduler, 'bfq');
     }
     const settings = join(dirname(queue.scheduler), 'iosched');
@@ -73,11 +75,23 @@ export const shareByWeight = (queue: IoQueue, record: string, logger: Logger): v
   }
 };
 
+/** Null when there is none. One that cannot be read (earlier versions could leave half of it) is as none: the disk keeps bfq, and destroying goes on. */
+const formerOf = (record: string): Former | null => {
+  const text = ifThere(() => readFileSync(record, 'utf8'));
+  if (text === null) return null;
+  try {
+    const { number, scheduler } = JSON.parse(text) as Partial<Former>;
+    return typeof number === 'string' && /^\d+:\d+$/.test(number) && typeof scheduler === 'string' ? { number, scheduler } : null;
+  } catch {
+    return null;
+  }
+};
+
 /** Afterwards the disk is as it was found. */
 export const shareAsBefore = (record: string): void => {
-  const text = ifThere(() => readFileSync(record, 'utf8'));
-  if (text === null) return;
-  const { number, scheduler } = JSON.parse(text) as Former;
+  const former = formerOf(record);
+  if (former === null) return;
+  const { number, scheduler } = former;
   const path = join(sysPath(number), 'queue/scheduler');
   if (chosen(path) === 'bfq') writeFileSync(path, scheduler);
 };
