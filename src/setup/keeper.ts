@@ -82,7 +82,14 @@ const runOne = (options: KeeperOptions, signal: AbortSignal): Promise<void> =>
     child.on('error', reject);
     const identity: ProcessIdentity | null = child.pid === undefined ? null : identify(child.pid);
     if (identity !== null) {
-      rememberProcess(options.pidPath, identity);
+      try {
+        rememberProcess(options.pidPath, identity);
+      } catch (error) {
+        // Who comes next would not know of it, and start another beside it.
+        child.once('exit', () => reject(error));
+        child.kill('SIGKILL');
+        return;
+      }
       options.log.info({ service: options.name, pid: identity.pid }, 'started');
       adjustOomScore(identity.pid, options.oomScoreAdjust);
       options.admit?.(identity.pid);

@@ -4,9 +4,8 @@
  */
 import { ftruncateSync, statSync, writeSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { pino } from 'pino';
 import { messageOf } from '../base/errors.ts';
-import { createLogger } from '../base/logger.ts';
+import { createLogger, logTo } from '../base/logger.ts';
 import type { Logger } from '../base/logger.ts';
 import { checkRoot, instancePaths } from '../model/instance.ts';
 import type { InstanceConfig, InstancePaths } from '../model/instance.ts';
@@ -70,7 +69,7 @@ const main = async (): Promise<void> => {
   const config = loadInstanceConfig(paths.root);
   process.umask(0o077);
   const lock = tryLockFile(supervisorPidPath(paths));
-  const log = createLogger({ name: 'supervisor', destination: pino.destination({ dest: serviceLogPath(paths, 'supervisor'), append: true, sync: true }) });
+  const log = createLogger({ name: 'supervisor', destination: logTo(serviceLogPath(paths, 'supervisor')) });
   if (lock === null) {
     log.info('another supervisor of this instance runs already');
     return;
@@ -83,7 +82,14 @@ const main = async (): Promise<void> => {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop.abort());
   process.on('SIGHUP', () => {});
   const cutter = setInterval(() => {
-    for (const name of [...serviceNames, 'supervisor']) cutLog(serviceLogPath(paths, name));
+    for (const name of [...serviceNames, 'supervisor']) {
+      try {
+        cutLog(serviceLogPath(paths, name));
+      } catch (error) {
+        // A disk without room for the copy; it is tried again.
+        log.warn({ service: name, error: messageOf(error) }, 'a log that is too long was not cut');
+      }
+    }
   }, cutEveryMs);
   log.info({ pid: process.pid, instance: config.instance }, 'supervisor started');
   await Promise.all(keepersOf(config, paths).map((keeper) => keepRunning({ ...keeper, admit: (pid) => admit(keeper.name, pid), log }, stop.signal)));
