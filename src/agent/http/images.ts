@@ -1,5 +1,6 @@
 /** Images and platforms of this host. */
 import { PassThrough, Readable } from 'node:stream';
+import { abortOnClose } from '../../base/abort-on-close.ts';
 import { asCenoteError, invalid } from '../../base/errors.ts';
 import { jsonLine, jsonLinesType } from '../../base/json-lines.ts';
 import { requestInQuery } from '../../base/request-in-query.ts';
@@ -9,7 +10,6 @@ import { checkHealthcheck } from '../../model/image.ts';
 import { checkSignal } from '../../model/signal.ts';
 import type { ImageContent } from '../../host/platform/platform.ts';
 import { withPlainRoot } from '../machine/files.ts';
-import { abortOnClose } from './machine-data.ts';
 import type { AgentRoutes } from './server.ts';
 
 export const imageRoutes: AgentRoutes = (app, { host, machines }) => {

@@ -2,10 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism, hostname, release, totalmem } from 'node:os';
 import { Readable } from 'node:stream';
+import { abortOnClose } from '../../base/abort-on-close.ts';
 import { jsonLine, jsonLinesType } from '../../base/json-lines.ts';
 import type { AgentInfo } from '../../model/agent-api.ts';
 import { poolStatus } from '../pool.ts';
-import { abortOnClose } from './machine-data.ts';
 import type { AgentRoutes } from './server.ts';
 
 const version = (JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string }).version;

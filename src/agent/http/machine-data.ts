@@ -1,9 +1,9 @@
 /** What is inside machines: use, processes, output, files, snapshots. */
 import { once } from 'node:events';
-import type { ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { Type } from 'typebox';
+import { abortOnClose } from '../../base/abort-on-close.ts';
 import { CenoteError, invalid } from '../../base/errors.ts';
 import { jsonLine, jsonLinesType } from '../../base/json-lines.ts';
 import { requestInQuery } from '../../base/request-in-query.ts';
@@ -19,17 +19,6 @@ const params = Type.Object({ id: Type.String({ format: 'uuid' }) });
 type ById = { Params: { id: string } };
 type ByName = { Params: { id: string; name: string } };
 type WithPath = ById & { Querystring: { path?: string } };
-
-/** Aborts when the client goes before it has its answer, or has gone already. A response is closed once; its socket is kept for many more. */
-export const abortOnClose = (response: ServerResponse): AbortSignal => {
-  const gone = new AbortController();
-  const look = (): void => {
-    if (!response.writableFinished) gone.abort();
-  };
-  response.on('close', look);
-  if (response.closed) look();
-  return gone.signal;
-};
 
 const pathOf = (query: { path?: string }): string => {
   const { path } = query;

@@ -1,12 +1,12 @@
 /** The answer to an asynchronous action: at once, or with `?wait=SECONDS` when its job has ended or the time is over. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
+import { abortOnClose } from '../../base/abort-on-close.ts';
 import type { Accepted } from '../../model/control-api.ts';
 import { jobGet } from '../../store/job.ts';
 import { machineFind } from '../../store/machine.ts';
 import type { Control } from '../control.ts';
 import { integerOf } from './query.ts';
-import { abortOnClose } from './server.ts';
 
 export const idParams = Type.Object({ id: Type.String({ minLength: 1, maxLength: 512 }) });
 const longestWaitSeconds = 600;

@@ -1,5 +1,6 @@
 /** Images and platforms of the host. */
 import { Type } from 'typebox';
+import { abortOnClose } from '../../base/abort-on-close.ts';
 import { requestInQuery } from '../../base/request-in-query.ts';
 import { PlatformBuild } from '../../model/agent-api.ts';
 import { CreateImage } from '../../model/control-api.ts';
@@ -9,7 +10,6 @@ import { platformDelete } from '../app/image.ts';
 import { imageGet, imageList, imageMake, imageRemove } from '../app/image-choice.ts';
 import type { Control } from '../control.ts';
 import { idParams } from './accepted.ts';
-import { abortOnClose } from './server.ts';
 import type { App } from './server.ts';
 import { acceptStreams } from './stream-routes.ts';
 import { passThrough } from './through.ts';

@@ -1,4 +1,5 @@
 /** The control plane itself, the pool, jobs, events. */
+import { abortOnClose } from '../../base/abort-on-close.ts';
 import { jsonLinesType } from '../../base/json-lines.ts';
 import { ControlInfo } from '../../model/control-api.ts';
 import { Job } from '../../model/event.ts';
@@ -9,7 +10,6 @@ import { eventsTold } from '../app/event-told.ts';
 import type { Control } from '../control.ts';
 import { idParams, waiting, waitMs } from './accepted.ts';
 import { booleanOf, integerOf } from './query.ts';
-import { abortOnClose } from './server.ts';
 import type { App } from './server.ts';
 import { linesOf, sendStream } from './through.ts';
 

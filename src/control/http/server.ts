@@ -131,14 +131,3 @@ const sendError = (logger: Logger, door: Door, error: unknown, request: FastifyR
     .header('content-type', 'application/json; charset=utf-8')
     .send(JSON.stringify(door.told(known).toBody()));
 };
-
-/** Aborts when the client goes before it has its answer, or has gone already. */
-export const abortOnClose = (response: ServerResponse): AbortSignal => {
-  const gone = new AbortController();
-  const look = (): void => {
-    if (!response.writableFinished) gone.abort();
-  };
-  response.on('close', look);
-  if (response.closed) look();
-  return gone.signal;
-};

@@ -3,11 +3,11 @@ import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { abortOnClose } from '../../base/abort-on-close.ts';
 import { jsonLine } from '../../base/json-lines.ts';
 import type { Query } from '../../client/http.ts';
 import type { Control } from '../control.ts';
 import type { AgentLink } from '../agent/link.ts';
-import { abortOnClose } from './server.ts';
 
 const passedOn = ['content-type', 'content-length'] as const;
 

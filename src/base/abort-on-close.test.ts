@@ -6,7 +6,7 @@ import type { ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
-import { abortOnClose } from './server.ts';
+import { abortOnClose } from './abort-on-close.ts';
 
 const withResponse = async (use: (response: ServerResponse, leave: () => void) => Promise<void>): Promise<void> => {
   const server = createServer();
