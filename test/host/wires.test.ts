@@ -1,14 +1,17 @@
 /** Public networks on a wire, with real namespaces and real packets, at the driver: ARP answered, and what leaves leaves by the gateway there. */
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync, readlinkSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
+import { createLogger } from '../../src/base/logger.ts';
 import { run, runAny } from '../../src/exec/run.ts';
 import { openNetwork } from '../../src/host/network/open.ts';
 import type { Connection, Network } from '../../src/host/network/network.ts';
+import { Wires } from '../../src/host/network/wires.ts';
 import { addressBytes } from '../../src/model/address.ts';
 import { wiredOf } from '../../src/model/network.ts';
 import type { NetworkDefinition } from '../../src/model/network.ts';
 import { externalNetwork } from '../../src/model/nics.ts';
+import { checked, declare } from '../../src/sys/libc.ts';
 import { DriverWorld, connection, define, driverFiles, logger, on, subnet, unreached } from './driver-world.ts';
 import { Place, askFromHost, becomeHost, createOutside, outsideAddress, udpFrame, until } from './network-world.ts';
 
@@ -263,5 +266,35 @@ for (const tag of [undefined, 42]) {
     },
   );
 }
+
+test('a look that fails is said, the agent goes on, and the next finds what is missing', async () => {
+  await becomeHost();
+  await using world = new AsyncDisposableStack();
+  await createWire(world, undefined);
+  await run('nft', [`table inet cenote-${instance} { set wired { type ifname . ipv4_addr; flags interval; }; }`]);
+  const said: string[] = [];
+  const telling = createLogger({ name: 'test', level: 'error', destination: { write: (line) => void said.push(line) } });
+  const sockets = () =>
+    readdirSync('/proc/self/fd').filter((fd) => existsSync(`/proc/self/fd/${fd}`) && readlinkSync(`/proc/self/fd/${fd}`).startsWith('socket:'));
+  const former = new Set(sockets());
+  const wires = new Wires({ instance, instanceNumber: 4, logger: telling, lookMs: 20 });
+  const own = sockets().filter((fd) => !former.has(fd));
+  assert.equal(own.length, 1);
+  const put = (fd: number, number: number) => checked('dup2', declare('int dup2(int fd, int number)')(fd, number) as number);
+  const [socket, kept] = [Number(own[0]), openSync('/dev/null', 'r+')];
+  wires.know('203.0.113.0/24', wiredOf(wired({})));
+  await wires.add(['203.0.113.5']);
+  // Nothing of what it asks the kernel is answered.
+  put(socket, kept);
+  const nothing = openSync('/dev/null', 'r+');
+  put(nothing, socket);
+  await until(() => said.length > 1);
+  assert.match(said[0]!, /ENOTSOCK/);
+  await run('ip', ['route', 'flush', 'table', /lookup (\d+)/.exec(await run('ip', ['rule', 'list', 'from', '203.0.113.0/24', 'priority', '10009']))![1]!]);
+  put(kept, socket);
+  await until(async () => /via 203\.0\.113\.1/.test(await run('ip', ['route', 'show', 'table', 'all'])));
+  for (const fd of [kept, nothing]) closeSync(fd);
+  await wires.close({ remove: true });
+});
 
 after(tidy);

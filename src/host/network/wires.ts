@@ -232,7 +232,7 @@ export class Wires {
     while (!slots.has(cidr) && taken.has(slot)) slot += 1;
     const wire: Wire = { ...known, slot, link: null, lacks: null, addresses: new Set(), sources: new Set(), closing: undefined };
     this.#wires.set(cidr, wire);
-    this.#timer ??= setInterval(() => void this.#queue.run(() => this.#look()), this.#options.lookMs ?? usualLookMs).unref();
+    this.#timer ??= setInterval(() => void this.#lookAfterAll(), this.#options.lookMs ?? usualLookMs).unref();
     return wire;
   }
 
@@ -265,6 +265,15 @@ export class Wires {
     } catch (error) {
       wire.lacks = messageChain(error);
       if (wire.lacks !== former) this.#options.logger.error({ err: error, subnet, device }, 'a public network is not on its wire; it is tried again');
+    }
+  }
+
+  /** What the kernel did not answer it is asked the next time. */
+  async #lookAfterAll(): Promise<void> {
+    try {
+      await this.#queue.run(() => this.#look());
+    } catch (error) {
+      this.#options.logger.error({ err: error }, 'it could not be seen whether all is on its wire; it is looked at again');
     }
   }
 
