@@ -29,12 +29,15 @@ export interface MachineNamesOptions {
   backbone: Subnet;
   journal: Journal;
   logger: Logger;
-  /** Told where the resolver takes machines' questions. */
+  /** Told where the resolver takes machines' questions; asked again when it throws. */
   onPort: (port: number) => void;
+  /** How long after that. */
+  leadAgainMs?: number | undefined;
 }
 
 const firstDelayMs = 20;
 const longestDelayMs = 1000;
+const usualLeadAgainMs = 1000;
 /** A resolver that does not read is told all anew when it does. */
 const mostUnread = 16 * 1024 * 1024;
 
@@ -55,6 +58,9 @@ export class MachineNames implements AsyncDisposable {
   #socket: Socket | undefined;
   #resolver: ResolverStatus | null = null;
   #following: Promise<void> | undefined;
+  #leading: NodeJS.Timeout | undefined;
+  /** Why machines are not led to the resolver. */
+  #hindrance = '';
 
   constructor(options: MachineNamesOptions) {
     this.#options = options;
@@ -168,7 +174,7 @@ export class MachineNames implements AsyncDisposable {
   }
 
   #followOnce(connected: () => void): Promise<void> {
-    const { socketPath, onPort } = this.#options;
+    const { socketPath } = this.#options;
     const { signal } = this.#stopping;
     return new Promise((resolve, reject) => {
       const socket = connect(socketPath, () => {
@@ -186,16 +192,38 @@ export class MachineNames implements AsyncDisposable {
         resolve();
       });
       createInterface({ input: socket })
-        .on('line', (line) => {
-          this.#resolver = JSON.parse(line) as ResolverStatus;
-          onPort(this.#resolver.port);
-        })
+        .on('line', (line) => this.#hear(line))
         .on('error', reject);
     });
+  }
+
+  #hear(line: string): void {
+    try {
+      const status = JSON.parse(line) as ResolverStatus;
+      this.#lead(status.port);
+      this.#resolver = status;
+    } catch (error) {
+      this.#options.logger.warn({ error: messageOf(error) }, 'what the resolver says is not understood');
+    }
+  }
+
+  /** Until it is done machines ask in vain, and the resolver may have nothing new to say for long. */
+  #lead(port: number): void {
+    const { logger, onPort, leadAgainMs = usualLeadAgainMs } = this.#options;
+    clearTimeout(this.#leading);
+    try {
+      onPort(port);
+      this.#hindrance = '';
+    } catch (error) {
+      if (messageOf(error) !== this.#hindrance) logger.error({ err: error, port }, 'machines are not led to the resolver; it is tried again');
+      this.#hindrance = messageOf(error);
+      this.#leading = setTimeout(() => this.#lead(port), leadAgainMs).unref();
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopping.abort();
     await this.#following;
+    clearTimeout(this.#leading);
   }
 }

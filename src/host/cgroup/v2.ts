@@ -6,6 +6,7 @@
  * could never have it back.
  */
 import { join } from 'node:path';
+import type { Logger } from '../../base/logger.ts';
 import type { Resources, Unsupported } from '../../model/resources.ts';
 import { noUsage } from './cgroup.ts';
 import type { CgroupUsage, Cgroups, PoolAmount } from './cgroup.ts';
@@ -35,6 +36,7 @@ export class CgroupsV2 implements Cgroups {
   #poolMib: number;
   #poolWeight: number;
   readonly #unit: UnitProperties | null;
+  readonly #logger: Logger;
   readonly #monitors: Monitors;
   /** Bytes of `memory.min` by machine. */
   readonly #guaranteed = new Map<string, number>();
@@ -48,6 +50,7 @@ export class CgroupsV2 implements Cgroups {
     this.#tree = tree;
     this.#parent = options.parent.path;
     this.#poolWeight = poolWeight(options.pool.cpuMillis);
+    this.#logger = options.logger;
     const { unit } = options.parent;
     this.#unit = unit === null ? null : new UnitProperties(unit, options.logger);
     const parent = join(tree, this.#parent);
@@ -98,7 +101,7 @@ export class CgroupsV2 implements Cgroups {
     await this.#applied.change(machine, resources, (former) =>
       applyV2(kernelFiles, this.#group(machine), { resources, former, poolMib: this.#poolMib, disk: this.#disk }),
     );
-    if (this.#remember(machine, memoryBytes(resources.memoryMib))) void this.#protect();
+    if (this.#remember(machine, memoryBytes(resources.memoryMib))) this.#protectSoon();
   }
 
   oomScore(guaranteeMib: number): number {
@@ -157,7 +160,7 @@ export class CgroupsV2 implements Cgroups {
       () => this.kill(machine),
     );
     this.#applied.forget(machine);
-    if (this.#remember(machine, 0)) void this.#protect();
+    if (this.#remember(machine, 0)) this.#protectSoon();
   }
 
   async list(): Promise<string[]> {
@@ -175,6 +178,11 @@ export class CgroupsV2 implements Cgroups {
     if (bytes > 0) this.#guaranteed.set(machine, bytes);
     else this.#guaranteed.delete(machine);
     return bytes !== former;
+  }
+
+  /** Beside the machine's own limits, which hold without it; the next change says the whole sum again. */
+  #protectSoon(): void {
+    this.#protect().catch((error: unknown) => this.#logger.error({ err: error }, 'what the machines together are guaranteed could not be set'));
   }
 
   async #protect(): Promise<void> {

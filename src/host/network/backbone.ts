@@ -32,8 +32,8 @@ export class Backbone {
   readonly #options: BackboneOptions;
   #open: Promise<Segment> | undefined;
   #resolverPort = 53;
-  /** As the loaded rules have it. */
-  #isForwarded = false;
+  /** What the loaded rules were made of. */
+  #loaded: { resolverPort: number; isForwarded: boolean } | undefined;
 
   constructor(options: BackboneOptions) {
     this.#options = options;
@@ -56,13 +56,21 @@ export class Backbone {
       throw error;
     });
     const segment = await this.#open;
-    if (this.#isForwarded !== forwards6()) this.#loadRules(segment);
+    this.#keepRules(segment);
     return segment;
   }
 
+  /** Where that fails it is tried again with the next machine, and when it is said again. */
   resolverAt(port: number): void {
     this.#resolverPort = port;
-    void this.#open?.then((segment) => this.#loadRules(segment));
+    const failed = (error: unknown) => this.#options.logger.error({ err: error, port }, 'machines on networks of IPv6 are not led to the resolver');
+    // Whoever has it opened hears of it when it cannot be.
+    this.#open
+      ?.then(
+        (segment) => this.#keepRules(segment),
+        () => {},
+      )
+      .catch(failed);
   }
 
   async close({ remove }: { remove: boolean }): Promise<void> {
@@ -102,23 +110,25 @@ export class Backbone {
       cache,
       logger,
     });
-    this.#loadRules(segment);
+    this.#loaded = undefined;
+    this.#keepRules(segment);
     if (!isKept) await segment.connections.restore([], []);
     return segment;
   }
 
-  #loadRules(segment: Segment): void {
+  #keepRules(segment: Segment): void {
     const { instance, instanceNumber, uplinks } = this.#options;
-    this.#isForwarded = forwards6();
+    const wanted = { resolverPort: this.#resolverPort, isForwarded: forwards6() };
+    if (this.#loaded?.resolverPort === wanted.resolverPort && this.#loaded.isForwarded === wanted.isForwarded) return;
     segment.loadRules(
       backboneRuleset({
         instance: backboneName(instance),
         prefix: backbonePrefix(instanceNumber),
         subnet: this.subnet,
-        resolverPort: this.#resolverPort,
         uplinks: uplinks?.devices ?? [],
-        isForwarded: this.#isForwarded,
+        ...wanted,
       }),
     );
+    this.#loaded = wanted;
   }
 }

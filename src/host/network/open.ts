@@ -68,9 +68,10 @@ export const openNetwork = async (options: NetworkOptions): Promise<Network> => 
   if (cache !== undefined) undo.use(cache);
   const host = undo.use(await openSegment({ instance, instanceNumber, subnet, uplinks, wires, cache, logger }));
   enableForwarding();
+  const loadRules = (resolverPort: number): void =>
+    host.loadRules(loadRuleset({ instance, instanceNumber, subnet, resolverPort, uplinks: options.uplinks?.devices ?? [] }));
   let resolverPort = defaultResolverPort;
-  const loadRules = (): void => host.loadRules(loadRuleset({ instance, instanceNumber, subnet, resolverPort, uplinks: options.uplinks?.devices ?? [] }));
-  loadRules();
+  loadRules(resolverPort);
   const publishCheck = openPublishCheck({ instance, checkReserved: options.checkReserved });
   const backbone = undo.adopt(new Backbone({ instance, instanceNumber, uplinks, cache, logger }), (opened) => opened.close({ remove: false }));
   await backbone.openGateway();
@@ -126,9 +127,8 @@ export const openNetwork = async (options: NetworkOptions): Promise<Network> => 
     gatewayOf: (network) => (network === externalNetwork ? subnet.gateway : (routers.definition(network)?.gateway ?? null)),
     resolvConf: (search, nics) => resolvConfOf(search, nics, routers, subnet.gateway, resolvConfPath),
     resolverAt: (port) => {
-      if (port === resolverPort) return;
+      if (port !== resolverPort) loadRules(port);
       resolverPort = port;
-      loadRules();
       backbone.resolverAt(port);
     },
     close: async ({ remove }) => {
