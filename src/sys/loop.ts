@@ -4,6 +4,7 @@
  * from being cached a second time.
  */
 import { closeSync, existsSync, openSync, readdirSync, statSync } from 'node:fs';
+import type { BigIntStats } from 'node:fs';
 import { ioctlNow } from './ioctl.ts';
 import { checked, closeFd, declare, isErrno, openFd, openFlags } from './libc.ts';
 
@@ -68,18 +69,26 @@ export const loopFind = (file: string): LoopDevice | null => {
   const wanted = statSync(file, { bigint: true });
   for (const entry of readdirSync('/sys/block')) {
     if (!/^loop\d+$/.test(entry) || !existsSync(`/sys/block/${entry}/loop/backing_file`)) continue;
-    const path = devicePath(Number(entry.slice(4)));
-    const fd = openSync(path, 'r');
-    const info = Buffer.alloc(configSize - infoOffset);
-    try {
-      ioctlNow(`status of ${path}`, fd, requests.getStatus, info);
-      if (info.readBigUInt64LE(0) === wanted.dev && info.readBigUInt64LE(8) === wanted.ino) return { path, fd };
-    } catch (error) {
-      if (!isErrno(error, 'ENXIO')) throw error; // detached since it was listed
-    }
-    closeSync(fd);
+    const device = openIfOf(devicePath(Number(entry.slice(4))), wanted);
+    if (device !== null) return device;
   }
   return null;
+};
+
+/** Null: another file's, or detached since it was listed. While it is being detached it cannot even be opened. */
+const openIfOf = (path: string, file: BigIntStats): LoopDevice | null => {
+  using undo = new DisposableStack();
+  try {
+    const fd = undo.adopt(openSync(path, 'r'), closeSync);
+    const info = Buffer.alloc(configSize - infoOffset);
+    ioctlNow(`status of ${path}`, fd, requests.getStatus, info);
+    if (info.readBigUInt64LE(0) !== file.dev || info.readBigUInt64LE(8) !== file.ino) return null;
+    undo.move();
+    return { path, fd };
+  } catch (error) {
+    if (isErrno(error, 'ENXIO', 'ENOENT')) return null;
+    throw error;
+  }
 };
 
 /** Has the device take in what its file has become; who uses it goes on. */

@@ -71,7 +71,12 @@ export const cloneMount = (path: string, options: CloneOptions = {}): number => 
   const set = attrNoDev | (options.readOnly === true ? attrReadOnly : 0n) | (options.idmapFd === undefined ? 0n : attrIdmap);
   // struct mount_attr: attr_set, attr_clr, propagation, userns_fd, 64 bits each
   const attributes = new BigUint64Array([set, 0n, BigInt(mountFlags.private), BigInt(options.idmapFd ?? 0)]);
-  checked(`mount_setattr ${path}`, Number(setattrCall(systemCalls.mountSetattr, fd, '', atEmptyPath | recursive, attributes, attributes.byteLength)));
+  try {
+    checked(`mount_setattr ${path}`, Number(setattrCall(systemCalls.mountSetattr, fd, '', atEmptyPath | recursive, attributes, attributes.byteLength)));
+  } catch (error) {
+    closeFd(fd);
+    throw error;
+  }
   return fd;
 };
 
