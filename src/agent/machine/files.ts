@@ -24,25 +24,23 @@ export const copyOut = (machine: Machine, path: string, send: (archive: Readable
   machine.turn(() => withRoot(machine, async (root) => send(await machine.host.archiver.pack({ ...root, path }, signal))));
 
 /** For making an image: the root as host paths, its ids as on disk. */
-export const withPlainRoot = <T>(machine: Machine, use: (directory: string) => Promise<T>): Promise<T> => {
-  const { host, run } = machine;
-  return machine.turn(async () => {
-    // A running machine stands still, so that the copy is of one moment.
+export const withPlainRoot = <T>(machine: Machine, use: (directory: string) => Promise<T>): Promise<T> =>
+  machine.turn(async () => {
+    const { host, id, spec, run } = machine;
+    // Whatever of this fails, it goes on again.
+    await using undo = new AsyncDisposableStack();
     if (run !== null) {
+      // A running machine stands still, so that the copy is of one moment.
       await host.storage.commit();
-      await host.cgroups.freeze(machine.id);
+      undo.defer(() => host.cgroups.thaw(id));
+      await host.cgroups.freeze(id);
     }
-    const target = join(host.runDirectory, 'copies', machine.id);
-    try {
-      const parts = await host.platforms.rootParts(machine.spec.image, machine.spec.platform);
-      await host.roots.mount({ target, lowers: parts.lowers, usr: null, volume: host.storage.volumePath(machine.id), idmapFd: null });
-      return await use(target);
-    } finally {
-      await host.roots.unmount(target);
-      if (run !== null) await host.cgroups.thaw(machine.id);
-    }
+    const target = join(host.runDirectory, 'copies', id);
+    const parts = await host.platforms.rootParts(spec.image, spec.platform);
+    undo.defer(() => host.roots.unmount(target));
+    await host.roots.mount({ target, lowers: parts.lowers, usr: null, volume: host.storage.volumePath(id), idmapFd: null });
+    return await use(target);
   });
-};
 
 const withRoot = async <T>(machine: Machine, use: (root: Omit<Confinement, 'path'>) => Promise<T>): Promise<T> => {
   const { host, run } = machine;
@@ -56,6 +54,7 @@ const withRoot = async <T>(machine: Machine, use: (root: Omit<Confinement, 'path
   });
   const target = join(host.runDirectory, 'copies', machine.id);
   const parts = await host.platforms.rootParts(machine.spec.image, machine.spec.platform);
+  undo.defer(() => host.roots.unmount(target)); // also what is mounted and refused
   await mountWritable(host, machine.id, {
     target,
     lowers: parts.lowers,
@@ -63,6 +62,5 @@ const withRoot = async <T>(machine: Machine, use: (root: Omit<Confinement, 'path
     volume: host.storage.volumePath(machine.id),
     idmapFd: sandbox.idmapFd,
   });
-  undo.defer(() => host.roots.unmount(target));
   return await use({ root: target, userNamespace: sandbox.userNamespace });
 };

@@ -63,8 +63,8 @@ export const bringUp = async (host: Host, spec: MachineSpec, onSlot: (slot: numb
     saved.catch(() => {}); // awaited below; a failure of another step must not leave it unheard
     next('mounting the root file system');
     const root = rootMount(host, id);
+    undo.defer(() => host.roots.unmount(root)); // also what is mounted and refused
     await mountWritable(host, id, { target: root, lowers: parts.lowers, usr: parts.usr, volume: host.storage.volumePath(id), idmapFd: sandbox.idmapFd });
-    undo.defer(() => host.roots.unmount(root));
     next('reading its user');
     const defaults = processOf(spec, root);
     next('creating the first process');

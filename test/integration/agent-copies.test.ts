@@ -1,0 +1,75 @@
+/** Copies of what a machine has in it, and images made of it, through the agent's API over fakes of the host: nobody waits for them for good. */
+import assert from 'node:assert/strict';
+import { existsSync, mkdirSync } from 'node:fs';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { randomUUID } from 'node:crypto';
+import { plainRoots } from '../../src/host/rootfs/fake.ts';
+import type { RootRequest } from '../../src/host/rootfs/rootfs.ts';
+import { agentFixture } from '../support/agent-fixture.ts';
+import type { AgentFixture } from '../support/agent-fixture.ts';
+
+const imageOf = (agent: AgentFixture, machine: string) =>
+  agent.client.imageCreate({ id: randomUUID(), name: 'copy', kind: 'app', config: {}, fromMachine: machine }, undefined);
+
+test('an image of a machine that is stopped before its turn comes is made of it as it is then', async (t) => {
+  await using agent = await agentFixture();
+  const freeze = t.mock.method(agent.cgroups, 'freeze');
+  const spec = agent.spec({ command: ['stubborn'] });
+  await agent.client.machineCreate(spec.id, { generation: 1, spec, desired: 'running' });
+  // It has a second of grace.
+  const stopped = agent.client.machineStop(spec.id, { generation: 2 });
+  while ((await agent.client.machineGet(spec.id)).state !== 'stopping') await sleep(5);
+  await imageOf(agent, spec.id);
+  assert.equal((await stopped).state, 'stopped');
+  assert.equal(freeze.mock.callCount(), 0, 'there is nothing to freeze');
+});
+
+test('an image of a machine that is started before its turn comes is of one moment', async (t) => {
+  await using agent = await agentFixture();
+  const freeze = t.mock.method(agent.cgroups, 'freeze');
+  const { promise: let_, resolve: go } = Promise.withResolvers<void>();
+  const { mount } = plainRoots;
+  t.mock.method(plainRoots, 'mount', async (request: RootRequest) => {
+    await let_;
+    return mount(request);
+  });
+  const spec = agent.spec();
+  await agent.client.machineCreate(spec.id, { generation: 1, spec, desired: 'stopped' });
+  const started = agent.client.machineStart(spec.id, { generation: 2 });
+  while ((await agent.client.machineGet(spec.id)).state !== 'provisioning') await sleep(5);
+  const made = imageOf(agent, spec.id);
+  await sleep(50); // long enough for it to be asked for
+  go();
+  await Promise.all([started, made]);
+  assert.equal(freeze.mock.callCount(), 1);
+  assert.equal(agent.cgroups.frozen.size, 0);
+});
+
+test('a machine goes on when what was mounted for its image cannot be taken away', async (t) => {
+  await using agent = await agentFixture();
+  const spec = agent.spec();
+  await agent.client.machineCreate(spec.id, { generation: 1, spec, desired: 'running' });
+  t.mock.method(plainRoots, 'unmount', async () => {
+    throw new Error('busy');
+  });
+  await assert.rejects(imageOf(agent, spec.id));
+  assert.equal(agent.cgroups.frozen.size, 0);
+  t.mock.restoreAll();
+});
+
+test('of a root that can only be read nothing stays mounted', async (t) => {
+  await using agent = await agentFixture();
+  const mounted: string[] = [];
+  t.mock.method(plainRoots, 'mount', async ({ target }: RootRequest) => {
+    mounted.push(target);
+    mkdirSync(target, { recursive: true });
+    return false;
+  });
+  const spec = agent.spec();
+  await agent.client.machineCreate(spec.id, { generation: 1, spec, desired: 'stopped' });
+  await assert.rejects(agent.client.machineStart(spec.id, { generation: 2 }), { message: /can only be read/ });
+  await assert.rejects(agent.client.http.stream('GET', `/v1/machines/${spec.id}/files`, { query: { path: '/' } }), { message: /can only be read/ });
+  assert.equal(mounted.length, 4, 'twice each');
+  for (const target of mounted) assert.ok(!existsSync(target), target);
+});
