@@ -1,7 +1,9 @@
 /** Copies of what a machine has in it, and images made of it, through the agent's API over fakes of the host: nobody waits for them for good. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { randomUUID } from 'node:crypto';
 import { plainRoots } from '../../src/host/rootfs/fake.ts';
@@ -72,4 +74,58 @@ test('of a root that can only be read nothing stays mounted', async (t) => {
   await assert.rejects(agent.client.http.stream('GET', `/v1/machines/${spec.id}/files`, { query: { path: '/' } }), { message: /can only be read/ });
   assert.equal(mounted.length, 4, 'twice each');
   for (const target of mounted) assert.ok(!existsSync(target), target);
+});
+
+const mebibyte = 2 ** 20;
+/** By the real clock, where tests have another. */
+const { setTimeout: usual } = globalThis;
+const really = (ms: number): Promise<void> => new Promise((resolve) => void usual(resolve, ms));
+
+/** A machine at rest with more in it than waits on the way to a reader. */
+const machineWithFiles = async (t: TestContext, agent: AgentFixture): Promise<string> => {
+  t.mock.method(plainRoots, 'mount', async ({ target }: RootRequest) => {
+    mkdirSync(target, { recursive: true });
+    for (let file = 0; file < 16; file += 1) writeFileSync(join(target, `file-${file}`), Buffer.alloc(mebibyte));
+    return true;
+  });
+  const spec = agent.spec();
+  await agent.client.machineCreate(spec.id, { generation: 1, spec, desired: 'stopped' });
+  return spec.id;
+};
+
+const filesOf = (agent: AgentFixture, id: string) => agent.client.http.stream('GET', `/v1/machines/${id}/files`, { query: { path: '/' } });
+
+test('a copy that nobody reads on is broken off after a minute, and the machine is had by others', async (t) => {
+  await using agent = await agentFixture();
+  const id = await machineWithFiles(t, agent);
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const archive = await filesOf(agent, id);
+  let state = '';
+  const started = agent.client.machineStart(id, { generation: 2 }).then((status) => (state = status.state));
+  await really(200);
+  assert.equal(state, '', 'the copy has its turn');
+  // On a busy host it may have moved until now.
+  for (let minute = 0; minute < 3 && state === ''; minute += 1) {
+    t.mock.timers.tick(60_000);
+    for (let round = 0; round < 200 && state === ''; round += 1) await really(10);
+  }
+  assert.equal(state, 'running');
+  await started;
+  await assert.rejects(archive.resume().toArray(), { code: 'ECONNRESET' });
+});
+
+test('a copy that is read slowly comes whole', async (t) => {
+  await using agent = await agentFixture();
+  const id = await machineWithFiles(t, agent);
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const archive = await filesOf(agent, id);
+  let [bytes, next] = [0, 3 * mebibyte];
+  for await (const chunk of archive as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes < next) continue;
+    next += 3 * mebibyte;
+    await really(20);
+    t.mock.timers.tick(40_000);
+  }
+  assert.ok(bytes > 16 * mebibyte);
 });

@@ -1,11 +1,14 @@
 /** Copying into and out of a machine's root, running or not. The archive code confines what is copied; here is only where. */
+import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import { join } from 'node:path';
+import { CenoteError } from '../../base/errors.ts';
 import type { Confinement } from '../../host/archive/archive.ts';
 import type { Machine } from './machine.ts';
 import { mountWritable } from './run.ts';
 
 const maxEntries = 2_000_000;
+const longestStillMs = 60_000;
 
 export const copyIn = (machine: Machine, path: string, source: Readable, signal: AbortSignal): Promise<void> =>
   machine.turn(() => unpackInto(machine, path, source, signal));
@@ -19,9 +22,37 @@ export const unpackInto = (machine: Machine, path: string, source: Readable, sig
     await host.storage.commit();
   });
 
-/** `send` has the stream's whole life inside the machine's turn, so that its root stays. */
-export const copyOut = (machine: Machine, path: string, send: (archive: Readable) => Promise<void>, signal: AbortSignal): Promise<void> =>
-  machine.turn(() => withRoot(machine, async (root) => send(await machine.host.archiver.pack({ ...root, path }, signal))));
+/**
+ * The stream's whole life is inside the machine's turn, so that its root stays; `send` may take longer. A reader who has gone to sleep would keep
+ * everybody else from the machine, a stop and a delete too: it is broken off.
+ */
+export const copyOut = async (machine: Machine, path: string, send: (archive: Readable) => Promise<void>, signal: AbortSignal): Promise<void> => {
+  let sending: Promise<void> | undefined;
+  await machine.turn(() =>
+    withRoot(machine, async (root) => {
+      const still = new AbortController();
+      const archive = await machine.host.archiver.pack({ ...root, path }, AbortSignal.any([signal, still.signal]));
+      const closed = once(archive, 'close').catch(() => {}); // a failure is told to `send`
+      const breakOff = () => {
+        const asleep = new CenoteError('timeout', `nothing of the copy was read for ${longestStillMs / 1000} s, and the machine was not to be had meanwhile`);
+        still.abort(asleep);
+        archive.destroy(asleep);
+      };
+      let timer = setTimeout(breakOff, longestStillMs);
+      archive.pause().on('data', () => {
+        clearTimeout(timer);
+        timer = setTimeout(breakOff, longestStillMs);
+      });
+      sending = send(archive);
+      try {
+        await Promise.race([sending, closed]);
+      } finally {
+        clearTimeout(timer);
+      }
+    }),
+  );
+  await sending;
+};
 
 /** For making an image: the root as host paths, its ids as on disk. */
 export const withPlainRoot = <T>(machine: Machine, use: (directory: string) => Promise<T>): Promise<T> =>
