@@ -8,6 +8,7 @@ import { createLogger } from '../../src/base/logger.ts';
 import { run, start } from '../../src/exec/run.ts';
 import { openNetwork } from '../../src/host/network/open.ts';
 import type { Connection, KeptConnection, Network } from '../../src/host/network/network.ts';
+import { firstWord } from '../support/first-word.ts';
 import { Place, becomeHost, createOutside, outsideAddress } from './network-world.ts';
 
 const subnet = '10.80.0.0/16';
@@ -34,10 +35,10 @@ test('a ceiling holds both ways, may be changed while it is used, and is found a
     `require('node:net').createServer((s) => { s.on('error', () => {}); let n = 0; s.once('data', (d) => d[0] === 100 ? s.end(Buffer.alloc(${bytes})) : s.on('data', (d) => { n += d.length; if (n >= ${bytes} - 65536) s.end('.'); })); }).listen(${port}, '0.0.0.0', () => console.log('ready')); setTimeout(process.exit, 60_000);`;
   const megabyte = 1_000_000;
   const busy = start('nsenter', ['--net', '--target', String(outside.pid), process.execPath, '-e', source(90, megabyte)], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'pipe'],
   });
   try {
-    await new Promise((resolve) => busy.stdout!.once('data', resolve));
+    await firstWord(busy);
     const client = (way: 'down' | 'up') => `
       const s = require('node:net').connect(90, '${outsideAddress}'); const begun = performance.now(); let n = 0;
       s.on('error', (e) => { console.log(e.code); process.exit(); });

@@ -6,12 +6,13 @@
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { createSocket } from 'node:dgram';
-import { readlinkSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { run, start } from '../../src/exec/run.ts';
 import { checked, closeFd, declare, openFd, openFlags } from '../../src/sys/libc.ts';
 import { inNetworkNamespace } from '../../src/sys/netns.ts';
+import { firstWord } from '../support/first-word.ts';
 
 export const hostAddress = '198.51.100.1';
 export const outsideAddress = '198.51.100.2';
@@ -63,8 +64,8 @@ export class Place implements AsyncDisposable {
   /** As machines have it: a network namespace made inside a user namespace. Or one of the host's own, for the outside. */
   static async create(kind: 'machine' | 'outside'): Promise<Place> {
     const holder = start('unshare', [...(kind === 'machine' ? ['--user', '--map-root-user'] : []), '--net', 'cat'], { stdio: ['pipe', 'ignore', 'ignore'] });
-    const own = readlinkSync('/proc/thread-self/ns/net');
-    await until(() => readlinkSync(`/proc/${holder.pid}/ns/net`) !== own);
+    // Who enters before its map of users is written has no rights there, and that is the last that unshare does.
+    await until(() => readFileSync(`/proc/${holder.pid}/comm`, 'utf8') === 'cat\n');
     return new Place(holder, kind);
   }
 
@@ -75,9 +76,9 @@ export class Place implements AsyncDisposable {
 
   /** On all addresses of IPv4, or with `::` of IPv6. */
   async serve(port: number, address: '0.0.0.0' | '::' = '0.0.0.0'): Promise<void> {
-    const child = start('nsenter', [...this.#enter, process.execPath, '-e', serverScript, String(port), address], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = start('nsenter', [...this.#enter, process.execPath, '-e', serverScript, String(port), address], { stdio: ['ignore', 'pipe', 'pipe'] });
     this.#children.push(child);
-    await new Promise((resolve) => child.stdout!.once('data', resolve));
+    await firstWord(child);
   }
 
   /** Starts a program inside that goes on until the place is gone; its lines as they come. */
@@ -174,7 +175,7 @@ export const askFromHost = (protocol: 'tcp' | 'udp', host: string, port: number)
   });
 
 /** `everyMs`: more where asking takes time of the one who is waited for. */
-export const until = async (condition: () => boolean | Promise<boolean>, timeoutMs = 10_000, everyMs = 5): Promise<void> => {
+export const until = async (condition: () => boolean | Promise<boolean>, timeoutMs = 60_000, everyMs = 5): Promise<void> => {
   const end = performance.now() + timeoutMs;
   while (!(await condition())) {
     assert.ok(performance.now() < end, 'waited too long');

@@ -1,10 +1,10 @@
 /** On real processes: no more of them die than what is missing takes, and none where that would reach into the guarantee. */
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
+import { firstWord } from '../../../test/support/first-word.ts';
 import { start } from '../../exec/run.ts';
 import { killLargest } from './victim.ts';
 
@@ -18,7 +18,7 @@ const holder = async (context: TestContext, sizeMib = eachMib, files = 0): Promi
     { stdio: ['ignore', 'pipe', 'inherit'] },
   );
   context.after(() => child.kill('SIGKILL'));
-  await once(child.stdout!, 'data');
+  await firstWord(child);
   return child;
 };
 const residentBytes = (pid: number): number => {

@@ -3,7 +3,6 @@
  * that `cenote up` has made at the default root; skipped elsewhere.
  */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ControlClient } from '../../../src/client/control.ts';
@@ -14,6 +13,7 @@ import { defaultRoot, instancePaths } from '../../../src/model/instance.ts';
 import { hasSwap } from '../../../src/setup/zram.ts';
 import { PoolWorld, missedMib, poolMib } from '../../host/pool-trials.ts';
 import type { Trial } from '../../host/pool-trials.ts';
+import { firstWord } from '../../support/first-word.ts';
 import { kernelMemory } from '../../support/kernel-memory.ts';
 import { MemoryTaker } from '../../support/memory-machine.ts';
 import { agentAnswers, agentBack, agentPid } from './agent-pid.ts';
@@ -134,7 +134,7 @@ describe(`the pool ${swap ? 'with' : 'without'} swap`, { skip: skipInside }, () 
     const fill = `$block = "a" x (1 << 20); for (1 .. ${hogMib}) { push @held, $block; substr($held[-1], 0, 1) = "b" } syswrite STDOUT, "all"; sleep 1000`;
     const hog = start('perl', ['-e', fill], { stdio: ['ignore', 'pipe', 'inherit'] });
     held.defer(() => hog.kill('SIGKILL'));
-    assert.equal(String((await once(hog.stdout!, 'data'))[0]), 'all');
+    assert.equal(await firstWord(hog), 'all');
     const swapped = Object.fromEntries([world.borrower, ...world.neighbours].map(({ name, id }) => [name, kernelMemory('default', id).swappedMib]));
     context.diagnostic(`${Math.round((before.swapFreeBytes - readHostMemory().swapFreeBytes) / 2 ** 20)} MiB swapped, of machines ${JSON.stringify(swapped)}`);
     assert.ok(readHostMemory().swapFreeBytes < before.swapFreeBytes - 50 * 2 ** 20, 'there was no pressure');
