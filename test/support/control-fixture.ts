@@ -72,7 +72,7 @@ export const controlFixture = async (
 };
 
 /** Waits for a condition, looking often; fails with what was last seen. */
-export const eventually = async <T>(look: () => Promise<T> | T, accept: (value: T) => boolean, milliseconds = 10_000): Promise<T> => {
+export const eventually = async <T>(look: () => Promise<T> | T, accept: (value: T) => boolean, milliseconds = 60_000): Promise<T> => {
   const end = Date.now() + milliseconds;
   for (;;) {
     const value = await look();
