@@ -19,7 +19,7 @@ test('an agent that stands still is ended, and another one serves', { skip: skip
   const before = await instance.json<Machine>('get', 'goes-on');
   const first = agent()!;
   signalProcess(first, 'SIGSTOP');
-  for (const deadline = Date.now() + waitMs; agent() === null || agent()!.pid === first.pid; await sleep(100))
+  for (const deadline = Date.now() + waitMs; [undefined, first.pid].includes(agent()?.pid); await sleep(100))
     assert.ok(Date.now() < deadline, `it stands still: ${readFileSync(serviceLogPath(paths, 'stand-in'), 'utf8')}`);
   await instance.until('goes-on', ['true']);
   const now = await instance.json<Machine>('get', 'goes-on');
