@@ -169,10 +169,10 @@ describe('what befalls the services', { skip: skipInstance, timeout: 900_000 }, 
       assert.equal((await services.control.machineStop('during', {}, whole)).job.state, 'succeeded');
       await world.remove('during');
       // Its restarts go on in their own time.
-      for (;;) {
+      for (const deadline = Date.now() + 120_000; ; await sleep(100)) {
         const now = (await services.agent.machineList()).find(({ spec }) => spec.name === 'restless')!;
         if (now.restarts > before!.restarts) break;
-        await sleep(100);
+        assert.ok(Date.now() < deadline, 'it is not restarted');
       }
     }
     await world.remove('restless');
@@ -185,11 +185,11 @@ describe('what befalls the services', { skip: skipInstance, timeout: 900_000 }, 
 
 /** What a job says that it waits for, once it says something. */
 const waitingReason = async (services: OwnServices, id: string): Promise<string> => {
-  for (;;) {
+  for (const deadline = Date.now() + 120_000; ; await sleep(100)) {
     const { reason, state } = await services.control.jobGet(id);
     if (reason !== null) return reason;
     assert.ok(state === 'queued' || state === 'running', state);
-    await sleep(100);
+    assert.ok(Date.now() < deadline, 'it does not say what it waits for');
   }
 };
 

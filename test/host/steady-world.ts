@@ -13,6 +13,9 @@ import { checkHost } from './agent-crashes.ts';
 /** Waits for the job. */
 export const whole = { wait: 120 };
 
+/** Above what any action may take. */
+const endsWithinMs = 10 * 60_000;
+
 export const small = (name: string): CreateMachine => ({
   name,
   command: ['/bin/sleep', '1000000'],
@@ -53,10 +56,10 @@ export class SteadyWorld implements AsyncDisposable {
 
   /** The job's end, however often the control plane goes away meanwhile. */
   async ended(id: string): Promise<Job> {
-    for (;;) {
+    for (const deadline = Date.now() + endsWithinMs; ; await sleep(50)) {
       const job = await this.services.control.jobGet(id, { wait: 30 }).catch(() => null);
       if (job?.state === 'succeeded' || job?.state === 'failed') return job;
-      await sleep(50);
+      assert.ok(Date.now() < deadline, `job ${id} does not end: ${JSON.stringify(job)}`);
     }
   }
 

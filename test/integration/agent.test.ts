@@ -10,15 +10,11 @@ import { defaultResources } from '../../src/model/default-resources.ts';
 import { guaranteeKeys } from '../../src/model/resources.ts';
 import { agentFixture } from '../support/agent-fixture.ts';
 import type { AgentFixture } from '../support/agent-fixture.ts';
+import { eventually } from '../support/control-fixture.ts';
 import { fuzzRuns } from '../support/seed.ts';
 
-const until = async (agent: AgentFixture, id: string, condition: (status: MachineStatus) => boolean): Promise<MachineStatus> => {
-  for (;;) {
-    const status = await agent.client.machineGet(id);
-    if (condition(status)) return status;
-    await sleep(5);
-  }
-};
+const until = (agent: AgentFixture, id: string, condition: (status: MachineStatus) => boolean): Promise<MachineStatus> =>
+  eventually(() => agent.client.machineGet(id), condition);
 
 test('created, it runs; stopped, nothing of the run is left; deleted, nothing at all', async () => {
   await using agent = await agentFixture();
@@ -122,7 +118,10 @@ test('an update is undone also when its program takes long to begin, and then en
   agent.runtime.slow.add(spec.id);
   const updated = agent.client.machineUpdate(spec.id, { generation: 2, spec: { ...spec, command: ['bad'] } });
   updated.catch(() => {}); // heard of below
-  while (agent.runtime.running.get(spec.id)?.args[0] !== 'bad') await sleep(10);
+  await eventually(
+    () => agent.runtime.running.get(spec.id)?.args[0],
+    (program) => program === 'bad',
+  );
   await sleep(2500);
   agent.runtime.slow.delete(spec.id);
   agent.runtime.end(spec.id, 1);

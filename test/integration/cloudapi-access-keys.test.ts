@@ -10,6 +10,7 @@ import { accessKeyPattern, secretPattern } from '../../src/model/names.ts';
 import { databases } from '../support/databases.ts';
 import { cloudApiFixture, makeMachine } from '../support/cloudapi-fixture.ts';
 import type { CloudApiFixture } from '../support/cloudapi-fixture.ts';
+import { eventually } from '../support/control-fixture.ts';
 import { SignedClient } from '../support/signed-client.ts';
 import { tritonWorld } from '../support/triton-world.ts';
 
@@ -202,13 +203,12 @@ test("a user's acts as that user", async () => {
   assert.equal(await status('GET', `/my/users/carol/accesskeys/${id}`), 200);
   assert.equal(await status('GET', '/my/users/carol/accesskeys'), 403);
   assert.equal(await status('POST', `/my/machines/${front}?action=reboot`), 202);
-  for (;;) {
-    const audit = (await alice.send('GET', `/my/machines/${front}/audit`)).body as { action: string; caller: { keyId: string; type: string } }[];
-    const reboot = audit.find(({ action }) => action === 'reboot');
-    if (reboot === undefined) continue;
-    assert.deepEqual([reboot.caller.type, reboot.caller.keyId], ['signature', `/alice/users/carol/accesskeys/${id}`]);
-    break;
-  }
+  const audit = await eventually(
+    async () => (await alice.send('GET', `/my/machines/${front}/audit`)).body as { action: string; caller: { keyId: string; type: string } }[],
+    (actions) => actions.some(({ action }) => action === 'reboot'),
+  );
+  const { caller } = audit.find(({ action }) => action === 'reboot')!;
+  assert.deepEqual([caller.type, caller.keyId], ['signature', `/alice/users/carol/accesskeys/${id}`]);
   // It is carol's, and neither the account's, nor another user's, nor another account's.
   for (const keyId of [`/alice/accesskeys/${id}`, `/alice/users/dave/accesskeys/${id}`, `/bob/users/carol/accesskeys/${id}`])
     assert.equal(await status('GET', `/my/machines/${front}`, { keyId }), 401, keyId);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import sshpk from 'sshpk';
 import { cloudApiFixture, makeMachine } from '../support/cloudapi-fixture.ts';
+import { eventually } from '../support/control-fixture.ts';
 import { SignedClient } from '../support/signed-client.ts';
 import { tritonWorld } from '../support/triton-world.ts';
 
@@ -183,7 +184,10 @@ test('an account that has something of everything goes with all of it', async ()
   const id = await makeMachine(bob, 'web');
   await assert.rejects(fixture.client.accountDelete('bob'), { code: 'in_use' });
   await bob.send('DELETE', `/my/machines/${id}`);
-  for (;;) if ((await bob.send('GET', `/my/machines/${id}`)).status === 410) break;
+  await eventually(
+    () => bob.send('GET', `/my/machines/${id}`),
+    ({ status }) => status === 410,
+  );
   await fixture.client.accountDelete('bob');
   assert.equal((await bob.send('GET', '/my')).status, 401);
   await fixture.client.accountCreate({ name: 'bob', keys: [{ key: here.keys.bob.toPublic().toString('ssh') }] });

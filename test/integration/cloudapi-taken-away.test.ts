@@ -26,7 +26,7 @@ const allClose = (sockets: readonly WebSocket[]): Promise<unknown> =>
   Promise.all(
     sockets.map((socket) => {
       assert.equal(socket.readyState, WebSocket.OPEN);
-      return once(socket, 'close');
+      return once(socket, 'close', { signal: AbortSignal.timeout(60_000) });
     }),
   );
 

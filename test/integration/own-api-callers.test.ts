@@ -234,10 +234,10 @@ test('of the host, and of others, an account is told nothing', async () => {
   const events = await alice.send('GET', '/v1/events');
   assert.doesNotMatch(events.text, /operated|theirs|secret/);
   assert.deepEqual((await alice.send('GET', '/v1/machines')).body, []);
-  for (;;) {
-    const { body } = await bob.send('GET', '/v1/images');
-    if ((body as { name: string }[]).some(({ name }) => name === 'secret@1')) break;
-  }
+  await eventually(
+    async () => (await bob.send('GET', '/v1/images')).body as { name: string }[],
+    (images) => images.some(({ name }) => name === 'secret@1'),
+  );
   const images = await alice.send('GET', '/v1/images');
   assert.doesNotMatch(images.text, new RegExp(`secret|${made.id}`));
   assert.equal((await alice.send('GET', `/v1/images/${made.id}`)).status, 404);

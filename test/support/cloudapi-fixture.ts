@@ -1,6 +1,6 @@
 /** A control plane that serves CloudAPI, with two accounts and a plain signing client of each. */
 import sshpk from 'sshpk';
-import { controlFixture } from './control-fixture.ts';
+import { controlFixture, eventually } from './control-fixture.ts';
 import type { ControlFixture } from './control-fixture.ts';
 import { SignedClient } from './signed-client.ts';
 import type { Reply } from './signed-client.ts';
@@ -43,10 +43,8 @@ export const makeMachine = async (client: SignedClient, name: string): Promise<s
   return id;
 };
 
-export const becomes = async (client: SignedClient, id: string, state: string): Promise<Reply> => {
-  for (;;) {
-    const reply = await client.send('GET', `/my/machines/${id}`);
-    if ((reply.body as { state?: string }).state === state) return reply;
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-};
+export const becomes = (client: SignedClient, id: string, state: string): Promise<Reply> =>
+  eventually(
+    () => client.send('GET', `/my/machines/${id}`),
+    ({ body }) => (body as { state?: string }).state === state,
+  );
