@@ -45,10 +45,9 @@ describe('machines with code', () => {
     cli.front.uploads = 'wait';
     const copying = cli.start('create', 'slow', '--code', 'app');
     await eventually(
-      () => [...cli.simulated.machines.values()].some(({ status }) => status.spec.name === 'slow'),
-      (made) => made,
+      () => cli.front.waiting,
+      (begun) => begun === 1,
     );
-    await new Promise((resolve) => setTimeout(resolve, 300));
     process.kill(copying.pid, 'SIGINT');
     assert.equal(await copying.ended, 130);
     assert.match(copying.errors(), /interrupted while copying app; slow was deleted again/);
@@ -70,7 +69,8 @@ describe('machines with code', () => {
 
   it('stay as they were when Ctrl-C ends an update while its code is copied', async () => {
     let asked = 0;
-    cli.simulated.fault = ({ path }) => (path.endsWith('/code') && (asked += 1) === 1 ? { kind: 'delay', milliseconds: 3000 } : undefined);
+    const { promise, resolve: goOn } = Promise.withResolvers<void>();
+    cli.simulated.fault = ({ path }) => (path.endsWith('/code') && (asked += 1) === 1 ? { kind: 'delay', until: promise } : undefined);
     await writeFile(join(cli.directory, 'app', 'large'), Buffer.alloc(16 * 2 ** 20));
     const copying = cli.start('update', 'coded', '--code', 'app');
     const jobs = async () => (await cli.cenote('jobs', 'coded', '--json')).json<Job[]>();
@@ -78,6 +78,7 @@ describe('machines with code', () => {
     process.kill(copying.pid, 'SIGINT');
     assert.equal(await copying.ended, 130);
     assert.match(copying.errors(), /interrupted while copying app; coded stays as it was/);
+    goOn();
     cli.simulated.fault = () => undefined;
     await eventually(jobs, ([job]) => job?.state === 'succeeded' || job?.state === 'failed');
   });

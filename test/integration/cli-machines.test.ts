@@ -254,7 +254,8 @@ describe('machines on the command line', () => {
   });
 
   it('go on with what was asked when Ctrl-C ends the waiting', async () => {
-    cli.simulated.fault = ({ path }) => (path.endsWith('/restart') ? { kind: 'delay', milliseconds: 3000 } : undefined);
+    const { promise, resolve: goOn } = Promise.withResolvers<void>();
+    cli.simulated.fault = ({ path }) => (path.endsWith('/restart') ? { kind: 'delay', until: promise } : undefined);
     const before = cli.simulated.calls.length;
     const waiting = cli.start('reboot', 'web');
     await eventually(
@@ -264,6 +265,7 @@ describe('machines on the command line', () => {
     process.kill(waiting.pid, 'SIGINT');
     assert.equal(await waiting.ended, 130);
     assert.match(waiting.errors(), /rebooting web goes on\n.*cenote jobs web/);
+    goOn();
     cli.simulated.fault = () => undefined;
     const done = await eventually(
       async () => (await cli.cenote('jobs', 'web', '--json')).json<Job[]>()[0]!,

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { cp } from 'node:fs/promises';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { controlFixture, eventually } from '../support/control-fixture.ts';
 import { random } from '../support/random.ts';
 import { seed } from '../support/seed.ts';
@@ -121,11 +122,13 @@ test('slow actions hold up neither other machines nor the order on their own', a
   await using fixture = await controlFixture({ atOnce: 2 });
   const { client, agent } = fixture;
   await Promise.all(['a', 'b', 'c', 'd'].map((name) => client.machineCreate({ name }, { wait: 10 })));
-  agent.fault = ({ path }) => (path.endsWith('/stop') ? { kind: 'delay', milliseconds: 400 } : undefined);
+  const { promise, resolve: goOn } = Promise.withResolvers<void>();
+  agent.fault = ({ path }) => (path.endsWith('/stop') ? { kind: 'delay', until: promise } : undefined);
   const stops = await Promise.all(['a', 'b', 'c', 'd'].map((name) => client.machineStop(name)));
   const starts = await client.machineStart('a');
   assert.equal((await client.machineCreate({ name: 'quick' }, { wait: 10 })).job.state, 'succeeded');
   assert.ok((await client.jobGet(stops[0]!.job.id)).finishedAt === null);
+  goOn();
   await client.jobGet(starts.job.id, { wait: 10 });
   assert.equal((await client.machineGet('a')).state, 'running');
   const order = agent.calls.filter(({ path }) => path.includes(stops[0]!.machine!.id)).map(({ path }) => path.split('/')[4]);
@@ -220,7 +223,7 @@ test('a burst of creates all succeed, whatever the order of their ends', async (
   await using fixture = await controlFixture();
   const { client, agent } = fixture;
   const next = random(seed);
-  agent.fault = ({ method }) => (method === 'PUT' ? { kind: 'delay', milliseconds: next(20) } : undefined);
+  agent.fault = ({ method }) => (method === 'PUT' ? { kind: 'delay', until: sleep(next(20)) } : undefined);
   const made = await Promise.all(Array.from({ length: 1000 }, (_, index) => client.machineCreate({ name: `burst-${index}` }, { wait: 120 })));
   assert.deepEqual(new Set(made.map(({ job }) => job.state)), new Set(['succeeded']));
   assert.equal(new Set(made.map(({ machine }) => machine!.address)).size, 1000);

@@ -1,6 +1,7 @@
 /** Networks through the control plane's API: kept, told to the host, refused with numbers; and found again after time apart. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ControlClient } from '../../src/client/control.ts';
 import { macOf } from '../../src/model/mac.ts';
 import { externalNetwork, nicsOf } from '../../src/model/nics.ts';
@@ -247,7 +248,7 @@ test('accepted one after another, NICs do not undo each other', async () => {
   for (let number = 0; number < 31; number++) await client.networkCreate({ name: `n${number}`, subnet: `172.16.${number}.0/24` });
   await client.networkCreate({ name: 'more', subnet: '172.17.0.0/24' });
   await client.machineCreate({ name: 'web' }, wait);
-  agent.fault = ({ path }) => (path.endsWith('/update') ? { kind: 'delay', milliseconds: 5 } : undefined);
+  agent.fault = ({ path }) => (path.endsWith('/update') ? { kind: 'delay', until: sleep(5) } : undefined);
   const accepted = await Promise.all(Array.from({ length: 31 }, (_, number) => client.machineNicAdd('web', { network: `n${number}` }, { wait: 30 })));
   assert.deepEqual(new Set(accepted.map(({ job }) => job.state)), new Set(['succeeded']));
   const nics = await client.machineNicList('web');

@@ -70,7 +70,10 @@ test('an upload that the client gives up ends at the agent', async () => {
     },
   });
   const upload = client.filesPut('web', '/x', endless, { signal: stop.signal });
-  await sleep(50);
+  await eventually(
+    () => agent.calls.some(({ method, path }) => method === 'PUT' && path.endsWith('/files')),
+    (asked) => asked,
+  );
   stop.abort();
   await assert.rejects(upload);
   await eventually(

@@ -42,6 +42,8 @@ class FrontAgent implements AsyncDisposable {
   readonly execs: ExecStart[] = [];
   /** What PUT files is answered; `wait` is no answer at all. */
   uploads: 'take' | 'refuse' | 'wait' = 'take';
+  /** So many have begun that wait. */
+  waiting = 0;
   readonly #behind: string;
   readonly #server: Server;
   readonly #webSockets = new WebSocketServer({ noServer: true });
@@ -111,7 +113,7 @@ class FrontAgent implements AsyncDisposable {
   }
 
   async #put(machine: string, path: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
-    if (this.uploads === 'wait') return;
+    if (this.uploads === 'wait') return void (this.waiting += 1);
     if (this.uploads === 'refuse') {
       request.resume();
       response.writeHead(409, { 'content-type': 'application/json' }).end(JSON.stringify({ code: 'not_enough', message: 'the disk quota of 16M is used up' }));

@@ -8,7 +8,6 @@ import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocketServer } from 'ws';
 import { CenoteError, errorCodes } from '../../src/base/errors.ts';
 import type { ErrorCode } from '../../src/base/errors.ts';
@@ -36,7 +35,7 @@ export type Fault =
   /** The connection ends before or after the action was done. */
   | { kind: 'drop'; when: 'before' | 'after' }
   | { kind: 'silence' }
-  | { kind: 'delay'; milliseconds: number };
+  | { kind: 'delay'; until: Promise<unknown> };
 
 export interface AgentCall {
   method: string;
@@ -141,7 +140,7 @@ export class SimulatedAgent implements AsyncDisposable, StreamCounters {
     const fault = this.fault(call);
     try {
       if (fault?.kind === 'silence') return;
-      if (fault?.kind === 'delay') await sleep(fault.milliseconds);
+      if (fault?.kind === 'delay') await fault.until;
       if (fault?.kind === 'refuse') throw new CenoteError(fault.code, fault.message);
       if (fault?.kind === 'drop' && fault.when === 'before') {
         request.socket.destroy();
