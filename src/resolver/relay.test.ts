@@ -51,7 +51,10 @@ const reply =
   (socket: Socket, message: Buffer, from: RemoteInfo): void =>
     socket.send(answerTo(message, code), from.port, from.address);
 
-const open = async (servers: string[], upstreamPort: number, timeoutMs = 200): Promise<Relay> => {
+/** Of a server that says nothing; the others have to answer in the same time. */
+const silenceMs = 1000;
+
+const open = async (servers: string[], upstreamPort: number, timeoutMs = 2000): Promise<Relay> => {
   writeFileSync(resolvConfPath, servers.map((server) => `nameserver ${server}\n`).join(''));
   const resolver = await Relay.open({
     address: '127.0.0.1',
@@ -66,10 +69,10 @@ const open = async (servers: string[], upstreamPort: number, timeoutMs = 200): P
   return resolver;
 };
 
-const ask = (port: number, message: Buffer, localAddress = '127.0.0.1'): Promise<Buffer | undefined> =>
+const ask = (port: number, message: Buffer, { localAddress = '127.0.0.1', waitMs = 10_000 } = {}): Promise<Buffer | undefined> =>
   new Promise((resolve) => {
     const socket = createSocket('udp4');
-    const timer = setTimeout(() => settle(undefined), 1500);
+    const timer = setTimeout(() => settle(undefined), waitMs);
     const settle = (answer: Buffer | undefined) => {
       clearTimeout(timer);
       socket.close();
@@ -78,6 +81,10 @@ const ask = (port: number, message: Buffer, localAddress = '127.0.0.1'): Promise
     socket.once('message', settle);
     socket.bind(0, localAddress, () => socket.send(message, port, '127.0.0.1'));
   });
+
+const until = async (isSo: () => boolean): Promise<void> => {
+  for (const deadline = Date.now() + 10_000; !isSo(); await sleep(5)) assert.ok(Date.now() < deadline, 'waited too long');
+};
 
 test("an answer comes back under the asker's id; the server saw another id and a new port each time", async () => {
   const seen = new Set<string>();
@@ -95,10 +102,10 @@ test('the second server is asked when the first is silent, absent, or fails; wit
   await serve('127.0.0.12', port, () => {});
   await serve('127.0.0.13', port, reply(2));
   for (const first of ['127.0.0.12', '127.0.0.13', '127.0.0.14']) {
-    const resolver = await open([first, '127.0.0.11'], port);
+    const resolver = await open([first, '127.0.0.11'], port, silenceMs);
     assert.deepEqual(await ask(resolver.port, query(1)), answerTo(query(1)), first);
   }
-  const resolver = await open(['127.0.0.12', '127.0.0.14'], port);
+  const resolver = await open(['127.0.0.12', '127.0.0.14'], port, silenceMs);
   assert.equal((await ask(resolver.port, query(1)))![3]! & 15, 2);
 });
 
@@ -114,14 +121,17 @@ test('forged answers are passed over: wrong id, wrong question, wrong sender', a
     forger.send(answerTo(message, 3), from.port, from.address);
     setTimeout(() => reply()(socket, message, from), 20);
   });
-  const resolver = await open(['127.0.0.1'], port, 1000);
+  const resolver = await open(['127.0.0.1'], port);
   assert.deepEqual(await ask(resolver.port, query(5)), answerTo(query(5)));
 });
 
 test('who may not ask hears nothing, and rubbish harms nobody', async () => {
   const port = await serve('127.0.0.1', 0, reply());
   const resolver = await open(['127.0.0.1'], port);
-  const [stranger, rubbish] = await Promise.all([ask(resolver.port, query(1), '127.0.0.2'), ask(resolver.port, Buffer.from('rubbish'))]);
+  const [stranger, rubbish] = await Promise.all([
+    ask(resolver.port, query(1), { localAddress: '127.0.0.2', waitMs: 1500 }),
+    ask(resolver.port, Buffer.from('rubbish'), { waitMs: 1500 }),
+  ]);
   assert.deepEqual([stranger, rubbish], [undefined, undefined]);
   assert.equal((await ask(resolver.port, query(3).subarray(0, 15)))![3]! & 15, 1);
   assert.deepEqual(await ask(resolver.port, query(2)), answerTo(query(2)));
@@ -130,17 +140,16 @@ test('who may not ask hears nothing, and rubbish harms nobody', async () => {
 test('one machine has so many questions under way and no more', async () => {
   let asked = 0;
   const port = await serve('127.0.0.1', 0, () => void asked++);
-  const resolver = await open(['127.0.0.1'], port, 500);
+  const resolver = await open(['127.0.0.1'], port);
+  const most = relayLimits.questionsPerMachine;
   const socket = createSocket('udp4');
   held.defer(() => void socket.close());
-  for (let id = 0; id < relayLimits.questionsPerMachine * 2; id++) socket.send(query(id), resolver.port, '127.0.0.1');
-  await sleep(300);
-  assert.equal(asked, relayLimits.questionsPerMachine);
-  await sleep(400);
-  void ask(resolver.port, query(1));
-  await sleep(100);
-  assert.equal(asked, relayLimits.questionsPerMachine + 1, 'a place is free again after the time is up');
-  await sleep(1500);
+  for (let id = 0; id < most * 2; id++) socket.send(query(id), resolver.port, '127.0.0.1');
+  await until(() => resolver.status.dropped === most && asked === most);
+  // A place is free again after the time is up.
+  await until(() => resolver.status.failed === most);
+  assert.equal((await ask(resolver.port, query(1)))![3]! & 15, 2);
+  assert.equal(asked, most + 1);
 });
 
 test('a changed resolv.conf counts from the next second on', async () => {

@@ -22,7 +22,7 @@ describe('a network of IPv6 in an instance', { skip, timeout: 600_000 }, () => {
   let instance: TestInstance;
   let inside: Inside;
   let zone: string;
-  const dig = async (from: string, ...words: string[]): Promise<string> => (await inside.run(from, `dig +short +tries=1 +time=2 ${words.join(' ')}`)).trim();
+  const dig = async (from: string, ...words: string[]): Promise<string> => (await inside.run(from, `dig +short +tries=1 +time=10 ${words.join(' ')}`)).trim();
 
   before(async () => {
     instance = await startInstance({ poolSizeMib: 1024 });
