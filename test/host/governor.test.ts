@@ -48,6 +48,12 @@ describe('the pool', { skip: skipInstance, timeout: 1_200_000 }, () => {
       .filter(Boolean)
       .map((line) => JSON.parse(line) as Event)
       .filter((event) => event.type === type && event.subject === machine.id);
+  /** Once they are told, which is a moment after it happened. */
+  const eventsSoon = async (machine: Machine, type: string): Promise<Event[]> => {
+    let told: Event[] = [];
+    await until(`${type} is told`, async () => (told = await eventsOf(machine, type)).length > 0);
+    return told;
+  };
 
   test('neighbours that claim have what they were guaranteed, and the borrower lives', async (context) => {
     context.diagnostic(`seed ${seed}`);
@@ -62,9 +68,7 @@ describe('the pool', { skip: skipInstance, timeout: 1_200_000 }, () => {
   test('what was taken back is told of with numbers', async () => {
     await world.tenTimes();
     await world.settled();
-    let told: Event[] = [];
-    await until('it is told', async () => (told = await eventsOf(world.borrower, 'governor.reclaimed')).length > 0);
-    for (const { detail } of told) {
+    for (const { detail } of await eventsSoon(world.borrower, 'governor.reclaimed')) {
       assert.equal(detail['guaranteeMib'], world.borrower.resources.memoryMib);
       assert.ok(Number(detail['reclaimedMib']) > 0);
     }
@@ -91,7 +95,7 @@ describe('the pool', { skip: skipInstance, timeout: 1_200_000 }, () => {
     context.diagnostic(JSON.stringify(trial));
     assert.equal(trial.borrowerLost, 1);
     assert.ok(trial.swappedMib < 40, `${trial.swappedMib} MiB of those that claimed are swapped`);
-    const [event] = await eventsOf(world.borrower, 'governor.killed');
+    const [event] = await eventsSoon(world.borrower, 'governor.killed');
     assert.ok(Number(event?.detail['swapFreeMib']) > 0);
     assert.equal(typeof event?.detail['pressure'], hostPressure() === null ? 'object' : 'number');
     await world.settled();
@@ -202,8 +206,7 @@ describe('the pool', { skip: skipInstance, timeout: 1_200_000 }, () => {
     const before = others.map((other) => kernel(other).kills);
     using taker = await MemoryTaker.at(machine!.address);
     await assert.rejects(taker.take('own', 200));
-    let told: Event[] = [];
-    await until('it is told', async () => (told = await eventsOf(machine!, 'machine.oom')).length > 0);
+    const told = await eventsSoon(machine!, 'machine.oom');
     assert.equal(told[0]!.detail['ceilingMib'], 48);
     assert.equal(told[0]!.detail['kills'], 1);
     assert.equal((await services.agent.machineList()).find(({ id }) => id === machine!.id)?.state, 'running', 'its first process lives');
@@ -225,7 +228,7 @@ describe('the pool', { skip: skipInstance, timeout: 1_200_000 }, () => {
     assert.equal((await burst())?.effectiveCeilingMillis, 1000);
     const busy = instance.cenote('exec', 'metered', '--', '/usr/bin/timeout', '30', '/bin/sh', '-c', 'while :; do :; done');
     await until('its bank is empty', async () => (await burst())?.effectiveCeilingMillis === 10);
-    const [event] = await eventsOf(machine!, 'governor.throttled');
+    const [event] = await eventsSoon(machine!, 'governor.throttled');
     assert.equal(event?.detail['toMillis'], 10);
     // A resize in between writes the ceiling anew; the bank is as empty as it was.
     await services.control.machineResize(machine!.id, { resources: { cpuMillis: 6 } }, { wait: 60 });

@@ -102,7 +102,9 @@ describe('the firewall of IPv6', () => {
       const expected = probes.map(
         ({ from, to, port, protocol }) => policy.judge({ from: addressOf(from), to: addressOf(to), service: { protocol, port } }).allowed,
       );
-      const seen = await Promise.all(probes.map(({ from, to, ...service }) => probers[from]!.ask({ host: addressOf(to), ...service })));
+      const seen = await Promise.all(
+        probes.map(({ from, to, ...service }, index) => probers[from]!.askExpecting(expected[index]!, { host: addressOf(to), ...service })),
+      );
       assert.deepEqual(seen, expected, rules.map(({ rule }) => printRule(rule)).join('\n'));
       open += seen.filter(Boolean).length;
       shut += seen.filter((answered) => !answered).length;

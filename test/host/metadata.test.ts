@@ -44,7 +44,7 @@ describe('metadata inside a machine', { skip: skipInstance }, () => {
     assert.deepEqual(JSON.parse((await inside('get', 'sdc:tags'))[1]), { a: 'b' });
     assert.deepEqual(await inside('list'), [0, 'motd\nuser-script'], 'no passwords');
     assert.deepEqual(await inside('get', 'root_pw'), [0, 'secret']);
-    await cenote.until('web', ['test', '-e', '/root/was-here']);
+    await cenote.until('web', ['grep', 'said', '/var/svc/mdata-user-script.log']);
     assert.equal(await cenote.must('exec', 'web', '--', 'cat', '/root/was-here', '/var/svc/mdata-user-script.log'), '0\nsaid\n');
 
     for (const [key, value] of [

@@ -45,6 +45,11 @@ export class Prober {
     await until(() => answer() !== undefined);
     return answer()!.answered;
   }
+
+  /** Where an answer is expected, it may only have come late. */
+  async askExpecting(isOpen: boolean, target: Parameters<Prober['ask']>[0]): Promise<boolean> {
+    return (await this.ask(target)) || (isOpen && (await this.ask(target)));
+  }
 }
 
 /** To ports 90 and 91 of each by all others. */

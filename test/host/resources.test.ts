@@ -8,6 +8,7 @@ import { skipInstance, startInstance } from '../support/instance.ts';
 import type { TestInstance } from '../support/instance.ts';
 import { KernelNumbers } from '../support/kernel-numbers.ts';
 import { random } from '../support/random.ts';
+import { seed } from '../support/seed.ts';
 
 describe('resources of a machine', { skip: skipInstance }, () => {
   let cenote: TestInstance;
@@ -29,7 +30,6 @@ describe('resources of a machine', { skip: skipInstance }, () => {
     await cenote.must('create', 'walk', '--disk', '64M', '--', 'sleep', '1000');
     const { id } = await cenote.json<Machine>('get', 'walk');
     const pids = kernel.pids(id);
-    const seed = Number(process.env['CENOTE_TEST_SEED'] ?? Date.now() % 1_000_000);
     const pick = random(seed);
     const between = (least: number, most: number) => least + pick(most - least + 1);
     const orNone = (text: string) => (pick(10) < 3 ? 'none' : text);
