@@ -14,7 +14,7 @@ const floodScript = `
   const question = Buffer.from(process.argv[2], 'hex');
   let sent = 0, quiet;
   const end = () => process.exit();
-  u.on('message', (m) => { clearTimeout(quiet); quiet = setTimeout(end, 500); console.log(m.toString('hex')); });
+  u.on('message', (m) => { clearTimeout(quiet); quiet = setTimeout(end, 3000); console.log(m.toString('hex')); });
   const go = () => { for (let i = 0; i < 50 && sent < ${questions}; i++, sent++) u.send(question, Number(process.argv[1]), '${hostAddress}'); if (sent < ${questions}) setTimeout(go, 2); };
   go();`;
 

@@ -35,7 +35,7 @@ export const rates = async ({ lines, write }: Counted, milliseconds: number): Pr
   const read = async (): Promise<{ at: number; bytes: number[] }> => {
     const before = lines.length;
     write('');
-    while (lines.length === before) await sleep(5);
+    await until(() => lines.length > before);
     return { at: performance.now(), bytes: JSON.parse(lines.at(-1)!) as number[] };
   };
   const first = await read();

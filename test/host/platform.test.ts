@@ -288,7 +288,7 @@ test('Debian platforms: nginx, Redis and PostgreSQL are in one that is built, an
     await says(parts, [
       'sh',
       '-c',
-      'ip link set lo up 2>/dev/null; redis-server --port 0 --unixsocket /run/r --daemonize yes >/dev/null; for i in 1 2 3 4 5 6 7 8 9; do redis-cli -s /run/r ping 2>/dev/null && break; sleep 0.2; done',
+      'ip link set lo up 2>/dev/null; redis-server --port 0 --unixsocket /run/r --daemonize yes >/dev/null; for i in $(seq 150); do redis-cli -s /run/r ping 2>/dev/null && break; sleep 0.2; done',
     ]),
     /^PONG$/,
   );

@@ -216,7 +216,7 @@ test('with full quotas, as older kernels have them, a copy is billed for what it
   await assert.rejects(full.volumeCreate(copy, { quotaMib: 32, from: { volume: origin, snapshot: 's' } }), { code: 'not_enough' });
   assert.ok(!(await full.volumeList()).includes(copy));
   await full.volumeCreate(copy, { quotaMib: 64, from: { volume: origin, snapshot: 's' } });
-  for (let waited = 0; (await full.volumeUsage(copy)).usedMib < 30 && waited < 100; waited += 1) await sleep(50);
+  for (let waited = 0; (await full.volumeUsage(copy)).usedMib < 30 && waited < 1200; waited += 1) await sleep(50);
   assert.ok((await full.volumeUsage(copy)).usedMib >= 30);
   await full.volumeDelete(origin);
   await full.volumeDelete(copy);

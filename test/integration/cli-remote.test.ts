@@ -196,7 +196,7 @@ describe('cenote with a profile', () => {
   it('says that clocks differ', async () => {
     const clock = `--import=${join(import.meta.dirname, '../support/other-clock.mjs')}`;
     const { code, stderr } = await remote.cenoteWith({ env: { NODE_OPTIONS: clock, CENOTE_TEST_CLOCK_MS: '900000' } }, 'ls');
-    assert.deepEqual([code, /this host's clock is (899|900|901) s ahead of the server's/.test(stderr)], [77, true], stderr);
+    assert.deepEqual([code, /this host's clock is (89|90)\d s ahead of the server's/.test(stderr)], [77, true], stderr);
   });
 
   it('ends before a word is said to a server with another certificate', async () => {
