@@ -29,10 +29,17 @@ export const openFirewall = (options: FirewallTableOptions & { flows: ConntrackF
     // Looking through all flows of a host takes a while, and nobody judges any.
     if (!table.isJudging) return;
     const { policy } = table;
+    // A verdict looks at rule after rule. Thousands of connections between the same two are known for minutes, and differ in where they began alone.
+    const verdicts = new Map<string, boolean>();
     await flows.censor(table.guarded, {
       isRefused: (flow) => {
         const to = flow.to === resolver ? subnet.gateway : flow.to;
-        return !policy.judge({ from: flow.from, to, service: serviceOf({ ...flow, to }, subnet) }).allowed;
+        const key = `${flow.from} ${to} ${flow.protocol} ${flow.port} ${flow.answeringPort} ${flow.type} ${flow.code}`;
+        const known = verdicts.get(key);
+        if (known !== undefined) return known;
+        const refused = !policy.judge({ from: flow.from, to, service: serviceOf({ ...flow, to }, subnet) }).allowed;
+        verdicts.set(key, refused);
+        return refused;
       },
       refused: (refused) => table.holdOff(refused.filter(({ protocol }) => protocols[protocol] === 'udp')),
     });
