@@ -1,5 +1,6 @@
 /** What fails around the agent and the control plane: programs, disks, helpers, sockets, and a store that is older than the host. */
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,6 +14,7 @@ import { OwnServices } from '../support/own-services.ts';
 import { random } from '../support/random.ts';
 import { seed } from '../support/seed.ts';
 import { checkHost } from './agent-crashes.ts';
+import { until } from './network-world.ts';
 import { SteadyWorld, small, whole } from './steady-world.ts';
 
 describe('faults around a host', { skip: skipInstance, timeout: 900_000 }, () => {
@@ -49,6 +51,24 @@ describe('faults around a host', { skip: skipInstance, timeout: 900_000 }, () =>
       await world.remove('unlucky');
       await world.works('next');
     });
+
+  test('crun that takes too long: nothing of it goes on when that is told', async () => {
+    const stand = join(instance.directory, 'stand-in');
+    writeFileSync(stand, '#!/usr/bin/perl\nsleep 300;\n');
+    chmodSync(stand, 0o755);
+    const steady = (await services.agent.machineList()).find(({ spec }) => spec.name === 'steady')!.spec;
+    const spec = { ...steady, id: randomUUID(), name: 'unlucky', address: steady.address.replace(/\d+$/, '99') };
+    await services.renewAgent({}, { '/usr/bin/crun': stand });
+    const itsProcesses = () => readdirSync('/proc').filter((name) => /^\d+$/.test(name) && wordsOf(name).includes(spec.id));
+    const made = assert.rejects(services.agent.machineCreate(spec.id, { generation: 1, spec, desired: 'running' }), { message: /the runtime did not answer/ });
+    await until(() => itsProcesses().some((pid) => wordsOf(pid).includes('create')));
+    await made;
+    assert.deepEqual(itsProcesses(), []);
+    await checkHost(instance, services);
+    await services.agent.machineDelete(spec.id, 2);
+    await services.renewAgent();
+    await world.works('next');
+  });
 
   test('a full pool refuses, and is itself again when there is room', async () => {
     const filler = join(instance.root, 'storage/pool/filler');
@@ -260,4 +280,12 @@ const smallDisk = async (): Promise<{ mountPoint: string } & AsyncDisposable> =>
       rmSync(directory, { recursive: true, force: true });
     },
   };
+};
+
+const wordsOf = (pid: string): string[] => {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+  } catch {
+    return []; // it has ended
+  }
 };

@@ -93,8 +93,10 @@ class CrunRuntime implements Runtime {
     args.push('--bundle', bundle, '--container-pidfile', join(bundle, 'pid'), '--conmon-pidfile', join(bundle, 'monitor'));
     args.push('--exit-dir', join(this.#options.runDirectory, 'exits'), '--full-attach', '--no-sync-log');
     args.push('--log-path', `k8s-file:${join(log, currentName)}`, '--log-size-max', String(half));
+    let starter: number | undefined;
     try {
-      const { pid: starter, output, ended } = await startMonitor(args);
+      const { output, ended, ...started } = await startMonitor(args);
+      starter = started.pid;
       // At once, before it has used memory or divided.
       const admitted = this.#options.admitMonitor(starter);
       admitted.catch(() => {}); // awaited below
@@ -113,6 +115,11 @@ class CrunRuntime implements Runtime {
       this.#exits.add(machine, process);
       return process;
     } catch (error) {
+      // The runtime writes its pid last: without it `remove` does not know the monitor, which goes on with a try that came too late. The
+      // runtime ends with it; what that has begun in the machine's group is killed with the group, by whoever asked for it.
+      if (starter !== undefined) await endMonitor(starter, machine);
+      const monitor = numberIn(join(bundle, 'monitor'));
+      if (monitor > 0) await endMonitor(monitor, machine);
       await this.remove(machine);
       throw error;
     }
@@ -249,6 +256,9 @@ class CrunRuntime implements Runtime {
   #bundle = (machine: string): string => join(this.#options.runDirectory, 'bundles', machine);
   #log = (machine: string): string => join(this.#options.logDirectory, machine);
 }
+
+/** 0 when there is none. */
+const numberIn = (path: string): number => (existsSync(path) ? Number(readFileSync(path, 'utf8')) : 0);
 
 /** What is started ends as soon as its child, which is the monitor, goes on by itself. */
 const startMonitor = async (args: readonly string[]): Promise<Spawned> => {
