@@ -167,7 +167,7 @@ export class HttpClient implements Disposable {
   /** What went wrong below HTTP, in the project's words. */
   failure(error: unknown, signal?: AbortSignal, outgoing?: ClientRequest): Error {
     if (error instanceof CenoteError) return error;
-    if (signal?.aborted) return new CenoteError('timeout', 'given up by the caller', { cause: error });
+    if (signal?.aborted) return new CenoteError('timeout', 'given up by the caller', { retryable: true, cause: error });
     const code = error instanceof Error && 'code' in error ? String(error.code) : '';
     const { peer, advice, place } = this.#options;
     const { shown } = this;

@@ -72,6 +72,18 @@ test('an action gives up at its deadline with the reason', async () => {
   assert.deepEqual(await client.machineList(), []);
 });
 
+test('what the agent says has taken too long is the outcome, and is not asked for again', async () => {
+  await using fixture = await controlFixture();
+  const { client, agent } = fixture;
+  agent.fault = ({ method }) => (method === 'PUT' ? { kind: 'refuse', code: 'timeout', message: 'the runtime did not answer within 30 s' } : undefined);
+  const made = await client.machineCreate({ name: 'web' }, { wait: 20 });
+  assert.equal(made.job.state, 'failed');
+  assert.match(made.job.reason!, /the runtime did not answer within 30 s/);
+  agent.fault = () => undefined;
+  await client.machineDelete('web', { wait: 20 });
+  assert.deepEqual(await client.machineList(), []);
+});
+
 test('a lost answer is asked for again and acts once', async () => {
   await using fixture = await controlFixture();
   const { client, agent } = fixture;

@@ -252,7 +252,7 @@ export class JobRunner implements AsyncDisposable {
     const { store, logger, deadlineMs, touched, trace } = this.#options;
     const { job } = entry.stored;
     const late = Date.now() - Date.parse(job.createdAt) > deadlineMs;
-    if ((error.retryable || error.code === 'timeout') && !late) {
+    if (error.retryable && !late) {
       if (!entry.noted) await this.#note(entry, error);
       this.#later(entry, Math.min(firstDelayMs * 2 ** Math.min(entry.attempts - 1, 10), longestDelayMs));
       return;
