@@ -2,10 +2,12 @@
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { randomUUID } from 'node:crypto';
+import { messageOf } from '../../src/base/errors.ts';
 import { plainRoots } from '../../src/host/rootfs/fake.ts';
 import type { RootRequest } from '../../src/host/rootfs/rootfs.ts';
 import { agentFixture } from '../support/agent-fixture.ts';
@@ -112,6 +114,27 @@ test('a copy that nobody reads on is broken off after a minute, and the machine 
   assert.equal(state, 'running');
   await started;
   await assert.rejects(archive.resume().toArray(), { code: 'ECONNRESET' });
+});
+
+test('of a copy into a machine of which no more comes the same holds, and who sent is told', async (t) => {
+  await using agent = await agentFixture();
+  const id = await machineWithFiles(t, agent);
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const silent = new PassThrough();
+  silent.write(Buffer.alloc(100, 1));
+  const options = { query: { path: '/' }, stream: silent, headers: { 'content-type': 'application/x-tar' } };
+  let why = '';
+  const sent = agent.client.http.json('PUT', `/v1/machines/${id}/files`, options).catch((error: unknown) => (why = messageOf(error)));
+  for (let minute = 0; minute < 3 && why === ''; minute += 1) {
+    await really(200);
+    t.mock.timers.tick(60_000);
+  }
+  await really(200);
+  t.mock.timers.reset();
+  silent.destroy();
+  await sent;
+  assert.match(why, /nothing came of what is to be copied for 60 s/);
+  assert.equal((await agent.client.machineStart(id, { generation: 2 })).state, 'running');
 });
 
 test('a copy that is read slowly comes whole', async (t) => {

@@ -1,17 +1,32 @@
 /** Copying into and out of a machine's root, running or not. The archive code confines what is copied; here is only where. */
 import { once } from 'node:events';
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import { join } from 'node:path';
 import { CenoteError } from '../../base/errors.ts';
+import { within } from '../../base/within.ts';
 import type { Confinement } from '../../host/archive/archive.ts';
 import type { Machine } from './machine.ts';
 import { mountWritable } from './run.ts';
 
 const maxEntries = 2_000_000;
+/** Who copies has the machine's turn: one who has gone to sleep would keep everybody else from it, a stop and a delete too. */
 const longestStillMs = 60_000;
 
+const asleep = (what: string): CenoteError => new CenoteError('timeout', `${what} for ${longestStillMs / 1000} s, and the machine was not to be had meanwhile`);
+
 export const copyIn = (machine: Machine, path: string, source: Readable, signal: AbortSignal): Promise<void> =>
-  machine.turn(() => unpackInto(machine, path, source, signal));
+  machine.turn(() => unpackInto(machine, path, Readable.from(whileItComes(source), { objectMode: false }), signal));
+
+/** Leaves the source as it is when no more is wanted: it is a request, and will be answered. */
+async function* whileItComes(source: Readable): AsyncGenerator<Buffer, void> {
+  const chunks = source[Symbol.asyncIterator]() as AsyncIterator<Buffer, undefined>;
+  for (;;) {
+    const next = await within(chunks.next(), longestStillMs);
+    if (next === null) throw asleep('nothing came of what is to be copied');
+    if (next.done === true) return;
+    yield next.value;
+  }
+}
 
 /** Within a turn. */
 export const unpackInto = (machine: Machine, path: string, source: Readable, signal: AbortSignal): Promise<void> =>
@@ -22,10 +37,7 @@ export const unpackInto = (machine: Machine, path: string, source: Readable, sig
     await host.storage.commit();
   });
 
-/**
- * The stream's whole life is inside the machine's turn, so that its root stays; `send` may take longer. A reader who has gone to sleep would keep
- * everybody else from the machine, a stop and a delete too: it is broken off.
- */
+/** The stream's whole life is inside the machine's turn, so that its root stays; `send` may take longer. */
 export const copyOut = async (machine: Machine, path: string, send: (archive: Readable) => Promise<void>, signal: AbortSignal): Promise<void> => {
   let sending: Promise<void> | undefined;
   await machine.turn(() =>
@@ -34,9 +46,9 @@ export const copyOut = async (machine: Machine, path: string, send: (archive: Re
       const archive = await machine.host.archiver.pack({ ...root, path }, AbortSignal.any([signal, still.signal]));
       const closed = once(archive, 'close').catch(() => {}); // a failure is told to `send`
       const breakOff = () => {
-        const asleep = new CenoteError('timeout', `nothing of the copy was read for ${longestStillMs / 1000} s, and the machine was not to be had meanwhile`);
-        still.abort(asleep);
-        archive.destroy(asleep);
+        const why = asleep('nothing of the copy was read');
+        still.abort(why);
+        archive.destroy(why);
       };
       let timer = setTimeout(breakOff, longestStillMs);
       archive.pause().on('data', () => {
