@@ -4,6 +4,9 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { Value } from 'typebox/value';
+import { CenoteError } from '../../src/base/errors.ts';
+import { plainRoots } from '../../src/host/rootfs/fake.ts';
+import type { RootRequest } from '../../src/host/rootfs/rootfs.ts';
 import type { MachineStatus } from '../../src/model/machine.ts';
 import { PoolStatus } from '../../src/model/pool.ts';
 import { defaultResources } from '../../src/model/default-resources.ts';
@@ -327,4 +330,24 @@ test('out of uid ranges is said, and a freed one serves again', async () => {
   assert.equal((await client.machineGet(specs[2]!.id)).state, 'failed');
   await client.machineDelete(specs[0]!.id, 2);
   assert.equal((await client.machineStart(specs[2]!.id, { generation: 2 })).state, 'running');
+});
+
+test('what failed for a moment’s reason is done when it is asked for again', async (t) => {
+  await using agent = await agentFixture();
+  const { mount } = plainRoots;
+  let failures = 2;
+  t.mock.method(plainRoots, 'mount', async (request: RootRequest) => {
+    failures -= 1;
+    if (failures >= 0) throw new CenoteError('unavailable', 'the namespace maker ended');
+    return mount(request);
+  });
+  const spec = agent.spec();
+  const create = () => agent.client.machineCreate(spec.id, { generation: 1, spec, desired: 'running' });
+  for (let attempt = 0; attempt < 2; attempt += 1) await assert.rejects(create(), { code: 'unavailable' });
+  assert.equal((await create()).state, 'running');
+  failures = 1;
+  await agent.client.machineStop(spec.id, { generation: 2 });
+  const start = () => agent.client.machineStart(spec.id, { generation: 3 });
+  await assert.rejects(start(), { code: 'unavailable' });
+  assert.equal((await start()).state, 'running');
 });

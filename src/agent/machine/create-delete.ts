@@ -11,6 +11,8 @@ import type { Machine } from './machine.ts';
 export const createMachine = (machine: Machine, request: MachineCreate): Promise<MachineStatus> =>
   machine.request(request.generation, 'provisioning', async () => {
     const { host, record } = machine;
+    // A former try whose failure may pass has put it at rest.
+    record.desired = request.desired;
     if (record.phase === 'creating') {
       // Known before anything is made: of what the journal does not know recovery removes only what is empty.
       await (record.origin === null ? machine.note() : machine.save());

@@ -3,7 +3,7 @@
  * processes alike, so that no two steps ever overlap.
  *
  * A request carries a generation. A lower one than accepted is refused, an equal one gets the outcome of the first (it is taken again
- * when a crash left none: every action is idempotent), a higher one is the next action.
+ * when a crash, or a failure that may pass, left none: every action is idempotent), a higher one is the next action.
  */
 import { CenoteError, asCenoteError, messageChain, messageOf } from '../../base/errors.ts';
 import { Semaphore } from '../../base/semaphore.ts';
@@ -135,7 +135,8 @@ export class Machine {
       } catch (error) {
         const known = asCenoteError(error);
         this.host.logger.warn({ machine: this.id, generation, error: messageChain(error) }, 'action failed');
-        record.outcome = { error: known.toBody() };
+        // What may be tried again is no answer to those that ask again.
+        if (!known.retryable) record.outcome = { error: known.toBody() };
         throw known;
       } finally {
         this.#transition = null;
