@@ -47,6 +47,8 @@ export const proxyUpgrade = async (
   socket.write(headOf(answer.response, answer.socket === null));
   if (answer.socket === null) {
     answer.response.on('error', () => socket.destroy());
+    // The other side may keep its half open for ever.
+    socket.once('finish', () => socket.destroy());
     answer.response.pipe(socket);
     return;
   }

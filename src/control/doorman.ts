@@ -5,6 +5,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
+import { answerInstead } from '../base/answer-upgrade.ts';
 import type { Logger } from '../base/logger.ts';
 import { CenoteError, messageChain } from '../base/errors.ts';
 import { tlsFor } from './cloudapi/certificate.ts';
@@ -84,10 +85,7 @@ export class Doorman implements AsyncDisposable {
     });
     server.on('upgrade', (request: IncomingMessage, socket: Duplex) => {
       socket.on('error', () => socket.destroy());
-      const text = JSON.stringify(answer(request.url).body);
-      socket.end(
-        `HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(text)}\r\nretry-after: ${retryAfterSeconds}\r\nconnection: close\r\n\r\n${text}`,
-      );
+      answerInstead(socket, 503, answer(request.url).body, { 'retry-after': retryAfterSeconds });
     });
     server.listen(place);
     await once(server, 'listening');

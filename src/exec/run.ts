@@ -3,7 +3,7 @@
  * that overstays gets SIGTERM, then SIGKILL.
  */
 import { spawn } from 'node:child_process';
-import type { ChildProcess, StdioOptions } from 'node:child_process';
+import type { ChildProcess, SpawnOptions, StdioOptions } from 'node:child_process';
 import { CenoteError } from '../base/errors.ts';
 
 export interface RunOptions {
@@ -33,7 +33,7 @@ export const plainEnvironment = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbi
 /** Runs to the end, whatever the exit code. Rejects only when the program cannot be started. */
 export const runAny = (program: string, args: readonly string[], options: RunOptions = {}): Promise<RunResult> =>
   new Promise((resolve, reject) => {
-    const child = spawn(program, args, {
+    const child = begin(program, args, {
       stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
       cwd: options.cwd,
       env: options.env ?? plainEnvironment,
@@ -98,7 +98,15 @@ export interface StartOptions {
 
 /** Starts a long-lived program; the caller owns it and must end it. */
 export const start = (program: string, args: readonly string[], options: StartOptions): ChildProcess =>
-  spawn(program, args, { stdio: options.stdio, env: options.env ?? plainEnvironment, cwd: options.cwd, detached: options.detached ?? false });
+  begin(program, args, { stdio: options.stdio, env: options.env ?? plainEnvironment, cwd: options.cwd, detached: options.detached ?? false });
+
+/** Where no file can be opened any more, Node gives a process without its streams, and says so by an event that comes before anybody listens. */
+const begin = (program: string, args: readonly string[], options: SpawnOptions): ChildProcess => {
+  const child = spawn(program, args, options);
+  if ((child.stdio as ChildProcess['stdio'] | undefined) !== undefined) return child;
+  child.on('error', () => {});
+  throw new CenoteError('unavailable', `${program} cannot be started: too many files are open`);
+};
 
 /** Whether a program of this name is on the path. */
 export const installed = async (program: string): Promise<boolean> => (await runAny('/bin/sh', ['-c', 'command -v "$0"', program])).code === 0;

@@ -1,7 +1,9 @@
 /** What somebody does must not end the agent, which is everybody's: clients that go at a bad moment, and more actions than may wait. Needs root. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { readFileSync, readdirSync } from 'node:fs';
 import { connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'node:test';
 import { WebSocket } from 'ws';
 import { ControlClient } from '../../src/client/control.ts';
@@ -12,6 +14,14 @@ import { servicePidPath } from '../../src/setup/supervisor.ts';
 import { isAlive, recallProcess, signalProcess } from '../../src/sys/process-identity.ts';
 import { skipInstance, startInstance } from '../support/instance.ts';
 import { until } from './network-world.ts';
+
+const commandOf = (pid: string): string => {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+  } catch {
+    return ''; // it has ended
+  }
+};
 
 test('the agent goes on', { skip: skipInstance }, async (t) => {
   await using cenote = await startInstance({ poolSizeMib: 1024, memoryMib: 1024 });
@@ -31,6 +41,42 @@ test('the agent goes on', { skip: skipInstance }, async (t) => {
       socket.destroy();
     }
     await cenote.must('pool');
+    assert.equal(agentPid(), first);
+  });
+
+  await t.test('when who sends what is no archive goes before it has sent it all', async () => {
+    await cenote.must('create', 'junk', '--memory', '64M', '--disk', '64M', '--', 'sleep', '1000000');
+    const { id } = await cenote.json<Machine>('get', 'junk');
+    for (let round = 0; round < 5; round += 1) {
+      const socket = connect(paths.agentSocket);
+      socket.write(`PUT /v1/machines/${id}/files?path=/root HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-tar\r\ncontent-length: 1000000\r\n\r\n`);
+      socket.write(Buffer.alloc(512 + round * 40_000, 'junk'));
+      const [answer] = (await once(socket, 'data')) as [Buffer];
+      assert.match(String(answer), /^HTTP\/1\.1 400 /);
+      socket.destroy();
+    }
+    await cenote.must('delete', 'junk', '--yes');
+    assert.equal(agentPid(), first);
+  });
+
+  await t.test('when root in a machine stops whatever is to run there, and leaves no runtime behind', async () => {
+    const stopsAll = ['sh', '-c', 'while :; do kill -STOP -1; done'];
+    await cenote.must('create', 'stopper', '--memory', '64M', '--disk', '64M', '--', ...stopsAll);
+    const machine = await cenote.json<Machine>('get', 'stopper');
+    const runtimes = () =>
+      readdirSync('/proc').filter((pid) => /^\d+$/.test(pid) && commandOf(pid).includes(`exec --process`) && commandOf(pid).includes(machine.id));
+    let stopped = 0;
+    for (let visit = 0; visit < 20; visit += 1) {
+      const socket = new WebSocket(`ws+unix:${paths.controlSocket}:/v1/machines/stopper/exec`);
+      await once(socket, 'open');
+      socket.send(JSON.stringify({ command: ['sleep', '76543'], tty: visit % 2 === 1, stdin: false }));
+      await sleep(100);
+      stopped = Math.max(stopped, runtimes().length);
+      socket.terminate();
+    }
+    assert.ok(stopped > 0, 'none was ever there');
+    await until(() => runtimes().length === 0, 60_000, 100);
+    await cenote.must('delete', 'stopper', '--yes');
     assert.equal(agentPid(), first);
   });
 

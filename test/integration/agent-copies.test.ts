@@ -133,7 +133,7 @@ test('of a copy into a machine of which no more comes the same holds, and who se
   t.mock.timers.reset();
   silent.destroy();
   await sent;
-  assert.match(why, /nothing came of what is to be copied for 60 s/);
+  assert.match(why, /nothing of the copy moved for 60 s/);
   assert.equal((await agent.client.machineStart(id, { generation: 2 })).state, 'running');
 });
 

@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
 import type { RawData, WebSocket } from 'ws';
 import { Check, Errors } from 'typebox/schema';
+import { answerInstead } from '../../base/answer-upgrade.ts';
 import { isErrno } from '../../base/errno.ts';
 import { CenoteError, asCenoteError, errorCodes, messageChain } from '../../base/errors.ts';
 import { within } from '../../base/within.ts';
@@ -41,12 +42,14 @@ export const execRoute = ({ machines, host }: AgentServerOptions): ExecRoute => 
       if (others.size === 0) sessions.delete(id);
     });
   };
+  let isStopping = false;
   const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     // From here on nobody else listens, and who is refused may have gone.
     socket.on('error', () => socket.destroy());
     try {
       const id = path.exec(request.url ?? '')?.[1];
       if (id === undefined) throw new CenoteError('not_found', 'there is nothing to upgrade to here');
+      if (isStopping) throw new CenoteError('unavailable', 'the agent is about to end');
       const machine = machines.get(id);
       if (machine.run === null)
         throw new CenoteError('wrong_state', `${machine.spec.name} is ${machine.state}, not running`, {
@@ -67,24 +70,19 @@ export const execRoute = ({ machines, host }: AgentServerOptions): ExecRoute => 
         );
       });
     } catch (error) {
-      refuse(socket, asCenoteError(error));
+      const known = asCenoteError(error);
+      answerInstead(socket, errorCodes[known.code].status, known.toBody());
     }
   };
   return {
     upgrade,
-    // Nobody would be there for what goes on. Of a process that is only being begun, in a machine that stands still, the next agent knows.
+    // Nobody would be there for what goes on. What takes longer to end is left to the next agent.
     [Symbol.asyncDispose]: async () => {
+      isStopping = true;
       for (const client of server.clients) client.terminate();
       await within(Promise.allSettled([...sessions.values()].flatMap((some) => [...some])), lastSessionsMs);
     },
   };
-};
-
-const refuse = (socket: Duplex, error: CenoteError) => {
-  const body = JSON.stringify(error.toBody());
-  socket.end(
-    `HTTP/1.1 ${errorCodes[error.code].status} Refused\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
-  );
 };
 
 /** Resolves when the client has gone, and the process with it. */
@@ -172,15 +170,19 @@ const attach = (client: WebSocket, session: ExecSession) => {
       if (client.bufferedAmount > highWaterBytes) stream.pause();
     });
   }
+  // What has been read already comes all the same, in as many messages as it holds.
+  let isFull = false;
   client.on('message', (data: Buffer) => {
     const [channel, rest] = [data[0], data.subarray(1)];
     if (channel === execChannel.stdin) {
       // What comes after the end is for nobody.
-      if (session.stdin.writable && !session.stdin.write(rest)) {
+      if (session.stdin.writable && !session.stdin.write(rest) && !isFull) {
+        isFull = true;
         client.pause();
         const probe = probing(client);
         // One that ends without having read all closes its input, and never drains it.
         const goOn = (): void => {
+          isFull = false;
           clearInterval(probe);
           client.resume();
           session.stdin.off('drain', goOn).off('close', goOn);

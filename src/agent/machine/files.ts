@@ -1,9 +1,8 @@
 /** Copying into and out of a machine's root, running or not. The archive code confines what is copied; here is only where. */
 import { once } from 'node:events';
-import { Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { join } from 'node:path';
 import { CenoteError } from '../../base/errors.ts';
-import { within } from '../../base/within.ts';
 import type { Confinement } from '../../host/archive/archive.ts';
 import type { Machine } from './machine.ts';
 import { mountWritable } from './run.ts';
@@ -12,28 +11,18 @@ const maxEntries = 2_000_000;
 /** Who copies has the machine's turn: one who has gone to sleep would keep everybody else from it, a stop and a delete too. */
 const longestStillMs = 60_000;
 
-const asleep = (what: string): CenoteError => new CenoteError('timeout', `${what} for ${longestStillMs / 1000} s, and the machine was not to be had meanwhile`);
-
 export const copyIn = (machine: Machine, path: string, source: Readable, signal: AbortSignal): Promise<void> =>
-  machine.turn(() => unpackInto(machine, path, Readable.from(whileItComes(source), { objectMode: false }), signal));
+  machine.turn(() => unpackInto(machine, path, source, signal));
 
-/** Leaves the source as it is when no more is wanted: it is a request, and will be answered. */
-async function* whileItComes(source: Readable): AsyncGenerator<Buffer, void> {
-  const chunks = source[Symbol.asyncIterator]() as AsyncIterator<Buffer, undefined>;
-  for (;;) {
-    const next = await within(chunks.next(), longestStillMs);
-    if (next === null) throw asleep('nothing came of what is to be copied');
-    if (next.done === true) return;
-    yield next.value;
-  }
-}
-
-/** Within a turn. */
+/** Within a turn. A source that was given up is left as it is: it is a request, and will be answered. */
 export const unpackInto = (machine: Machine, path: string, source: Readable, signal: AbortSignal): Promise<void> =>
   withRoot(machine, async (root) => {
     const { host, spec } = machine;
+    using moving = whileMoving(source);
     // The quota holds what the count does not.
-    await host.archiver.unpack(source, { ...root, path }, { maxEntries, maxBytes: spec.resources.diskMib * 2 ** 20 }, signal);
+    const limits = { maxEntries, maxBytes: spec.resources.diskMib * 2 ** 20 };
+    const unpacked = host.archiver.unpack(source, { ...root, path }, limits, AbortSignal.any([signal, moving.signal]));
+    await Promise.race([unpacked, moving.ceased]);
     await host.storage.commit();
   });
 
@@ -42,28 +31,51 @@ export const copyOut = async (machine: Machine, path: string, send: (archive: Re
   let sending: Promise<void> | undefined;
   await machine.turn(() =>
     withRoot(machine, async (root) => {
-      const still = new AbortController();
-      const archive = await machine.host.archiver.pack({ ...root, path }, AbortSignal.any([signal, still.signal]));
+      const given = new AbortController();
+      const archive = await machine.host.archiver.pack({ ...root, path }, AbortSignal.any([signal, given.signal]));
       const closed = once(archive, 'close').catch(() => {}); // a failure is told to `send`
-      const breakOff = () => {
-        const why = asleep('nothing of the copy was read');
-        still.abort(why);
-        archive.destroy(why);
-      };
-      let timer = setTimeout(breakOff, longestStillMs);
-      archive.pause().on('data', () => {
-        clearTimeout(timer);
-        timer = setTimeout(breakOff, longestStillMs);
+      using moving = whileMoving(archive);
+      moving.ceased.catch((why: unknown) => {
+        given.abort(why);
+        archive.destroy(why as Error);
       });
       sending = send(archive);
-      try {
-        await Promise.race([sending, closed]);
-      } finally {
-        clearTimeout(timer);
-      }
+      await Promise.race([sending, closed]);
     }),
   );
   await sending;
+};
+
+interface Moving extends Disposable {
+  /** Rejects when nothing of the stream has moved for so long. */
+  ceased: Promise<never>;
+  signal: AbortSignal;
+}
+
+const whileMoving = (stream: Readable): Moving => {
+  const { promise: ceased, reject } = Promise.withResolvers<never>();
+  ceased.catch(() => {}); // where nobody waits for it
+  const given = new AbortController();
+  const cease = (): void => {
+    const why = new CenoteError('timeout', `nothing of the copy moved for ${longestStillMs / 1000} s, and the machine was not to be had meanwhile`);
+    given.abort(why);
+    reject(why);
+  };
+  let timer = setTimeout(cease, longestStillMs);
+  const moved = (): void => {
+    clearTimeout(timer);
+    timer = setTimeout(cease, longestStillMs);
+  };
+  // Heard besides whoever reads: it must not begin to flow for this.
+  stream.pause().on('data', moved);
+  return {
+    ceased,
+    signal: given.signal,
+    [Symbol.dispose]: () => {
+      clearTimeout(timer);
+      stream.off('data', moved);
+    },
+  };
 };
 
 /** For making an image: the root as host paths, its ids as on disk. */

@@ -3,7 +3,7 @@
  * processes alike, so that no two steps ever overlap.
  *
  * A request carries a generation. A lower one than accepted is refused, an equal one gets the outcome of the first (it is taken again
- * when a crash, or a failure that may pass, left none: every action is idempotent), a higher one is the next action.
+ * when a crash left none, or it failed and may pass: every action is idempotent), a higher one is the next action.
  */
 import { CenoteError, asCenoteError, messageChain, messageOf } from '../../base/errors.ts';
 import { Semaphore } from '../../base/semaphore.ts';
@@ -120,8 +120,9 @@ export class Machine {
         throw new CenoteError('stale_generation', `generation ${generation} is older than ${record.generation}, which was asked for already`);
       }
       if (generation === record.generation && record.outcome !== null) {
-        if (record.outcome.error !== null) throw CenoteError.fromBody(record.outcome.error);
-        return this.status();
+        const failure = record.outcome.error === null ? null : CenoteError.fromBody(record.outcome.error);
+        if (failure === null) return this.status();
+        if (!failure.retryable) throw failure; // what may be tried again is no answer to who tries again
       }
       record.generation = generation;
       record.outcome = null;
@@ -135,8 +136,7 @@ export class Machine {
       } catch (error) {
         const known = asCenoteError(error);
         this.host.logger.warn({ machine: this.id, generation, error: messageChain(error) }, 'action failed');
-        // What may be tried again is no answer to those that ask again.
-        if (!known.retryable) record.outcome = { error: known.toBody() };
+        record.outcome = { error: known.toBody() };
         throw known;
       } finally {
         this.#transition = null;

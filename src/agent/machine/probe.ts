@@ -19,7 +19,8 @@ export const probeHealth = async (host: Host, id: string, run: Run, plan: Health
     const output = new FirstWords([session.stdout, ...(session.stderr === null ? [] : [session.stderr])]);
     const exit = await within(session.exited, plan.timeoutMs);
     if (exit !== null) await within(output.ended, lastWordsMs);
-    void session.close();
+    // So that there is one at a time.
+    await session.close();
     const reason = exit === null ? `took longer than ${plan.timeoutMs / 1000} s` : (exit.error ?? `exited with code ${exit.code}`);
     return { code: exit?.code ?? null, reason, output: output.text };
   } catch (error) {

@@ -2,13 +2,13 @@
  * The changefeed: a WebSocket that tells an account's client which of its machines changed, in what, and how they now are. A client that does
  * not read is let go; it looks for itself when it comes again.
  */
-import { STATUS_CODES } from 'node:http';
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { Type } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { WebSocketServer } from 'ws';
 import type { WebSocket } from 'ws';
+import { answerInstead } from '../../base/answer-upgrade.ts';
 import { messageChain } from '../../base/errors.ts';
 import type { Machine } from '../../model/control-api.ts';
 import { nicsOf } from '../../model/nics.ts';
@@ -137,17 +137,8 @@ const isAdmitted = (...asking: Parameters<typeof admit>): Promise<boolean> =>
     },
   );
 
-const refuse = (socket: Duplex, refusal: Refusal): void => {
-  if (!socket.writable) return;
-  const body = JSON.stringify(refusal.toBody());
-  const headers = Object.entries({
-    'content-type': 'application/json',
-    'content-length': String(Buffer.byteLength(body)),
-    connection: 'close',
-    ...refusal.headers,
-  }).map(([name, value]) => `${name}: ${value}\r\n`);
-  socket.end(`HTTP/1.1 ${refusal.status} ${STATUS_CODES[refusal.status] ?? 'Refused'}\r\n${headers.join('')}\r\n${body}`);
-};
+const refuse = (socket: Duplex, refusal: Refusal): void =>
+  answerInstead(socket, refusal.status, refusal.toBody(), { 'content-type': 'application/json', ...refusal.headers });
 
 const feed = (edge: Edge, caller: Caller, version: ApiVersion, session: WebSocket): void => {
   let alive = true;

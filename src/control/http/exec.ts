@@ -1,7 +1,7 @@
 /** `exec`: the client's Upgrade request is passed to the agent, and from then on bytes both ways, unread. */
-import { STATUS_CODES } from 'node:http';
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { answerInstead } from '../../base/answer-upgrade.ts';
 import { CenoteError } from '../../base/errors.ts';
 import { proxyUpgrade } from '../../client/upgrade.ts';
 import { authorize } from '../../store/context.ts';
@@ -21,7 +21,10 @@ export const serveExec = (server: Server, control: Control, door: Door, isOurs: 
     open.add(socket);
     socket.on('close', () => open.delete(socket));
     socket.on('error', () => socket.destroy());
-    exec(control, door, request, socket, head).catch((error: unknown) => refuse(socket, door.told(publicError(error))));
+    exec(control, door, request, socket, head).catch((thrown: unknown) => {
+      const error = door.told(publicError(thrown));
+      answerInstead(socket, statusOf(error), error.toBody());
+    });
   };
   server.on('upgrade', onUpgrade);
   return {
@@ -49,13 +52,4 @@ const decoded = (text: string): string => {
   } catch {
     throw new CenoteError('invalid_argument', 'the path is not valid');
   }
-};
-
-const refuse = (socket: Duplex, error: CenoteError): void => {
-  if (!socket.writable) return;
-  const status = statusOf(error);
-  const body = JSON.stringify(error.toBody());
-  socket.end(
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
-  );
 };

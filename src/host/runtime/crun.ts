@@ -110,7 +110,7 @@ class CrunRuntime implements Runtime {
       await this.#options.admitMonitor(monitorPid); // it may have divided before
       const process = { pid, monitorPid };
       this.#filter.learn(join(this.#state(), machine));
-      keepRotated(log);
+      this.#keepRotated(machine);
       this.#watchLog(machine);
       this.#exits.add(machine, process);
       return process;
@@ -198,7 +198,7 @@ class CrunRuntime implements Runtime {
       if (alive(process.pid)) {
         running.set(machine, process);
         endLeftSessions(this.#bundle(machine), (pid) => isIn(machine, pid));
-        keepRotated(this.#log(machine));
+        this.#keepRotated(machine);
         this.#watchLog(machine);
       }
       this.#exits.add(machine, process);
@@ -243,10 +243,19 @@ class CrunRuntime implements Runtime {
     this.#listener(exit);
   }
 
+  /** A disk that is full keeps the former file from being kept, and nothing else: the next change looks anew. */
+  #keepRotated(machine: string): void {
+    try {
+      keepRotated(this.#log(machine));
+    } catch (error) {
+      this.#options.logger.warn({ machine, err: error }, 'a full log could not be kept');
+    }
+  }
+
   #watchLog(machine: string): void {
     const directory = this.#log(machine);
     const watcher = watch(directory, { persistent: false }, (event) => {
-      if (event === 'rename') keepRotated(directory);
+      if (event === 'rename') this.#keepRotated(machine);
     });
     watcher.on('error', (error) => this.#options.logger.warn({ machine, error: error.message }, 'log rotation stopped'));
     this.#logWatches.set(machine, watcher);

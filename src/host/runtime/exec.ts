@@ -14,6 +14,7 @@ import { randomUUID } from 'node:crypto';
 import type { ChildProcess } from 'node:child_process';
 import { ReadStream } from 'node:tty';
 import { CenoteError } from '../../base/errors.ts';
+import { within } from '../../base/within.ts';
 import type { ExecExit, ExecStart } from '../../model/agent-api.ts';
 import { start } from '../../exec/run.ts';
 import { isErrno } from '../../sys/libc.ts';
@@ -38,8 +39,12 @@ interface ExecRequest {
 
 const terminalTimeoutMs = 10_000;
 const startPollMs = 5;
+/** A runtime says within some 20 ms which process it has begun. */
+const saysSoMs = 1000;
+const endPollMs = 100;
+const longestEndMs = 10_000;
 /** What there is of one that somebody waits for, who is gone when the agent is; and of one that goes on without. */
-const prefixes = { attended: 'x', unattended: 'u' } as const;
+const prefixes = { attended: 's', unattended: 'u' } as const;
 /** As shells have it: 127 where there is no such program, 126 where it cannot be run. */
 const [noSuchProgram, notRun] = [127, 126];
 
@@ -56,7 +61,6 @@ export const execInMachine = async ({ program, state, directory, machine, reques
     capabilities: processCapabilities(as.noNewPrivileges),
     noNewPrivileges: as.noNewPrivileges,
   };
-  writeFileSync(processFile, JSON.stringify(specification), { mode: 0o600 });
   const tidy = () => {
     for (const file of [processFile, pidFile, socket]) rmSync(file, { force: true });
   };
@@ -66,12 +70,16 @@ export const execInMachine = async ({ program, state, directory, machine, reques
   let terminal: number | null = null;
   let running: Running | null = null;
   try {
+    writeFileSync(processFile, JSON.stringify(specification), { mode: 0o600 });
     using listener = request.tty ? listenForConsole(socket) : null;
     running = watched(start('choom', [...args, machine], { stdio: [request.stdin && !request.tty ? 'pipe' : 'ignore', 'pipe', 'pipe'] }), pidFile);
     if (listener !== null) terminal = await receiveTerminal(listener, running.child);
   } catch (error) {
-    if (running === null) tidy();
-    else void end(running).finally(tidy);
+    try {
+      if (running !== null) await end(running);
+    } finally {
+      tidy();
+    }
     throw error;
   }
   const { child, begun } = running;
@@ -133,22 +141,33 @@ const pidIn = (file: string): number | null => {
   try {
     const pid = Number(readFileSync(file, 'utf8'));
     return Number.isSafeInteger(pid) && pid > 0 ? pid : null;
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) return null;
-    throw error;
+  } catch {
+    return null; // not yet; whatever else is wrong, nobody hears it here
   }
 };
 
 /**
- * Ends the process and the runtime that waits for it. The runtime is not killed before it has said which process that is, however long that
- * takes (in a machine that is frozen, say): it says so only when the process runs already, which nobody would know of.
+ * Ends the process and the runtime that waits for it. The runtime is not killed before it has said which process that is: it says so only
+ * when the process runs already, which nobody would then know of. One that does not say so (root in the machine may have stopped the process
+ * before it ran) has its children killed, of which the process is one or will be; killed are those of a machine that stands still, too.
  */
 const end = async ({ child, ended, begun }: Running): Promise<void> => {
-  const pid = await begun;
-  // Until it ends, the runtime has not reaped the process, so the pid is no other's.
-  if (pid !== null && child.exitCode === null && child.signalCode === null) killIfThere(pid);
+  const pid = await within(begun, saysSoMs);
+  const isOver = () => child.exitCode !== null || child.signalCode !== null || child.pid === undefined;
+  // It ends right after it has reaped the process, so the pid is no other's.
+  if (pid !== null && !isOver()) killIfThere(pid);
+  for (const deadline = performance.now() + longestEndMs; pid === null && !isOver() && performance.now() < deadline; await within(ended, endPollMs))
+    for (const one of childrenOf(child.pid!)) killIfThere(one);
   child.kill('SIGKILL');
   await ended;
+};
+
+const childrenOf = (pid: number): number[] => {
+  try {
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').map(Number).filter(Boolean);
+  } catch {
+    return []; // it has ended, or the kernel does not tell
+  }
 };
 
 /** Of a former agent, whose sessions ended with it: processes that are still in the machine. `isIn` says whether a process is. */
