@@ -56,7 +56,15 @@ export const packFiles = (sources: readonly Source[], options: PackOptions): Rea
   };
   // tar-stream's streams are streamx; a Node stream around it is what HTTP wants.
   const readable = Readable.from(archive as AsyncIterable<Buffer>, { objectMode: false });
-  write().catch((error: unknown) => readable.destroy(error instanceof Error ? error : new Error(String(error))));
+  const fail = (error: unknown) => void readable.destroy(error instanceof Error ? error : new Error(String(error)));
+  // Whoever sends it may only come to it later, and looks then.
+  readable.on('error', () => {});
+  // Also where nobody reads any more, and the packing waits for that.
+  const { signal } = options;
+  const stop = () => fail(signal.reason);
+  signal.addEventListener('abort', stop, { once: true });
+  readable.once('close', () => signal.removeEventListener('abort', stop));
+  write().catch(fail);
   return readable;
 };
 
@@ -100,21 +108,23 @@ class Packer {
       throw new CenoteError('failed', `cannot read ${path}: ${whyNot(error)}`, { cause: error });
     });
     const entry = this.#archive.entry(header);
+    // Heard from the first moment: the archive may be ended while the file is read.
+    const { promise: ended, resolve, reject } = Promise.withResolvers<void>();
+    entry.once('close', resolve);
+    entry.once('error', reject);
+    ended.catch(() => {});
     const size = header.size!;
     for (let at = 0; at < size;) {
       this.#options.signal.throwIfAborted();
       const wanted = Math.min(chunkSize, size - at);
       const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(wanted), 0, wanted, at);
       if (bytesRead === 0) throw new CenoteError('failed', `${path} became shorter while it was copied (${size} to ${at} bytes)`);
-      if (!entry.write(buffer.subarray(0, bytesRead))) await once(entry, 'drain');
+      if (!entry.write(buffer.subarray(0, bytesRead))) await Promise.race([once(entry, 'drain'), ended]);
       at += bytesRead;
       this.#options.onBytes?.((this.#bytes += bytesRead));
     }
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    entry.once('close', resolve);
-    entry.once('error', reject);
     entry.end(null);
-    await promise;
+    await ended;
   }
 
   #entry(header: EntryHeader): Promise<void> {
