@@ -121,27 +121,19 @@ test('the agent goes on', { skip: skipInstance }, async (t) => {
     await over;
   });
 
-  await t.test('not for ever when it is to end: a session does not hold it up, and ends with it', async () => {
-    const socket = await execOf(['sleep', '54321']);
-    await until(() => runs('sleep 54321'));
-    const over = once(socket, 'close');
-    const agent = recallProcess(servicePidPath(paths, 'agent'))!;
-    signalProcess(agent, 'SIGTERM');
-    await until(() => !isAlive(agent), 20_000);
-    await over;
-    await until(async () => (await cenote.cenote('exec', 'other', '--', 'true')).code === 0, 30_000, 100);
-    assert.equal(await runs('sleep 54321'), false);
-  });
-
-  await t.test('and one that is killed leaves no session’s program behind, once there is another', async () => {
-    const socket = await execOf(['sleep', '65432']);
-    await until(() => runs('sleep 65432'));
-    const over = once(socket, 'close');
-    const agent = recallProcess(servicePidPath(paths, 'agent'))!;
-    signalProcess(agent, 'SIGKILL');
-    await until(() => !isAlive(agent), 20_000);
-    await over;
-    await until(async () => (await cenote.cenote('exec', 'other', '--', 'true')).code === 0, 30_000, 100);
-    assert.equal(await runs('sleep 65432'), false);
-  });
+  for (const [what, signal, seconds] of [
+    ['not for ever when it is to end: a session does not hold it up, and ends with it', 'SIGTERM', '54321'],
+    ['and one that is killed leaves no session’s program behind, once there is another', 'SIGKILL', '65432'],
+  ] as const)
+    await t.test(what, async () => {
+      const socket = await execOf(['sleep', seconds]);
+      await until(() => runs(`sleep ${seconds}`));
+      const over = once(socket, 'close');
+      const agent = recallProcess(servicePidPath(paths, 'agent'))!;
+      signalProcess(agent, signal);
+      await until(() => !isAlive(agent), 20_000);
+      await over;
+      await until(async () => (await cenote.cenote('exec', 'other', '--', 'true')).code === 0, 30_000, 100);
+      assert.equal(await runs(`sleep ${seconds}`), false);
+    });
 });

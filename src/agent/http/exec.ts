@@ -11,7 +11,6 @@ import { within } from '../../base/within.ts';
 import { ExecStart, execChannel } from '../../model/agent-api.ts';
 import type { ExecExit, ExecResize } from '../../model/agent-api.ts';
 import type { ExecProcess, ExecSession } from '../../host/runtime/runtime.ts';
-
 import { processOf } from '../machine/process.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { Run } from '../machine/run.ts';
